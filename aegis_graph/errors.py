@@ -1,0 +1,176 @@
+"""Every error this package raises, in one tree.
+
+```
+AegisError
+├── ConfigError (ValueError)            the configuration is wrong; names the key and the file
+├── InvalidRequestError (ValueError)    the request is wrong; nothing was asked
+├── DocumentError (ValueError)          a document cannot be read
+├── LedgerError (RuntimeError)          the ledger cannot be read or written
+├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
+│   ├── NoProviderError                 nobody may be asked: privacy, task, keys, cooldown
+│   │   └── BudgetExceededError         the budgets leave no room for any of them
+│   ├── AllProvidersFailedError         everybody who may be asked was asked, and failed
+│   └── RequestRejectedError            a provider says the request itself is wrong
+└── ProviderError                       one attempt failed; stays inside the routing subgraph
+    ├── AuthenticationError             the key is refused
+    ├── ModelAccessError                the key may not use this model, or it does not exist there
+    ├── RateLimitError                  too many requests; may say how long to wait
+    ├── QuotaError                      the account has no credit left
+    ├── ContextTooLongError             the prompt does not fit this model
+    ├── ContentRefusedError             the provider's content filter refused
+    ├── BadRequestError                 the request itself is wrong; another provider would say the same
+    ├── ProviderTimeoutError            no complete answer within the time limit
+    ├── ProviderUnavailableError        connection refused or dropped, or a 5xx status
+    ├── MalformedAnswerError            the answer breaks the provider's own protocol
+    └── StreamCutError                  the answer ended before it was complete
+```
+
+Routing and ledger errors derive from ``RuntimeError`` because LangGraph's default ``RetryPolicy``
+leaves those alone: a refused request must not be asked three times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class AegisError(Exception):
+    """Base of every error of this package."""
+
+
+class ConfigError(AegisError, ValueError):
+    """The configuration is wrong. The message names the key and the file."""
+
+
+class InvalidRequestError(AegisError, ValueError):
+    """The request to the router is wrong. No provider was asked and nothing was recorded."""
+
+
+class DocumentError(AegisError, ValueError):
+    """A document is missing or cannot be read."""
+
+
+class LedgerError(AegisError, RuntimeError):
+    """The ledger cannot be opened, read or written. The message says what to do."""
+
+
+class RoutingError(AegisError, RuntimeError):
+    """A request ended without an answer.
+
+    Args:
+        message: One line that says why.
+        route_id: Identifier of the request, as in the ledger.
+        attempts: The physical calls that were made, as in the router's output.
+        skipped: The providers that were not asked, each with its reason.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        route_id: str,
+        attempts: Sequence[Mapping[str, Any]] = (),
+        skipped: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.route_id = route_id
+        self.attempts = [dict(attempt) for attempt in attempts]
+        self.skipped = [dict(skip) for skip in skipped]
+
+
+class NoProviderError(RoutingError):
+    """No configured provider may be asked: privacy, task, missing keys or cooldown."""
+
+
+class BudgetExceededError(NoProviderError):
+    """Every provider that might have answered is out of budget."""
+
+
+class AllProvidersFailedError(RoutingError):
+    """Every provider that may be asked was asked, and failed."""
+
+
+class RequestRejectedError(RoutingError):
+    """A provider says that the request itself is wrong, so no other provider was asked."""
+
+
+class ProviderError(AegisError):
+    """One attempt failed.
+
+    Args:
+        message: The reason in one line, without keys, prompts or answers.
+        status: The HTTP status, where there was one.
+        code: The provider's own error code, where there was one.
+        retry_after_s: Seconds the provider asked to wait.
+        outcome_unknown: Whether the provider may have done (and may bill) the work.
+    """
+
+    retryable: ClassVar[bool] = False
+    """Whether asking the same provider again may help and cannot buy the work twice."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        retry_after_s: float | None = None,
+        outcome_unknown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.outcome_unknown = outcome_unknown
+
+
+class AuthenticationError(ProviderError):
+    """The provider refuses the key (401)."""
+
+
+class ModelAccessError(ProviderError):
+    """The key may not use this model, or the model is not there (403, 404)."""
+
+
+class RateLimitError(ProviderError):
+    """Too many requests (429)."""
+
+    retryable = True
+
+
+class QuotaError(ProviderError):
+    """The account has no credit or quota left; waiting a moment does not help."""
+
+
+class ContextTooLongError(ProviderError):
+    """The prompt does not fit into this model's context."""
+
+
+class ContentRefusedError(ProviderError):
+    """The provider's content filter refused the prompt or the answer."""
+
+
+class BadRequestError(ProviderError):
+    """The request itself is wrong (400, 422); another provider would say the same."""
+
+
+class ProviderTimeoutError(ProviderError):
+    """No complete answer within the provider's time limit."""
+
+
+class ProviderUnavailableError(ProviderError):
+    """The connection was refused or dropped, or the provider answered 5xx.
+
+    Safe to retry only with a status: a dropped connection may hide work that was done.
+    """
+
+    retryable = True
+
+
+class MalformedAnswerError(ProviderError):
+    """The provider answered something that breaks its own protocol."""
+
+
+class StreamCutError(ProviderError):
+    """The answer ended before the provider said that it was complete."""

@@ -1,0 +1,1 @@
+"""Providers: one file per kind, behind the one interface of ``base``."""

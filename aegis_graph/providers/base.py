@@ -1,0 +1,148 @@
+"""What every kind of provider is to the router: a chat model, and a translation of its errors.
+
+This is the one boundary at which foreign errors become ours, by status or code, never by message.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+
+from aegis_graph.config import KEY_ALIASES, ProviderSpec
+from aegis_graph.errors import (
+    AuthenticationError,
+    BadRequestError,
+    MalformedAnswerError,
+    ModelAccessError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaError,
+    RateLimitError,
+)
+from aegis_graph.loops import LoopScoped
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A chat model bound to the running event loop, and how to close its connections."""
+
+    model: BaseChatModel
+    aclose: Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What ``aegis doctor`` found out about a provider without buying anything."""
+
+    reachable: bool
+    model_there: bool | None
+    """``None`` where the provider offers no free way to ask."""
+    detail: str = ""
+
+
+class Provider(ABC):
+    """One configured provider.
+
+    Args:
+        spec: Its row of the configuration.
+        environ: Where keys are looked up by name, by default the process's environment.
+    """
+
+    needs_key: ClassVar[bool] = False
+    """Whether a call without a key cannot succeed."""
+
+    def __init__(self, spec: ProviderSpec, *, environ: Mapping[str, str] | None = None) -> None:
+        self.spec = spec
+        self._environ = os.environ if environ is None else environ
+        self._models: dict[str | None, LoopScoped[OpenModel]] = {}
+
+    def api_key(self) -> str | None:
+        """The key as the environment has it now; never store it."""
+        name = self.spec.api_key_env
+        if name is None:
+            return None
+        found = self._environ.get(name) or self._environ.get(KEY_ALIASES.get(name, name))
+        return found.strip() or None if found else None
+
+    async def model(self) -> BaseChatModel:
+        """The chat model of the running event loop, with the key as it is now."""
+        key = self.api_key()
+        if key not in self._models:
+            # One key at a time: a changed key leaves the old client to its loop's shutdown.
+            self._models = {key: LoopScoped(lambda: self.open_model(key), _close)}
+        return (await self._models[key].get()).model
+
+    def missing_package(self) -> str | None:
+        """The line that installs what this kind needs, or ``None`` when all is there."""
+        return None
+
+    @abstractmethod
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """Build the chat model for the running event loop, its own retries off."""
+
+    @abstractmethod
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """Arguments of one model call that make the provider honour the output cap."""
+
+    @abstractmethod
+    def translate(self, error: Exception) -> ProviderError:
+        """The error of ours that a client library's error means."""
+
+    @abstractmethod
+    def check_complete(self, answer: AIMessage) -> None:
+        """Make sure that the provider said it was done.
+
+        Raises:
+            StreamCutError: The answer ended without that.
+            ContentRefusedError: The provider withheld the answer.
+        """
+
+    @abstractmethod
+    async def probe(self) -> Probe:
+        """Find out, for free, whether the provider is there and has the model."""
+
+
+async def _close(opened: OpenModel) -> None:
+    await opened.aclose()
+
+
+_BY_STATUS: Mapping[int, type[ProviderError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    402: QuotaError,
+    403: ModelAccessError,
+    404: ModelAccessError,
+    408: ProviderUnavailableError,
+    413: BadRequestError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+
+
+def error_for_status(
+    status: int, *, code: str | None = None, retry_after: str | None = None
+) -> ProviderError:
+    """The error that an HTTP status means where the provider gave no better code."""
+    kind = _BY_STATUS.get(status)
+    if kind is None:
+        kind = ProviderUnavailableError if status >= 500 else MalformedAnswerError
+    text = f"HTTP {status}" + (f" ({code})" if code else "")
+    return kind(text, status=status, code=code, retry_after_s=seconds_to_wait(retry_after))
+
+
+def seconds_to_wait(header: str | None) -> float | None:
+    """A ``Retry-After`` header in seconds; ``None`` where it is absent or not a number.
+
+    The header's date form is not read: no provider of this package sends it.
+    """
+    try:
+        seconds = float(header) if header else None
+    except ValueError:
+        return None
+    return seconds if seconds is not None and 0 <= seconds < float("inf") else None

@@ -1,0 +1,125 @@
+"""What flows through the routing subgraph: the request, the route in progress, and the result.
+
+Everything here is JSON or a LangChain message, so that any checkpointer can store it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, get_args
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.channels import EphemeralValue
+from langgraph.graph.message import add_messages
+from typing_extensions import Required, TypedDict
+
+Task = Literal[
+    "answer", "chat", "decompose", "embed", "extract", "glean", "keywords", "summary", "vision"
+]
+Sensitivity = Literal["public", "internal", "confidential", "pii", "hipaa"]
+CostBasis = Literal["reported", "estimated", "held", "none"]
+Status = Literal["answered", "failed", "cancelled"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
+SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
+LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})
+"""Requests of these levels never leave providers whose location is ``local``."""
+
+DEFAULT_TASK: Task = "chat"
+DEFAULT_SENSITIVITY: Sensitivity = "internal"
+DEFAULT_USER = "default"
+
+
+class AttemptRecord(TypedDict):
+    """One physical call to one provider, as the caller sees it."""
+
+    attempt: int
+    """1 for the first call of the request."""
+    provider: str
+    model: str
+    status: Status
+    error_type: str | None
+    """Name of the ``ProviderError`` class, where the attempt failed."""
+    reason: str
+    """Why this provider was asked, or why the attempt failed."""
+    cost_usd: str
+    """Decimal text, exact."""
+    cost_basis: CostBasis
+    latency_ms: int
+
+
+class SkippedRecord(TypedDict):
+    """A configured provider that was not called, and why."""
+
+    provider: str
+    model: str
+    code: Literal["privacy", "task", "images", "key", "package", "cooldown", "verdict", "budget"]
+    reason: str
+
+
+class SettlementRecord(TypedDict):
+    """What a reservation turned into; kept in the state until the ledger has it."""
+
+    hold_id: int
+    status: Status
+    error_type: str | None
+    cost_nano_usd: int
+    cost_basis: CostBasis
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    reasoning_tokens: int | None
+    latency_ms: int
+
+
+class Route(TypedDict):
+    """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
+
+    id: str
+    attempts: list[AttemptRecord]
+    skipped: list[SkippedRecord]
+    given_up: list[str]
+    """Providers that are not asked again for this request."""
+    hold_id: int | None
+    """The reservation of the attempt to make next."""
+    hold_nano_usd: int
+    reason: str
+    """Why the next provider was chosen."""
+    pending: SettlementRecord | None
+    """The attempt that just ended, until the ledger has it."""
+    retry_after_s: float
+    """How long to wait before the next attempt, in seconds."""
+    rejected: bool
+    """Whether a provider said that the request itself is wrong."""
+
+
+class RouterInput(TypedDict, total=False):
+    """What a caller gives. Only ``messages`` is required."""
+
+    messages: Required[Annotated[list[AnyMessage], add_messages]]
+    task: Task
+    sensitivity: Sensitivity
+    user_id: str
+    max_output_tokens: int
+
+
+class RouterOutput(TypedDict):
+    """What a caller gets."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    attempts: list[AttemptRecord]
+    skipped: list[SkippedRecord]
+    route_id: str
+
+
+class RouterState(RouterInput, total=False):
+    """The subgraph's own state.
+
+    ``route`` and ``answer`` live for one step: a new request on the same thread finds neither,
+    whatever became of the one before it.
+    """
+
+    attempts: list[AttemptRecord]
+    skipped: list[SkippedRecord]
+    route_id: str
+    route: Annotated[Route | None, EphemeralValue]
+    answer: Annotated[AIMessage | None, EphemeralValue]
