@@ -274,10 +274,7 @@ def _default_budgets(providers: object, variables: Mapping[str, str]) -> list[di
         getattr(row, "name", None) or (row.get("name") if isinstance(row, dict) else None)
         for row in (providers if isinstance(providers, list) else [])
     }
-    limits: dict[str, Any] = {
-        budget.scope: budget.limit_usd
-        for budget in DEFAULT_BUDGETS
-    }
+    limits: dict[str, Any] = {budget.scope: budget.limit_usd for budget in DEFAULT_BUDGETS}
     for variable, provider in BUDGET_VARIABLES.items():
         if variables.get(variable):
             limits[f"provider:{provider}"] = _usd_from(variable, variables[variable])

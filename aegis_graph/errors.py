@@ -18,7 +18,7 @@ AegisError
     ├── QuotaError                      the account has no credit left
     ├── ContextTooLongError             the prompt does not fit this model
     ├── ContentRefusedError             the provider's content filter refused
-    ├── BadRequestError                 the request itself is wrong; another provider would say the same
+    ├── BadRequestError                 the request itself is wrong; others would say the same
     ├── ProviderTimeoutError            no complete answer within the time limit
     ├── ProviderUnavailableError        connection refused or dropped, or a 5xx status
     ├── MalformedAnswerError            the answer breaks the provider's own protocol

@@ -32,3 +32,12 @@ def usd_text(nano_usd: int) -> str:
     ('10', '0.000000001')
     """
     return f"{to_usd(nano_usd):f}"
+
+
+def limit_nano_usd(usd: Decimal) -> int:
+    """Convert a limit in USD to nano-USD, rounding down so that it is never exceeded.
+
+    >>> limit_nano_usd(Decimal("0.0000000019"))
+    1
+    """
+    return int(usd * NANO_PER_USD)

@@ -5,12 +5,12 @@ Everything here is JSON or a LangChain message, so that any checkpointer can sto
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Required, get_args
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
-from typing_extensions import Required, TypedDict
+from typing_extensions import TypedDict
 
 Task = Literal[
     "answer", "chat", "decompose", "embed", "extract", "glean", "keywords", "summary", "vision"
@@ -81,7 +81,6 @@ class Route(TypedDict):
     """Providers that are not asked again for this request."""
     hold_id: int | None
     """The reservation of the attempt to make next."""
-    hold_nano_usd: int
     reason: str
     """Why the next provider was chosen."""
     pending: SettlementRecord | None

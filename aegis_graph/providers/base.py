@@ -9,7 +9,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -26,6 +26,7 @@ from aegis_graph.errors import (
     RateLimitError,
 )
 from aegis_graph.loops import LoopScoped
+from aegis_graph.prices import price_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,20 +52,33 @@ class Provider(ABC):
 
     Args:
         spec: Its row of the configuration.
+        source: The configuration's file, for errors.
         environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: Nobody knows what its model costs.
     """
 
-    needs_key: ClassVar[bool] = False
-    """Whether a call without a key cannot succeed."""
-
-    def __init__(self, spec: ProviderSpec, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        spec: ProviderSpec,
+        *,
+        source: str = "the configuration",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         self.spec = spec
+        self.price = price_of(spec, source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
 
+    @property
+    def key_env(self) -> str | None:
+        """Name of the environment variable with the key; ``None`` where no key is needed."""
+        return self.spec.api_key_env
+
     def api_key(self) -> str | None:
         """The key as the environment has it now; never store it."""
-        name = self.spec.api_key_env
+        name = self.key_env
         if name is None:
             return None
         found = self._environ.get(name) or self._environ.get(KEY_ALIASES.get(name, name))
@@ -81,6 +95,10 @@ class Provider(ABC):
     def missing_package(self) -> str | None:
         """The line that installs what this kind needs, or ``None`` when all is there."""
         return None
+
+    def output_bound(self, max_output_tokens: int) -> int:
+        """The most output tokens that a call with this cap can be billed for."""
+        return max_output_tokens
 
     @abstractmethod
     def open_model(self, api_key: str | None) -> OpenModel:

@@ -1,0 +1,139 @@
+"""Which providers are left alone for now: a circuit breaker and a memory of what does not heal."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
+
+from aegis_graph.config import HealthSpec
+from aegis_graph.errors import (
+    AuthenticationError,
+    MalformedAnswerError,
+    ModelAccessError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    QuotaError,
+    RateLimitError,
+    StreamCutError,
+)
+from aegis_graph.ledger.base import Clock
+
+_LASTING = (AuthenticationError, ModelAccessError, QuotaError)
+"""Another try in a moment meets the same refusal."""
+
+_SICK = (
+    MalformedAnswerError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+    RateLimitError,
+    StreamCutError,
+)
+"""Says something about the provider's state; other errors are about the request."""
+
+
+class Unfit(NamedTuple):
+    """Why a provider is left alone."""
+
+    code: Literal["cooldown", "verdict"]
+    reason: str
+
+
+@dataclass(slots=True)
+class _Record:
+    failures: int = 0
+    rest_until: datetime | None = None
+    probing_until: datetime | None = None
+    verdict: str | None = None
+    verdict_until: datetime | None = None
+    verdict_key: str | None = None
+
+
+@dataclass(slots=True)
+class Health:
+    """The state of each provider in this process.
+
+    Closed: all is well. Open: after ``failures`` in a row, or a wait the provider asked for, nobody
+    asks it until the cooldown ends. Half-open: then one request asks, and its outcome decides.
+
+    Args:
+        spec: How many failures, and how long.
+        clock: Returns the present as an aware datetime in UTC.
+    """
+
+    spec: HealthSpec
+    clock: Clock
+    _records: dict[str, _Record] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def unfit(self, provider: str, *, key: str | None = None) -> Unfit | None:
+        """Why the provider is left alone, or ``None`` when it may be asked.
+
+        Args:
+            provider: Its name.
+            key: Its key now: a verdict about another key does not count.
+        """
+        now = self.clock()
+        with self._lock:
+            record = self._records.get(provider)
+            if record is None:
+                return None
+            if record.verdict_until and now < record.verdict_until and key == record.verdict_key:
+                return Unfit(
+                    "verdict",
+                    f"{record.verdict}, remembered for {_left(record.verdict_until, now)} s",
+                )
+            if record.rest_until is None:
+                return None
+            if now < record.rest_until:
+                return Unfit(
+                    "cooldown",
+                    f"cooling down for {_left(record.rest_until, now)} s,"
+                    f" failures in a row: {record.failures}",
+                )
+            if record.probing_until and now < record.probing_until:
+                return Unfit("cooldown", "one request is finding out whether it works again")
+            return None
+
+    def begin(self, provider: str, *, lease_s: float) -> None:
+        """An attempt starts. After a cooldown it is the probe, and others wait for its outcome."""
+        now = self.clock()
+        with self._lock:
+            record = self._records.get(provider)
+            if record is not None and record.rest_until is not None and now >= record.rest_until:
+                record.probing_until = now + timedelta(seconds=lease_s)
+
+    def succeeded(self, provider: str) -> None:
+        """An attempt was answered: the provider is well."""
+        with self._lock:
+            self._records.pop(provider, None)
+
+    def abandoned(self, provider: str) -> None:
+        """An attempt ended without saying anything about the provider: let the next one probe."""
+        with self._lock:
+            if provider in self._records:
+                self._records[provider].probing_until = None
+
+    def failed(self, provider: str, error: ProviderError, *, key: str | None = None) -> None:
+        """An attempt failed: count it, and remember what will not heal."""
+        now = self.clock()
+        with self._lock:
+            record = self._records.setdefault(provider, _Record())
+            record.probing_until = None
+            if isinstance(error, _LASTING):
+                record.verdict = f"{type(error).__name__}: {error}"
+                record.verdict_until = now + timedelta(seconds=self.spec.verdict_s)
+                record.verdict_key = key
+            elif isinstance(error, _SICK):
+                record.failures += 1
+                rest_s = error.retry_after_s or 0.0
+                if record.failures >= self.spec.failures:
+                    rest_s = max(rest_s, self.spec.cooldown_s)
+                if rest_s > 0:
+                    record.rest_until = now + timedelta(seconds=rest_s)
+
+
+def _left(until: datetime, now: datetime) -> int:
+    return max(1, round((until - now).total_seconds()))

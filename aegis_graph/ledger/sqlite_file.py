@@ -1,0 +1,95 @@
+"""Opening a SQLite ledger: its settings, its migrations, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+
+
+def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open the file, creating or migrating it where needed.
+
+    Durable: a transaction is on the disk before its caller is answered (``synchronous=FULL``).
+
+    Raises:
+        LedgerError: The file is not ours or was written by a newer version of this package.
+        sqlite3.Error: The file cannot be opened or read.
+        OSError: Its folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+    try:
+        _refuse_foreign(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave a database alone that another program made."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    if tables and mark != APPLICATION_ID:
+        raise LedgerError(
+            f"{path} is a database of another program; set ledger.url to a file of its own"
+        )
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = _version(connection)
+        if done > SCHEMA_VERSION:
+            raise LedgerError(
+                f"{path} has schema version {done}, this program knows {SCHEMA_VERSION}:"
+                " upgrade aegis-graph here, or use another ledger.url"
+            )
+        for statements in MIGRATIONS[done:]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+_MEANING: dict[str, str] = {
+    "SQLITE_BUSY": "is locked by another program; end it, or raise ledger.busy_timeout_s",
+    "SQLITE_LOCKED": "is locked by another program; end it, or raise ledger.busy_timeout_s",
+    "SQLITE_FULL": "cannot grow: the disk is full; free some space",
+    "SQLITE_READONLY": "is read-only; allow writing to it and to its folder",
+    "SQLITE_CANTOPEN": "cannot be opened; check that its folder exists and may be written to",
+    "SQLITE_PERM": "may not be opened by this user; change its permissions",
+    "SQLITE_NOTADB": "is not a SQLite database; move it away or set another ledger.url",
+    "SQLITE_CORRUPT": "is damaged; restore a backup, or move it away to start a new one",
+    "SQLITE_IOERR": "cannot be read or written: the disk reports an error",
+}
+
+
+def explain(path: Path, error: sqlite3.Error | OSError) -> LedgerError:
+    """The ``LedgerError`` that says what a database error means and what to do about it."""
+    if isinstance(error, OSError):
+        text = f"the ledger's folder {path.parent} cannot be made: {error.strerror or error}"
+    else:
+        name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+        primary = "_".join(name.split("_")[:2])
+        meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
+        text = f"the ledger {path} {meaning}"
+    explained = LedgerError(text)
+    explained.__cause__ = error
+    return explained

@@ -1,0 +1,138 @@
+"""Numbered passages in a prompt: how they are written, read back and cited. The one place for it.
+
+A prompt holds one block between two delimiter lines, then the question:
+
+```
+<passages>
+[1] (source: docs/a.md)
+The limit is 10 USD a month.
+</passages>
+
+Question: What is the limit?
+```
+
+A line of a passage that looks like part of this frame gets a backslash in front, which reading
+takes away again. So no document can end the block, start a passage or ask the question.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+_OPEN, _CLOSE, _QUESTION = "<passages>", "</passages>", "Question:"
+_FRAME = re.compile(r"\\*(?:\[\d+\] \(source: |</?passages>|Question:)")
+_HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
+_MARK = re.compile(
+    r"(?P<code>`[^`\n]+`)|(?P<space>[ \t]*)\[(?P<numbers>\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A piece of a document, small enough to quote from and large enough to make sense."""
+
+    source: str
+    """Path of the document, as the user gave it."""
+    text: str
+    start: int = 0
+    """Where the text begins in the document's text, in characters."""
+    page: int | None = None
+    """Page of a PDF document, counted from 1."""
+    heading: str = ""
+    """The heading that the text stands under, where there is one."""
+
+    @property
+    def location(self) -> str:
+        """Source and page, for a reader."""
+        return self.source if self.page is None else f"{self.source}, page {self.page}"
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedPassage:
+    """A passage as a prompt shows it."""
+
+    n: int
+    source: str
+    text: str
+
+
+def format_passages(passages: Sequence[Passage]) -> str:
+    """Write passages as the numbered block of a prompt, counted from 1.
+
+    Example:
+        >>> print(format_passages([Passage(source="a.md", text="It is blue.")]))
+        <passages>
+        [1] (source: a.md)
+        It is blue.
+        </passages>
+    """
+    lines = [_OPEN]
+    for n, passage in enumerate(passages, start=1):
+        lines.append(f"[{n}] (source: {_one_line(passage.location)})")
+        lines += [_escape(line) for line in passage.text.split("\n")]
+    return "\n".join([*lines, _CLOSE])
+
+
+def format_question(question: str, passages: Sequence[Passage]) -> str:
+    """Write the text of a human message: the passages, then the question."""
+    return f"{format_passages(passages)}\n\n{_QUESTION} {question}"
+
+
+def parse_passages(prompt_text: str) -> list[NumberedPassage] | None:
+    """Read the passages of a prompt back, exactly; ``None`` where it has no block of them."""
+    block, _ = _split(prompt_text)
+    if block is None:
+        return None
+    found: list[tuple[int, str, list[str]]] = []
+    for line in block:
+        if header := _HEADER.fullmatch(line):
+            found.append((int(header[1]), header[2], []))
+        elif found:
+            found[-1][2].append(_unescape(line))
+    return [NumberedPassage(n, source, "\n".join(lines)) for n, source, lines in found]
+
+
+def parse_question(prompt_text: str) -> str:
+    """The question of a human message: what follows ``Question:``, or all but the passages."""
+    _, rest = _split(prompt_text)
+    for index, line in enumerate(rest):
+        if line.startswith(_QUESTION):
+            rest = [line.removeprefix(_QUESTION), *rest[index + 1 :]]
+            break
+    return "\n".join(rest).strip()
+
+
+def replace_citations(text: str, replace: Callable[[re.Match[str], list[int]], str]) -> str:
+    """Replace every ``[1]`` or ``[1, 3]`` of a text, with the spaces before it; not in code."""
+
+    def one(mark: re.Match[str]) -> str:
+        if mark["code"] is not None:
+            return mark[0]
+        return replace(mark, [int(n) for n in re.findall(r"\d+", mark["numbers"])])
+
+    return _MARK.sub(one, text)
+
+
+def _split(prompt_text: str) -> tuple[list[str] | None, list[str]]:
+    lines = prompt_text.split("\n")
+    if _OPEN not in lines:
+        return None, lines
+    start = lines.index(_OPEN)
+    if _CLOSE not in lines[start:]:
+        return None, lines
+    end = lines.index(_CLOSE, start)
+    return lines[start + 1 : end], lines[end + 1 :]
+
+
+def _escape(line: str) -> str:
+    return f"\\{line}" if _FRAME.match(line) else line
+
+
+def _unescape(line: str) -> str:
+    return line[1:] if line.startswith("\\") and _FRAME.match(line) else line
+
+
+def _one_line(source: str) -> str:
+    return re.sub(r"[\r\n]", " ", source)

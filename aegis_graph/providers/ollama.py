@@ -1,0 +1,77 @@
+"""Kind ``ollama``: models on this machine or this network, through langchain-ollama."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from langchain_core.messages import AIMessage
+
+from aegis_graph.errors import ProviderError, StreamCutError
+from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status
+from aegis_graph.providers.transport import (
+    KEEPALIVE_S,
+    MAX_CONNECTIONS,
+    probe_models,
+    transport_error,
+)
+
+DEFAULT_URL = "http://localhost:11434"
+
+
+class OllamaProvider(Provider):
+    """A model served by Ollama."""
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        # Imported on first use: the clients take longer to import than the whole package.
+        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+        from langchain_ollama import ChatOllama  # noqa: PLC0415
+
+        limits = httpx.Limits(
+            max_connections=MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_S,
+        )
+        transport = AiohttpTransport(limits=limits)
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        model = ChatOllama(
+            model=self.spec.model,
+            base_url=self.spec.base_url or DEFAULT_URL,
+            reasoning=self.spec.thinking or None,
+            client_kwargs={"headers": headers},
+            async_client_kwargs={"transport": transport},
+        )
+        return OpenModel(model, transport.aclose)
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """See ``Provider.call_options``."""
+        options: dict[str, Any] = {"num_predict": max_output_tokens}
+        if self.spec.temperature is not None:
+            options["temperature"] = self.spec.temperature
+        return {"options": options}
+
+    def translate(self, error: Exception) -> ProviderError:
+        """See ``Provider.translate``."""
+        from ollama import ResponseError  # noqa: PLC0415  loaded with the model already
+
+        if isinstance(error, ResponseError):
+            if error.status_code > 0:
+                return error_for_status(error.status_code)
+            return StreamCutError("the answer ended in an error")
+        return transport_error(error)
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """See ``Provider.check_complete``."""
+        if not answer.response_metadata.get("done"):
+            raise StreamCutError("the answer ended before Ollama said it was done")
+
+    async def probe(self) -> Probe:
+        """See ``Provider.probe``."""
+        found, answer = await probe_models(f"{self.spec.base_url or DEFAULT_URL}/api/tags")
+        models = answer.get("models") if isinstance(answer, dict) else None
+        if not isinstance(models, list):
+            return found
+        wanted = {self.spec.model, f"{self.spec.model}:latest"}
+        there = any(isinstance(row, dict) and row.get("name") in wanted for row in models)
+        return Probe(True, there, "" if there else f"run: ollama pull {self.spec.model}")

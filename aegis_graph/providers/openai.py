@@ -1,0 +1,123 @@
+"""Kind ``openai``: OpenAI and every endpoint that speaks its protocol, through langchain-openai."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from aegis_graph.errors import (
+    BadRequestError,
+    ContentRefusedError,
+    ContextTooLongError,
+    ModelAccessError,
+    ProviderError,
+    QuotaError,
+    StreamCutError,
+)
+from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
+from aegis_graph.providers.transport import (
+    KEEPALIVE_S,
+    MAX_CONNECTIONS,
+    probe_models,
+    transport_error,
+)
+
+DEFAULT_URL = "https://api.openai.com/v1"
+
+_BY_CODE: Mapping[str, type[ProviderError]] = {
+    "billing_hard_limit_reached": QuotaError,
+    "content_filter": ContentRefusedError,
+    "content_policy_violation": ContentRefusedError,
+    "context_length_exceeded": ContextTooLongError,
+    "insufficient_quota": QuotaError,
+    "invalid_prompt": BadRequestError,
+    "model_not_found": ModelAccessError,
+}
+"""Source: https://platform.openai.com/docs/guides/error-codes"""
+
+
+class OpenAIProvider(Provider):
+    """A model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
+
+    @property
+    def _is_openai(self) -> bool:
+        return self.spec.base_url in {None, DEFAULT_URL}
+
+    @property
+    def key_env(self) -> str | None:
+        """See ``Provider.key_env``; a compatible endpoint may take calls without a key."""
+        return self.spec.api_key_env or ("OPENAI_API_KEY" if self._is_openai else None)
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        # Imported on first use: the clients take longer to import than the whole package.
+        import httpx2  # noqa: PLC0415
+        from langchain_openai import ChatOpenAI  # noqa: PLC0415
+        from openai import DefaultAioHttpClient  # noqa: PLC0415
+        from pydantic import SecretStr  # noqa: PLC0415
+
+        client = DefaultAioHttpClient(
+            limits=httpx2.Limits(
+                max_connections=MAX_CONNECTIONS,
+                max_keepalive_connections=MAX_CONNECTIONS,
+                keepalive_expiry=KEEPALIVE_S,
+            )
+        )
+        model = ChatOpenAI(
+            model=self.spec.model,
+            api_key=SecretStr(api_key or "none"),
+            base_url=self.spec.base_url or DEFAULT_URL,
+            max_retries=0,
+            stream_usage=True,
+            temperature=self.spec.temperature,
+            http_async_client=client,
+        )
+        return OpenModel(model, client.aclose)
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """See ``Provider.call_options``."""
+        if self._is_openai:
+            return {"max_tokens": max_output_tokens}
+        # The client renames max_tokens to a newer name, which many compatible servers ignore.
+        return {"extra_body": {"max_tokens": max_output_tokens}}
+
+    def translate(self, error: Exception) -> ProviderError:
+        """See ``Provider.translate``."""
+        from openai import APIError, APIStatusError  # noqa: PLC0415  loaded with the model already
+
+        if isinstance(error, APIStatusError):
+            wait = error.response.headers.get("retry-after")
+            kind = _BY_CODE.get(error.code or "")
+            status = error.status_code
+            if kind is None:
+                return error_for_status(status, code=error.code, retry_after=wait)
+            return kind(
+                f"HTTP {status} ({error.code})",
+                status=status,
+                code=error.code,
+                retry_after_s=seconds_to_wait(wait),
+            )
+        if type(error) is APIError:
+            kind = _BY_CODE.get(error.code or "", StreamCutError)
+            return kind("the answer ended in an error", code=error.code)
+        return transport_error(error)
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """See ``Provider.check_complete``."""
+        reason = answer.response_metadata.get("finish_reason")
+        if not reason:
+            raise StreamCutError("the answer ended without a finish reason")
+        if reason == "content_filter":
+            raise ContentRefusedError("the content filter withheld the answer")
+
+    async def probe(self) -> Probe:
+        """See ``Provider.probe``."""
+        url = f"{self.spec.base_url or DEFAULT_URL}/models"
+        found, answer = await probe_models(url, api_key=self.api_key())
+        rows = answer.get("data") if isinstance(answer, dict) else None
+        if not isinstance(rows, list):
+            return found
+        there = any(isinstance(row, dict) and row.get("id") == self.spec.model for row in rows)
+        return Probe(True, there, "" if there else "the key's account does not list this model")

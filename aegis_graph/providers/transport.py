@@ -1,0 +1,98 @@
+"""The HTTP transport under the clients, and what its failures mean.
+
+httpx's own pool scans every connection for every request and collapses above a hundred calls in
+flight; the same clients over aiohttp do not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import aiohttp
+import httpx
+import pydantic
+
+from aegis_graph.errors import (
+    MalformedAnswerError,
+    ProviderError,
+    ProviderTimeoutError,
+    ProviderUnavailableError,
+)
+from aegis_graph.providers.base import Probe
+
+MAX_CONNECTIONS = 1000
+KEEPALIVE_S = 4.0
+"""Shorter than the 5 s after which common servers close idle connections, in seconds."""
+
+PROBE_TIMEOUT_S = 3.0
+
+_NEVER_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.ConnectError,
+    httpx.PoolTimeout,
+    httpx.UnsupportedProtocol,
+    ConnectionRefusedError,
+)
+"""The request did not leave this machine, so it can have cost nothing."""
+
+_TIMED_OUT = (TimeoutError, httpx.ReadTimeout, httpx.WriteTimeout, aiohttp.ServerTimeoutError)
+
+_DROPPED = (aiohttp.ClientError, httpx.TransportError, ConnectionError)
+
+_MALFORMED = (
+    json.JSONDecodeError,
+    UnicodeDecodeError,
+    pydantic.ValidationError,
+    httpx.DecodingError,
+)
+
+
+def transport_error(error: BaseException) -> ProviderError:
+    """What a failure below the provider's protocol means.
+
+    Clients wrap the transport's errors, some of them by the wrong class (a dropped connection
+    becomes a connect timeout), so the whole chain of causes decides, innermost classes first.
+    """
+    chain = list(_chain(error))
+    name = type(error).__name__
+    if any(isinstance(link, _NEVER_SENT) for link in chain):
+        return ProviderUnavailableError("cannot connect")
+    if any(isinstance(link, _MALFORMED) for link in chain):
+        return MalformedAnswerError("the answer breaks the protocol", outcome_unknown=True)
+    if any(isinstance(link, _TIMED_OUT) for link in chain):
+        return ProviderTimeoutError("no answer in time", outcome_unknown=True)
+    if any(isinstance(link, _DROPPED) for link in chain):
+        return ProviderUnavailableError("the connection was dropped", outcome_unknown=True)
+    # A client that trips over what it received raises whatever its code runs into.
+    return MalformedAnswerError(f"the client failed with {name}", outcome_unknown=True)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+async def probe_models(url: str, *, api_key: str | None = None) -> tuple[Probe, object]:
+    """Ask a provider for its list of models; free everywhere.
+
+    Returns:
+        Whether it is reachable, and the JSON it answered, if it did.
+    """
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    timeout = aiohttp.ClientTimeout(total=PROBE_TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, trust_env=True) as session,
+            session.get(url, headers=headers) as response,
+        ):
+            if response.status != 200:
+                return Probe(True, None, f"HTTP {response.status}"), None
+            return Probe(True, None), await response.json(content_type=None)
+    except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+        return Probe(False, None, type(error).__name__), None

@@ -1,0 +1,155 @@
+"""The routing subgraph. START HERE.
+
+```mermaid
+graph TD
+  START --> budget_check
+  budget_check -. admitted .-> attempt_ollama
+  budget_check -. admitted .-> attempt_dashscope
+  budget_check -. admitted .-> attempt_openai
+  budget_check -. nothing admitted .-> record_cost
+  attempt_ollama -. failed: fall back .-> budget_check
+  attempt_dashscope -. failed: fall back .-> budget_check
+  attempt_openai -. failed: fall back .-> budget_check
+  attempt_ollama -. answered .-> record_cost
+  attempt_dashscope -. answered .-> record_cost
+  attempt_openai -. answered .-> record_cost
+  record_cost --> END
+```
+
+Every attempt is entered through ``budget_check``, which reserves the most it can cost from every
+budget it touches; ``record_cost`` replaces the reservation by the real cost. The call and its
+settlement are separate nodes: with a checkpointer, a failed ledger write is resumed without buying
+the answer again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer
+
+from aegis_graph.attempt import Attempt
+from aegis_graph.config import RouterConfig
+from aegis_graph.health import Health
+from aegis_graph.holds import HoldsInTransit
+from aegis_graph.ledger.base import Budget, Clock, Ledger
+from aegis_graph.ledger.sqlite import SqliteLedger
+from aegis_graph.loops import Portal
+from aegis_graph.node import Node
+from aegis_graph.nodes import RouterNodes
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.state import RouterInput, RouterOutput, RouterState
+
+Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+
+
+def utc_now() -> datetime:
+    """The present as an aware datetime in UTC: the clock of a router that is given none."""
+    return datetime.now(UTC)
+
+
+def create_ledger(config: RouterConfig, *, clock: Clock = utc_now) -> Ledger:
+    """Build the ledger that a configuration names. Nothing is opened before it is used.
+
+    Args:
+        config: Its ``ledger`` and ``budgets`` count.
+        clock: Returns the present as an aware datetime in UTC.
+
+    Example:
+        >>> ledger = create_ledger(RouterConfig())
+    """
+    budgets = [Budget.of(spec) for spec in config.budgets]
+    return SqliteLedger(config.ledger, budgets=budgets, clock=clock)
+
+
+def router_builder(
+    config: RouterConfig,
+    *,
+    ledger: Ledger | None = None,
+    clock: Clock = utc_now,
+    environ: Mapping[str, str] | None = None,
+) -> StateGraph[RouterState, None, RouterInput, RouterOutput]:
+    """Build the routing graph, for callers who compile it themselves.
+
+    Args:
+        config: The chain of providers, the budgets and the ledger.
+        ledger: A ledger to share, by default the one that the configuration names.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: A provider's kind or price is unknown.
+
+    Example:
+        >>> graph = router_builder(RouterConfig()).compile(checkpointer=False, name="llm")
+        >>> "attempt_ollama" in graph.get_graph().nodes
+        True
+    """
+    chain = [
+        create_provider(row, source=config.source, environ=environ) for row in config.providers
+    ]
+    book = ledger or create_ledger(config, clock=clock)
+    health = Health(config.health, clock)
+    transit = HoldsInTransit(book)
+    portal = Portal()
+    nodes = RouterNodes(chain, book, health, transit)
+    names = [f"attempt_{provider.spec.name}" for provider in chain]
+
+    builder: StateGraph[RouterState, None, RouterInput, RouterOutput] = StateGraph(
+        RouterState, input_schema=RouterInput, output_schema=RouterOutput
+    )
+    _add(builder, "budget_check", Node(nodes.budget_check, portal), (*names, "record_cost"))
+    for name, provider in zip(names, chain, strict=True):
+        attempt = Attempt(provider, book, health, transit, config.health)
+        _add(builder, name, Node(attempt.run, portal), ("budget_check", "record_cost"))
+    _add(builder, "record_cost", Node(nodes.record_cost, portal), ())
+    builder.add_edge(START, "budget_check")
+    builder.add_edge("record_cost", END)
+    return builder
+
+
+def create_router(
+    config: RouterConfig | None = None,
+    *,
+    ledger: Ledger | None = None,
+    checkpointer: Checkpointer = None,
+    name: str = "router",
+    clock: Clock = utc_now,
+    environ: Mapping[str, str] | None = None,
+) -> Router:
+    """Build the routing subgraph: one node that every LLM call of an application goes through.
+
+    Building it needs no event loop, no key and no network. It serves ``ainvoke`` and ``astream`` on
+    any event loop and ``invoke`` and ``stream`` from any thread.
+
+    Args:
+        config: The chain of providers, the budgets and the ledger; the defaults when absent.
+        ledger: A ledger to share, by default the one that the configuration names.
+        checkpointer: As a node, the router inherits its host's checkpointer, which is what lets a
+            resumed run buy nothing twice; ``False`` halves its cost under a durable one.
+        name: The graph's name.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: A provider's kind or price is unknown.
+
+    Example:
+        >>> from langchain_core.messages import HumanMessage
+        >>> router = create_router(RouterConfig())
+        >>> result = router.invoke({"messages": [HumanMessage("...")]})  # doctest: +SKIP
+        >>> result["attempts"][0]["provider"]                            # doctest: +SKIP
+        'ollama'
+    """
+    builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
+    return builder.compile(checkpointer=checkpointer, name=name)
+
+
+def _add(
+    builder: StateGraph[Any, Any, Any, Any], name: str, node: Node, ends: tuple[str, ...]
+) -> None:
+    builder.add_node(name, node, destinations=ends, input_schema=RouterState)

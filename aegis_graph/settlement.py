@@ -1,0 +1,178 @@
+"""What an attempt turned into: pure arithmetic from what the provider said to the ledger's row."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+
+from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.money import to_nano_usd
+from aegis_graph.prices import Price, Usage
+from aegis_graph.state import CostBasis, SettlementRecord, Status
+from aegis_graph.tokens import text_bound
+
+
+class Heard(AsyncCallbackHandler):
+    """Everything that a streamed attempt has said so far, for when it ends early."""
+
+    run_inline = True
+
+    def __init__(self) -> None:
+        self._chunks: list[AIMessageChunk] = []
+
+    @property
+    def anything(self) -> bool:
+        """Whether a chunk with something in it went out."""
+        return any(said(chunk) for chunk in self._chunks)
+
+    @property
+    def text(self) -> str:
+        """All of it, reasoning and tool calls included."""
+        return "".join(map(said, self._chunks))
+
+    async def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep a chunk."""
+        if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
+            self._chunks.append(chunk.message)
+
+
+def said(message: AIMessage) -> str:
+    """All text that a provider produced in a message: answer, reasoning and tool calls."""
+    text = message.text + str(message.additional_kwargs.get("reasoning_content") or "")
+    if isinstance(message, AIMessageChunk):
+        return text + "".join(chunk.get("args") or "" for chunk in message.tool_call_chunks)
+    calls = [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]
+    return text + (json.dumps(calls, default=str) if calls else "")
+
+
+class Bill:
+    """Turns what is known of an attempt into its settlement.
+
+    Args:
+        hold_id: The ledger's row.
+        hold_nano_usd: The most it can cost.
+        price: The provider's price.
+        prompt_tokens: An upper bound of the prompt's tokens.
+        max_output_tokens: The cap that was sent.
+    """
+
+    def __init__(
+        self,
+        hold_id: int,
+        hold_nano_usd: int,
+        *,
+        price: Price,
+        prompt_tokens: int,
+        max_output_tokens: int,
+    ) -> None:
+        self._hold_id = hold_id
+        self._hold_nano_usd = hold_nano_usd
+        self._price = price
+        self._prompt_tokens = prompt_tokens
+        self._max_output_tokens = max_output_tokens
+
+    def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of a complete answer."""
+        return self._of_message(answer, "answered", None, latency_ms)
+
+    def failed(
+        self, error: ProviderError, answer: AIMessage | None, heard: Heard, *, latency_ms: int
+    ) -> SettlementRecord:
+        """The settlement of an attempt that ended in an error."""
+        name = type(error).__name__
+        if answer is not None:
+            return self._of_message(answer, "failed", name, latency_ms)
+        unknown = error.outcome_unknown or isinstance(error, StreamCutError | MalformedAnswerError)
+        return self._of_fragment("failed", name, heard, unknown=unknown, latency_ms=latency_ms)
+
+    def cancelled(self, heard: Heard, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of an attempt whose caller went away."""
+        return self._of_fragment("cancelled", None, heard, unknown=True, latency_ms=latency_ms)
+
+    def _of_message(
+        self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
+    ) -> SettlementRecord:
+        usage = answer.usage_metadata
+        text = said(answer)
+        # Counts of 0 for text that is there are a server's way of not counting.
+        if not usage or not usage["input_tokens"] or (text and not usage["output_tokens"]):
+            return self._estimate(text, status, error_type, latency_ms)
+        details = usage.get("input_token_details") or {}
+        cached = min(details.get("cache_read") or 0, usage["input_tokens"])
+        cost = self._price(
+            Usage(
+                usage["input_tokens"],
+                usage["output_tokens"],
+                cached_input_tokens=cached,
+                cache_write_tokens=min(
+                    details.get("cache_creation") or 0, usage["input_tokens"] - cached
+                ),
+            )
+        )
+        record = self._record(status, error_type, to_nano_usd(cost), "reported", latency_ms)
+        record["input_tokens"] = usage["input_tokens"]
+        record["output_tokens"] = usage["output_tokens"]
+        record["cached_input_tokens"] = details.get("cache_read")
+        record["reasoning_tokens"] = (usage.get("output_token_details") or {}).get("reasoning")
+        return record
+
+    def _of_fragment(
+        self,
+        status: Status,
+        error_type: str | None,
+        heard: Heard,
+        *,
+        unknown: bool,
+        latency_ms: int,
+    ) -> SettlementRecord:
+        if heard.anything:
+            return self._estimate(heard.text, status, error_type, latency_ms)
+        if unknown:
+            return self._record(status, error_type, self._hold_nano_usd, "held", latency_ms)
+        return self._record(status, error_type, 0, "none", latency_ms)
+
+    def _estimate(
+        self, text: str, status: Status, error_type: str | None, latency_ms: int
+    ) -> SettlementRecord:
+        """The most that the prompt and this text can have cost: never below the real bill."""
+        output = min(text_bound(text), self._max_output_tokens)
+        cost = to_nano_usd(self._price(Usage(self._prompt_tokens, output)))
+        record = self._record(status, error_type, cost, "estimated", latency_ms)
+        record["input_tokens"] = self._prompt_tokens
+        record["output_tokens"] = output
+        return record
+
+    def _record(
+        self,
+        status: Status,
+        error_type: str | None,
+        cost_nano_usd: int,
+        basis: CostBasis,
+        latency_ms: int,
+    ) -> SettlementRecord:
+        return SettlementRecord(
+            hold_id=self._hold_id,
+            status=status,
+            error_type=error_type,
+            cost_nano_usd=cost_nano_usd,
+            cost_basis=basis,
+            input_tokens=None,
+            output_tokens=None,
+            cached_input_tokens=None,
+            reasoning_tokens=None,
+            latency_ms=latency_ms,
+        )

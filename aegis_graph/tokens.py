@@ -1,0 +1,67 @@
+"""How many tokens a prompt can be at most, without any vocabulary.
+
+The tokenizers of the paid providers (GPT, Qwen) are byte-level: a token stands for at least one
+byte, so a text has at most as many tokens as bytes. What the provider's chat template adds around
+the messages is bounded by generous constants.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+
+PER_REQUEST = 64
+"""Bound of what a chat template adds once: start, end and generation marks."""
+
+PER_MESSAGE = 16
+"""Bound of what it adds around each message: role, name, separators."""
+
+PER_IMAGE = 16_386
+"""Most tokens of one image: Qwen-VL at full resolution (16,384 + 2); GPT-4o takes at most 1,445."""
+
+
+def prompt_bound(messages: Sequence[BaseMessage]) -> int:
+    """An upper bound of the tokens that the messages are for any byte-level tokenizer."""
+    return PER_REQUEST + sum(PER_MESSAGE + _message_bound(message) for message in messages)
+
+
+def text_bound(text: str) -> int:
+    """An upper bound of the tokens of a text."""
+    return len(text.encode("utf-8", errors="replace"))
+
+
+def _message_bound(message: BaseMessage) -> int:
+    bound = _content_bound(message.content)
+    if message.name:
+        bound += text_bound(message.name)
+    if isinstance(message, AIMessage):
+        for call in message.tool_calls:
+            bound += PER_MESSAGE + text_bound(json.dumps(call, default=str))
+    if isinstance(message, ToolMessage):
+        bound += text_bound(message.tool_call_id)
+    return bound
+
+
+def _content_bound(content: str | list[Any]) -> int:
+    if isinstance(content, str):
+        return text_bound(content)
+    return sum(_part_bound(part) for part in content)
+
+
+def _part_bound(part: Any) -> int:
+    if isinstance(part, str):
+        return text_bound(part)
+    if is_image(part):
+        return PER_IMAGE
+    text = part.get("text")
+    return text_bound(text if isinstance(text, str) else json.dumps(part, default=str))
+
+
+def is_image(part: object) -> bool:
+    """Whether a content part is an image, in LangChain's, OpenAI's or DashScope's form."""
+    return isinstance(part, dict) and (
+        part.get("type") in {"image", "image_url"} or "image" in part
+    )
