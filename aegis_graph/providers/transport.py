@@ -95,4 +95,4 @@ async def probe_models(url: str, *, api_key: str | None = None) -> tuple[Probe, 
                 return Probe(True, None, f"HTTP {response.status}"), None
             return Probe(True, None), await response.json(content_type=None)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
-        return Probe(False, None, type(error).__name__), None
+        return Probe(False, None, str(transport_error(error))), None

@@ -1,0 +1,156 @@
+"""A chat model without network and weights: it answers by quoting the passages of its prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from aegis_graph.passages import (
+    NumberedPassage,
+    parse_passages,
+    parse_question,
+    replace_citations,
+)
+from aegis_graph.quotes import answering
+
+MODEL_NAME = "best-sentences"
+MARKER = "(Extractive answer: sentences quoted from the documents; no language model was asked.)"
+NO_PASSAGES = "The prompt has no passages, so there is nothing to quote."
+NOTHING_FOUND = "No passage was found for this question, so there is nothing to quote."
+NO_ANSWER = "None of the passages answers this question."
+
+
+class ChatExtractive(BaseChatModel):
+    """Answers the last human message with the best-matching sentences of the prompt's passages.
+
+    Sentences are quoted word for word, with line breaks and the spaces around them as one space,
+    and ``[...]`` where the document itself has a number in square brackets, which would read as
+    one of ours. A table row comes with its table's head. Usage counts words as tokens.
+
+    Example:
+        >>> from aegis_graph.passages import Passage, format_question
+        >>> passages = [Passage(source="a.md", text="The limit is 10 USD a month.")]
+        >>> answer = ChatExtractive().invoke(format_question("What is the limit?", passages))
+        >>> answer.text.splitlines()[0]
+        'The limit is 10 USD a month. [1]'
+    """
+
+    @property
+    def _llm_type(self) -> str:
+        return "extractive"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {"model_name": MODEL_NAME}
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        max_tokens: int | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text, finish = _limited(_answer(messages), stop or (), max_tokens)
+        message = AIMessage(
+            content=text,
+            usage_metadata=_usage(messages, text),
+            response_metadata=_metadata(finish),
+        )
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        # A few milliseconds of work: handing it to a thread would cost more than it frees.
+        return self._generate(messages, stop, **kwargs)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        *,
+        max_tokens: int | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        text, finish = _limited(_answer(messages), stop or (), max_tokens)
+        for piece in re.findall(r"\S+\s*", text):
+            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+        last = AIMessageChunk(
+            content="",
+            usage_metadata=_usage(messages, text),
+            response_metadata=_metadata(finish),
+            chunk_position="last",
+        )
+        yield ChatGenerationChunk(message=last, generation_info={"finish_reason": finish})
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for chunk in self._stream(messages, stop, **kwargs):
+            yield chunk
+
+
+def _answer(messages: Sequence[BaseMessage]) -> str:
+    asked = next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
+    blocks = (parse_passages(one.text) for one in reversed(messages))
+    passages = next((block for block in blocks if block is not None), None)
+    if passages is None:
+        lines = [NO_PASSAGES]
+    elif not passages:
+        lines = [NOTHING_FOUND]
+    else:
+        lines = _quote_lines(parse_question(asked), passages) or [NO_ANSWER]
+    return "\n".join([*lines, "", MARKER])
+
+
+def _quote_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str]:
+    lines: list[str] = []
+    for quote in answering(question, passages):
+        head = quote.sentence.table_head
+        for text in ([head] if head else []) + [quote.sentence.text]:
+            line = f"{_shown(text)} [{quote.n}]"
+            if line not in lines:
+                lines.append(line)
+    return lines
+
+
+def _shown(text: str) -> str:
+    return replace_citations(" ".join(text.split()), lambda mark, _: f"{mark['space']}[...]")
+
+
+def _limited(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:
+    """The text up to a stop word or the cap, and the reason why it ends."""
+    for word in filter(None, stop):
+        text = text.partition(word)[0]
+    pieces = re.findall(r"\S+\s*", text)
+    if max_tokens is None or len(pieces) <= max_tokens:
+        return text, "stop"
+    return "".join(pieces[:max_tokens]).rstrip(), "length"
+
+
+def _usage(messages: Sequence[BaseMessage], text: str) -> UsageMetadata:
+    asked = sum(len(message.text.split()) for message in messages)
+    said = len(text.split())
+    return UsageMetadata(input_tokens=asked, output_tokens=said, total_tokens=asked + said)
+
+
+def _metadata(finish: str) -> dict[str, Any]:
+    return {"model_name": MODEL_NAME, "finish_reason": finish, "extractive": True}

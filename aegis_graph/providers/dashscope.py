@@ -1,0 +1,182 @@
+"""The provider kind ``dashscope``: Alibaba's Model Studio."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+from langchain_core.messages import AIMessage
+from pydantic import SecretStr
+
+from aegis_graph.errors import (
+    AuthenticationError,
+    BadRequestError,
+    ContentRefusedError,
+    InvalidRequestError,
+    MalformedAnswerError,
+    ModelAccessError,
+    ProviderError,
+    ProviderUnavailableError,
+    QuotaError,
+    RateLimitError,
+    StreamCutError,
+)
+from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
+from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope
+from aegis_graph.providers.dashscope_messages import is_finished, is_multimodal, thinking_mode
+from aegis_graph.providers.transport import probe_models, transport_error
+
+DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
+
+_BY_CODE: Mapping[str, type[ProviderError]] = {
+    "throttling": RateLimitError,
+    "limit_requests": RateLimitError,
+    "limit_burst_rate": RateLimitError,
+    "allocationquota.freetieronly": QuotaError,
+    "arrearage": QuotaError,
+    "commoditynotpurchased": QuotaError,
+    "prepaidbilloverdue": QuotaError,
+    "postpaidbilloverdue": QuotaError,
+    "insufficient_quota": QuotaError,
+    "invalidapikey": AuthenticationError,
+    "invalid_api_key": AuthenticationError,
+    "not authorized": AuthenticationError,
+    "accessdenied": ModelAccessError,
+    "modelnotfound": ModelAccessError,
+    "model_not_found": ModelAccessError,
+    "model_not_supported": ModelAccessError,
+    "model.notexist": ModelAccessError,
+    "datainspectionfailed": ContentRefusedError,
+    "data_inspection_failed": ContentRefusedError,
+    "invalidparameter": BadRequestError,
+    "invalid_parameter_error": BadRequestError,
+    "requesttimeout": ProviderUnavailableError,
+    "gatewaytimeout": ProviderUnavailableError,
+    "internalerror": ProviderUnavailableError,
+    "systemerror": ProviderUnavailableError,
+    "modelunavailable": ProviderUnavailableError,
+    "modelservicefailed": ProviderUnavailableError,
+    "modelservingerror": ProviderUnavailableError,
+    "serviceunavailable": ProviderUnavailableError,
+}
+"""Codes, or one dotted part of them, in lower case. A later part is more precise than an earlier.
+
+A prompt that is too long has no code of its own: it is an ``InvalidParameter`` like any other.
+"""
+
+_SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
+
+
+class DashScopeProvider(Provider):
+    """DashScope over its native protocol and its official SDK."""
+
+    @property
+    def key_env(self) -> str:
+        """See ``Provider.key_env``; nothing is answered without a key."""
+        return self.spec.api_key_env or DEFAULT_KEY_ENV
+
+    def missing_package(self) -> str | None:
+        """The line that installs the SDK, where it is missing."""
+        return None if importlib.util.find_spec("dashscope") else INSTALL
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """The chat model, without retries of its own.
+
+        Raises:
+            AuthenticationError: There is no key.
+        """
+        if not api_key:
+            raise AuthenticationError(f"{self.spec.name}: there is no key")
+        model = ChatDashScope(
+            model=self.spec.model,
+            api_key=SecretStr(api_key),
+            base_url=self._base_url,
+            multimodal=self.spec.images or is_multimodal(self.spec.model),
+            thinking=self.spec.thinking,
+            temperature=self.spec.temperature,
+        )
+        return OpenModel(model, model.aclose)
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """The cap of the answer; the model takes it for a cap of its thinking as well."""
+        return {"max_tokens": max_output_tokens}
+
+    def output_bound(self, max_output_tokens: int) -> int:
+        """See ``Provider.output_bound``; thinking is billed as output, beside the cap."""
+        mode = thinking_mode(self.spec.model)
+        thinks = mode == "always" or (mode == "optional" and self.spec.thinking)
+        return 2 * max_output_tokens if thinks else max_output_tokens
+
+    def translate(self, error: Exception) -> ProviderError:
+        """The error of ours, by the service's code first and the status second."""
+        if isinstance(error, ProviderError):
+            return error
+        if isinstance(error, InvalidRequestError | UnicodeEncodeError):
+            return BadRequestError("the messages cannot be said in DashScope's protocol")
+        if _is(error, "httpx_sse", "SSEError"):
+            return MalformedAnswerError("no event stream", outcome_unknown=True)
+        if _is(error, "dashscope.v2.errors", "DashScopeError") and not _is(
+            error, "dashscope.v2.errors", "APIConnectionError"
+        ):
+            return _declared_error(error)
+        if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ReadTimeout):
+            # The SDK wraps what fails before the answer begins; this failed inside it.
+            return StreamCutError("the connection was cut in the answer", outcome_unknown=True)
+        return transport_error(error)
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """Make sure that the answer has a finish reason.
+
+        Raises:
+            StreamCutError: It has none.
+        """
+        if not is_finished(answer.response_metadata.get("finish_reason")):
+            raise StreamCutError("the answer has no finish reason", outcome_unknown=True)
+
+    async def probe(self) -> Probe:
+        """Ask the base address for anything: whatever the status, somebody is there."""
+        found, _ = await probe_models(self._base_url)
+        return found
+
+    @property
+    def _base_url(self) -> str:
+        return self.spec.base_url or DEFAULT_BASE_URL
+
+
+def _is(error: BaseException, module: str, name: str) -> bool:
+    """Whether an error is of a class of a module that may not even be installed."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(error, kind)
+
+
+def _declared_error(error: Any) -> ProviderError:
+    code = error.code if isinstance(error.code, str) else None
+    if code and not _SPEAKABLE_CODE.fullmatch(code):
+        code = None
+    # Inside a stream the SDK reports the stream's own status, which says nothing.
+    status = error.status_code if error.status_code and error.status_code >= 400 else None
+    retry_after = error.headers.get("retry-after")
+    kind = next((_BY_CODE[part] for part in _parts(code) if part in _BY_CODE), None)
+    if kind is None and status is not None:
+        return error_for_status(status, code=code, retry_after=retry_after)
+    if kind is None and code is None:
+        return MalformedAnswerError("unreadable event in the stream", outcome_unknown=True)
+    kind = kind or ProviderUnavailableError
+    begun = status is None and kind in (ProviderUnavailableError, ContentRefusedError)
+    return kind(
+        f"{code}" + (f" (HTTP {status})" if status else " (in the stream)"),
+        status=status,
+        code=code,
+        retry_after_s=seconds_to_wait(retry_after),
+        outcome_unknown=begun,
+    )
+
+
+def _parts(code: str | None) -> Iterator[str]:
+    whole = (code or "").casefold()
+    yield whole
+    yield from reversed(whole.split("."))

@@ -1,0 +1,285 @@
+"""LangChain messages to DashScope's native wire and back. Pure: nothing here opens a connection."""
+
+from __future__ import annotations
+
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
+
+from aegis_graph.errors import InvalidRequestError, StreamCutError
+
+PARTIAL_RESPONSE_HEADER = "x-dashscope-partialresponse"
+"""The service sets it to ``true`` where it gave up before the answer was complete."""
+
+ToolChoice = str | bool | Mapping[str, Any] | None
+
+_DATA_URI_HEAD = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,")
+_BASE64 = (string.ascii_letters + string.digits + "+/=").encode()
+_MULTIMODAL = re.compile(r"-vl-|^qwen3\.[5-9]")
+_HYBRID = re.compile(r"^(qwen-turbo|qwen-plus|qwen-flash|qwen3)(?!.*(-instruct|-coder))")
+
+
+def is_multimodal(model: str) -> bool:
+    """Whether a model answers on the multimodal path only, text or not."""
+    return _MULTIMODAL.search(model) is not None
+
+
+def thinking_mode(model: str) -> Literal["never", "optional", "always"]:
+    """Whether a model thinks, which decides what ``enable_thinking`` may say.
+
+    Example:
+        >>> [thinking_mode(name) for name in ("qwen-max", "qwen-plus", "qwen3-vl-8b-thinking")]
+        ['never', 'optional', 'always']
+    """
+    if "-thinking" in model:
+        return "always"
+    return "optional" if _HYBRID.match(model) else "never"
+
+
+def to_wire(messages: Sequence[BaseMessage], *, multimodal: bool) -> list[dict[str, Any]]:
+    """The messages as DashScope takes them: the system's words first, and once.
+
+    Args:
+        messages: The conversation, from any provider.
+        multimodal: Whether contents are lists of parts; text models want strings.
+
+    Raises:
+        InvalidRequestError: A part that the model cannot take, or an image that is neither inline
+            nor at an ``https`` address. The SDK would read and upload a path as a local file.
+    """
+    if not messages:
+        raise InvalidRequestError("there are no messages")
+    system = [m for m in messages if isinstance(m, SystemMessage)]
+    rows = [_message(m, multimodal) for m in messages if not isinstance(m, SystemMessage)]
+    if system:
+        text = "\n\n".join(_joined(_parts(m)) for m in system)
+        rows.insert(0, {"role": "system", "content": _content([{"text": text}], multimodal)})
+    return rows
+
+
+def _message(message: BaseMessage, multimodal: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"content": _content(_parts(message), multimodal)}
+    match message:
+        case HumanMessage():
+            return {"role": "user", **row}
+        case AIMessage():
+            calls = _tool_calls(message)
+            return {"role": "assistant", **row, **({"tool_calls": calls} if calls else {})}
+        case ToolMessage():
+            return {"role": "tool", **row, "tool_call_id": message.tool_call_id}
+        case ChatMessage():
+            return {"role": message.role, **row}
+    raise InvalidRequestError(f"DashScope takes no message of the type {message.type!r}")
+
+
+def _content(parts: list[dict[str, str]], multimodal: bool) -> str | list[dict[str, str]]:
+    if multimodal:
+        return parts or [{"text": ""}]
+    return _joined(parts)
+
+
+def _joined(parts: list[dict[str, str]]) -> str:
+    if any("image" in part for part in parts):
+        raise InvalidRequestError("this model takes no images here")
+    return "".join(part["text"] for part in parts)
+
+
+def _parts(message: BaseMessage) -> list[dict[str, str]]:
+    content = message.content
+    parts = []
+    for block in [content] if isinstance(content, str) else content:
+        if isinstance(block, str):
+            parts.append({"text": block})
+        elif block.get("type", "text") == "text" and isinstance(block.get("text"), str):
+            parts.append({"text": block["text"]})
+        elif isinstance(message, AIMessage):
+            continue  # Reasoning and tool blocks of other providers: re-billed or refused here.
+        else:
+            parts.append({"image": image_value(block)})
+    return parts
+
+
+def image_value(block: Mapping[str, Any]) -> str:
+    """The image of a LangChain, OpenAI or native block, as an inline or ``https`` address.
+
+    Raises:
+        InvalidRequestError: Anything else, local paths above all.
+    """
+    match block:
+        case {"image_url": {"url": str(value)}} | {"image_url": str(value)}:
+            pass
+        case {"type": "image", "base64": str(data), "mime_type": str(kind)}:
+            value = f"data:{kind};base64,{data}"
+        case {"type": "image", "data": str(data), "mime_type": str(kind)}:
+            value = f"data:{kind};base64,{data}"
+        case {"type": "image", "url": str(value)} | {"image": str(value)}:
+            pass
+        case _:
+            raise InvalidRequestError(f"DashScope takes no part of the type {block.get('type')!r}")
+    if value.startswith("https://") or _is_inline(value):
+        return value
+    raise InvalidRequestError("an image must be data:image/...;base64,... or an https:// address")
+
+
+def _is_inline(value: str) -> bool:
+    head = _DATA_URI_HEAD.match(value)
+    if head is None or not value.isascii():
+        return False
+    # Bytes, because a pattern over ten megabytes would stall the event loop.
+    return not value[head.end() :].encode().translate(None, _BASE64)
+
+
+def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
+    known = [
+        (call["id"], call["name"], json.dumps(call["args"], ensure_ascii=False))
+        for call in message.tool_calls
+    ]
+    broken = [(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
+    return [
+        {
+            "id": identifier or "",
+            "type": "function",
+            "function": {"name": name or "", "arguments": arguments or ""},
+        }
+        for identifier, name, arguments in [*known, *broken]
+    ]
+
+
+def tool_choice_to_wire(choice: ToolChoice, tools: Sequence[Mapping[str, Any]]) -> Any:
+    """What ``tool_choice`` says on the wire; ``None`` where it stays out.
+
+    Args:
+        choice: ``auto``, ``none``, a tool's name, or ``any`` where there is one tool only.
+        tools: The tools in OpenAI's form.
+
+    Raises:
+        ValueError: No tool has that name, or any of several tools must be called.
+    """
+    names = [tool["function"]["name"] for tool in tools]
+    if choice is None or choice is False:
+        return None
+    if isinstance(choice, Mapping):
+        return dict(choice)
+    if choice in ("auto", "none"):
+        return choice
+    if choice in (True, "any", "required"):
+        if len(names) != 1:
+            raise ValueError("DashScope cannot force a call to any of several tools; name one")
+        choice = names[0]
+    if choice not in names:
+        raise ValueError(f"no tool is called {choice!r}; there are {names}")
+    return {"type": "function", "function": {"name": choice}}
+
+
+class AnswerReader:
+    """Reads the frames of one answer, and knows whether it is complete.
+
+    Args:
+        model: Name of the model; the wire does not repeat it.
+    """
+
+    def __init__(self, model: str) -> None:
+        self._metadata = {"model_name": model, "model_provider": "dashscope"}
+        self._usage: UsageMetadata | None = None
+
+    def read(self, frame: Mapping[str, Any]) -> AIMessageChunk | None:
+        """The piece of the answer that one frame carries, if any."""
+        if frame.get("request_id"):
+            self._metadata["request_id"] = frame["request_id"]
+        # The counts grow from frame to frame: only the last are true, and none is to be added.
+        self._usage = usage_from_wire(frame.get("usage") or {}) or self._usage
+        choices = frame.get("choices") or [{}]
+        finish = choices[0].get("finish_reason")
+        if is_finished(finish):
+            self._metadata["finish_reason"] = finish
+        delta = choices[0].get("delta") or {}
+        text, reasoning = delta.get("content") or "", delta.get("reasoning_content")
+        calls = [_tool_call_chunk(call) for call in delta.get("tool_calls") or ()]
+        if not (text or reasoning or calls):
+            return None
+        extra = {"reasoning_content": reasoning} if reasoning else {}
+        return AIMessageChunk(content=text, additional_kwargs=extra, tool_call_chunks=calls)
+
+    def end(self, headers: Mapping[str, str]) -> AIMessageChunk:
+        """The last chunk, with the usage and what is known about the answer.
+
+        Args:
+            headers: Headers of the answer, names in lower case.
+
+        Raises:
+            StreamCutError: The service did not say that it was done, or said that it gave up.
+        """
+        if "finish_reason" not in self._metadata:
+            raise StreamCutError("the stream ended without a finish reason", outcome_unknown=True)
+        if headers.get(PARTIAL_RESPONSE_HEADER, "").lower() == "true":
+            raise StreamCutError("the service gave a part of the answer", outcome_unknown=True)
+        return AIMessageChunk(
+            content="",
+            usage_metadata=self._usage,
+            response_metadata=self._metadata,
+            chunk_position="last",
+        )
+
+
+def is_finished(finish_reason: object) -> bool:
+    """Whether a finish reason is one. While the answer runs it is the word ``null``."""
+    return finish_reason not in (None, "", "null")
+
+
+def _tool_call_chunk(call: Mapping[str, Any]) -> ToolCallChunk:
+    function = call.get("function") or {}
+    # An empty name or identifier belongs to a later piece, and would be joined to the real one.
+    return tool_call_chunk(
+        name=function.get("name") or None,
+        args=function.get("arguments") or "",
+        id=call.get("id") or None,
+        index=call.get("index"),
+    )
+
+
+def usage_from_wire(usage: Mapping[str, Any]) -> UsageMetadata | None:
+    """The tokens that a frame reports, in LangChain's form; ``None`` where it reports none.
+
+    Example:
+        >>> usage_from_wire({"input_tokens": 7, "output_tokens": 2})["total_tokens"]
+        9
+    """
+    read, written = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    if read is None or written is None:
+        return None
+    prompt = usage.get("prompt_tokens_details") or {}
+    image = _count(usage, "image_tokens")
+    inputs = {
+        "cache_read": _count(prompt, "cached_tokens"),
+        "cache_creation": _count(prompt, "cache_creation_input_tokens"),
+        "image": _count(usage.get("input_tokens_details"), "image_tokens")
+        if image is None
+        else image,
+    }
+    reasoning = _count(usage.get("output_tokens_details"), "reasoning_tokens")
+    tokens = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+    if known := {name: count for name, count in inputs.items() if count is not None}:
+        # "image" is no declared detail, but LangChain lets providers add their own.
+        tokens["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
+    if reasoning is not None:
+        tokens["output_token_details"] = OutputTokenDetails(reasoning=reasoning)
+    return tokens
+
+
+def _count(row: Mapping[str, Any] | None, name: str) -> int | None:
+    value = (row or {}).get(name)
+    return value if type(value) is int and value >= 0 else None

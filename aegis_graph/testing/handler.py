@@ -1,0 +1,129 @@
+"""Finds out what an HTTP request asks for, and has it answered as the script says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from aegis_graph.testing import dashscope_wire, ollama_wire, openai_wire
+from aegis_graph.testing.journal import Journal, ProtocolName, Received
+from aegis_graph.testing.playback import Exchange
+from aegis_graph.testing.script import Script
+from aegis_graph.testing.wire import Wire
+
+WIRES: Mapping[ProtocolName, Wire] = {
+    "dashscope": dashscope_wire.DashScopeWire(),
+    "ollama": ollama_wire.OllamaWire(),
+    "openai": openai_wire.OpenAIWire(),
+}
+
+GENERATION_PATHS: Mapping[str, ProtocolName] = {
+    "/api/chat": "ollama",
+    "/v1/chat/completions": "openai",
+    "/api/v1/services/aigc/text-generation/generation": "dashscope",
+    "/api/v1/services/aigc/multimodal-generation/generation": "dashscope",
+}
+
+MODEL_LISTS: Mapping[str, Callable[[Sequence[str]], dict[str, Any]]] = {
+    "/api/tags": ollama_wire.model_list,
+    "/v1/models": openai_wire.model_list,
+}
+
+
+class Handler:
+    """Serves the requests of one run of a server.
+
+    Args:
+        journal: Where requests are written down.
+        script: Where the answers come from.
+        models: Gives the names for the lists of models.
+    """
+
+    def __init__(
+        self, journal: Journal, script: Script, *, models: Callable[[], Sequence[str]]
+    ) -> None:
+        self._journal = journal
+        self._script = script
+        self._models = models
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stopping = False
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request and keep it in the journal."""
+        call = await _receive(request, self._journal.next_number())
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self._journal.add(call)
+        try:
+            return await self._respond(
+                Exchange(WIRES[call.protocol], call, request, self._journal.wrote)
+            )
+        except asyncio.CancelledError:
+            call.produced.disconnected = not self._stopping
+            raise
+        except ConnectionResetError:
+            call.produced.disconnected = True
+            return web.Response()
+        finally:
+            self._tasks.discard(task)
+            self._journal.finish(call)
+
+    def cancel_all(self) -> None:
+        """Give up the requests that are being served, because the server stops."""
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+
+    async def _respond(self, exchange: Exchange) -> web.StreamResponse:
+        call, method = exchange.call, exchange.request.method
+        if method == "GET" and call.path in MODEL_LISTS:
+            return await exchange.send_json(200, MODEL_LISTS[call.path](self._models()))
+        if not call.generation:
+            return await self._refuse(exchange, 404, f"unknown: {method} {call.path}")
+        if not call.body:
+            return await self._refuse(exchange, 400, f"not a JSON object: {method} {call.path}")
+        step = self._script.take(call.protocol, call.model)
+        if step is None:
+            return await self._refuse(
+                exchange, 501, f"unscripted: {method} {call.path}, model {call.model!r}"
+            )
+        return await exchange.play(step)
+
+    async def _refuse(self, exchange: Exchange, status: int, why: str) -> web.StreamResponse:
+        self._script.complain(why)
+        body = exchange.wire.error(status, f"loopback_{status}", f"loopback server: {why}")
+        return await exchange.send_json(status, body)
+
+
+async def _receive(request: web.Request, number: int) -> Received:
+    try:
+        parsed = json.loads(await request.read() or b"{}")
+    except ValueError:
+        parsed = None
+    body = parsed if isinstance(parsed, dict) else {}
+    path = request.path
+    protocol = GENERATION_PATHS.get(path) or _owner(path)
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Received(
+        number=number,
+        protocol=protocol,
+        path=path,
+        model=str(body.get("model", "")),
+        body=body,
+        headers=headers,
+        streamed=WIRES[protocol].wants_stream(body, headers),
+        generation=request.method == "POST" and path in GENERATION_PATHS,
+        arrived_at=time.monotonic(),
+    )
+
+
+def _owner(path: str) -> ProtocolName:
+    if path.startswith("/v1"):
+        return "openai"
+    return "dashscope" if path.startswith("/api/v1") else "ollama"
