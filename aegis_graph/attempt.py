@@ -16,7 +16,12 @@ from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from aegis_graph.config import HealthSpec
-from aegis_graph.errors import BadRequestError, ProviderError, ProviderTimeoutError
+from aegis_graph.errors import (
+    BadRequestError,
+    InvalidRequestError,
+    ProviderError,
+    ProviderTimeoutError,
+)
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Hold, Ledger, unused_hold
@@ -171,6 +176,9 @@ class _Call:
                 )
         except ProviderError:
             raise
+        except InvalidRequestError as error:
+            # The client found fault with the request before it sent anything.
+            raise BadRequestError(str(error)) from error
         except TimeoutError as error:
             text = f"no complete answer within {self._spec.timeout_s:g} s"
             raise ProviderTimeoutError(text, outcome_unknown=True) from error

@@ -62,9 +62,9 @@ class SqliteLedger:
         self._zone = spec.zone
         self._budgets = tuple(budgets)
         self._clock = clock
-        self._open = partial(open_database, self.path, spec.busy_timeout_s)
+        self._busy_timeout_s = spec.busy_timeout_s
         self._explain = partial(explain, self.path)
-        self._writer = Writer(self._open, self._explain)
+        self._writer = Writer(partial(open_database, self.path, spec.busy_timeout_s), self._explain)
         # Also at the interpreter's exit: what is queued is written before the thread dies.
         weakref.finalize(self, self._writer.stop)
 
@@ -138,11 +138,15 @@ class SqliteLedger:
         self._writer.stop()
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query on a connection of its own: a report delays nobody's admission."""
+        """Run a query on a connection of its own: a report delays nobody's admission.
+
+        A ledger that was never written to is not created by asking.
+        """
 
         def work() -> T:
+            path = self.path if self.path.exists() else Path(":memory:")
             try:
-                with closing(self._open()) as connection:
+                with closing(open_database(path, self._busy_timeout_s)) as connection:
                     return query(connection)
             except (sqlite3.Error, OSError) as error:
                 raise self._explain(error) from error

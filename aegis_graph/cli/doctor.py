@@ -1,0 +1,117 @@
+"""``aegis doctor``: what works and what does not, without buying anything."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from aegis_graph.cli import DONE, NOT_ASKED
+from aegis_graph.config import ProviderSpec, RouterConfig
+from aegis_graph.errors import ConfigError, LedgerError
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.router import create_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """One provider."""
+
+    provider: str
+    kind: str
+    model: str
+    location: str
+    key: bool | None
+    """``None`` where no key is needed."""
+    reachable: bool | None
+    model_there: bool | None
+    """``None`` where there is no free way to ask."""
+    price_known: bool
+    problem: str
+
+    @property
+    def usable(self) -> bool:
+        """Whether the router may ask it, as far as can be seen for free."""
+        return self.price_known and self.key is not False and bool(self.reachable)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Check every provider and the ledger; status 0 when a request can be answered."""
+    config = RouterConfig.load(options.config)
+    findings, version, trouble = asyncio.run(_examine(config))
+    healthy = trouble is None and any(finding.usable for finding in findings)
+    if options.json:
+        ledger = {
+            "url": config.ledger.url,
+            "writable": trouble is None,
+            "schema_version": version,
+            "problem": trouble or "",
+        }
+        rows = [asdict(finding) for finding in findings]
+        print(json.dumps({"healthy": healthy, "providers": rows, "ledger": ledger}))
+    else:
+        print("Providers, in the order in which they are asked:")
+        for line in _lines(findings):
+            print(line)
+        state = trouble or f"writable, schema version {version}"
+        print(f"\nLedger {config.ledger.url}: {state}")
+        print("\nA request can be answered." if healthy else "\nNo request can be answered.")
+    return DONE if healthy else NOT_ASKED
+
+
+async def _examine(config: RouterConfig) -> tuple[list[_Finding], int | None, str | None]:
+    findings = await asyncio.gather(*(_look_at(row, config.source) for row in config.providers))
+    try:
+        return findings, await create_ledger(config).check(), None
+    except LedgerError as error:
+        return findings, None, str(error)
+
+
+async def _look_at(row: ProviderSpec, source: str) -> _Finding:
+    about = (row.name, row.kind, row.model, row.location)
+    try:
+        provider = create_provider(row, source=source)
+    except ConfigError as error:
+        return _Finding(*about, None, None, None, price_known=False, problem=str(error))
+    key = bool(provider.api_key()) if provider.key_env else None
+    if package := provider.missing_package():
+        return _Finding(*about, key, None, None, price_known=True, problem=f"needs: {package}")
+    probe = await provider.probe()
+    problems = [f"{provider.key_env} is not set"] if key is False else []
+    if not probe.reachable:
+        problems.append(f"not reachable: {probe.detail}")
+    elif probe.detail:
+        problems.append(probe.detail)
+    return _Finding(
+        *about,
+        key,
+        probe.reachable,
+        probe.model_there,
+        price_known=True,
+        problem="; ".join(problems),
+    )
+
+
+def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
+    """A line per provider, and one below it where something is wrong."""
+    names = max(len(finding.provider) for finding in findings)
+    models = max(len(finding.model) for finding in findings)
+    for finding in findings:
+        facts = (
+            "usable    " if finding.usable else "not usable",
+            finding.location.ljust(5),
+            _word(finding.key, "key set", "no key", unknown="no key needed").ljust(13),
+            _word(finding.reachable, "reachable", "unreachable").ljust(11),
+            _word(finding.model_there, "model there", "model not there", unknown="model not asked"),
+        )
+        price = "price known" if finding.price_known else "PRICE UNKNOWN"
+        cells = (finding.provider.ljust(names), finding.model.ljust(models), *facts, price)
+        yield "  " + "  ".join(cells)
+        if finding.problem:
+            yield f"  {'':{names}}  -> {finding.problem}"
+
+
+def _word(value: bool | None, yes: str, no: str, *, unknown: str = "not asked") -> str:
+    return unknown if value is None else yes if value else no

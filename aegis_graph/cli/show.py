@@ -1,0 +1,49 @@
+"""Routes and budgets as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from aegis_graph.ledger.base import BudgetStatus
+from aegis_graph.money import usd_text
+
+
+def route_lines(
+    attempts: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Who was asked and what came of it, then who was not asked and why."""
+    rows = [
+        (
+            row["provider"],
+            row["model"],
+            row["status"],
+            _cost(row) if row["status"] == "answered" else f"{row['reason']}{_paid(row)}",
+        )
+        for row in attempts
+    ]
+    rows += [(row["provider"], row["model"], "not asked", row["reason"]) for row in skipped]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    for row in rows:
+        cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
+        yield "  " + "  ".join([*cells, row[3]]).rstrip()
+
+
+def _cost(row: Mapping[str, Any]) -> str:
+    bound = "at most " if row["cost_basis"] in {"estimated", "held"} else ""
+    return f"{row['latency_ms']} ms, {bound}${row['cost_usd']}"
+
+
+def _paid(row: Mapping[str, Any]) -> str:
+    """What an attempt without an answer cost, where it may have cost something."""
+    return "" if row["cost_usd"] == "0" else f"; {_cost(row)}"
+
+
+def budget_lines(budgets: Sequence[BudgetStatus]) -> Iterator[str]:
+    """What is left of each budget."""
+    for number, budget in enumerate(budgets):
+        label = "Budget" if number == 0 else ""
+        yield (
+            f"{label:<8}{budget.scope} per {budget.window}: ${usd_text(budget.left_nano_usd)} left"
+            f" of ${usd_text(budget.limit_nano_usd)}"
+        )
