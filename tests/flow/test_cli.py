@@ -1,0 +1,257 @@
+"""The command line, run as a user runs it: a process of its own, its output and its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aegis_graph.testing import Fault, LoopbackServer, Reply
+
+DOCUMENT = """# Budgets
+
+The monthly limit of the reading room is 40 dollars. Books are ordered on Fridays.
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer() as running:
+        yield running
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "budgets.md").write_text(DOCUMENT)
+    return tmp_path
+
+
+def configure(folder: Path, server: LoopbackServer, *, limit: str = "1", ollama: str = "") -> Path:
+    path = folder / "aegis.toml"
+    path.write_text(
+        f"""
+[ledger]
+url = "sqlite:///{folder}/costs.db"
+
+[[providers]]
+name = "ollama"
+kind = "ollama"
+model = "llama3.2:3b"
+base_url = "{ollama or server.ollama_url}"
+location = "local"
+price = "free"
+
+[[providers]]
+name = "openai"
+kind = "openai"
+model = "gpt-4o"
+base_url = "{server.openai_url}"
+api_key_env = "TEST_KEY"
+location = "cloud"
+retry_wait_s = 0
+price = {{ input_usd_per_mtok = "2.50", output_usd_per_mtok = "10" }}
+
+[[budgets]]
+scope = "provider:openai"
+window = "month"
+limit_usd = "{limit}"
+"""
+    )
+    return path
+
+
+def aegis(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), **variables}
+    command = [sys.executable, "-W", "error", "-c", _MAIN, *arguments]
+    return subprocess.run(
+        command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+_MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
+
+
+def ask(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    question = ("ask", "What is the monthly limit?", "--docs", "docs", "--config", "aegis.toml")
+    return aegis(*question, *arguments, cwd=folder, **variables)
+
+
+def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_an_answer_is_shown_with_sources_route_cost_budget_and_ledger(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    server.script("ollama", Fault.status(404))
+    server.script("openai", Reply("The limit is 40 dollars. [1]", input_tokens=80, output_tokens=9))
+    done = ask(folder, TEST_KEY="sk-test")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The limit is 40 dollars. [1]" in done.stdout
+    assert "[1] docs/budgets.md" in done.stdout
+    assert "ollama  llama3.2:3b  failed    HTTP 404" in done.stdout
+    assert "Cost    $0.00029\n" in done.stdout  # 80 x $2.50 + 9 x $10 per million
+    assert "provider:openai per month: $0.99971 left of $1" in done.stdout
+    route = done.stdout.rsplit("route ", 1)[1].strip()
+    rows = sqlite3.connect(folder / "costs.db").execute(
+        "SELECT provider, status, cost_nano_usd FROM requests WHERE route_id = ?", (route,)
+    )
+    assert list(rows) == [("ollama", "failed", 0), ("openai", "answered", 290_000)]
+
+
+def test_json_is_one_object_with_the_promised_keys(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    server.script("ollama", Reply("It is 40 dollars. [1] Surely. [7]"))
+    done = ask(folder, "--json")
+    assert done.returncode == 0
+    found = answer_of(done)
+    assert found["answer"] == "It is 40 dollars. [1] Surely."
+    [citation] = found["citations"]
+    assert citation["n"] == 1
+    assert citation["source"] == "docs/budgets.md"
+    assert citation["quote"] in DOCUMENT
+    assert (found["provider"], found["model"], found["cost_usd"]) == ("ollama", "llama3.2:3b", "0")
+    assert [row["status"] for row in found["attempts"]] == ["answered"]
+    assert len(found["route_id"]) == 32
+
+
+def test_a_spent_budget_ends_with_status_3(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server, limit="0")
+    server.script("ollama", Fault.status(404))
+    done = ask(folder, TEST_KEY="sk-test")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "budget provider:openai per month: needs up to $" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert server.calls("openai") == ()
+
+
+def test_privacy_ends_with_status_3_and_json_says_why(folder: Path, server: LoopbackServer) -> None:
+    path = configure(folder, server)
+    text = path.read_text()
+    start, end = text.index("[[providers]]"), text.index("[[providers]]", text.index("ollama"))
+    path.write_text(text[:start] + text[end:])
+    done = ask(folder, "--sensitivity", "hipaa", "--json", TEST_KEY="sk-test")
+    assert done.returncode == 3
+    found = answer_of(done)
+    assert found["error"] == "NoProviderError"
+    assert found["skipped"][0]["code"] == "privacy"
+    assert server.journal == ()
+
+
+def test_every_provider_failing_ends_with_status_4(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    server.always("ollama", Fault.status(500))
+    server.always("openai", Fault.status(401))
+    done = ask(folder, "--json", TEST_KEY="sk-test")
+    assert done.returncode == 4
+    found = answer_of(done)
+    assert found["error"] == "AllProvidersFailedError"
+    assert [row["error_type"] for row in found["attempts"]][-1] == "AuthenticationError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ask", "x"], "--docs"),
+        (["ask", "x", "--docs", "nowhere"], "nowhere: no such file or folder"),
+        (["ask", " ", "--docs", "docs"], "question: empty"),
+        (["ask", "x", "--docs", "docs", "--max-output-tokens", "0"], "max_output_tokens: 0"),
+        (["costs", "--month", "2026-13"], "'2026-13' is not a month like 2026-11"),
+        (["costs", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["doctor", "--config", "broken.toml"], "broken.toml: not valid TOML"),
+        (["dance"], "invalid choice"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line_and_status_2(
+    folder: Path, arguments: list[str], says: str
+) -> None:
+    (folder / "broken.toml").write_text("[ledger")
+    done = aegis(*arguments, cwd=folder)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_latin_1_document_is_refused_by_name(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    (folder / "docs" / "old.txt").write_bytes("Gebühr".encode("latin-1"))
+    done = ask(folder)
+    assert done.returncode == 2
+    assert "docs/old.txt: not UTF-8 text" in done.stderr
+    assert server.journal == ()
+
+
+def test_an_unusable_ledger_ends_with_status_3_before_any_call(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    (folder / "costs.db").write_text("this is not a database, but it is long enough to be read")
+    done = ask(folder)
+    assert done.returncode == 3
+    assert "costs.db is not a SQLite database" in done.stderr
+    assert server.journal == ()
+
+
+def test_costs_add_up_by_every_grouping(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server, ollama="http://127.0.0.1:9")
+    server.always("openai", Reply("Yes. [1]", input_tokens=100, output_tokens=10))
+    for user in ("ann", "ben"):
+        assert ask(folder, "--user", user, TEST_KEY="sk-test").returncode == 0
+    for by, name in [
+        ("provider", "openai"),
+        ("model", "gpt-4o"),
+        ("task", "answer"),
+        ("user", "ann"),
+        ("day", None),
+    ]:
+        done = aegis("costs", "--by", by, "--json", "--config", "aegis.toml", cwd=folder)
+        rows = answer_of(done)["rows"]
+        assert sum(float(row["cost_usd"]) for row in rows) == pytest.approx(0.0007)
+        assert name is None or name in {row[by] for row in rows}
+    table = aegis("costs", "--config", "aegis.toml", cwd=folder).stdout
+    assert "0.0007" in table
+    assert "\x1b" not in table
+
+
+def test_costs_of_an_unused_ledger_say_so_and_create_nothing(folder: Path) -> None:
+    done = aegis("costs", cwd=folder)
+    assert done.returncode == 0
+    assert "Nothing was recorded" in done.stdout
+    assert not (folder / "data").exists()
+
+
+def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    done = aegis("doctor", "--json", "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-hidden")
+    assert done.returncode == 0
+    found = answer_of(done)
+    assert found["healthy"] is True
+    assert [row["reachable"] for row in found["providers"]] == [True, True]
+    assert [row["model_there"] for row in found["providers"]] == [True, True]
+    assert [row["key"] for row in found["providers"]] == [None, True]
+    assert found["ledger"]["schema_version"] == 1
+    text = aegis("doctor", "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-hidden")
+    assert "A request can be answered." in text.stdout
+    assert "sk-hidden" not in done.stdout + text.stdout + done.stderr + text.stderr
+
+
+def test_doctor_ends_with_status_3_when_nothing_can_be_asked(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server, ollama="http://127.0.0.1:9")
+    done = aegis("doctor", "--config", "aegis.toml", cwd=folder)
+    assert done.returncode == 3
+    assert "TEST_KEY is not set" in done.stdout
+    assert "not reachable: cannot connect" in done.stdout
