@@ -6,9 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
@@ -144,13 +146,14 @@ class _Call:
         health.begin(name, lease_s=self._spec.timeout_s)
         try:
             answer = await self._ask()
-        except asyncio.CancelledError:
-            self._node.ledger.settle_soon(self._bill.cancelled(self._heard, **self._latency()))
-            health.abandoned(name)
-            raise
         except ProviderError as error:
             health.failed(name, error, key=self._node.provider.api_key())
             return await self._failed(error, tell)
+        except BaseException:
+            # The caller is gone, or its own callback raised: either way nobody else is asked.
+            self._node.ledger.settle_soon(self._bill.cancelled(self._heard, **self._latency()))
+            health.abandoned(name)
+            raise
         health.succeeded(name)
         settlement = self._bill.answered(answer, **self._latency())
         await self._node.transit.hand_over(settlement)
@@ -158,7 +161,7 @@ class _Call:
         return self._leave("record_cost", settlement, self._route["reason"], update)
 
     async def _ask(self) -> AIMessage:
-        """The provider's answer; every foreign error becomes one of ours here."""
+        """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._node.provider
         config = merge_configs(
             self._config,
@@ -179,10 +182,12 @@ class _Call:
         except InvalidRequestError as error:
             # The client found fault with the request before it sent anything.
             raise BadRequestError(str(error)) from error
-        except TimeoutError as error:
-            text = f"no complete answer within {self._spec.timeout_s:g} s"
-            raise ProviderTimeoutError(text, outcome_unknown=True) from error
         except Exception as error:
+            if _raised_by_callback(error):
+                raise
+            if isinstance(error, TimeoutError):
+                text = f"no complete answer within {self._spec.timeout_s:g} s"
+                raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         provider.check_complete(self._answer)
         return self._answer
@@ -281,3 +286,9 @@ class _Call:
         """A provider's own error code is foreign text: it may repeat what it was sent."""
         key = self._node.provider.api_key()
         return reason.replace(key, "***") if key else reason
+
+
+def _raised_by_callback(error: Exception) -> bool:
+    """Whether the application's own callback failed, which says nothing about the provider."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)

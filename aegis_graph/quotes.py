@@ -10,20 +10,32 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from aegis_graph.passages import NumberedPassage
 from aegis_graph.sentences import Sentence, split_sentences
-from aegis_graph.words import closeness, topic_words, words
+from aegis_graph.words import closeness, language, topic_words, words
 
-ENOUGH = 0.55
-"""Share of a question's weight that the chosen sentences must match."""
+ENOUGH = 0.5
+"""Share of a question's weight that the chosen sentences must match together."""
 
-ENOUGH_ALONE = 0.35
-"""Share that the best sentence must match in its own words."""
+ENOUGH_ALONE = 0.4
+"""Share that the best sentence must match with what it stands under."""
+
+ENOUGH_DIRECT = 0.3
+"""Share that every chosen sentence must match in its own words."""
+
+_RARE, _MISSING = 2.5, 2.75
+"""Weights of a word that hardly any sentence has, and of one that none has; a common one has 1.
+
+One rare word that is there does not make up for one that is missing.
+"""
 
 _CONTEXT = 0.6
 """What a match in a sentence's heading counts, compared with one in the sentence."""
-_NEW = 0.12
+_FOREIGN = 0.7
+"""What a sentence in another language than the question counts."""
+_NEW = 0.2
 """Share of a question's weight that a further sentence must add."""
 _EQUAL = 0.93
 """A further sentence that adds nothing must score this much of the best one."""
@@ -32,6 +44,13 @@ _QUANTITY = re.compile(
     r"|wie ?viele?|wie (lange|oft|hoch|groß|teuer)|wann|preise?|kostet|kosten)\b",
     re.IGNORECASE,
 )
+_REFERS_BACK = re.compile(
+    r"(this|these|that|those|it|its|they|their|he|she|such|dies\w*|es|sie|er|ihr\w*|sein\w*)\b",
+    re.IGNORECASE,
+)
+_LONGEST_LIST = 6
+_MOST_WORDS = 40
+"""Words of a question that are looked at, so that a pasted page does not hold up the loop."""
 _DEFINITION = re.compile(r"\s*(what (is|are|does)|was (ist|sind|bedeutet|heißt))\b", re.IGNORECASE)
 
 
@@ -46,34 +65,41 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
+    index: int
     quote: Quote
     matches: Mapping[str, float]
     """Closeness of each word of the question to the sentence and, reduced, its context."""
+    value: float
+    """Weight that these make up."""
     direct: float
     """Weight that the sentence itself matches."""
-    bonus: float
+    score: float
 
 
 def answering(question: str, passages: Sequence[NumberedPassage], *, limit: int = 3) -> list[Quote]:
-    """The sentences that answer a question, at most ``limit``; none where nothing does."""
-    asked = list(dict.fromkeys(topic_words(question)))
-    sentences = [
+    """The sentences that answer a question, best passage first; none where nothing does.
+
+    They are at most ``limit``, where a sentence that leads into a list counts with its list.
+    """
+    asked = list(dict.fromkeys(topic_words(question)))[:_MOST_WORDS]
+    quotes = [
         Quote(passage.n, sentence)
         for passage in passages
         for sentence in split_sentences(passage.text)
         if sentence.kind != "heading"
     ]
-    if not asked or not sentences:
+    if not asked or not quotes:
         return []
-    weights = _weights(asked, [set(words(quote.sentence.text)) for quote in sentences])
+    weights = _weights(asked, [set(words(_said(quote.sentence))) for quote in quotes])
     total = sum(weights.values())
-    candidates = [_candidate(question, quote, weights) for quote in sentences]
-    best = max(candidates, key=lambda one: _score(one, weights))
-    if best.direct < ENOUGH_ALONE * total:
+    candidates = [_candidate(question, quotes, index, weights) for index in range(len(quotes))]
+    best = max(candidates, key=lambda one: one.score)
+    if best.direct < ENOUGH_DIRECT * total or best.value < ENOUGH_ALONE * total:
         return []
-    chosen = _extend([best], candidates, weights, limit)
-    covered = _value(_union(chosen), weights)
-    return _in_order(chosen) if covered >= ENOUGH * total else []
+    chosen = _extended(best, candidates, weights, limit)
+    if _value(_union(chosen), weights) < ENOUGH * total:
+        return []
+    return _in_order(_with_neighbours(chosen, quotes, limit), quotes)
 
 
 def supporting(claim: str, text: str) -> str:
@@ -90,42 +116,86 @@ def supporting(claim: str, text: str) -> str:
         said = found[index]
         hit = _value({word: _closest(word, said) for word in claimed}, weights)
         extra = sum(1 for word in said if not _closest(word, claimed))
-        return hit - 0.1 * extra if hit else -1.0
+        return hit - 0.1 * extra if hit else -math.inf
 
     return pool[max(range(len(pool)), key=support)].text
 
 
 def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, float]:
-    """Weight of each word: between 1 for a common one and 2.5 for a rare or missing one."""
+    """Weight of each word, by the share of sentences that have it."""
     weights = {}
     for word in asked:
         frequency = sum(1 for said in sentences if _closest(word, said))
-        weights[word] = min(2.5, max(1.0, math.log((len(sentences) + 1) / (frequency + 0.5))))
+        weight = math.log((len(sentences) + 1) / (frequency + 0.5))
+        weights[word] = min(_RARE if frequency else _MISSING, max(1.0, weight))
     return weights
 
 
-def _closest(word: str, said: set[str]) -> float:
-    return 1.0 if word in said else max((closeness(word, other) for other in said), default=0.0)
+def _closest(word: str, said: Iterable[str]) -> float:
+    return max((closeness(word, other) for other in said), default=0.0)
 
 
-def _candidate(question: str, quote: Quote, weights: Mapping[str, float]) -> _Candidate:
-    sentence = quote.sentence
-    said = words(sentence.text)
-    around = set(words(sentence.context))
-    own = {word: _closest(word, set(said)) for word in weights}
+def _said(sentence: Sentence) -> str:
+    """What a sentence says; a table's row means nothing without its head."""
+    return f"{sentence.table_head}\n{sentence.text}"
+
+
+def _candidate(
+    question: str, quotes: Sequence[Quote], index: int, weights: Mapping[str, float]
+) -> _Candidate:
+    sentence = quotes[index].sentence
+    said, around = set(words(_said(sentence))), set(words(sentence.context))
+    before = _before(quotes, index)
+    if before is not None:
+        around.update(words(before.sentence.text))
+    own = {word: _closest(word, said) for word in weights}
     matches = {word: max(own[word], _CONTEXT * _closest(word, around)) for word in weights}
+    value, direct = _value(matches, weights), _value(own, weights)
+    score = value + 0.5 * direct + _bonus(question, quotes, index, weights)
+    if {language(question), language(sentence.text)} == {"en", "de"}:
+        score *= _FOREIGN
+    return _Candidate(index, quotes[index], matches, value, direct, score)
+
+
+def _bonus(
+    question: str, quotes: Sequence[Quote], index: int, weights: Mapping[str, float]
+) -> float:
+    """What speaks for a sentence beside the words it shares with the question."""
+    quote, said = quotes[index], words(quotes[index].sentence.text)
+    text = quote.sentence.text
     bonus = -0.01 * quote.n - 0.004 * max(0, len(said) - 30) - 0.08 * max(0, 4 - len(said))
-    if sentence.kind == "code" or sentence.text.endswith(("?", ":")):
+    leads_nowhere = text.endswith(":") and not _list_below(quotes, index)
+    if quote.sentence.kind == "code" or text.endswith("?") or leads_nowhere:
         bonus -= 0.5
-    if _QUANTITY.search(question) and any(letter.isdigit() for letter in sentence.text):
+    if _QUANTITY.search(question) and any(letter.isdigit() for letter in text):
         bonus += 0.4
-    if _DEFINITION.match(question) and any(_closest(word, set(said[:4])) for word in weights):
-        bonus += 0.3
-    return _Candidate(quote, matches, _value(own, weights), bonus)
+    if any(_closest(word, said[:4]) for word in weights):
+        bonus += 0.3 if _DEFINITION.match(question) else 0.1
+    return bonus
 
 
-def _score(candidate: _Candidate, weights: Mapping[str, float]) -> float:
-    return _value(candidate.matches, weights) + 0.5 * candidate.direct + candidate.bonus
+def _before(quotes: Sequence[Quote], index: int) -> Quote | None:
+    """The sentence that this one refers back to, where it begins with such a word."""
+    this, before = quotes[index], quotes[index - 1] if index else None
+    if before is None or before.n != this.n or before.sentence.context != this.sentence.context:
+        return None
+    return before if _REFERS_BACK.match(this.sentence.text) else None
+
+
+def _list_below(quotes: Sequence[Quote], index: int) -> list[int]:
+    """The first sentences of the list that a sentence leads into."""
+    this = quotes[index]
+    below = range(index + 1, min(len(quotes), index + 1 + _LONGEST_LIST))
+    return list(
+        takewhile(
+            lambda at: (
+                quotes[at].n == this.n
+                and quotes[at].sentence.kind == "bullet"
+                and quotes[at].sentence.context.endswith(this.sentence.text)
+            ),
+            below if this.sentence.text.endswith(":") else (),
+        )
+    )
 
 
 def _value(matches: Mapping[str, float], weights: Mapping[str, float]) -> float:
@@ -136,23 +206,21 @@ def _union(chosen: Sequence[_Candidate]) -> dict[str, float]:
     return {word: max(one.matches[word] for one in chosen) for word in chosen[0].matches}
 
 
-def _extend(
-    chosen: list[_Candidate],
+def _extended(
+    best: _Candidate,
     candidates: Sequence[_Candidate],
     weights: Mapping[str, float],
     limit: int,
 ) -> list[_Candidate]:
-    """Add what covers more of the question, or answers it as well as the best does."""
-    total, best = sum(weights.values()), _score(chosen[0], weights)
-    shown = {_plain(chosen[0])}
-    ranked = sorted(candidates, key=lambda one: -_score(one, weights))
-    for one in ranked:
+    """The best, and what covers more of the question or answers it about as well."""
+    total, chosen, shown = sum(weights.values()), [best], {_plain(best)}
+    for one in sorted(candidates, key=lambda one: -one.score):
         if len(chosen) == limit:
             break
         gain = _value(_union([*chosen, one]), weights) - _value(_union(chosen), weights)
-        adds = gain >= _NEW * total and one.direct >= ENOUGH_ALONE * total
-        if _plain(one) not in shown and (adds or _score(one, weights) >= _EQUAL * best):
-            chosen = [*chosen, one]
+        adds = gain >= _NEW * total and one.direct >= ENOUGH_DIRECT * total
+        if _plain(one) not in shown and (adds or one.score >= _EQUAL * best.score):
+            chosen.append(one)
             shown.add(_plain(one))
     return chosen
 
@@ -161,8 +229,23 @@ def _plain(candidate: _Candidate) -> str:
     return " ".join(words(candidate.quote.sentence.text))
 
 
-def _in_order(chosen: Sequence[_Candidate]) -> list[Quote]:
+def _with_neighbours(
+    chosen: Sequence[_Candidate], quotes: Sequence[Quote], limit: int
+) -> list[int]:
+    """Places of the chosen sentences, of those they refer back to, and of their lists."""
+    places: list[int] = []
+    lists: list[int] = []
+    for one in chosen:
+        before = [one.index - 1] if _before(quotes, one.index) else []
+        new = [at for at in [*before, one.index] if at not in places]
+        if len(places) + len(new) > limit:
+            break
+        places += new
+        lists += _list_below(quotes, one.index)
+    return list(dict.fromkeys([*places, *lists]))
+
+
+def _in_order(places: Sequence[int], quotes: Sequence[Quote]) -> list[Quote]:
     """The best sentence's passage first, then each passage's sentences as they stand there."""
-    passages = list(dict.fromkeys(one.quote.n for one in chosen))
-    quotes = [one.quote for one in chosen]
-    return sorted(quotes, key=lambda quote: (passages.index(quote.n), quote.sentence.start))
+    passages = list(dict.fromkeys(quotes[at].n for at in places))
+    return [quotes[at] for at in sorted(places, key=lambda at: (passages.index(quotes[at].n), at))]

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from aegis_graph.words import STOP_WORDS, words
+
 Kind = Literal["prose", "bullet", "row", "code", "heading"]
 
 _TITLE_LEVEL = 3
@@ -80,6 +82,7 @@ class _Reader:
     def sentences(self) -> Iterator[Sentence]:
         position = 0
         lines = self.text.split("\n")
+        self.in_code = _begins_in_code(lines)
         for line, following in zip(lines, [*lines[1:], ""], strict=True):
             yield from self._line(line, following, position)
             position += len(line) + 1
@@ -154,14 +157,16 @@ class _Reader:
             lines = lines[size + 1 :]
 
     def _is_title(self, lines: list[tuple[int, int]], index: int) -> bool:
-        """Whether a short line without a full stop, before a longer one, is a PDF's heading."""
+        """Whether a short line without a full stop is a heading: in capitals, or a PDF's."""
         if index + 1 == len(lines):
-            return False
+            title = self.text[slice(*lines[index])]
+            return index == 0 and len(title) < 60 and title.isupper() and title[-1].isalnum()
         line, below = (self.text[start:end] for start, end in lines[index : index + 2])
         above = self.text[slice(*lines[index - 1])] if index else "."
         return (
             len(line) < min(60, 0.7 * len(below))
             and line[-1].isalnum()
+            and words(line)[-1] not in STOP_WORDS
             and above[-1] in ".!?:"
             and (line[0].isupper() or line[0].isdigit())
             and below[0].isupper()
@@ -182,6 +187,15 @@ class _Reader:
     def _context(self) -> str:
         parts = (*self.headings.values(), self.lead, self.table_head)
         return "\n".join(part for part in parts if part)
+
+
+def _begins_in_code(lines: list[str]) -> bool:
+    """Whether a piece of a document was cut out of the middle of a block of code."""
+    fences = [index for index, line in enumerate(lines) if _FENCE.match(line)]
+    if len(fences) % 2 == 0:
+        return False
+    bare = not lines[fences[0]].strip(" \t`~")
+    return bare and fences[0] > 0 and bool(lines[fences[0] - 1].strip())
 
 
 def _is_row_rule(line: str) -> bool:

@@ -13,7 +13,8 @@ from get gets give given had has have having he her here him his how i if in int
 itself just know let like may me might mine much must my no nor not of on once one or our out
 please shall she should so some such tell than that the their them then there these they this
 those to too us very was we were what when where which while who whom whose why will with would
-you your explain describe happen happens mean means many long
+you your explain describe happen happens mean means many long often high per go goes going
+difference different compare last lasts take takes
 """
 _GERMAN = """
 ab aber alle allem allen aller alles als am an auch auf aus bei beim bin bis bist da damit dann
@@ -24,19 +25,39 @@ keinen können könnte lange man mehr mein mich mir mit muss müssen nach nicht 
 oder ohne sehr sein seine sich sie sind so soll sollen sollte um und uns unser viel viele vom
 von vor wann war waren warum was welche welchem welchen welcher welches wem wen wenn wer werde
 werden wie wieso wieviel will wir wird wo woher wozu wurde zu zum zur zwischen über bitte
-bedeutet erkläre heißt passiert geschieht
+bedeutet erkläre heißt passiert geschieht oft hoch teuer groß pro wohin geht unterschied
+unterschiede vergleiche dauert dauern
 """
 
-STOP_WORDS: frozenset[str] = frozenset(f"{_ENGLISH} {_GERMAN}".split())
+_FOLDED = str.maketrans("yäöü", "iaou")
+"""Letters that change between forms of one word: policy, policies; Vorschlag, Vorschläge."""
+
+
+def words(text: str) -> list[str]:
+    """The words and numbers of a text for comparison: case-folded, without ligatures, in order."""
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOLDED)
+    return _WORD.findall(folded)
+
+
+_STOP_WORDS_OF = {"en": frozenset(words(_ENGLISH)), "de": frozenset(words(_GERMAN))}
+STOP_WORDS = _STOP_WORDS_OF["en"] | _STOP_WORDS_OF["de"]
 """Words that carry no topic. A question made of nothing else asks for nothing."""
 
 INFLECTED = 0.75
 """Closeness of two forms of one word, or of a compound and a part of it."""
 
+_ENDINGS = frozenset(("", "s", "es", "ed", "d", "ing", "er", "e", "en", "n", "em", "t", "et", "te"))
 
-def words(text: str) -> list[str]:
-    """The words and numbers of a text, case-folded, ligatures resolved, in order."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+def language(text: str) -> str | None:
+    """``en`` or ``de``, where the small words of a text tell."""
+    said = words(text)
+    english, german = (
+        sum(1 for word in said if word in _STOP_WORDS_OF[name]) for name in ("en", "de")
+    )
+    if english == german:
+        return None
+    return "en" if english > german else "de"
 
 
 def topic_words(text: str) -> list[str]:
@@ -61,16 +82,19 @@ def closeness(one: str, other: str) -> float:
     """
     if one == other:
         return 1.0
-    short, long = sorted((one, other), key=len)
+    short, long = (one, other) if len(one) <= len(other) else (other, one)
     if len(short) < 3 or not (short.isalpha() and long.isalpha()):
         return 0.0
     shared = _shared_start(short, long)
-    endings = (len(short) - shared, len(long) - shared)
-    if endings[0] == 0:
-        related = endings[1] <= (1 if shared == 3 else 3) or shared >= 6
-    else:
-        related = (shared >= 5 and max(endings) <= 2) or (shared >= 6 and max(endings) <= 5)
-    return INFLECTED if related or (len(short) >= 5 and long.endswith(short)) else 0.0
+    endings = short[shared:], long[shared:]
+    longest = len(endings[1])
+    related = (
+        (shared >= 3 and endings[0] in _ENDINGS and endings[1] in _ENDINGS)
+        or (shared >= 5 and longest <= 2)
+        or (shared >= 6 and (longest <= 5 or not endings[0]))
+        or (len(short) >= 5 and long.endswith(short))
+    )
+    return INFLECTED if related else 0.0
 
 
 def _shared_start(short: str, long: str) -> int:

@@ -27,6 +27,16 @@ MAX_BATCH = 500
 EXIT_WAIT_S = 5.0
 """How long closing waits for the queue to be written, in seconds."""
 
+_BAD_VALUE = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeError,
+)
+"""The tables refuse what one job wants to write; the connection and the other jobs are sound."""
+
 
 class Writer:
     """Runs jobs on one connection, grouped into transactions.
@@ -91,8 +101,8 @@ class Writer:
             for job, future in batch:
                 outcomes.append(_run(connection, job, future))
             connection.execute("COMMIT")
-        except (sqlite3.Error, OSError, LedgerError) as error:
-            reason = error if isinstance(error, LedgerError) else self._explain(error)
+        except Exception as error:  # noqa: BLE001  not lost: it is the answer of every caller
+            reason = self._reason(error)
             if connection is not None:
                 connection.close()
             for _, future in batch:
@@ -101,6 +111,15 @@ class Writer:
         for answer in outcomes:
             answer()
         return connection
+
+    def _reason(self, error: Exception) -> LedgerError:
+        if isinstance(error, LedgerError):
+            return error
+        if isinstance(error, sqlite3.Error | OSError):
+            return self._explain(error)
+        reason = LedgerError(f"the ledger cannot be opened: {error}")
+        reason.__cause__ = error
+        return reason
 
 
 def _next_batch(queue: _Queue) -> tuple[list[_Item], bool]:
@@ -120,18 +139,23 @@ def _next_batch(queue: _Queue) -> tuple[list[_Item], bool]:
 
 def _run(connection: sqlite3.Connection, job: Job, future: Future[Any]) -> Callable[[], None]:
     """Run one job; what it returns or raises reaches its caller after the commit."""
+    refused: Exception
     connection.execute("SAVEPOINT job")
     try:
         result = job(connection)
+    except _BAD_VALUE as error:
+        refused = LedgerError(f"the ledger refuses a value: {error}")
+        refused.__cause__ = error
     except sqlite3.Error:
         raise
     except Exception as error:  # noqa: BLE001  not lost: it is the answer of the job's caller
-        connection.execute("ROLLBACK TO job")
-        connection.execute("RELEASE job")
         refused = error
-        return lambda: future.set_exception(refused)
+    else:
+        connection.execute("RELEASE job")
+        return lambda: future.set_result(result)
+    connection.execute("ROLLBACK TO job")
     connection.execute("RELEASE job")
-    return lambda: future.set_result(result)
+    return lambda: future.set_exception(refused)
 
 
 def _again(error: LedgerError) -> LedgerError:

@@ -1,0 +1,1 @@
+"""Parts of a retrieval application, built on the router."""
