@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from aegis_graph.cli import DONE, exit_status
-from aegis_graph.cli.show import budget_lines, route_lines
+from aegis_graph.cli.show import budget_lines, route_lines, source_lines
 from aegis_graph.components.answer import create_answer_graph
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
@@ -123,11 +123,12 @@ def _show(
 ) -> None:
     if not answer_shown:
         console.print(result["answer"], markup=False, soft_wrap=True)
-    lines = ["", "Sources"] if result["citations"] else []
-    for citation in result["citations"]:
-        lines.append(f"  [{citation['n']}] {citation['source']}")
-        lines.append(f"      \u201c{' '.join(citation['quote'].split())}\u201d")
-    lines += ["", "Route", *route_lines(result["attempts"], result["skipped"])]
+    lines = [
+        *source_lines(result["citations"]),
+        "",
+        "Route",
+        *route_lines(result["attempts"], result["skipped"]),
+    ]
     lines += ["", f"Cost    ${_cost(result['attempts'])}"]
     lines += budget_lines(budgets)
     ledger = config.ledger.url.removeprefix("sqlite:///")

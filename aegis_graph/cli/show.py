@@ -1,4 +1,4 @@
-"""Routes and budgets as lines of text."""
+"""Sources, routes and budgets as lines of text."""
 
 from __future__ import annotations
 
@@ -7,6 +7,17 @@ from typing import Any
 
 from aegis_graph.ledger.base import BudgetStatus
 from aegis_graph.money import usd_text
+
+
+def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each cited passage with what it says, in the order of the answer."""
+    if citations:
+        yield from ("", "Sources")
+    for n in dict.fromkeys(citation["n"] for citation in citations):
+        quoted = [citation for citation in citations if citation["n"] == n]
+        yield f"  [{n}] {quoted[0]['source']}"
+        for citation in quoted:
+            yield f"      \u201c{' '.join(citation['quote'].split())}\u201d"
 
 
 def route_lines(

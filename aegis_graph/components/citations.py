@@ -43,6 +43,8 @@ def cite(answer_text: str, passages: Sequence[Passage]) -> tuple[str, list[Citat
         for n in known:
             passage = passages[n - 1]
             quote = supporting(claim, passage.text)
+            if claim and claim in passage.text and claim not in quote:
+                quote = claim  # A table's head, which is no sentence.
             found.setdefault((n, quote), Citation(n=n, source=passage.location, quote=quote))
         return f"{mark['space']}[{', '.join(map(str, known))}]" if known else ""
 

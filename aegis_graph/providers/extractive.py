@@ -41,7 +41,7 @@ class ExtractiveProvider(Provider):
         return Probe(
             reachable=True,
             model_there=there,
-            detail="embedded" if there else f"the only model of this kind is {MODEL_NAME!r}",
+            detail="" if there else f"the only model of this kind is {MODEL_NAME!r}",
         )
 
 

@@ -65,3 +65,9 @@ def test_every_quote_is_an_exact_piece_of_its_passage(answer: str, texts: list[s
         assert citation["quote"] in texts[citation["n"] - 1]
         assert citation["source"] == str(citation["n"])
     assert cite(text, passages)[0] == text
+
+
+def test_a_claim_that_stands_in_the_passage_is_its_own_quote() -> None:
+    table = "All output is billed as output.\n\n| model | output |\n|---|---|\n| m | 2.00 |"
+    _, citations = cite("model | output [1]", [Passage(source="a.md", text=table)])
+    assert [citation["quote"] for citation in citations] == ["model | output"]
