@@ -1,0 +1,53 @@
+# Every target works from a fresh clone with Python 3.11 or newer and make, and nothing else.
+
+# The first Python here that is new enough and can make a virtual environment.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+UV ?= uv
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test studio lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(INSTALLED) ## Ask the example documents a question, then show what it cost
+	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents
+	$(BIN)/aegis costs
+
+test: $(INSTALLED) ## Check format, lint and types, and run the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+# Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
+studio: $(INSTALLED) ## Serve both graphs on this machine and open LangGraph Studio
+	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
+	LANGSMITH_TRACING=$${LANGSMITH_TRACING:-false} $(BIN)/langgraph dev
+
+# Versions in requirements.txt are kept where they fit; remove the file first to get the newest.
+lock: ## Pin the dependencies of pyproject.toml again (needs uv)
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--extra dev pyproject.toml --output-file requirements.txt
+
+clean: ## Remove the environment and every cache, but not the ledger in data/
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
+# Without isolation, because what builds this package is locked too.
+$(INSTALLED): requirements.txt pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "This needs Python 3.11 or newer with its venv module (Debian: python3-venv)." >&2; \
+		echo "If it has another name: make PYTHON=python3.12" >&2; exit 1; fi
+	@echo "Installing into .venv with $(PYTHON) (first time only, about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes --use-pep517 -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

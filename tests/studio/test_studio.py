@@ -1,0 +1,294 @@
+"""The graphs in LangGraph Studio: the real ``langgraph dev`` server, without a key or a network."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import runpy
+import select
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
+
+from aegis_graph.passages import Passage, format_question
+
+ROOT = Path(__file__).parents[2]
+GRAPHS = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))["graphs"]
+START_S = 60.0
+"""Until the server must answer. It takes two seconds here, but imports much from a cold disk."""
+STOP_S = 10.0
+DEV = ("dev", "--no-browser", "--no-reload")
+QUESTION = "How do I stop spending when the budget is used up?"
+FALLBACK = ["budget_check", "attempt_ollama", "budget_check", "attempt_extractive", "record_cost"]
+
+DRAW_WITH_NOTHING = """
+import runpy, sys
+
+def refuse(event, args):
+    writes = event == "open" and set(args[1] or "") & set("wax+")
+    if writes or event in {"socket.connect", "socket.getaddrinfo", "sqlite3.connect", "os.mkdir"}:
+        raise RuntimeError(f"{event}: {args}")
+
+sys.addaudithook(refuse)
+path, _, name = sys.argv[1].partition(":")
+print(runpy.run_path(path)[name].get_graph(xray=True).draw_mermaid())
+"""
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_graph_imports_and_draws_with_an_empty_environment(graph: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", DRAW_WITH_NOTHING, GRAPHS[graph]["path"]],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "attempt_extractive" in done.stdout
+
+
+def test_the_documents_are_those_of_the_named_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = tmp_path / "whales.md"
+    document.write_text("A whale is a mammal.", encoding="utf-8")
+    monkeypatch.setenv("AEGIS_DOCUMENTS", str(tmp_path))
+
+    retrieve = runpy.run_path(str(ROOT / "graphs" / "answer.py"))["retrieve"]
+
+    assert [passage.source for passage in retrieve("What is a whale?")] == [str(document)]
+
+
+@dataclass(frozen=True, slots=True)
+class Studio:
+    """A running server, and what it leaves behind."""
+
+    client: SyncLangGraphClient
+    folder: Path
+    log: Path
+    outside: socket.socket
+    """Listens where the server would go through to any other host."""
+
+    def ledger_rows(self, route_id: str) -> list[tuple[str, str]]:
+        with closing(sqlite3.connect(self.folder / "costs.db")) as connection:
+            rows = connection.execute(
+                "SELECT provider, status FROM requests WHERE route_id = ? ORDER BY attempt",
+                (route_id,),
+            )
+            return list(rows)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """``langgraph dev`` in a copy of the checkout, because it writes where it is started."""
+    folder = tmp_path_factory.mktemp("studio")
+    shutil.copy(ROOT / "langgraph.json", folder)
+    for part in ("graphs", "examples"):
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    config = folder / "aegis.toml"
+    config.write_text(f"[ledger]\nurl = 'sqlite:///{folder / 'costs.db'}'\n", encoding="utf-8")
+    log = folder / "server.log"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as outside,
+        socket.socket() as nobody,
+        log.open("w", encoding="utf-8") as output,
+    ):
+        nobody.bind(("127.0.0.1", 0))  # and does not listen: whoever connects is refused
+        port = _free_port()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "langgraph_cli", *DEV, "--port", str(port)],
+            cwd=folder,
+            env={
+                "HOME": str(folder),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "AEGIS_CONFIG": str(config),
+                "OLLAMA_BASE_URL": _url(nobody),
+                "LANGGRAPH_CLI_NO_ANALYTICS": "1",
+                "LANGGRAPH_NO_VERSION_CHECK": "true",
+                "LANGSMITH_TRACING": "false",
+                "HTTP_PROXY": _url(outside),
+                "HTTPS_PROXY": _url(outside),
+                "NO_PROXY": "127.0.0.1",
+            },
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            _wait_until_ready(process, port, log)
+            with get_sync_client(url=f"http://127.0.0.1:{port}", api_key=None) as client:
+                yield Studio(client, folder, log, outside)
+        finally:
+            _stop(process)
+
+
+@pytest.fixture
+def studio(server: Studio) -> Iterator[Studio]:
+    """The server. Its log is printed for the tests that fail, and may not report blocking calls."""
+    before = server.log.stat().st_size
+    yield server
+    log = server.log.read_bytes()[before:].decode("utf-8", errors="replace")
+    print(log)
+    assert "Blocking call" not in log
+
+
+def test_the_router_answers_without_a_key_or_a_network(studio: Studio) -> None:
+    passages = [Passage(source="a.md", text="The limit is 10 USD a month.")]
+    prompt = HumanMessage(format_question("What is the limit?", passages))
+
+    result = _run(studio, "router", {"messages": [prompt.model_dump()], "task": "answer"})
+
+    assert result["messages"][-1]["content"].startswith("The limit is 10 USD a month. [1]")
+    assert [row["provider"] for row in result["attempts"]] == ["ollama", "extractive"]
+    assert {row["provider"]: row["code"] for row in result["skipped"]} == {
+        "dashscope": "key",
+        "openai": "key",
+    }
+    rows = studio.ledger_rows(result["route_id"])
+    assert rows == [("ollama", "failed"), ("extractive", "answered")]
+
+
+def test_the_answer_graph_cites_the_example_documents(studio: Studio) -> None:
+    result = _run(studio, "answer", {"question": QUESTION})
+
+    assert "[1]" in result["answer"]
+    assert result["citations"][0]["source"].startswith("examples/documents/")
+    assert result["attempts"][-1]["status"] == "answered"
+
+
+def test_a_stream_shows_the_fallback_step_by_step(studio: Studio) -> None:
+    stream = studio.client.runs.stream(
+        None,
+        "answer",
+        input={"question": QUESTION},
+        stream_mode=["messages-tuple", "custom", "updates"],
+        stream_subgraphs=True,
+    )
+    parts = [(part.event.partition("|"), part.data) for part in stream]
+
+    inner = [list(data) for (mode, sub, _), data in parts if mode == "updates" and sub]
+    outer = [list(data) for (mode, sub, _), data in parts if mode == "updates" and not sub]
+    events = [(data["event"], data["provider"]) for (mode, _, _), data in parts if mode == "custom"]
+    chunks = [data[0] for (mode, _, _), data in parts if mode == "messages"]
+    spoken = "".join(one["content"] for one in chunks if one["type"].startswith("AI"))
+    assert inner == [[node] for node in FALLBACK]
+    assert outer == [["retrieve"], ["llm"], ["cite"]]
+    assert events == [("attempt_started", "ollama"), ("attempt_started", "extractive")]
+    assert spoken == parts[-1][1]["cite"]["answer"]
+
+
+def test_a_thread_answers_one_question_after_another(studio: Studio) -> None:
+    thread = studio.client.threads.create()["thread_id"]
+
+    first = _run(studio, "answer", {"question": QUESTION}, thread=thread)
+    second = _run(studio, "answer", {"question": "What does qwen-max cost?"}, thread=thread)
+
+    assert first["route_id"] != second["route_id"]
+    assert len(second["attempts"]) == len(studio.ledger_rows(second["route_id"]))
+    assert [one["type"] for one in second["messages"]] == ["system", "human", "ai"]
+
+
+def test_a_refused_request_says_why(studio: Studio) -> None:
+    hello: dict[str, Any] = {
+        "messages": [{"role": "user", "content": "Hello"}],
+        "sensitivity": "pii",
+    }
+
+    result = studio.client.runs.wait(None, "router", input=hello, raise_error=False)
+
+    assert isinstance(result, dict)
+    error = result["__error__"]
+    assert error["error"] == "AllProvidersFailedError"
+    assert "ollama failed" in error["message"]
+    assert "dashscope not asked" in error["message"]
+
+
+def test_the_drawing_shows_the_router_inside_the_answer_graph(studio: Studio) -> None:
+    drawing = studio.client.assistants.get_graph("answer", xray=True)
+
+    nodes = {str(node["id"]) for node in drawing["nodes"]}
+    edges = {(edge["source"], edge["target"]) for edge in drawing["edges"]}
+    assert {"retrieve", "cite", *(f"llm:{node}" for node in FALLBACK)} <= nodes
+    assert ("llm:attempt_ollama", "llm:budget_check") in edges
+    assert ("llm:attempt_ollama", "llm:attempt_dashscope") not in edges
+
+
+@pytest.mark.parametrize(("graph", "required"), [("router", "messages"), ("answer", "question")])
+def test_the_input_form_requires_one_field(studio: Studio, graph: str, required: str) -> None:
+    (assistant,) = studio.client.assistants.search(graph_id=graph)
+    form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
+
+    assert assistant["description"] == GRAPHS[graph]["description"]
+    assert form is not None
+    assert form["required"] == [required]
+    assert {"sensitivity", "user_id", "max_output_tokens"} < set(form["properties"])
+
+
+def test_nothing_goes_out_to_the_network(studio: Studio) -> None:
+    _run(studio, "answer", {"question": QUESTION})
+
+    assert select.select([studio.outside], [], [], 0)[0] == []
+
+
+def _run(
+    studio: Studio, graph: str, request: dict[str, Any], *, thread: str | None = None
+) -> dict[str, Any]:
+    result = studio.client.runs.wait(thread, graph, input=request)
+    assert isinstance(result, dict)
+    return result
+
+
+def _url(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while not _is_ready(port):
+        try:
+            code = process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() < deadline:
+                continue
+            pytest.fail(f"langgraph dev is not ready after {START_S:g} s:\n{log.read_text()}")
+        pytest.fail(f"langgraph dev ended with {code}:\n{log.read_text()}")
+
+
+def _is_ready(port: int) -> bool:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=1)) as connection:
+        try:
+            connection.request("GET", "/ok")
+            return connection.getresponse().status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
