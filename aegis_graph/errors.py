@@ -32,6 +32,7 @@ leaves those alone: a refused request must not be asked three times.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 
@@ -77,6 +78,12 @@ class RoutingError(AegisError, RuntimeError):
         self.route_id = route_id
         self.attempts = [dict(attempt) for attempt in attempts]
         self.skipped = [dict(skip) for skip in skipped]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild = partial(
+            type(self), route_id=self.route_id, attempts=self.attempts, skipped=self.skipped
+        )
+        return rebuild, (str(self),)
 
 
 class NoProviderError(RoutingError):

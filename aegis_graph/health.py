@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
-from aegis_graph.config import HealthSpec
 from aegis_graph.errors import (
     AuthenticationError,
     MalformedAnswerError,
@@ -20,6 +19,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.ledger.base import Clock
+from aegis_graph.specs import HealthSpec
 
 _LASTING = (AuthenticationError, ModelAccessError, QuotaError)
 """Another try in a moment meets the same refusal."""
@@ -32,6 +32,10 @@ _SICK = (
     StreamCutError,
 )
 """Says something about the provider's state; other errors are about the request."""
+
+
+MAX_REST_S = 86_400.0
+"""The longest wait of a provider's own that is believed, in seconds."""
 
 
 class Unfit(NamedTuple):
@@ -75,35 +79,30 @@ class Health:
             provider: Its name.
             key: Its key now: a verdict about another key does not count.
         """
-        now = self.clock()
         with self._lock:
-            record = self._records.get(provider)
-            if record is None:
-                return None
-            if record.verdict_until and now < record.verdict_until and key == record.verdict_key:
-                return Unfit(
-                    "verdict",
-                    f"{record.verdict}, remembered for {_left(record.verdict_until, now)} s",
-                )
-            if record.rest_until is None:
-                return None
-            if now < record.rest_until:
-                return Unfit(
-                    "cooldown",
-                    f"cooling down for {_left(record.rest_until, now)} s,"
-                    f" failures in a row: {record.failures}",
-                )
-            if record.probing_until and now < record.probing_until:
-                return Unfit("cooldown", "one request is finding out whether it works again")
-            return None
+            return _unfit(self._records.get(provider), key, self.clock())
 
-    def begin(self, provider: str, *, lease_s: float) -> None:
-        """An attempt starts. After a cooldown it is the probe, and others wait for its outcome."""
+    def begin(
+        self, provider: str, *, lease_s: float, key: str | None = None, retrying: bool = False
+    ) -> Unfit | None:
+        """An attempt is about to start. After a cooldown it is the probe; others wait for it.
+
+        Args:
+            provider: Its name.
+            lease_s: How long the probe may take, in seconds.
+            key: Its key now.
+            retrying: Whether this request has itself waited as long as the provider asked for.
+
+        Returns:
+            Why it may not start after all: what was true when it was planned may have changed.
+        """
         now = self.clock()
         with self._lock:
             record = self._records.get(provider)
-            if record is not None and record.rest_until is not None and now >= record.rest_until:
+            found = None if retrying else _unfit(record, key, now)
+            if found is None and record is not None and record.rest_until is not None:
                 record.probing_until = now + timedelta(seconds=lease_s)
+            return found
 
     def succeeded(self, provider: str) -> None:
         """An attempt was answered: the provider is well."""
@@ -123,16 +122,34 @@ class Health:
             record = self._records.setdefault(provider, _Record())
             record.probing_until = None
             if isinstance(error, _LASTING):
-                record.verdict = f"{type(error).__name__}: {error}"
+                # A provider's own error code is foreign text: it may repeat the key.
+                text = str(error).replace(key, "***") if key else str(error)
+                record.verdict = f"{type(error).__name__}: {text}"
                 record.verdict_until = now + timedelta(seconds=self.spec.verdict_s)
                 record.verdict_key = key
             elif isinstance(error, _SICK):
                 record.failures += 1
-                rest_s = error.retry_after_s or 0.0
+                rest_s = min(error.retry_after_s or 0.0, MAX_REST_S)
                 if record.failures >= self.spec.failures:
                     rest_s = max(rest_s, self.spec.cooldown_s)
                 if rest_s > 0:
                     record.rest_until = now + timedelta(seconds=rest_s)
+
+
+def _unfit(record: _Record | None, key: str | None, now: datetime) -> Unfit | None:
+    if record is None:
+        return None
+    if record.verdict_until and now < record.verdict_until and key == record.verdict_key:
+        left = _left(record.verdict_until, now)
+        return Unfit("verdict", f"{record.verdict}, remembered for {left} s")
+    if record.rest_until is None:
+        return None
+    if now < record.rest_until:
+        left = _left(record.rest_until, now)
+        return Unfit("cooldown", f"cooling down for {left} s, failures in a row: {record.failures}")
+    if record.probing_until and now < record.probing_until:
+        return Unfit("cooldown", "one request is finding out whether it works again")
+    return None
 
 
 def _left(until: datetime, now: datetime) -> int:

@@ -36,7 +36,9 @@ class HoldsInTransit:
         waiting = await self._waiting.get()
         hold_id = settlement["hold_id"]
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(PICKUP_S, self._give_up, waiting, hold_id)
+        # A closure: as arguments they would be part of the timer's repr, and they hold the timer
+        # itself, so that asyncio's debug mode would print for ever.
+        timer = loop.call_later(PICKUP_S, lambda: self._give_up(waiting, hold_id))
         waiting[hold_id] = (settlement, timer)
 
     async def pick_up(self, hold_id: int) -> bool:

@@ -15,7 +15,6 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from aegis_graph.attempt import hold_for
 from aegis_graph.errors import (
     AllProvidersFailedError,
     BudgetExceededError,
@@ -29,6 +28,7 @@ from aegis_graph.ledger.base import Admission, Ledger, Unanswered, unused_hold
 from aegis_graph.policy import Plan, Situation, make_plan, skip
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
+from aegis_graph.reservation import hold_for
 from aegis_graph.state import Route, RouterState, SettlementRecord
 
 

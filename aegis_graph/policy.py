@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from aegis_graph.config import ProviderSpec
+from aegis_graph.specs import ProviderSpec
 from aegis_graph.state import LOCAL_ONLY, Sensitivity, SkippedRecord, Task
 
 
@@ -59,7 +59,7 @@ def may_receive(spec: ProviderSpec, sensitivity: Sensitivity) -> bool:
 def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
     """Decide who may be asked.
 
-    >>> from aegis_graph.config import DEFAULT_PROVIDERS
+    >>> from aegis_graph.specs import DEFAULT_PROVIDERS
     >>> class Pii(NamedTuple):
     ...     task: Task = "chat"
     ...     sensitivity: Sensitivity = "pii"

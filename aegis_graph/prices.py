@@ -5,13 +5,14 @@ Unknown is an error at start-up, never 0. Amounts are Decimal USD until the ledg
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from urllib.parse import urlsplit
 
-from aegis_graph.config import PriceSpec, ProviderSpec
 from aegis_graph.errors import ConfigError
+from aegis_graph.specs import PriceSpec, ProviderSpec
 
 MTOK = 1_000_000
 
@@ -92,7 +93,10 @@ input tokens; the thinking price holds for all output of a call that thinks; a c
 fifth of the input price.
 """
 
-_OTHER_REGIONS = ("dashscope.aliyuncs.com", "dashscope-us.aliyuncs.com")
+_OTHER_REGIONS = re.compile(
+    r"(?!dashscope-intl\.|[\w-]+\.ap-southeast-1\.maas\.)([\w-]+\.)*aliyuncs\.com"
+)
+"""Alibaba's hosts outside Singapore, whose prices are others."""
 
 
 def price_of(spec: ProviderSpec, *, source: str) -> Price:
@@ -127,15 +131,17 @@ def price_of(spec: ProviderSpec, *, source: str) -> Price:
 def most_usd(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     """The most that an attempt can cost, given bounds of its tokens, in USD."""
     plain = Usage(input_tokens, output_tokens)
-    # Some models bill tokens written to their cache above the input price.
+    # Some models bill tokens written to their cache above the input price, and a configuration
+    # may say so of those read from it.
     written = Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens)
-    return max(price(plain), price(written))
+    cached = Usage(input_tokens, output_tokens, cached_input_tokens=input_tokens)
+    return max(price(plain), price(written), price(cached))
 
 
 def _dashscope_price(spec: ProviderSpec) -> Price | None:
     rates = DASHSCOPE_RATES.get(spec.model)
-    host = urlsplit(spec.base_url or "").hostname
-    if rates is None or host in _OTHER_REGIONS:
+    host = urlsplit(spec.base_url or "").hostname or ""
+    if rates is None or _OTHER_REGIONS.fullmatch(host.rstrip(".")):
         return None
 
     def cost(usage: Usage) -> Decimal:

@@ -28,7 +28,11 @@ from aegis_graph.tokens import is_image, prompt_bound
 MAX_PROMPT_BYTES = 8_000_000
 """Above the largest context of any provider (1 M tokens of several bytes): surely a mistake."""
 
-MAX_USER_ID = 200
+MAX_ID = 200
+"""Characters of a user's or a thread's name: a row of the ledger stays small."""
+
+MAX_OUTPUT_TOKENS = 1_000_000
+"""As in the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,12 @@ class Request:
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
             messages=messages,
-            task=_one_of("task", state.get("task") or DEFAULT_TASK, TASKS),
+            task=_one_of("task", state.get("task"), TASKS, DEFAULT_TASK),
             sensitivity=_one_of(
-                "sensitivity", state.get("sensitivity") or DEFAULT_SENSITIVITY, SENSITIVITIES
+                "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
             ),
-            user_id=_user(state.get("user_id") or DEFAULT_USER),
-            thread_id=None if thread is None else str(thread),
+            user_id=_user(state.get("user_id")),
+            thread_id=None if thread is None else _thread(str(thread)),
             max_output_tokens=_positive(state.get("max_output_tokens")),
             has_images=has_images,
             prompt_tokens=prompt_bound(messages),
@@ -73,22 +77,38 @@ class Request:
         )
 
 
-def _one_of(key: str, value: object, allowed: Sequence[Any]) -> Any:
+def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> Any:
+    # Only None is absent: an empty sensitivity is a mistake, and may not become a lower one.
+    if value is None:
+        return default
     if value in allowed:
         return value
     raise InvalidRequestError(f"{key}: {value!r} is unknown; use one of {', '.join(allowed)}")
 
 
 def _user(value: object) -> str:
-    if isinstance(value, str) and 0 < len(value) <= MAX_USER_ID and value.isprintable():
+    if value is None:
+        return DEFAULT_USER
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable():
         return value
-    raise InvalidRequestError(f"user_id: must be printable text of 1 to {MAX_USER_ID} characters")
+    raise InvalidRequestError(f"user_id: must be printable text of 1 to {MAX_ID} characters")
 
 
-def _positive(value: object) -> int | None:
-    if value is None or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
+def _thread(value: str) -> str:
+    if len(value) <= MAX_ID and _size(value) is not None:
         return value
-    raise InvalidRequestError(f"max_output_tokens: {value!r} is not a whole number above 0")
+    raise InvalidRequestError(f"thread_id: must be text of at most {MAX_ID} characters")
+
+
+def _positive(value: Any) -> int | None:
+    if value is None:
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and 0 < value <= MAX_OUTPUT_TOKENS:
+        return int(value)
+    raise InvalidRequestError(
+        f"max_output_tokens: {value!r} is not a whole number from 1 to {MAX_OUTPUT_TOKENS:,}"
+    )
 
 
 def _check_parts(messages: Sequence[BaseMessage]) -> bool:
@@ -101,13 +121,15 @@ def _check_parts(messages: Sequence[BaseMessage]) -> bool:
         parts = [message.content] if isinstance(message.content, str) else message.content
         for place, part in enumerate(parts):
             where = f"messages[{number}].content[{place}]"
-            if isinstance(part, str):
-                size += len(part.encode("utf-8", errors="replace"))
-            elif is_image(part):
+            if not isinstance(part, str) and is_image(part):
                 _check_image(part, where)
                 images = True
-            elif isinstance(part.get("text"), str):
-                size += len(part["text"].encode("utf-8", errors="replace"))
+                continue
+            text = part if isinstance(part, str) else part.get("text")
+            more = _size(text) if isinstance(text, str) else 0
+            if more is None:
+                raise InvalidRequestError(f"{where}: not valid Unicode text")
+            size += more
     if size > MAX_PROMPT_BYTES:
         raise InvalidRequestError(
             f"messages: {size:,} bytes of text; at most {MAX_PROMPT_BYTES:,} can be asked"
@@ -117,24 +139,41 @@ def _check_parts(messages: Sequence[BaseMessage]) -> bool:
 
 def _check_image(part: Mapping[str, Any], where: str) -> None:
     """An image is an https address or base64 data; never a path, which a client might read."""
-    found = part.get("image_url") or part.get("url") or part.get("image")
-    address = found.get("url") if isinstance(found, Mapping) else found
+    # All of them, because nobody knows which one a client prefers.
+    given = [part[key] for key in ("image_url", "url", "image") if part.get(key) is not None]
+    addresses = [one.get("url") if isinstance(one, Mapping) else one for one in given]
     data = part.get("base64") or (part.get("data") if part.get("source_type") == "base64" else None)
-    if isinstance(address, str) and address.startswith("https://"):
-        return
-    if isinstance(address, str) and address.startswith("data:image/"):
-        _, comma, data = address.partition(";base64,")
-        data = data if comma else None
-    elif address is not None:
-        data = None
+    sound = [_is_address(address, where) for address in addresses]
+    if data is not None:
+        sound.append(_is_base64(data, where))
+    if not sound or not all(sound):
+        raise InvalidRequestError(
+            f"{where}: an image must be an https:// address or data:image/...;base64, data"
+        )
+
+
+def _is_address(address: object, where: str) -> bool:
+    if not isinstance(address, str):
+        return False
+    if address.startswith("https://"):
+        return True
+    head, comma, data = address.partition(";base64,")
+    return head.startswith("data:image/") and bool(comma) and _is_base64(data, where)
+
+
+def _is_base64(data: object, where: str) -> bool:
     try:
-        if isinstance(data, str) and base64.b64decode(data, validate=True):
-            return
+        return isinstance(data, str) and bool(base64.b64decode(data, validate=True))
     except (binascii.Error, ValueError) as error:
         raise InvalidRequestError(f"{where}: the image is not valid base64") from error
-    raise InvalidRequestError(
-        f"{where}: an image must be an https:// address or data:image/...;base64, data"
-    )
+
+
+def _size(text: str) -> int | None:
+    """The text's bytes; ``None`` when it has half a character, which no client can send."""
+    try:
+        return len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return None
 
 
 def _hash(messages: Sequence[BaseMessage]) -> str:

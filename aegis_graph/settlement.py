@@ -8,6 +8,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
@@ -59,6 +60,23 @@ def said(message: AIMessage) -> str:
     return text + (json.dumps(calls, default=str) if calls else "")
 
 
+MAX_COUNT = 1_000_000_000
+"""No request has more tokens: a larger count is a fault of the server."""
+
+
+def _believable(usage: UsageMetadata, text: str) -> bool:
+    # Counts of 0 for text that is there are a server's way of not counting, and so is -1.
+    least_output = 1 if text else 0
+    return (
+        0 < usage["input_tokens"] <= MAX_COUNT
+        and least_output <= usage["output_tokens"] <= MAX_COUNT
+    )
+
+
+def _within(count: int | None, most: int) -> int:
+    return min(max(count or 0, 0), most)
+
+
 class Bill:
     """Turns what is known of an attempt into its settlement.
 
@@ -108,25 +126,24 @@ class Bill:
     ) -> SettlementRecord:
         usage = answer.usage_metadata
         text = said(answer)
-        # Counts of 0 for text that is there are a server's way of not counting.
-        if not usage or not usage["input_tokens"] or (text and not usage["output_tokens"]):
+        if not usage or not _believable(usage, text):
             return self._estimate(text, status, error_type, latency_ms)
         details = usage.get("input_token_details") or {}
-        cached = min(details.get("cache_read") or 0, usage["input_tokens"])
+        cached = _within(details.get("cache_read"), usage["input_tokens"])
         cost = self._price(
             Usage(
                 usage["input_tokens"],
                 usage["output_tokens"],
                 cached_input_tokens=cached,
-                cache_write_tokens=min(
-                    details.get("cache_creation") or 0, usage["input_tokens"] - cached
+                cache_write_tokens=_within(
+                    details.get("cache_creation"), usage["input_tokens"] - cached
                 ),
             )
         )
         record = self._record(status, error_type, to_nano_usd(cost), "reported", latency_ms)
         record["input_tokens"] = usage["input_tokens"]
         record["output_tokens"] = usage["output_tokens"]
-        record["cached_input_tokens"] = details.get("cache_read")
+        record["cached_input_tokens"] = cached if "cache_read" in details else None
         record["reasoning_tokens"] = (usage.get("output_token_details") or {}).get("reasoning")
         return record
 

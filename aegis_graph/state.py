@@ -5,12 +5,14 @@ Everything here is JSON or a LangChain message, so that any checkpointer can sto
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Required, get_args
+from typing import Annotated, Any, Literal, Required, get_args
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import EphemeralValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
+
+from aegis_graph.errors import InvalidRequestError
 
 Task = Literal[
     "answer", "chat", "decompose", "embed", "extract", "glean", "keywords", "summary", "vision"
@@ -91,10 +93,19 @@ class Route(TypedDict):
     """Whether a provider said that the request itself is wrong."""
 
 
+def join_messages(left: Any, right: Any) -> Any:
+    """``add_messages``, for which what is no message is a wrong request."""
+    try:
+        return add_messages(left, right)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        what = str(error).splitlines()[0]
+        raise InvalidRequestError(f"messages: not LangChain messages: {what}") from error
+
+
 class RouterInput(TypedDict, total=False):
     """What a caller gives. Only ``messages`` is required."""
 
-    messages: Required[Annotated[list[AnyMessage], add_messages]]
+    messages: Required[Annotated[list[AnyMessage], join_messages]]
     task: Task
     sensitivity: Sensitivity
     user_id: str
@@ -104,7 +115,7 @@ class RouterInput(TypedDict, total=False):
 class RouterOutput(TypedDict):
     """What a caller gets."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[list[AnyMessage], join_messages]
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
     route_id: str

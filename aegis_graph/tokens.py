@@ -37,9 +37,12 @@ def _message_bound(message: BaseMessage) -> int:
     bound = _content_bound(message.content)
     if message.name:
         bound += text_bound(message.name)
+    if message.additional_kwargs:
+        # Clients send some of it back: a function call, the raw form of tool calls, reasoning.
+        bound += _json_bound(message.additional_kwargs)
     if isinstance(message, AIMessage):
-        for call in message.tool_calls:
-            bound += PER_MESSAGE + text_bound(json.dumps(call, default=str))
+        for call in [*message.tool_calls, *message.invalid_tool_calls]:
+            bound += PER_MESSAGE + _json_bound(call)
     if isinstance(message, ToolMessage):
         bound += text_bound(message.tool_call_id)
     return bound
@@ -56,8 +59,14 @@ def _part_bound(part: Any) -> int:
         return text_bound(part)
     if is_image(part):
         return PER_IMAGE
-    text = part.get("text")
-    return text_bound(text if isinstance(text, str) else json.dumps(part, default=str))
+    if part.keys() == {"type", "text"} and isinstance(part["text"], str):
+        return text_bound(part["text"])
+    return _json_bound(part)
+
+
+def _json_bound(value: object) -> int:
+    """A bound of all text in a value, whichever of its fields a client sends."""
+    return text_bound(json.dumps(value, default=str, skipkeys=True))
 
 
 def is_image(part: object) -> bool:

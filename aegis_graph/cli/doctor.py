@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from aegis_graph.cli import DONE, NOT_ASKED
-from aegis_graph.config import ProviderSpec, RouterConfig
+from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.router import create_ledger
+from aegis_graph.specs import ProviderSpec
 
 
 @dataclass(frozen=True, slots=True)

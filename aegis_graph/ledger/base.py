@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 
-from aegis_graph.config import BudgetSpec
 from aegis_graph.ledger.windows import Window
 from aegis_graph.money import limit_nano_usd, usd_text
+from aegis_graph.specs import BudgetSpec
 from aegis_graph.state import Sensitivity, SettlementRecord, Task
 
 Clock = Callable[[], datetime]

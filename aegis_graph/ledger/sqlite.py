@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from aegis_graph.config import LedgerSpec
 from aegis_graph.ledger import entries, report
 from aegis_graph.ledger.base import (
     Admission,
@@ -28,6 +27,7 @@ from aegis_graph.ledger.base import (
 )
 from aegis_graph.ledger.sqlite_file import explain, open_database
 from aegis_graph.ledger.writer import Writer
+from aegis_graph.specs import LedgerSpec
 from aegis_graph.state import SettlementRecord
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class SqliteLedger:
     Example:
         >>> import asyncio, tempfile
         >>> from datetime import UTC, datetime
-        >>> from aegis_graph.config import LedgerSpec
+        >>> from aegis_graph.specs import LedgerSpec
         >>> folder = tempfile.TemporaryDirectory()
         >>> spec = LedgerSpec(url=f"sqlite:///{folder.name}/costs.db")
         >>> ledger = SqliteLedger(spec, budgets=(), clock=lambda: datetime.now(UTC))
@@ -144,8 +144,8 @@ class SqliteLedger:
         """
 
         def work() -> T:
-            path = self.path if self.path.exists() else Path(":memory:")
             try:
+                path = self.path if self.path.exists() else Path(":memory:")
                 with closing(open_database(path, self._busy_timeout_s)) as connection:
                     return query(connection)
             except (sqlite3.Error, OSError) as error:

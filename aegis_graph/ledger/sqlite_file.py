@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.schema import APPLICATION_ID, MIGRATIONS, SCHEMA_VERSION
+
+WAL_RETRY_S = 0.01
+"""Pause between two tries to switch a new file to WAL, in seconds."""
 
 
 def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
@@ -23,7 +27,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
         _refuse_foreign(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection, busy_timeout_s)
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except BaseException:
@@ -40,6 +44,21 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         raise LedgerError(
             f"{path} is a database of another program; set ledger.url to a file of its own"
         )
+
+
+def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Switch to WAL; SQLite does not wait itself when several programs make the file at once."""
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(WAL_RETRY_S)
+        else:
+            return
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

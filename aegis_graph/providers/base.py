@@ -14,7 +14,6 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
-from aegis_graph.config import KEY_ALIASES, ProviderSpec
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
@@ -27,6 +26,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.loops import LoopScoped
 from aegis_graph.prices import price_of
+from aegis_graph.specs import KEY_ALIASES, ProviderSpec
 
 
 @dataclass(frozen=True, slots=True)

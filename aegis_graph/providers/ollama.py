@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 import httpx
@@ -19,6 +20,17 @@ from aegis_graph.providers.transport import (
 DEFAULT_URL = "http://localhost:11434"
 
 
+class _Bearer(httpx.Auth):
+    """Sends the key. Headers would show it in the model's ``repr``, which tracers are given."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        yield request
+
+
 class OllamaProvider(Provider):
     """A model served by Ollama."""
 
@@ -34,13 +46,12 @@ class OllamaProvider(Provider):
             keepalive_expiry=KEEPALIVE_S,
         )
         transport = AiohttpTransport(limits=limits)
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        auth = _Bearer(api_key) if api_key else None
         model = ChatOllama(
             model=self.spec.model,
             base_url=self.spec.base_url or DEFAULT_URL,
             reasoning=self.spec.thinking or None,
-            client_kwargs={"headers": headers},
-            async_client_kwargs={"transport": transport},
+            async_client_kwargs={"transport": transport, "auth": auth},
         )
         return OpenModel(model, transport.aclose)
 

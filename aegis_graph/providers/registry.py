@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from aegis_graph.config import ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
+from aegis_graph.specs import ProviderSpec
 
 KINDS: Mapping[str, str] = {
     "dashscope": "aegis_graph.providers.dashscope:DashScopeProvider",
@@ -31,7 +31,7 @@ def create_provider(
         ConfigError: Nothing serves this kind, or nobody knows what its model costs.
 
     Example:
-        >>> from aegis_graph.config import DEFAULT_PROVIDERS
+        >>> from aegis_graph.specs import DEFAULT_PROVIDERS
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """

@@ -12,7 +12,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
-from aegis_graph.config import DEFAULT_PROVIDERS, ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
 from aegis_graph.passages import Passage, format_passages, format_question
 from aegis_graph.providers.chat_extractive import (
@@ -24,6 +23,7 @@ from aegis_graph.providers.chat_extractive import (
 )
 from aegis_graph.providers.extractive import ExtractiveProvider
 from aegis_graph.sentences import split_sentences
+from aegis_graph.specs import DEFAULT_PROVIDERS, ProviderSpec
 from aegis_graph.words import closeness, language
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"

@@ -1,0 +1,37 @@
+"""The most that an attempt can cost, as the hold that is reserved before it."""
+
+from __future__ import annotations
+
+from aegis_graph.ledger.base import Hold
+from aegis_graph.money import to_nano_usd
+from aegis_graph.prices import most_usd
+from aegis_graph.providers.base import Provider
+from aegis_graph.request import Request
+from aegis_graph.state import Route
+
+LEASE_MARGIN_S = 60.0
+"""Time beyond an attempt's own limit before its hold counts as lost, in seconds."""
+
+
+def output_cap(provider: Provider, request: Request) -> int:
+    """The output cap that is really sent."""
+    return request.max_output_tokens or provider.spec.max_output_tokens
+
+
+def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
+    """The reservation that an attempt at this provider needs."""
+    spec = provider.spec
+    output = provider.output_bound(output_cap(provider, request))
+    return Hold(
+        route_id=route["id"],
+        attempt=len(route["attempts"]) + 1,
+        provider=spec.name,
+        model=spec.model,
+        task=request.task,
+        sensitivity=request.sensitivity,
+        user_id=request.user_id,
+        thread_id=request.thread_id,
+        query_hash=request.query_hash,
+        nano_usd=to_nano_usd(most_usd(provider.price, request.prompt_tokens, output)),
+        lease_s=spec.timeout_s + LEASE_MARGIN_S,
+    )

@@ -1,0 +1,172 @@
+"""The rows of the configuration, each frozen and checked when it is read, and their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+
+from aegis_graph.state import Task
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+"""A provider's name is also a node's name and part of a budget's scope."""
+
+KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
+"""A second name under which a key may be set: the SDK's own."""
+
+URL_PATTERN = r"^https?://[^\s/]+"
+
+Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
+
+
+class Row(BaseModel):
+    """A frozen row that accepts no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PriceSpec(Row):
+    """A price in USD per million tokens. It overrides the price book."""
+
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+    cached_input_usd_per_mtok: Usd | None = None
+    """Price of input tokens the provider read from its cache; the input price when absent."""
+
+
+FREE, PRICED = "literal['free']", "PriceSpec"
+
+# Told apart first, so that a fault in a price is not hidden behind "should be 'free'".
+PriceChoice = Annotated[
+    Annotated[Literal["free"], Tag(FREE)] | Annotated[PriceSpec, Tag(PRICED)],
+    Discriminator(lambda value: FREE if isinstance(value, str) else PRICED),
+]
+
+
+class ProviderSpec(Row):
+    """One provider in the chain: what to call, with which key, and what it may serve."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    kind: str
+    """``ollama``, ``dashscope``, ``openai`` or ``extractive``."""
+    model: str = Field(min_length=1)
+    location: Literal["local", "cloud"]
+    """Where the data goes. Sensitive requests stay on ``local`` providers."""
+    base_url: str | None = Field(default=None, pattern=URL_PATTERN)
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable with the key; never the key."""
+    price: PriceChoice | None = None
+    """``free``, a price, or nothing: then the price book must know the model."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """Time limit of one attempt, from the first byte sent to the last received."""
+    max_retries: int = Field(default=1, ge=0, le=5)
+    """How often a refusal that did no work (429, 5xx) is tried again at this provider."""
+    retry_wait_s: float = Field(default=0.5, ge=0, le=60)
+    """Wait before the first retry, doubled each time, where the provider asked for none."""
+    max_output_tokens: int = Field(default=1024, ge=1, le=1_000_000)
+    """Cap sent to the provider when the request names none."""
+    tasks: tuple[Task, ...] | None = None
+    """The tasks this provider serves; all of them when absent."""
+    images: bool = False
+    """Whether the model takes images."""
+    thinking: bool = False
+    """Whether a model that can think is asked to (``dashscope``)."""
+    temperature: float | None = Field(default=None, ge=0, lt=2)
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_trailing_slash(cls, url: str | None) -> str | None:
+        return url.rstrip("/") if url else url
+
+
+class BudgetSpec(Row):
+    """A hard limit on spending. ``0`` means that nothing may be spent."""
+
+    scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
+    """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
+    window: Literal["day", "week", "month", "total"]
+    limit_usd: Usd
+
+
+class LedgerSpec(Row):
+    """Where costs are recorded, and whose midnight ends a day."""
+
+    url: str = Field(
+        default="sqlite:///data/cost_tracking.db", pattern=r"^sqlite:///[^\s\x00][^\x00]*$"
+    )
+    timezone: str = "UTC"
+    busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
+    """How long to wait for a lock that another program holds, before giving up."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {name!r}") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which days and months begin."""
+        return ZoneInfo(self.timezone)
+
+
+class HealthSpec(Row):
+    """When a failing provider is left alone, and for how long."""
+
+    failures: int = Field(default=3, ge=1)
+    """Failures in a row that start a cooldown."""
+    cooldown_s: float = Field(default=30.0, gt=0, le=604_800)
+    """How long a cooldown lasts, in seconds; after it one probe decides."""
+    verdict_s: float = Field(default=600.0, gt=0, le=604_800)
+    """How long a refusal that does not heal (bad key, no access, no quota) is remembered."""
+    max_retry_wait_s: float = Field(default=5.0, ge=0, le=3600)
+    """The longest wait a provider may ask for before it is passed over instead."""
+
+
+DEFAULT_PROVIDERS: tuple[ProviderSpec, ...] = (
+    ProviderSpec(
+        name="ollama",
+        kind="ollama",
+        model="llama3.2:3b",
+        base_url="http://localhost:11434",
+        location="local",
+        price="free",
+    ),
+    ProviderSpec(
+        name="dashscope",
+        kind="dashscope",
+        model="qwen-plus",
+        base_url="https://dashscope-intl.aliyuncs.com/api/v1",
+        api_key_env="ALIBABA_CLOUD_API_KEY",
+        location="cloud",
+    ),
+    ProviderSpec(
+        name="openai",
+        kind="openai",
+        model="gpt-4o",
+        api_key_env="OPENAI_API_KEY",
+        location="cloud",
+        images=True,
+    ),
+    ProviderSpec(
+        name="extractive",
+        kind="extractive",
+        model="best-sentences",
+        location="local",
+        price="free",
+        tasks=("answer",),
+    ),
+)
+"""The original deployment's chain, then the embedded provider that needs nothing."""
+
+DEFAULT_BUDGETS: tuple[BudgetSpec, ...] = (
+    BudgetSpec(scope="provider:dashscope", window="month", limit_usd=Decimal(10)),
+    BudgetSpec(scope="provider:openai", window="month", limit_usd=Decimal(20)),
+)
+"""The original deployment's monthly limits."""

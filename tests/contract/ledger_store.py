@@ -1,0 +1,76 @@
+"""What the ledger's tests share: a place to open ledgers at, holds and settlements."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from aegis_graph import RouterConfig, create_ledger
+from aegis_graph.ledger.base import Admission, Hold, Ledger, unused_hold
+from aegis_graph.state import SettlementRecord
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAYS = {"first_day": "2026-11-01", "end_day": "2026-12-01"}
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Store:
+    """One place of storage, at which ledgers can be opened."""
+
+    folder: Path
+    kind: str
+    now: datetime = NOON
+    opened: list[Ledger] = field(default_factory=list)
+
+    def open(self, *budgets: tuple[str, str, str], zone: str = "UTC") -> Ledger:
+        rows = [{"scope": s, "window": w, "limit_usd": usd} for s, w, usd in budgets]
+        chain = [
+            {"name": name, "kind": "ollama", "model": "m", "location": "local", "price": "free"}
+            for name in ("cheap", "dear")
+        ]
+        place = {"url": f"sqlite:///{self.folder}/costs.db", "timezone": zone}
+        config = RouterConfig.model_validate({"ledger": place, "budgets": rows, "providers": chain})
+        self.opened.append(create_ledger(config, clock=lambda: self.now))
+        return self.opened[-1]
+
+    def rows(self, table: str = "requests") -> list[dict[str, Any]]:
+        with closing(sqlite3.connect(self.folder / "costs.db")) as connection:
+            connection.row_factory = sqlite3.Row
+            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+
+
+def hold(nano_usd: int, *, provider: str = "cheap", user: str = "ada", **more: Any) -> Hold:
+    values: dict[str, Any] = {
+        "route_id": f"r{next(_numbers)}",
+        "attempt": 1,
+        "provider": provider,
+        "model": "m",
+        "task": "chat",
+        "sensitivity": "public",
+        "user_id": user,
+        "thread_id": None,
+        "query_hash": "0" * 64,
+        "nano_usd": nano_usd,
+        "lease_s": 60.0,
+    }
+    return Hold(**{**values, **more})
+
+
+def settlement(admission: Admission, cost: int, **more: Any) -> SettlementRecord:
+    assert admission.hold_id is not None
+    facts = {"status": "answered", "cost_nano_usd": cost, "cost_basis": "reported"}
+    tokens = {"input_tokens": 7, "output_tokens": 3, "latency_ms": 5}
+    return cast(SettlementRecord, {**unused_hold(admission.hold_id), **facts, **tokens, **more})
+
+
+async def spent_and_held(ledger: Ledger) -> list[tuple[int, int]]:
+    return [(row.spent_nano_usd, row.held_nano_usd) for row in await ledger.budgets()]
+
+
+USD = 1_000_000_000

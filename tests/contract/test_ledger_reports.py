@@ -1,0 +1,107 @@
+"""What every ledger promises of its windows and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from aegis_graph.ledger.base import GroupBy, Unanswered
+from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
+
+
+@pytest.fixture(params=["sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    place = Store(tmp_path, request.param)
+    yield place
+    for ledger in place.opened:
+        ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("window", "end"), [("day", "2026-11-24"), ("week", "2026-11-30"), ("month", "2026-12-01")]
+)
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Pacific/Kiritimati"])
+async def test_a_budget_is_whole_again_with_the_first_instant_of_its_next_window(
+    store: Store, window: str, end: str, zone: str
+) -> None:
+    ledger = store.open(("total", window, "1"), zone=zone)
+    local = ZoneInfo(zone)
+    store.now = datetime(2026, 11, 23, tzinfo=local).astimezone(UTC)
+    await ledger.settle([settlement(await ledger.admit([hold(USD)]), USD)])
+    edge = datetime.fromisoformat(end).replace(tzinfo=local).astimezone(UTC)
+    store.now = edge - timedelta(milliseconds=1)
+    assert (await ledger.admit([hold(1)])).hold_id is None
+    store.now = edge
+    assert (await ledger.admit([hold(USD)])).hold_id is not None
+
+
+async def test_a_budget_without_an_end_never_comes_back(store: Store) -> None:
+    ledger = store.open(("total", "total", "1"))
+    await ledger.settle([settlement(await ledger.admit([hold(USD)]), USD)])
+    store.now += timedelta(days=40_000)
+    assert (await ledger.admit([hold(1)])).hold_id is None
+
+
+async def test_a_late_settlement_counts_in_the_window_of_its_hold(store: Store) -> None:
+    ledger = store.open(("total", "day", "1"))
+    yesterday = await ledger.admit([hold(100)])
+    store.now += timedelta(days=1)
+    await ledger.settle([settlement(yesterday, 40)])
+    assert await spent_and_held(ledger) == [(0, 0)]
+    assert [(day.name, day.spent_nano_usd) for day in await ledger.costs("day", **DAYS)] == [
+        ("2026-11-23", 40)
+    ]
+
+
+async def test_a_request_without_an_answer_is_noted_once(store: Store) -> None:
+    ledger = store.open()
+    whom: dict[str, Any] = {"task": "chat", "sensitivity": "pii", "user_id": "ada"}
+    facts: dict[str, Any] = {"thread_id": "t", "query_hash": "f" * 64, "error_type": "E"}
+    noted = Unanswered(route_id="r", reasons="nobody", **whom, **facts)
+    await ledger.settle([], unanswered=noted)
+    await ledger.settle([], unanswered=noted)
+    (row,) = store.rows("unanswered")
+    assert (row["route_id"], row["sensitivity"], row["reasons"]) == ("r", "pii", "nobody")
+    assert store.rows() == []
+
+
+@pytest.mark.parametrize("by", ["provider", "model", "task", "user", "day"])
+async def test_every_report_adds_up_to_the_rows(store: Store, by: GroupBy) -> None:
+    ledger = store.open(("total", "month", "1"))
+    for number in range(12):
+        facts = {"provider": ("cheap", "dear")[number % 2], "user": f"u{number % 3};'"}
+        admission = await ledger.admit([hold(100 + number, **facts)])
+        if number % 4:
+            status = "failed" if number % 4 == 1 else "answered"
+            await ledger.settle([settlement(admission, number, status=status)])
+        store.now += timedelta(hours=7)
+    rows, report = store.rows(), await ledger.costs(by, **DAYS)
+    column = "user_id" if by == "user" else by
+    assert {line.name for line in report} == {row[column] for row in rows}
+    for line in report:
+        mine = [row for row in rows if row[column] == line.name]
+        assert (line.calls, line.failures) == (
+            len(mine),
+            sum(row["status"] in {"failed", "cancelled", "expired"} for row in mine),
+        )
+        assert line.spent_nano_usd == sum(row["cost_nano_usd"] for row in mine)
+        held = [row["hold_nano_usd"] for row in mine if row["status"] == "reserved"]
+        assert line.held_nano_usd == sum(held)
+        assert line.input_tokens == sum(row["input_tokens"] or 0 for row in mine)
+    order = [line.name if by == "day" else -line.spent_nano_usd for line in report]
+    assert order == sorted(order)
+
+
+async def test_a_closed_ledger_opens_again_and_knows_everything(store: Store) -> None:
+    ledger = store.open(("total", "month", "1"))
+    admission = await ledger.admit([hold(100)])
+    ledger.settle_soon(settlement(admission, 40))
+    ledger.close()
+    assert [row["cost_nano_usd"] for row in store.rows()] == [40]
+    assert await spent_and_held(ledger) == [(40, 0)]
+    assert await ledger.check() >= 1

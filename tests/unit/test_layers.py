@@ -1,0 +1,166 @@
+"""Imports point down one list only, and what is heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("graphs",),
+    ("aegis_graph.cli",),
+    ("aegis_graph",),
+    ("aegis_graph.components", "aegis_graph.chat_model"),
+    ("aegis_graph.router",),
+    ("aegis_graph.nodes",),
+    ("aegis_graph.attempt",),
+    ("aegis_graph.call",),
+    ("aegis_graph.holds", "aegis_graph.node", "aegis_graph.reservation", "aegis_graph.settlement"),
+    ("aegis_graph.request",),
+    ("aegis_graph.policy",),
+    ("aegis_graph.health",),
+    ("aegis_graph.providers",),
+    ("aegis_graph.ledger",),
+    ("aegis_graph.prices", "aegis_graph.tokens"),
+    ("aegis_graph.quotes",),
+    ("aegis_graph.passages", "aegis_graph.sentences"),
+    ("aegis_graph.words",),
+    ("aegis_graph.testing",),
+    ("aegis_graph.config",),
+    ("aegis_graph.specs",),
+    ("aegis_graph.state",),
+    ("aegis_graph.money",),
+    ("aegis_graph.loops",),
+    ("aegis_graph.errors",),
+)
+"""From top to bottom. A module imports from its own package and from lower layers, nothing else."""
+
+MAY_READ_THE_ENVIRONMENT = {
+    "aegis_graph.config",
+    "aegis_graph.providers.base",
+}
+"""Beside ``graphs`` and the command line; both take the environment as an argument as well."""
+
+HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
+HEAVY |= {"numpy", "ollama", "openai", "pypdf"}
+
+
+@cache
+def modules() -> dict[str, Path]:
+    found = {}
+    for top in ("aegis_graph", "graphs"):
+        for path in sorted((ROOT / top).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def place(module: str) -> int | None:
+    """The layer of a module: that of its longest prefix in the list."""
+    places = {name: number for number, layer in enumerate(LAYERS) for name in layer}
+    exact = {"aegis_graph"}
+    best = [
+        name
+        for name in places
+        if module == name or (name not in exact and module.startswith(f"{name}."))
+    ]
+    return places[max(best, key=len)] if best else None
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [node.module or ""]
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        yield from (name for name in names if name in modules())
+
+
+def owner(module: str) -> str:
+    """The package within which modules may import each other."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_every_module_has_a_place_in_the_list(module: str) -> None:
+    assert place(module) is not None, f"give {module} a place in LAYERS"
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_imports_point_down(module: str) -> None:
+    here = place(module)
+    assert here is not None
+    for target in imported(modules()[module]):
+        if target == "aegis_graph" and module != "aegis_graph":
+            assert here < (place(target) or 0), f"{module} imports the whole package"
+        elif owner(target) != owner(module) and target != "aegis_graph":
+            there = place(target)
+            assert there is not None
+            assert here < there, f"{module} imports {target}, which is above it or beside it"
+
+
+@pytest.mark.parametrize("package", ["components", "ledger", "providers", "testing"])
+def test_modules_of_a_package_do_not_import_each_other_in_a_circle(package: str) -> None:
+    edges = {
+        name: {target for target in imported(path) if target != name}
+        for name, path in modules().items()
+        if name.startswith(f"aegis_graph.{package}.")
+    }
+    while edges:
+        free = {name for name, targets in edges.items() if not targets & edges.keys()}
+        assert free, f"a circle among {sorted(edges)}"
+        edges = {name: targets for name, targets in edges.items() if name not in free}
+
+
+def test_the_environment_is_read_at_the_edge_only() -> None:
+    readers = {
+        name
+        for name, path in modules().items()
+        if any(
+            word in path.read_text(encoding="utf-8")
+            for word in ("environ[", "getenv", "os.environ")
+        )
+    }
+    edge = {name for name in readers if name.startswith(("graphs", "aegis_graph.cli"))}
+    assert readers - edge == MAY_READ_THE_ENVIRONMENT
+
+
+def loaded_after(statement: str) -> list[str]:
+    program = f"{statement}\nimport json, sys; print(json.dumps(sorted(sys.modules)))"
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    names: list[str] = json.loads(done.stdout)
+    return names
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import aegis_graph",
+        "from aegis_graph import *",
+        "import aegis_graph; aegis_graph.RouterConfig.load(environ={})",
+    ],
+)
+def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
+    assert HEAVY & set(loaded_after(statement)) == set()
+
+
+def test_the_embedded_chain_needs_no_client_at_all() -> None:
+    row = '{"name": "e", "kind": "extractive", "model": "m", "location": "local"}'
+    build = (
+        "import aegis_graph as a\n"
+        f"rows = {{'providers': [{row}], 'budgets': []}}\n"
+        "a.create_router(a.RouterConfig.model_validate(rows))"
+    )
+    assert HEAVY & set(loaded_after(build)) == set()

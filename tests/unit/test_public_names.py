@@ -1,0 +1,46 @@
+"""The names that the package promises."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+
+import pytest
+
+import aegis_graph
+
+PACKAGES = ["aegis_graph", "aegis_graph.testing"]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_is_sorted_without_doubles_and_importable(package: str) -> None:
+    module = importlib.import_module(package)
+    names = list(module.__all__)
+    assert names == sorted(set(names))
+    assert [name for name in names if not hasattr(module, name)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_all_says_everything_that_is_public(package: str) -> None:
+    module = importlib.import_module(package)
+    own = {name for _, name, _ in pkgutil.iter_modules(module.__path__)}
+    public = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and name not in own and not inspect.ismodule(value)
+    }
+    assert public == set(module.__all__)
+
+
+@pytest.mark.parametrize("name", aegis_graph.__all__)
+def test_every_public_name_says_what_it_is_for(name: str) -> None:
+    text = inspect.getdoc(getattr(aegis_graph, name))
+    assert text
+    assert "\n" not in text.splitlines()[0]
+    assert text.splitlines()[0].endswith((".", ":"))
+
+
+@pytest.mark.parametrize("name", aegis_graph.__all__)
+def test_every_public_factory_and_class_shows_how_it_is_used(name: str) -> None:
+    assert "Example:" in (inspect.getdoc(getattr(aegis_graph, name)) or "")
