@@ -97,7 +97,7 @@ def join_messages(left: Any, right: Any) -> Any:
     """``add_messages``, for which what is no message is a wrong request."""
     try:
         return add_messages(left, right)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # house: LangChain raises it
         what = str(error).splitlines()[0]
         raise InvalidRequestError(f"messages: not LangChain messages: {what}") from error
 

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -118,14 +119,12 @@ async def converse(router: Any, request: Row, *, images: bool, streams: list[boo
     """A few requests of one caller: later ones meet cooldowns and verdicts."""
     content: Any = [{"type": "text", "text": SECRET}, PICTURE] if images else SECRET
     for stream in streams:
-        try:
+        with suppress(RoutingError):
             async for _ in router.astream(
                 {"messages": [HumanMessage(content)], **request},
                 stream_mode=["messages", "custom"] if stream else "values",
             ):
                 pass
-        except RoutingError:
-            pass
 
 
 @settings(

@@ -190,7 +190,8 @@ async def test_an_image_is_checked_whoever_sent_it(
     router: Any, server: LoopbackServer, db: Path, kind: Any
 ) -> None:
     message = kind([{"type": "image_url", "image_url": {"url": "/etc/passwd"}}])
-    await refusal(router, server, db, messages=[message])
+    text = await refusal(router, server, db, messages=[message])
+    assert text.startswith("messages[0].content[0]: an image must be")
 
 
 @pytest.mark.parametrize("thread", ["\ud800", "x" * 10_000])
@@ -209,7 +210,7 @@ async def test_a_thread_id_that_cannot_be_kept(
 async def test_messages_that_are_no_messages(
     router: Any, server: LoopbackServer, db: Path, messages: Any
 ) -> None:
-    await refusal(router, server, db, messages=messages)
+    assert (await refusal(router, server, db, messages=messages)).startswith("messages")
 
 
 @pytest.mark.parametrize(
