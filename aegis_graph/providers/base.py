@@ -5,6 +5,7 @@ This is the one boundary at which foreign errors become ours, by status or code,
 
 from __future__ import annotations
 
+import asyncio
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
@@ -70,6 +71,7 @@ class Provider(ABC):
         self.price = price_of(spec, source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
+        self._loaded = False
 
     @property
     def key_env(self) -> str | None:
@@ -86,11 +88,19 @@ class Provider(ABC):
 
     async def model(self) -> BaseChatModel:
         """The chat model of the running event loop, with the key as it is now."""
+        if not self._loaded:
+            # In a thread: a client takes up to two seconds to import.
+            await asyncio.to_thread(self.load)
+            self._loaded = True
         key = self.api_key()
         if key not in self._models:
             # One key at a time: a changed key leaves the old client to its loop's shutdown.
             self._models = {key: LoopScoped(lambda: self.open_model(key), _close)}
         return (await self._models[key].get()).model
+
+    def load(self) -> None:
+        """Import what takes a while; called once, in a thread, before the first model."""
+        return
 
     def missing_package(self) -> str | None:
         """The line that installs what this kind needs, or ``None`` when all is there."""

@@ -26,7 +26,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
-from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope
+from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
 from aegis_graph.providers.dashscope_messages import is_finished, is_multimodal, thinking_mode
 from aegis_graph.providers.transport import probe_models, transport_error
 
@@ -82,6 +82,10 @@ class DashScopeProvider(Provider):
     def missing_package(self) -> str | None:
         """The line that installs the SDK, where it is missing."""
         return None if importlib.util.find_spec("dashscope") else INSTALL
+
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        load_sdk()
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """The chat model, without retries of its own.

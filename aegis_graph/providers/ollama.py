@@ -34,6 +34,11 @@ class _Bearer(httpx.Auth):
 class OllamaProvider(Provider):
     """A model served by Ollama."""
 
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import httpx_aiohttp  # noqa: F401, PLC0415
+        import langchain_ollama  # noqa: F401, PLC0415
+
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
         # Imported on first use: the clients take longer to import than the whole package.

@@ -50,6 +50,11 @@ class OpenAIProvider(Provider):
         """See ``Provider.key_env``; a compatible endpoint may take calls without a key."""
         return self.spec.api_key_env or ("OPENAI_API_KEY" if self._is_openai else None)
 
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import langchain_openai  # noqa: F401, PLC0415
+        import openai  # noqa: F401, PLC0415
+
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
         # Imported on first use: the clients take longer to import than the whole package.
