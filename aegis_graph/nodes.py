@@ -7,12 +7,14 @@ attempt leads back to ``budget_check``, so every attempt has a reservation of it
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from aegis_graph.errors import (
@@ -24,12 +26,15 @@ from aegis_graph.errors import (
 )
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
-from aegis_graph.ledger.base import Admission, Ledger, Unanswered, unused_hold
+from aegis_graph.ledger.base import Admission, Alert, Ledger, Unanswered, unused_hold
+from aegis_graph.money import usd_text
 from aegis_graph.policy import Plan, Situation, make_plan, skip
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
 from aegis_graph.reservation import hold_for
 from aegis_graph.state import Route, RouterState, SettlementRecord
+
+logger = logging.getLogger(__name__)
 
 
 def new_route() -> Route:
@@ -75,12 +80,13 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # The wait must not hold money that nobody is spending.
-            await self.ledger.settle(pending)
+            _announce(await self.ledger.settle(pending))
             await asyncio.sleep(route["retry_after_s"])
         plan = make_plan(request, self._situations(route))
         holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
         admission = await self.ledger.admit(holds, settle=pending)
         await self._received(pending)
+        _announce(admission.alerts)
         return await self._next(route, plan, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
@@ -98,8 +104,9 @@ class RouterNodes:
         answer = state.get("answer")
         error = None if answer is not None else _no_answer(route)
         unanswered = None if error is None else _unanswered(request, error)
-        await self.ledger.settle(pending, unanswered=unanswered)
+        alerts = await self.ledger.settle(pending, unanswered=unanswered)
         await self._received(pending)
+        _announce(alerts)
         if error is not None:
             raise error
         return {
@@ -155,6 +162,26 @@ class RouterNodes:
 
     def _named(self, name: str) -> Provider:
         return next(provider for provider in self.chain if provider.spec.name == name)
+
+
+def _announce(alerts: Sequence[Alert]) -> None:
+    """Tell the log and whoever streams that a budget's share is spent; once per window."""
+    tell = get_stream_writer()
+    for alert in alerts:
+        spent, limit = usd_text(alert.spent_nano_usd), usd_text(alert.limit_nano_usd)
+        logger.warning(
+            "budget %s per %s: $%s of $%s spent", alert.scope, alert.window, spent, limit
+        )
+        tell(
+            {
+                "event": "budget_alert",
+                "scope": alert.scope,
+                "window": alert.window,
+                "spent_usd": spent,
+                "limit_usd": limit,
+                "since": alert.first_day,
+            }
+        )
 
 
 def _no_answer(route: Route) -> RoutingError:

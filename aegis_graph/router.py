@@ -25,7 +25,6 @@ the answer again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -33,37 +32,17 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
 from aegis_graph.attempt import Attempt
+from aegis_graph.bridge import Node, Portal
 from aegis_graph.config import RouterConfig
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
-from aegis_graph.ledger.base import Budget, Clock, Ledger
-from aegis_graph.ledger.sqlite import SqliteLedger
-from aegis_graph.loops import Portal
-from aegis_graph.node import Node
+from aegis_graph.ledger.base import Clock, Ledger
+from aegis_graph.ledger.factory import create_ledger, utc_now
 from aegis_graph.nodes import RouterNodes
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.state import RouterInput, RouterOutput, RouterState
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
-
-
-def utc_now() -> datetime:
-    """The present as an aware datetime in UTC: the clock of a router that is given none."""
-    return datetime.now(UTC)
-
-
-def create_ledger(config: RouterConfig, *, clock: Clock = utc_now) -> Ledger:
-    """Build the ledger that a configuration names. Nothing is opened before it is used.
-
-    Args:
-        config: Its ``ledger`` and ``budgets`` count.
-        clock: Returns the present as an aware datetime in UTC.
-
-    Example:
-        >>> ledger = create_ledger(RouterConfig())
-    """
-    budgets = [Budget.of(spec) for spec in config.budgets]
-    return SqliteLedger(config.ledger, budgets=budgets, clock=clock)
 
 
 def router_builder(

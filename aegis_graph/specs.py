@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -89,17 +90,25 @@ class BudgetSpec(Row):
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
     window: Literal["day", "week", "month", "total"]
     limit_usd: Usd
+    alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
+    """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
 
 
 class LedgerSpec(Row):
     """Where costs are recorded, and whose midnight ends a day."""
 
     url: str = Field(
-        default="sqlite:///data/cost_tracking.db", pattern=r"^sqlite:///[^\s\x00][^\x00]*$"
+        default="sqlite:///data/cost_tracking.db",
+        pattern=r"^(sqlite:///[^\s\x00][^\x00]*|postgres(ql)?://[^\s\x00]+)$",
     )
+    """``sqlite:///PATH`` for the processes of one host, ``postgresql://...`` for many hosts."""
     timezone: str = "UTC"
+    first_day_of_month: int = Field(default=1, ge=1, le=28)
+    first_day_of_week: Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ] = "monday"
     busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
-    """How long to wait for a lock that another program holds, before giving up."""
+    """How long to wait for the database or a lock, before giving up."""
 
     @field_validator("timezone")
     @classmethod
@@ -111,9 +120,10 @@ class LedgerSpec(Row):
         return name
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The time zone in which days and months begin."""
-        return ZoneInfo(self.timezone)
+    def shown(self) -> str:
+        """The address without a password."""
+        shown = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", self.url)
+        return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown)
 
 
 class HealthSpec(Row):

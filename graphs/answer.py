@@ -18,7 +18,7 @@ from aegis_graph import RouterConfig, create_router
 from aegis_graph.components.answer import create_answer_graph
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
-from aegis_graph.passages import Passage
+from aegis_graph.text.passages import Passage
 
 DOCUMENTS = Path(
     os.environ.get("AEGIS_DOCUMENTS") or Path(__file__).parents[1] / "examples" / "documents"

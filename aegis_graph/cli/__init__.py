@@ -1,4 +1,4 @@
-"""The command line: ``aegis ask``, ``aegis costs``, ``aegis doctor``.
+"""The command line: ``aegis ask``, ``costs``, ``budgets``, ``ledger``, ``doctor``.
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done, 2 wrong usage
 or configuration, 3 nothing may or can be asked (budget, privacy, keys, ledger), 4 every provider
@@ -48,25 +48,41 @@ def exit_status(error: AegisError) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help="configuration (default: $AEGIS_CONFIG, or none)",
-    )
-    shared.add_argument("--json", action="store_true", help="print one JSON object")
+    shared = _shared(config=None, json=False)
     parser = argparse.ArgumentParser(
         prog="aegis", description="Route LLM calls under hard budgets, and know what they cost."
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_ask(commands.add_parser("ask", parents=[shared], help="answer a question from documents"))
     _add_costs(commands.add_parser("costs", parents=[shared], help="show what calls cost"))
+    _add_budgets(
+        commands.add_parser("budgets", parents=[shared], help="show the limits, and change them")
+    )
+    _add_ledger(commands.add_parser("ledger", help="take care of the ledger"), shared)
     doctor = commands.add_parser(
         "doctor", parents=[shared], help="check the providers and the ledger"
     )
     doctor.set_defaults(run=_doctor)
     return parser
+
+
+def _shared(**defaults: object) -> argparse.ArgumentParser:
+    """The options that every command has; without a default, they leave what is set already."""
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument(
+        "--config",
+        type=Path,
+        default=defaults.get("config", argparse.SUPPRESS),
+        metavar="FILE",
+        help="configuration (default: $AEGIS_CONFIG, or none)",
+    )
+    shared.add_argument(
+        "--json",
+        action="store_true",
+        default=defaults.get("json", argparse.SUPPRESS),
+        help="print one JSON object",
+    )
+    return shared
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
@@ -92,11 +108,61 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--month", metavar="YYYY-MM", help="default: this month")
     parser.add_argument(
-        "--by", choices=("provider", "model", "task", "user", "day"), default="provider"
+        "--month", metavar="YYYY-MM", help="default: this month; with --by month, all of them"
+    )
+    parser.add_argument(
+        "--by", choices=("provider", "model", "task", "user", "day", "month"), default="provider"
+    )
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument(
+        "--latency", action="store_true", help="add percentiles of the answered calls' time"
     )
     parser.set_defaults(run=_costs)
+
+
+def _add_budgets(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_budgets, action="budgets")
+    # What `aegis budgets --json set ...` said before the action must not be undone after it.
+    shared = _shared()
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    change = actions.add_parser("set", parents=[shared], help="set a limit, for everybody at once")
+    remove = actions.add_parser("remove", parents=[shared], help="take a limit away")
+    for action in (change, remove):
+        action.add_argument(
+            "scope", metavar="SCOPE", help="total, or provider, model, task or user with :NAME"
+        )
+        action.add_argument("window", metavar="WINDOW", help="day, week, month or total")
+    change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")
+    change.set_defaults(action="set_budget")
+    remove.set_defaults(action="remove_budget")
+
+
+def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    # Its arguments stand beside it, and name what the ledger can write.
+    from aegis_graph.cli.export import add_export  # noqa: PLC0415
+
+    parser.set_defaults(run=_ledger)
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, parents=[shared], help=text, description=text)
+        action.set_defaults(action=name)
+        return action
+
+    move = add("migrate", "copy a SQLite ledger into PostgreSQL; safe to run again")
+    default = "(default: ledger.url of the configuration)"
+    move.add_argument("--from", dest="source", metavar="URL", help=f"sqlite:///FILE {default}")
+    move.add_argument("--to", dest="target", metavar="URL", help=f"postgresql://... {default}")
+    prune = add("prune", "drop the rows of old days; every total stays exact")
+    prune.add_argument("--before", required=True, metavar="DATE", help="the first day that stays")
+    add("verify", "recompute every total from the rows; status 3 when one differs")
+    settle = add("reconcile", "list attempts that never reported, or settle one to its real cost")
+    settle.add_argument("id", nargs="?", type=int, metavar="ID", help="the row")
+    settle.add_argument("usd", nargs="?", metavar="USD", help="what it really cost")
+    rows = add("export", "write every row to a file or a pipe")
+    add_export(rows)
+    rows.set_defaults(run=_export)
 
 
 # Each command's module is imported when it is called: what one needs, the others need not wait for.
@@ -112,6 +178,24 @@ def _costs(options: argparse.Namespace) -> int:
     from aegis_graph.cli.costs import costs  # noqa: PLC0415
 
     return costs(options)
+
+
+def _budgets(options: argparse.Namespace) -> int:
+    from aegis_graph.cli import budgets  # noqa: PLC0415
+
+    return int(getattr(budgets, options.action)(options))
+
+
+def _ledger(options: argparse.Namespace) -> int:
+    from aegis_graph.cli import ledger  # noqa: PLC0415
+
+    return int(getattr(ledger, options.action)(options))
+
+
+def _export(options: argparse.Namespace) -> int:
+    from aegis_graph.cli.export import export  # noqa: PLC0415
+
+    return export(options)
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -23,8 +23,9 @@ from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import RoutingError
 from aegis_graph.ledger.base import BudgetStatus, Ledger
-from aegis_graph.passages import Passage
-from aegis_graph.router import create_ledger, create_router
+from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.router import create_router
+from aegis_graph.text.passages import Passage
 
 
 def ask(options: argparse.Namespace) -> int:
@@ -131,7 +132,7 @@ def _show(
     ]
     lines += ["", f"Cost    ${_cost(result['attempts'])}"]
     lines += budget_lines(budgets)
-    ledger = config.ledger.url.removeprefix("sqlite:///")
+    ledger = config.ledger.shown.removeprefix("sqlite:///")
     lines += [f"Ledger  {ledger}, route {result['route_id']}"]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)

@@ -1,46 +1,60 @@
-"""``aegis costs``: what a month cost, from the ledger's totals."""
+"""``aegis costs``: what a month or all months cost, from the ledger's totals."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import csv
 import json
+import sys
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from rich.box import SIMPLE
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aegis_graph.cli import DONE
-from aegis_graph.cli.show import budget_lines
+from aegis_graph.cli.show import budget_lines, new_table, out
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import BudgetStatus, CostRow, Ledger
-from aegis_graph.ledger.windows import Days, days_of, local_day
+from aegis_graph.ledger.base import BudgetStatus, CostRow, Latency, Ledger
+from aegis_graph.ledger.export import inert
+from aegis_graph.ledger.factory import calendar_of, create_ledger, utc_now
+from aegis_graph.ledger.windows import EVER, Calendar, Days
 from aegis_graph.money import usd_text
-from aegis_graph.router import create_ledger, utc_now
 
 
 def costs(options: argparse.Namespace) -> int:
-    """Show a month's spending by provider, model, task, user or day."""
+    """Show spending by provider, model, task, user, day or month."""
     config = RouterConfig.load(options.config)
-    day = _day_of(options.month) if options.month else local_day(utc_now(), config.ledger.zone)
+    by, month, days = options.by, *_period(options, calendar_of(config.ledger))
     rows, budgets = asyncio.run(
-        _ask_ledger(create_ledger(config), options.by, days_of("month", day))
+        _ask_ledger(create_ledger(config), by, days, latency=options.latency)
     )
-    if options.json:
-        print(json.dumps(_as_json(rows, budgets, options.by, day)))
+    if options.json or options.format == "json":
+        print(json.dumps(_as_json(rows, budgets, by, month, latency=options.latency)))
         return DONE
-    console = Console(highlight=False)
+    if options.format == "csv":
+        _print_csv(rows, by, latency=options.latency)
+        return DONE
+    console = out()
+    when = f" in {month}" if month else ""
     if rows:
-        console.print(_table(rows, options.by, day))
+        console.print(_table(rows, by, f"Costs{when} by {by}", latency=options.latency))
     else:
-        console.print(f"Nothing was recorded in {day:%Y-%m} in {config.ledger.url}.", markup=False)
+        console.print(f"Nothing was recorded{when} in {config.ledger.shown}.", markup=False)
     for line in budget_lines(budgets):
         console.print(line, markup=False, soft_wrap=True)
     return DONE
+
+
+def _period(options: argparse.Namespace, calendar: Calendar) -> tuple[str | None, Days]:
+    """The month to show and its days; months beside each other are all of them."""
+    if options.by == "month" and not options.month:
+        return None, EVER
+    day = _day_of(options.month) if options.month else calendar.day(utc_now())
+    return f"{day:%Y-%m}", calendar.days("month", day)
 
 
 def _day_of(month: str) -> date:
@@ -51,16 +65,15 @@ def _day_of(month: str) -> date:
 
 
 async def _ask_ledger(
-    ledger: Ledger, by: Any, days: Days
+    ledger: Ledger, by: Any, days: Days, *, latency: bool
 ) -> tuple[list[CostRow], list[BudgetStatus]]:
-    rows = await ledger.costs(by, first_day=days.first, end_day=days.end)
+    rows = await ledger.report(by, first_day=days.first, end_day=days.end, latency=latency)
     return rows, await ledger.budgets()
 
 
-def _table(rows: Sequence[CostRow], by: str, day: date) -> Table:
-    title = f"Costs in {day:%Y-%m} by {by}"
-    table = Table(title=title, title_justify="left", show_footer=True, box=SIMPLE)
-    table.add_column(by, footer="total")
+def _table(rows: Sequence[CostRow], by: str, title: str, *, latency: bool) -> Table:
+    table = new_table(title, show_footer=True)
+    table.add_column(by, footer="total", overflow="fold")
     numbers: list[tuple[str, list[int]]] = [
         ("calls", [row.calls for row in rows]),
         ("failed", [row.failures for row in rows]),
@@ -72,30 +85,55 @@ def _table(rows: Sequence[CostRow], by: str, day: date) -> Table:
     spent, held = [row.spent_nano_usd for row in rows], [row.held_nano_usd for row in rows]
     table.add_column("USD", justify="right", footer=usd_text(sum(spent)))
     table.add_column("held USD", justify="right", footer=usd_text(sum(held)))
+    for name in Latency._fields if latency else ():
+        table.add_column(f"{name} ms", justify="right")
     for index, row in enumerate(rows):
         cells = [f"{values[index]:,}" for _, values in numbers]
-        table.add_row(row.name, *cells, usd_text(spent[index]), usd_text(held[index]))
+        cells += [usd_text(spent[index]), usd_text(held[index])]
+        cells += [f"{value:,}" for value in row.latency_ms or ()]
+        table.add_row(Text(row.name), *cells)
     return table
 
 
+def _print_csv(rows: Sequence[CostRow], by: str, *, latency: bool) -> None:
+    """The rows for a spreadsheet, which takes no name for a formula."""
+    names = list(_cells(_NOTHING, by, latency=latency))
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({**_cells(row, by, latency=latency), by: inert(row.name)})
+
+
+_NOTHING = CostRow("", 0, 0, 0, 0, 0, 0)
+
+
+def _cells(row: CostRow, by: str, *, latency: bool) -> dict[str, Any]:
+    cells = {
+        by: row.name,
+        "calls": row.calls,
+        "failures": row.failures,
+        "input_tokens": row.input_tokens,
+        "output_tokens": row.output_tokens,
+        "cost_usd": usd_text(row.spent_nano_usd),
+        "held_usd": usd_text(row.held_nano_usd),
+    }
+    for name in Latency._fields if latency else ():
+        cells[f"latency_{name}_ms"] = getattr(row.latency_ms, name, None)
+    return cells
+
+
 def _as_json(
-    rows: Sequence[CostRow], budgets: Sequence[BudgetStatus], by: str, day: date
+    rows: Sequence[CostRow],
+    budgets: Sequence[BudgetStatus],
+    by: str,
+    month: str | None,
+    *,
+    latency: bool,
 ) -> dict[str, Any]:
     return {
-        "month": f"{day:%Y-%m}",
+        "month": month,
         "by": by,
-        "rows": [
-            {
-                by: row.name,
-                "calls": row.calls,
-                "failures": row.failures,
-                "input_tokens": row.input_tokens,
-                "output_tokens": row.output_tokens,
-                "cost_usd": usd_text(row.spent_nano_usd),
-                "held_usd": usd_text(row.held_nano_usd),
-            }
-            for row in rows
-        ],
+        "rows": [_cells(row, by, latency=latency) for row in rows],
         "budgets": [
             {
                 "scope": budget.scope,

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from aegis_graph.cli import DONE, NOT_ASKED
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError, LedgerError
+from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.router import create_ledger
 from aegis_graph.specs import ProviderSpec
 
 
@@ -45,7 +45,7 @@ def doctor(options: argparse.Namespace) -> int:
     healthy = trouble is None and any(finding.usable for finding in findings)
     if options.json:
         ledger = {
-            "url": config.ledger.url,
+            "url": config.ledger.shown,
             "writable": trouble is None,
             "schema_version": version,
             "problem": trouble or "",
@@ -57,7 +57,7 @@ def doctor(options: argparse.Namespace) -> int:
         for line in _lines(findings):
             print(line)
         state = trouble or f"writable, schema version {version}"
-        print(f"\nLedger {config.ledger.url}: {state}")
+        print(f"\nLedger {config.ledger.shown}: {state}")
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return DONE if healthy else NOT_ASKED
 

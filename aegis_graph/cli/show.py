@@ -1,12 +1,37 @@
-"""Sources, routes and budgets as lines of text."""
+"""How results look: tables, and sources, routes and budgets as lines of text."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
 from aegis_graph.ledger.base import BudgetStatus
 from aegis_graph.money import usd_text
+
+WIDE = 240
+"""Columns where no terminal says how many there are: in a file or a pipe nothing is cut."""
+
+
+def out() -> Console:
+    """Standard output."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+
+
+def new_table(title: str, *, show_footer: bool = False) -> Table:
+    """A table that is as narrow as it can be."""
+    return Table(
+        title=title,
+        title_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
+        show_footer=show_footer,
+    )
 
 
 def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -23,8 +23,8 @@ from typing_extensions import TypedDict
 from aegis_graph.components.citations import Citation, cite
 from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.passages import Passage, format_question
 from aegis_graph.state import AttemptRecord, Sensitivity, SkippedRecord, Task
+from aegis_graph.text.passages import Passage, format_question
 
 ANSWER_PROMPT = """\
 Answer the question from the numbered passages only, in the language of the question.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from typing_extensions import TypedDict
 
-from aegis_graph.passages import Passage, replace_citations
-from aegis_graph.quotes import supporting
-from aegis_graph.sentences import split_sentences
+from aegis_graph.text.passages import Passage, replace_citations
+from aegis_graph.text.quotes import supporting
+from aegis_graph.text.sentences import split_sentences
 
 
 class Citation(TypedDict):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aegis_graph.components.splitting import split_passages
 from aegis_graph.errors import DocumentError
-from aegis_graph.passages import Passage
+from aegis_graph.text.passages import Passage
 
 TEXT_SUFFIXES = frozenset({".md", ".markdown", ".txt"})
 SUFFIXES = TEXT_SUFFIXES | {".pdf"}

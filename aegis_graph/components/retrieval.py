@@ -7,8 +7,8 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aegis_graph.passages import Passage
-from aegis_graph.words import closeness, topic_words
+from aegis_graph.text.passages import Passage
+from aegis_graph.text.words import closeness, topic_words
 
 _STEM = 3
 """Letters that two forms of a word share at least."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from aegis_graph.passages import Passage
-from aegis_graph.sentences import split_sentences
+from aegis_graph.text.passages import Passage
+from aegis_graph.text.sentences import split_sentences
 
 LONGEST = 900
 """Characters of a passage, at most."""

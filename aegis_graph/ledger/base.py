@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol
+from decimal import Decimal
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
+from aegis_graph.ledger.export import ExportFormat
 from aegis_graph.ledger.windows import Window
 from aegis_graph.money import limit_nano_usd, usd_text
 from aegis_graph.specs import BudgetSpec
@@ -19,7 +21,16 @@ from aegis_graph.state import Sensitivity, SettlementRecord, Task
 Clock = Callable[[], datetime]
 """Returns the present as an aware datetime in UTC."""
 
-GroupBy = Literal["provider", "model", "task", "user", "day"]
+GroupBy = Literal["provider", "model", "task", "user", "day", "month"]
+"""What a report has one row for; days and months are those of the ledger's time zone."""
+
+
+SCOPES_PER_ATTEMPT = 5
+
+
+def scopes_of(provider: str, model: str, task: str, user_id: str) -> tuple[str, ...]:
+    """The scopes that an attempt's cost counts in."""
+    return ("total", f"provider:{provider}", f"model:{model}", f"task:{task}", f"user:{user_id}")
 
 
 class Budget(NamedTuple):
@@ -28,11 +39,21 @@ class Budget(NamedTuple):
     scope: str
     window: Window
     limit_nano_usd: int
+    alert_at: Decimal | None = None
+    """The share of the limit whose spending gives one alert per window."""
+    origin: Literal["file", "set"] = "file"
+    """Whether the configuration or a later command made it."""
 
     @classmethod
     def of(cls, spec: BudgetSpec) -> Budget:
         """The limit that a row of the configuration sets."""
-        return cls(spec.scope, spec.window, limit_nano_usd(spec.limit_usd))
+        return cls(spec.scope, spec.window, limit_nano_usd(spec.limit_usd), spec.alert_at)
+
+    def scope_among(self, scopes: Sequence[str]) -> str | None:
+        """The one of an attempt's scopes that this limit is about, if any."""
+        if self.scope == "user:*":
+            return next(scope for scope in scopes if scope.startswith("user:"))
+        return self.scope if self.scope in scopes else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,13 +76,18 @@ class Hold:
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""
-        return (
-            "total",
-            f"provider:{self.provider}",
-            f"model:{self.model}",
-            f"task:{self.task}",
-            f"user:{self.user_id}",
-        )
+        return scopes_of(self.provider, self.model, self.task, self.user_id)
+
+
+class Alert(NamedTuple):
+    """A budget of which a given share is spent; given once per window."""
+
+    scope: str
+    window: Window
+    limit_nano_usd: int
+    spent_nano_usd: int
+    first_day: str
+    """When the window began, as an ISO date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +118,8 @@ class Admission:
     index: int | None
     """Which of the holds was admitted."""
     refusals: tuple[Refusal, ...]
+    alerts: tuple[Alert, ...] = ()
+    """What the settlements of the same transaction made due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +147,8 @@ class BudgetStatus:
     held_nano_usd: int
     first_day: str
     end_day: str
+    """The local day at whose beginning the window ends."""
+    origin: Literal["file", "set"]
 
     @property
     def left_nano_usd(self) -> int:
@@ -126,9 +156,17 @@ class BudgetStatus:
         return max(0, self.limit_nano_usd - self.spent_nano_usd - self.held_nano_usd)
 
 
+class Latency(NamedTuple):
+    """Percentiles of the time that answered calls took, in milliseconds, by nearest rank."""
+
+    p50: int
+    p95: int
+    p99: int
+
+
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """Spend of one provider, model, task, user or day."""
+    """Spend of one provider, model, task, user, day or month."""
 
     name: str
     calls: int
@@ -138,6 +176,8 @@ class CostRow:
     output_tokens: int
     spent_nano_usd: int
     held_nano_usd: int
+    latency_ms: Latency | None = None
+    """``None`` unless it was asked for, and where no call was answered."""
 
 
 class Ledger(Protocol):
@@ -158,11 +198,14 @@ class Ledger(Protocol):
 
     async def settle(
         self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
-    ) -> None:
+    ) -> tuple[Alert, ...]:
         """Replace holds by what was really spent, in one transaction.
 
         A hold is settled once: a second settlement changes nothing, but a late one wins over the
         sweeper that had taken the attempt for lost.
+
+        Returns:
+            The alerts that became due.
         """
         ...
 
@@ -178,8 +221,56 @@ class Ledger(Protocol):
         """Every budget, with what is spent, held and left in its present window."""
         ...
 
-    async def costs(self, by: GroupBy, *, first_day: str, end_day: str) -> list[CostRow]:
-        """Spend between two local days (ISO dates, half-open), dearest first."""
+    async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
+        """Set a limit, or take it away with ``None``.
+
+        It is in force for the next request of every process, and stays when programs start again,
+        until the limit in the file is changed.
+
+        Returns:
+            Whether there was something to do: ``False`` when a limit to take away is not there.
+
+        Raises:
+            ConfigError: The scope, window or limit is not one.
+        """
+        ...
+
+    async def report(
+        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
+    ) -> list[CostRow]:
+        """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
+
+        It is read from daily totals, in the same time for any number of calls. With ``latency``,
+        percentiles are added, for which every call of these days is read: three seconds for a
+        million.
+        """
+        ...
+
+    async def export(
+        self,
+        stream: BinaryIO,
+        *,
+        format: ExportFormat,
+        since: str | None = None,
+        until: str | None = None,
+        provider: str | None = None,
+    ) -> int:
+        """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
+
+        It is written from another thread, in bounded memory. When the waiting task is cancelled,
+        the export ends where it is.
+
+        Returns:
+            The number of rows.
+        """
+        ...
+
+    async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
+        """Give an attempt that never reported its real cost, as its provider's bill says it.
+
+        Returns:
+            The alerts that became due.
+        """
         ...
 
     async def check(self) -> int:

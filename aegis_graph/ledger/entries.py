@@ -2,74 +2,65 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Admission, Budget, Hold, Refusal, Unanswered
-from aegis_graph.ledger.windows import days_of, local_day
+from aegis_graph.ledger import budgets
+from aegis_graph.ledger.base import (
+    SCOPES_PER_ATTEMPT,
+    Admission,
+    Budget,
+    Hold,
+    Refusal,
+    Unanswered,
+    scopes_of,
+)
+from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.state import SettlementRecord
 
 
 def admit(
-    connection: sqlite3.Connection,
-    holds: Sequence[Hold],
-    *,
-    budgets: Sequence[Budget],
-    now: datetime,
-    zone: ZoneInfo,
+    connection: Connection, holds: Sequence[Hold], *, now: datetime, calendar: Calendar
 ) -> Admission:
     """Make the first hold that fits into every budget it touches."""
+    limits = budgets.in_force(connection) if any(hold.nano_usd for hold in holds) else []
     refusals: list[Refusal] = []
     for index, hold in enumerate(holds):
-        refusal = _refusal(connection, hold, budgets, now, zone)
+        refusal = _refusal(connection, hold, limits, now, calendar)
         if refusal is None:
-            return Admission(_reserve(connection, hold, now, zone), index, tuple(refusals))
+            hold_id = _reserve(connection, hold, now, calendar)
+            return Admission(hold_id, index, tuple(refusals))
         refusals.append(refusal)
     return Admission(None, None, tuple(refusals))
 
 
 def _refusal(
-    connection: sqlite3.Connection,
+    connection: Connection,
     hold: Hold,
-    budgets: Sequence[Budget],
+    limits: Sequence[Budget],
     now: datetime,
-    zone: ZoneInfo,
+    calendar: Calendar,
 ) -> Refusal | None:
     if hold.nano_usd == 0:
         return None
-    scopes = hold.scopes()
-    for budget in budgets:
-        scope = f"user:{hold.user_id}" if budget.scope == "user:*" else budget.scope
-        if scope not in scopes:
+    for budget in limits:
+        scope = budget.scope_among(hold.scopes())
+        if scope is None:
             continue
-        spent, held = used(connection, scope, budget, now, zone)
+        spent, held = budgets.used(connection, scope, budget, now, calendar)
         if spent + held + hold.nano_usd > budget.limit_nano_usd:
             return Refusal(hold.provider, budget, spent + held, hold.nano_usd)
     return None
 
 
-def used(
-    connection: sqlite3.Connection, scope: str, budget: Budget, now: datetime, zone: ZoneInfo
-) -> tuple[int, int]:
-    """Spent and held nano-USD of a scope in the budget's present window."""
-    days = days_of(budget.window, local_day(now, zone))
+def _reserve(connection: Connection, hold: Hold, now: datetime, calendar: Calendar) -> int:
+    day = calendar.day(now).isoformat()
     row = connection.execute(
-        "SELECT coalesce(sum(spent_nano_usd), 0), coalesce(sum(held_nano_usd), 0)"
-        " FROM totals WHERE scope = ? AND day >= ? AND day < ?",
-        (scope, *days),
-    ).fetchone()
-    return int(row[0]), int(row[1])
-
-
-def _reserve(connection: sqlite3.Connection, hold: Hold, now: datetime, zone: ZoneInfo) -> int:
-    day = local_day(now, zone).isoformat()
-    cursor = connection.execute(
         "INSERT INTO requests (timestamp, day, route_id, attempt, provider, model, task,"
         " sensitivity, user_id, thread_id, query_hash, hold_nano_usd, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             timestamp(now),
             day,
@@ -85,92 +76,103 @@ def _reserve(connection: sqlite3.Connection, hold: Hold, now: datetime, zone: Zo
             hold.nano_usd,
             timestamp(now + timedelta(seconds=hold.lease_s)),
         ),
+    ).fetchone()
+    connection.execute(
+        _COUNT_HOLD, [value for scope in hold.scopes() for value in (scope, day, hold.nano_usd)]
     )
-    connection.executemany(
-        "INSERT INTO totals (scope, day, held_nano_usd, calls) VALUES (?, ?, ?, 1)"
-        " ON CONFLICT DO UPDATE SET held_nano_usd = held_nano_usd + excluded.held_nano_usd,"
-        " calls = calls + 1",
-        [(scope, day, hold.nano_usd) for scope in hold.scopes()],
-    )
-    if cursor.lastrowid is None:
-        raise LedgerError("the database gave the new row no number")
-    return cursor.lastrowid
+    return int(row[0])
 
 
-_ROW = (
-    "SELECT day, provider, model, task, user_id, status, hold_nano_usd FROM requests WHERE id = ?"
+_COUNT_HOLD = (
+    "INSERT INTO totals (scope, day, held_nano_usd, calls) VALUES "
+    + ", ".join(["(?, ?, ?, 1)"] * SCOPES_PER_ATTEMPT)
+    + " ON CONFLICT (scope, day) DO UPDATE SET"
+    " held_nano_usd = totals.held_nano_usd + excluded.held_nano_usd, calls = totals.calls + 1"
 )
 
 _SETTLE = """
-    UPDATE requests SET status = :status, error_type = :error_type, cost_basis = :cost_basis,
-        cost_nano_usd = :cost_nano_usd, input_tokens = :input_tokens,
-        output_tokens = :output_tokens, cached_input_tokens = :cached_input_tokens,
-        reasoning_tokens = :reasoning_tokens, latency_ms = :latency_ms
-    WHERE id = :hold_id
+    UPDATE requests SET status = ?, error_type = ?, cost_basis = ?, cost_nano_usd = ?,
+        input_tokens = ?, output_tokens = ?, cached_input_tokens = ?, reasoning_tokens = ?,
+        latency_ms = ?
+    WHERE id = ?
 """
 
-_COUNT = """
-    UPDATE totals SET spent_nano_usd = spent_nano_usd + ?, held_nano_usd = held_nano_usd - ?,
-        failures = failures + ?, input_tokens = input_tokens + ?, output_tokens = output_tokens + ?
-    WHERE day = ? AND scope IN (?, ?, ?, ?, ?)
-"""
+_COUNT = (
+    "UPDATE totals SET spent_nano_usd = spent_nano_usd + ?, held_nano_usd = held_nano_usd - ?,"
+    " failures = failures + ?, input_tokens = input_tokens + ?, output_tokens = output_tokens + ?"
+    f" WHERE day = ? AND scope IN ({', '.join(['?'] * SCOPES_PER_ATTEMPT)})"
+)
 
 
-def settle(connection: sqlite3.Connection, settlement: SettlementRecord) -> None:
+def settle(connection: Connection, settlement: SettlementRecord) -> tuple[str, ...]:
     """Replace one hold by its real cost; a second settlement changes nothing.
+
+    Returns:
+        The scopes in which something was spent.
 
     Raises:
         LedgerError: The ledger does not know the hold.
     """
-    row = connection.execute(_ROW, (settlement["hold_id"],)).fetchone()
+    row = connection.execute(
+        "SELECT day, status, hold_nano_usd, provider, model, task, user_id FROM requests"
+        " WHERE id = ?",
+        (settlement["hold_id"],),
+    ).fetchone()
     if row is None:
         raise LedgerError(
             f"the ledger has no row {settlement['hold_id']}: was the database replaced while"
             " the program was running?"
         )
-    day, provider, model, task, user, status, hold = row
+    day, status, hold, *names = row
     if status not in {"reserved", "expired"}:
-        return
+        return ()
+    scopes = scopes_of(*names)
     expired = status == "expired"
-    answered = settlement["status"] == "answered"
-    connection.execute(_SETTLE, settlement)
+    failed = settlement["status"] != "answered"
+    connection.execute(
+        _SETTLE,
+        (
+            settlement["status"],
+            settlement["error_type"],
+            settlement["cost_basis"],
+            settlement["cost_nano_usd"],
+            settlement["input_tokens"],
+            settlement["output_tokens"],
+            settlement["cached_input_tokens"],
+            settlement["reasoning_tokens"],
+            settlement["latency_ms"],
+            settlement["hold_id"],
+        ),
+    )
     connection.execute(
         _COUNT,
         (
             settlement["cost_nano_usd"] - (hold if expired else 0),
             0 if expired else hold,
-            int(not answered) - int(expired),
+            int(failed) - int(expired),
             settlement["input_tokens"] or 0,
             settlement["output_tokens"] or 0,
             day,
-            "total",
-            f"provider:{provider}",
-            f"model:{model}",
-            f"task:{task}",
-            f"user:{user}",
+            *scopes,
         ),
     )
+    return scopes if settlement["cost_nano_usd"] else ()
 
 
-def sweep(connection: sqlite3.Connection, now: datetime) -> int:
+def sweep(connection: Connection, now: datetime) -> int:
     """Take attempts whose lease is over for lost: their holds become spending, in full."""
     lost = connection.execute(
-        "SELECT id, day, provider, model, task, user_id, hold_nano_usd FROM requests"
-        " WHERE status = 'reserved' AND expires_at < ?",
+        "UPDATE requests SET status = 'expired', cost_basis = 'held',"
+        " cost_nano_usd = hold_nano_usd WHERE status = 'reserved' AND expires_at < ?"
+        " RETURNING day, hold_nano_usd, provider, model, task, user_id",
         (timestamp(now),),
     ).fetchall()
-    for number, day, provider, model, task, user, hold in lost:
-        connection.execute(
-            "UPDATE requests SET status = 'expired', cost_basis = 'held',"
-            " cost_nano_usd = hold_nano_usd WHERE id = ?",
-            (number,),
-        )
-        scopes = ("total", f"provider:{provider}", f"model:{model}", f"task:{task}", f"user:{user}")
-        connection.execute(_COUNT, (hold, hold, 1, 0, 0, day, *scopes))
+    for day, hold, *names in lost:
+        connection.execute(_COUNT, (hold, hold, 1, 0, 0, day, *scopes_of(*names)))
     return len(lost)
 
 
-def note_unanswered(connection: sqlite3.Connection, request: Unanswered, now: datetime) -> None:
+def note_unanswered(connection: Connection, request: Unanswered, now: datetime) -> None:
     """Record a request that ended without an answer; saying it twice changes nothing."""
     connection.execute(
         "INSERT INTO unanswered (route_id, timestamp, task, sensitivity, user_id, thread_id,"

@@ -2,63 +2,68 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from zoneinfo import ZoneInfo
+from collections.abc import Mapping
 
-from aegis_graph.ledger.base import Budget, BudgetStatus, CostRow, GroupBy
-from aegis_graph.ledger.entries import used
-from aegis_graph.ledger.windows import days_of, local_day
+from aegis_graph.ledger.base import CostRow, GroupBy, Latency
+from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.windows import Days
 
+_MONTH = "substr(day, 1, 7)"
 
-def budgets(
-    connection: sqlite3.Connection, limits: Sequence[Budget], *, now: datetime, zone: ZoneInfo
-) -> list[BudgetStatus]:
-    """Every budget in its present window; ``user:*`` once for each user who spent in it."""
-    return [
-        _status(connection, scope, budget, now, zone)
-        for budget in limits
-        for scope in _scopes(connection, budget, now, zone)
-    ]
+_TIMES: Mapping[GroupBy, str] = {"day": "day", "month": _MONTH}
 
-
-def _scopes(
-    connection: sqlite3.Connection, budget: Budget, now: datetime, zone: ZoneInfo
-) -> Iterator[str]:
-    if budget.scope != "user:*":
-        yield budget.scope
-        return
-    days = days_of(budget.window, local_day(now, zone))
-    rows = connection.execute(
-        "SELECT DISTINCT scope FROM totals WHERE scope >= 'user:' AND scope < 'user;'"
-        " AND day >= ? AND day < ? ORDER BY scope",
-        days,
-    )
-    yield from (str(row[0]) for row in rows)
+_COLUMNS: Mapping[GroupBy, str] = {
+    "provider": "provider",
+    "model": "model",
+    "task": "task",
+    "user": "user_id",
+    **_TIMES,
+}
+"""What of ``requests`` a report's rows are named by."""
 
 
-def _status(
-    connection: sqlite3.Connection, scope: str, budget: Budget, now: datetime, zone: ZoneInfo
-) -> BudgetStatus:
-    spent, held = used(connection, scope, budget, now, zone)
-    days = days_of(budget.window, local_day(now, zone))
-    return BudgetStatus(scope, budget.window, budget.limit_nano_usd, spent, held, *days)
-
-
-def costs(
-    connection: sqlite3.Connection, by: GroupBy, *, first_day: str, end_day: str
+def spending(
+    connection: Connection, by: GroupBy, days: Days, *, latency: bool = False
 ) -> list[CostRow]:
-    """Spend between two local days, dearest first; by day, in their order."""
-    prefix = "total" if by == "day" else f"{by}:"
+    """Spend on some local days, dearest first; by day or month, in their order."""
+    found = latencies(connection, by, days) if latency else {}
+    prefix = "total" if by in _TIMES else f"{by}:"
     # The character after ":" is ";": the range covers exactly the scopes of this kind.
-    last = "total" if by == "day" else f"{by};"
-    name, order = ("day", "name") if by == "day" else ("scope", "spent DESC, calls DESC, name")
+    last = "total" if by in _TIMES else f"{by};"
+    name = _TIMES.get(by, "scope")
+    order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
     rows = connection.execute(
         f"SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
         " sum(output_tokens), sum(spent_nano_usd) AS spent, sum(held_nano_usd)"
         " FROM totals WHERE scope BETWEEN ? AND ? AND day >= ? AND day < ?"
-        f" GROUP BY name ORDER BY {order}",
-        (prefix, last, first_day, end_day),
-    )
-    return [CostRow(str(row[0]).removeprefix(prefix), *map(int, row[1:])) for row in rows]
+        f" GROUP BY {name} ORDER BY {order}",
+        (prefix, last, *days),
+    ).fetchall()
+    report = []
+    for scope, *sums in rows:
+        name = str(scope).removeprefix(prefix)
+        calls, failures, asked, answered, spent, held = map(int, sums)
+        row = CostRow(name, calls, failures, asked, answered, spent, held, found.get(name))
+        report.append(row)
+    return report
+
+
+def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Latency]:
+    """Percentiles of the answered calls on some local days; reads each of their rows.
+
+    By nearest rank: the smallest latency that at least so many percent of the calls had or stayed
+    below, so it is always one that was measured.
+    """
+    column = _COLUMNS[by]
+    rows = connection.execute(
+        "SELECT name, min(CASE WHEN place * 100 >= number * 50 THEN latency_ms END),"
+        " min(CASE WHEN place * 100 >= number * 95 THEN latency_ms END),"
+        " min(CASE WHEN place * 100 >= number * 99 THEN latency_ms END) FROM ("
+        f"SELECT {column} AS name, latency_ms,"
+        f" row_number() OVER (PARTITION BY {column} ORDER BY latency_ms) AS place,"
+        f" count(*) OVER (PARTITION BY {column}) AS number FROM requests"
+        " WHERE status = 'answered' AND latency_ms IS NOT NULL AND day >= ? AND day < ?"
+        ") AS ranked GROUP BY name",
+        days,
+    ).fetchall()
+    return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}

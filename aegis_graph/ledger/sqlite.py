@@ -1,182 +1,167 @@
-"""The default store: one SQLite file in WAL mode, shared by any number of processes on one host."""
+"""SQLite: the default store, one file in WAL mode, for any number of processes on one host."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import sqlite3
-import weakref
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from contextlib import closing
-from functools import partial
+import time
 from pathlib import Path
-from typing import TypeVar
 
-from aegis_graph.ledger import entries, report
-from aegis_graph.ledger.base import (
-    Admission,
-    Budget,
-    BudgetStatus,
-    Clock,
-    CostRow,
-    GroupBy,
-    Hold,
-    Unanswered,
-    unused_hold,
-)
-from aegis_graph.ledger.sqlite_file import explain, open_database
-from aegis_graph.ledger.writer import Writer
-from aegis_graph.specs import LedgerSpec
-from aegis_graph.state import SettlementRecord
+from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.schema import SCHEMA_VERSION, SQLITE, statements
+from aegis_graph.ledger.store import Connection
 
-T = TypeVar("T")
+APPLICATION_ID = 0x41454749
+"""Marks the file as ours ("AEGI" in ASCII), so that nobody else's database is written to."""
 
-logger = logging.getLogger(__name__)
+WAL_RETRY_S = 0.01
+"""Pause between two tries to switch a new file to WAL, in seconds."""
 
 
-class SqliteLedger:
-    """A ledger in one file.
-
-    Nothing is opened before the first operation. After a failure the file is opened again.
+class SqliteStore:
+    """A ledger's SQLite file.
 
     Args:
-        spec: Where the file is, whose midnight ends a day, and how long to wait for a lock.
-        budgets: The limits to enforce.
-        clock: Returns the present as an aware datetime in UTC.
-
-    Example:
-        >>> import asyncio, tempfile
-        >>> from datetime import UTC, datetime
-        >>> from aegis_graph.specs import LedgerSpec
-        >>> folder = tempfile.TemporaryDirectory()
-        >>> spec = LedgerSpec(url=f"sqlite:///{folder.name}/costs.db")
-        >>> ledger = SqliteLedger(spec, budgets=(), clock=lambda: datetime.now(UTC))
-        >>> asyncio.run(ledger.budgets())
-        []
-        >>> ledger.close(); folder.cleanup()
+        path: The file; its folder is made when it is first written.
+        busy_timeout_s: How long to wait for another program's lock, in seconds.
     """
 
-    def __init__(self, spec: LedgerSpec, *, budgets: Sequence[Budget], clock: Clock) -> None:
-        self.path = Path(spec.url.removeprefix("sqlite:///"))
-        self._zone = spec.zone
-        self._budgets = tuple(budgets)
-        self._clock = clock
-        self._busy_timeout_s = spec.busy_timeout_s
-        self._explain = partial(explain, self.path)
-        self._writer = Writer(partial(open_database, self.path, spec.busy_timeout_s), self._explain)
-        # Also at the interpreter's exit: what is queued is written before the thread dies.
-        weakref.finalize(self, self._writer.stop)
+    errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
 
-    async def admit(
-        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
-    ) -> Admission:
-        """See ``Ledger.admit``."""
+    def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
 
-        def work(connection: sqlite3.Connection) -> Admission:
-            now = self._clock()
-            for settlement in settle:
-                entries.settle(connection, settlement)
-            entries.sweep(connection, now)
-            return entries.admit(connection, holds, budgets=self._budgets, now=now, zone=self._zone)
-
-        future = self._writer.submit(work)
+    def exists(self) -> bool:
+        """See ``Store.exists``; where that cannot be seen, opening it says why."""
         try:
-            return await _outcome(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(self._release)
-            raise
+            return self.path.exists()
+        except OSError:
+            return True
 
-    async def settle(
-        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
-    ) -> None:
-        """See ``Ledger.settle``."""
+    def open(self) -> Connection:
+        """See ``Store.open``."""
+        return open_database(self.path, self._busy_timeout_s)
 
-        def work(connection: sqlite3.Connection) -> None:
-            for settlement in settlements:
-                entries.settle(connection, settlement)
-            if unanswered is not None:
-                entries.note_unanswered(connection, unanswered, self._clock())
+    def open_empty(self) -> Connection:
+        """See ``Store.open_empty``."""
+        return open_database(Path(":memory:"), self._busy_timeout_s)
 
-        await _outcome(self._writer.submit(work))
+    def begin(self, connection: Connection) -> None:
+        """See ``Store.begin``."""
+        connection.execute("BEGIN IMMEDIATE")
 
-    def settle_soon(self, settlement: SettlementRecord) -> None:
-        """See ``Ledger.settle_soon``."""
-        future = self._writer.submit(lambda connection: entries.settle(connection, settlement))
-        future.add_done_callback(_complain)
+    def lost(self, connection: Connection) -> bool:
+        """See ``Store.lost``; a file has nobody who could end it."""
+        return False
 
-    async def sweep(self) -> int:
-        """See ``Ledger.sweep``."""
-        return await _outcome(
-            self._writer.submit(lambda connection: entries.sweep(connection, self._clock()))
-        )
+    def blocked(self, error: Exception) -> bool:
+        """See ``Store.blocked``."""
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
-    async def budgets(self) -> list[BudgetStatus]:
-        """See ``Ledger.budgets``."""
-        return await self._read(
-            lambda connection: report.budgets(
-                connection, self._budgets, now=self._clock(), zone=self._zone
-            )
-        )
+    def version(self, connection: Connection) -> int:
+        """See ``Store.version``."""
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
-    async def costs(self, by: GroupBy, *, first_day: str, end_day: str) -> list[CostRow]:
-        """See ``Ledger.costs``."""
-        return await self._read(
-            lambda connection: report.costs(connection, by, first_day=first_day, end_day=end_day)
-        )
-
-    async def check(self) -> int:
-        """See ``Ledger.check``."""
-        return await _outcome(
-            self._writer.submit(
-                lambda connection: int(connection.execute("PRAGMA user_version").fetchone()[0])
-            )
-        )
-
-    def close(self) -> None:
-        """See ``Ledger.close``."""
-        self._writer.stop()
-
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query on a connection of its own: a report delays nobody's admission.
-
-        A ledger that was never written to is not created by asking.
-        """
-
-        def work() -> T:
-            try:
-                path = self.path if self.path.exists() else Path(":memory:")
-                with closing(open_database(path, self._busy_timeout_s)) as connection:
-                    return query(connection)
-            except (sqlite3.Error, OSError) as error:
-                raise self._explain(error) from error
-
-        return await asyncio.to_thread(work)
-
-    def _release(self, future: Future[Admission]) -> None:
-        """Give back a hold whose caller is gone before it learned of it."""
-        if future.exception() is None and (number := future.result().hold_id) is not None:
-            self.settle_soon(unused_hold(number))
+    def explain(self, error: Exception) -> LedgerError:
+        """See ``Store.explain``."""
+        return explain(self.path, error)
 
 
-async def _outcome(future: Future[T]) -> T:
-    """Wait for the writer; giving up the wait does not call the work back."""
-    waiting = asyncio.wrap_future(future)
+def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open the file, creating or migrating it where needed.
+
+    Durable: a transaction is on the disk before its caller is answered (``synchronous=FULL``).
+
+    Raises:
+        LedgerError: The file is not ours or was written by a newer version of this package.
+        sqlite3.Error: The file cannot be opened or read.
+        OSError: Its folder cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        waiting.add_done_callback(_forget)
+        _refuse_foreign(connection, path)
+        _use_wal(connection, busy_timeout_s)
+        connection.execute("PRAGMA synchronous = FULL")
+        _migrate(connection, path)
+    except BaseException:
+        connection.close()
         raise
+    return connection
 
 
-def _forget(waiting: asyncio.Future[T]) -> None:
-    """Take note of the outcome, so that asyncio does not report it as never retrieved."""
-    if not waiting.cancelled():
-        waiting.exception()
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    """Leave a database alone that another program made."""
+    tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+    mark = connection.execute("PRAGMA application_id").fetchone()[0]
+    if tables and mark != APPLICATION_ID:
+        raise LedgerError(
+            f"{path} is a database of another program; set ledger.url to a file of its own"
+        )
 
 
-def _complain(future: Future[None]) -> None:
-    error = future.exception()
-    if error is not None:
-        # The hold stays and expires into spending, so no money is lost, only precision.
-        logger.error("a settlement could not be written: %s", error)
+def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
+    """Switch to WAL; SQLite does not wait itself when several programs make the file at once."""
+    deadline = time.monotonic() + busy_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(WAL_RETRY_S)
+        else:
+            return
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    if _version(connection) == SCHEMA_VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = _version(connection)
+        if done > SCHEMA_VERSION:
+            raise LedgerError(
+                f"{path} has schema version {done}, this program knows {SCHEMA_VERSION}:"
+                " upgrade aegis-graph here, or use another ledger.url"
+            )
+        for statement in statements(SQLITE, done=done):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+_MEANING: dict[str, str] = {
+    "SQLITE_BUSY": "is locked by another program; end it, or raise ledger.busy_timeout_s",
+    "SQLITE_LOCKED": "is locked by another program; end it, or raise ledger.busy_timeout_s",
+    "SQLITE_FULL": "cannot grow: the disk is full; free some space",
+    "SQLITE_READONLY": "is read-only; allow writing to it and to its folder",
+    "SQLITE_CANTOPEN": "cannot be opened; check that its folder exists and may be written to",
+    "SQLITE_PERM": "may not be opened by this user; change its permissions",
+    "SQLITE_NOTADB": "is not a SQLite database; move it away or set another ledger.url",
+    "SQLITE_CORRUPT": "is damaged; restore a backup, or move it away to start a new one",
+    "SQLITE_IOERR": "cannot be read or written: the disk reports an error",
+}
+
+
+def explain(path: Path, error: Exception) -> LedgerError:
+    """The ``LedgerError`` that says what a database error means and what to do about it."""
+    if isinstance(error, OSError):
+        text = f"the ledger's folder {path.parent} cannot be made: {error.strerror or error}"
+    else:
+        name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+        primary = "_".join(name.split("_")[:2])
+        meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
+        text = f"the ledger {path} {meaning}"
+    explained = LedgerError(text)
+    explained.__cause__ = error
+    return explained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -19,26 +20,51 @@ class Days(NamedTuple):
 EVER = Days("0000-00-00", "9999-99-99")
 
 
-def local_day(now: datetime, zone: ZoneInfo) -> date:
-    """The day that an instant falls on in the ledger's time zone."""
-    return now.astimezone(zone).date()
+@dataclass(frozen=True, slots=True)
+class Calendar:
+    """Whose midnight ends a day, and on which days weeks and months begin.
 
-
-def days_of(window: Window, today: date) -> Days:
-    """The days that a window covers when today is one of them. Weeks begin on Monday.
-
-    >>> days_of("month", date(2026, 12, 31))
-    Days(first='2026-12-01', end='2027-01-01')
+    Args:
+        zone: The time zone.
+        first_day_of_month: 1 to 28.
+        first_weekday: 0 for Monday to 6 for Sunday.
     """
-    if window == "day":
-        return _between(today, today + timedelta(days=1))
-    if window == "week":
-        monday = today - timedelta(days=today.weekday())
-        return _between(monday, monday + timedelta(days=7))
-    if window == "month":
-        first = today.replace(day=1)
-        return _between(first, (first + timedelta(days=31)).replace(day=1))
-    return EVER
+
+    zone: ZoneInfo
+    first_day_of_month: int = 1
+    first_weekday: int = 0
+
+    def day(self, now: datetime) -> date:
+        """The day that an instant falls on."""
+        return now.astimezone(self.zone).date()
+
+    def days(self, window: Window, today: date) -> Days:
+        """The days that a window covers when today is one of them.
+
+        >>> Calendar(ZoneInfo("UTC"), first_day_of_month=15).days("month", date(2027, 1, 14))
+        Days(first='2026-12-15', end='2027-01-15')
+        """
+        if window == "day":
+            return _between(today, today + timedelta(days=1))
+        if window == "week":
+            first = today - timedelta(days=(today.weekday() - self.first_weekday) % 7)
+            return _between(first, first + timedelta(days=7))
+        if window == "month":
+            first = today.replace(day=self.first_day_of_month)
+            if first > today:
+                first = _month(first, -1)
+            return _between(first, _month(first, 1))
+        return EVER
+
+    def days_now(self, window: Window, now: datetime) -> Days:
+        """The days that a window covers now."""
+        return self.days(window, self.day(now))
+
+
+def _month(first: date, step: int) -> date:
+    """The same day of the month before or after; that day is at most the 28th."""
+    months = first.year * 12 + first.month - 1 + step
+    return first.replace(year=months // 12, month=months % 12 + 1)
 
 
 def _between(first: date, end: date) -> Days:

@@ -1,13 +1,12 @@
-"""One thread that owns one SQLite connection and commits what arrives together at once.
+"""One thread that owns one connection and commits what arrives together at once.
 
-A thread of our own rather than aiosqlite's: a transaction is then one hop instead of one per
+A thread of our own rather than a driver's: a transaction is then one hop instead of one per
 statement, any event loop and any thread can wait for it, and while one commit is being written the
 next batch gathers. Nobody is answered before the commit that holds its work.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -15,9 +14,10 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.store import Connection, Store
 
 T = TypeVar("T")
-Job = Callable[[sqlite3.Connection], Any]
+Job = Callable[[Connection], Any]
 _Item = tuple[Job, Future[Any]]
 _Queue = SimpleQueue[_Item | None]
 
@@ -27,37 +27,24 @@ MAX_BATCH = 500
 EXIT_WAIT_S = 5.0
 """How long closing waits for the queue to be written, in seconds."""
 
-_BAD_VALUE = (
-    sqlite3.DataError,
-    sqlite3.IntegrityError,
-    sqlite3.InterfaceError,
-    sqlite3.ProgrammingError,
-    OverflowError,
-    UnicodeError,
-)
-"""The tables refuse what one job wants to write; the connection and the other jobs are sound."""
-
 
 class Writer:
     """Runs jobs on one connection, grouped into transactions.
 
     Args:
-        open_connection: Opens the database; called on the writer's thread, again after a failure.
-        explain: Turns a database error into a ``LedgerError`` with one clear line.
+        store: The database.
+        prepare: Called with each new connection, inside a transaction of its own.
     """
 
-    def __init__(
-        self,
-        open_connection: Callable[[], sqlite3.Connection],
-        explain: Callable[[sqlite3.Error | OSError], LedgerError],
-    ) -> None:
-        self._open = open_connection
-        self._explain = explain
+    def __init__(self, store: Store, prepare: Callable[[Connection], None]) -> None:
+        self._store = store
+        self._failures: tuple[type[Exception], ...] = (LedgerError, *store.errors)
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._queue = _Queue()
 
-    def submit(self, job: Callable[[sqlite3.Connection], T]) -> Future[T]:
+    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
         """Queue a job. It runs inside a transaction; raising undoes it and it alone."""
         future: Future[T] = Future()
         with self._lock:
@@ -79,7 +66,7 @@ class Writer:
             thread.join(EXIT_WAIT_S)
 
     def _serve(self, queue: _Queue) -> None:
-        connection: sqlite3.Connection | None = None
+        connection: Connection | None = None
         stopping = False
         try:
             while not stopping:
@@ -90,36 +77,115 @@ class Writer:
             if connection is not None:
                 connection.close()
 
-    def _carry_out(
-        self, batch: list[_Item], connection: sqlite3.Connection | None
-    ) -> sqlite3.Connection | None:
+    def _carry_out(self, batch: list[_Item], connection: Connection | None) -> Connection | None:
         """Commit a batch and answer its callers; a broken connection is dropped, not reused."""
-        outcomes: list[Callable[[], None]] = []
         try:
-            connection = connection or self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            for job, future in batch:
-                outcomes.append(_run(connection, job, future))
-            connection.execute("COMMIT")
-        except Exception as error:  # noqa: BLE001  not lost: it is the answer of every caller
-            reason = self._reason(error)
-            if connection is not None:
-                connection.close()
-            for _, future in batch:
-                future.set_exception(_again(reason))
+            opened = self._begin(connection)
+        except Exception as error:  # noqa: BLE001  not lost: it is the callers' answer
+            self._refuse(batch, error)
             return None
-        for answer in outcomes:
-            answer()
+        try:
+            results = self._transact(opened, [job for job, _ in batch])
+        except _JobFailedError as failure:
+            if not self._store.blocked(failure.error):
+                return self._carry_out_apart(batch, opened, failure)
+            opened.close()
+            self._refuse(batch, failure.error)
+            return None
+        except self._failures as error:
+            opened.close()
+            self._refuse(batch, error)
+            return None
+        for (_, future), result in zip(batch, results, strict=True):
+            future.set_result(result)
+        return opened
+
+    def _carry_out_apart(
+        self, batch: list[_Item], connection: Connection, failure: _JobFailedError
+    ) -> Connection | None:
+        """One job's fault undid the others' work: each gets a transaction of its own."""
+        try:
+            connection.execute("ROLLBACK")
+        except self._failures as error:
+            connection.close()
+            self._refuse(batch, error)
+            return None
+        if len(batch) == 1:
+            self._refuse(batch, failure.error)
+            return connection
+        left: Connection | None = connection
+        for item in batch:
+            left = self._carry_out([item], left)
+        return left
+
+    def _refuse(self, batch: list[_Item], error: Exception) -> None:
+        if isinstance(error, LedgerError):
+            reason = error
+        elif isinstance(error, self._store.errors):
+            reason = self._store.explain(error)
+        else:
+            reason = LedgerError(f"this cannot be recorded: {error}")
+            reason.__cause__ = error
+        for _, future in batch:
+            future.set_exception(_again(reason))
+
+    def _begin(self, connection: Connection | None) -> Connection:
+        """A connection in a transaction; one that was lost while nobody asked is replaced."""
+        if connection is not None:
+            try:
+                self._store.begin(connection)
+            except self._failures:
+                lost = self._store.lost(connection)
+                connection.close()
+                if not lost:
+                    raise
+            else:
+                return connection
+        connection = self._connect()
+        try:
+            self._store.begin(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
-    def _reason(self, error: Exception) -> LedgerError:
-        if isinstance(error, LedgerError):
-            return error
-        if isinstance(error, sqlite3.Error | OSError):
-            return self._explain(error)
-        reason = LedgerError(f"the ledger cannot be opened: {error}")
-        reason.__cause__ = error
-        return reason
+    def _connect(self) -> Connection:
+        connection = self._store.open()
+        try:
+            self._store.begin(connection)
+            self._transact(connection, [self._prepare])
+        except _JobFailedError as failure:
+            connection.close()
+            raise failure.error from failure
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _transact(self, connection: Connection, jobs: list[Job]) -> list[Any]:
+        """Run jobs in the transaction that was begun, and commit it."""
+        results = []
+        for job in jobs:
+            try:
+                results.append(job(connection))
+            except Exception as error:
+                raise _JobFailedError(error) from error
+        try:
+            connection.execute("COMMIT")
+        except self._failures as error:
+            # A statement that nobody waited for can fail as late as here: the last job's fault.
+            if len(jobs) > 1 and not self._store.lost(connection):
+                raise _JobFailedError(error) from error
+            raise
+        return results
+
+
+class _JobFailedError(Exception):
+    """A job raised something; that may be its own fault and nobody else's."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def _next_batch(queue: _Queue) -> tuple[list[_Item], bool]:
@@ -135,27 +201,6 @@ def _next_batch(queue: _Queue) -> tuple[list[_Item], bool]:
         except Empty:
             return batch, False
     return batch, True
-
-
-def _run(connection: sqlite3.Connection, job: Job, future: Future[Any]) -> Callable[[], None]:
-    """Run one job; what it returns or raises reaches its caller after the commit."""
-    refused: Exception
-    connection.execute("SAVEPOINT job")
-    try:
-        result = job(connection)
-    except _BAD_VALUE as error:
-        refused = LedgerError(f"the ledger refuses a value: {error}")
-        refused.__cause__ = error
-    except sqlite3.Error:
-        raise
-    except Exception as error:  # noqa: BLE001  not lost: it is the answer of the job's caller
-        refused = error
-    else:
-        connection.execute("RELEASE job")
-        return lambda: future.set_result(result)
-    connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
-    return lambda: future.set_exception(refused)
 
 
 def _again(error: LedgerError) -> LedgerError:

@@ -12,13 +12,13 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from aegis_graph.passages import (
+from aegis_graph.text.passages import (
     NumberedPassage,
     parse_passages,
     parse_question,
     replace_citations,
 )
-from aegis_graph.quotes import answering
+from aegis_graph.text.quotes import answering
 
 MODEL_NAME = "best-sentences"
 MARKER = "(Extractive answer: sentences quoted from the documents; no language model was asked.)"
@@ -35,7 +35,7 @@ class ChatExtractive(BaseChatModel):
     one of ours. A table row comes with its table's head. Usage counts words as tokens.
 
     Example:
-        >>> from aegis_graph.passages import Passage, format_question
+        >>> from aegis_graph.text.passages import Passage, format_question
         >>> passages = [Passage(source="a.md", text="The limit is 10 USD a month.")]
         >>> answer = ChatExtractive().invoke(format_question("What is the limit?", passages))
         >>> answer.text.splitlines()[0]

@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import psycopg
+from psycopg.rows import dict_row
+
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.base import Admission, Hold, Ledger, unused_hold
 from aegis_graph.state import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-DAYS = {"first_day": "2026-11-01", "end_day": "2026-12-01"}
+DAYS: dict[str, Any] = {"first_day": "2026-11-01", "end_day": "2026-12-01"}
 _numbers = itertools.count(1)
 
 
@@ -24,7 +27,7 @@ class Store:
     """One place of storage, at which ledgers can be opened."""
 
     folder: Path
-    kind: str
+    url: str
     now: datetime = NOON
     opened: list[Ledger] = field(default_factory=list)
 
@@ -34,15 +37,36 @@ class Store:
             {"name": name, "kind": "ollama", "model": "m", "location": "local", "price": "free"}
             for name in ("cheap", "dear")
         ]
-        place = {"url": f"sqlite:///{self.folder}/costs.db", "timezone": zone}
+        place = {"url": self.url, "timezone": zone}
         config = RouterConfig.model_validate({"ledger": place, "budgets": rows, "providers": chain})
         self.opened.append(create_ledger(config, clock=lambda: self.now))
         return self.opened[-1]
 
     def rows(self, table: str = "requests") -> list[dict[str, Any]]:
-        with closing(sqlite3.connect(self.folder / "costs.db")) as connection:
-            connection.row_factory = sqlite3.Row
-            return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
+        return self.query(f"SELECT * FROM {table}")
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        if self.url.startswith("postgresql:"):
+            with connect(self.url) as connection:
+                return connection.cursor(row_factory=dict_row).execute(sql.encode()).fetchall()
+        with closing(sqlite3.connect(self.folder / "costs.db")) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(sql)]
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """A connection of the test's own to the ledger's tables."""
+    return psycopg.connect(url, autocommit=True, options="-c search_path=aegis_graph")
+
+
+def empty_store(kind: str, folder: Path, postgres_url: str | None = None) -> Store:
+    """A place without any ledger."""
+    if kind == "sqlite":
+        return Store(folder, f"sqlite:///{folder}/costs.db")
+    assert postgres_url is not None
+    with connect(postgres_url) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS aegis_graph CASCADE")
+    return Store(folder, postgres_url)
 
 
 def hold(nano_usd: int, *, provider: str = "cheap", user: str = "ada", **more: Any) -> Hold:

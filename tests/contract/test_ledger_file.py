@@ -7,16 +7,16 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.base import Budget
+from aegis_graph.ledger.factory import calendar_of, create_store, utc_now
 from aegis_graph.ledger.schema import SCHEMA_VERSION
-from aegis_graph.ledger.sqlite import SqliteLedger
-from aegis_graph.ledger.sqlite_file import explain, open_database
+from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.sqlite import explain, open_database
 from aegis_graph.specs import LedgerSpec
 from tests.contract.ledger_store import USD, hold, settlement, spent_and_held
 
@@ -24,9 +24,9 @@ BUSY_S = 0.2
 BUDGET = Budget("total", "month", USD)
 
 
-def open_ledger(path: Path, *, busy_s: float = BUSY_S) -> SqliteLedger:
+def open_ledger(path: Path, *, busy_s: float = BUSY_S) -> SqlLedger:
     spec = LedgerSpec(url=f"sqlite:///{path}", busy_timeout_s=busy_s)
-    return SqliteLedger(spec, budgets=[BUDGET], clock=lambda: datetime.now(UTC))
+    return SqlLedger(create_store(spec), limits=[BUDGET], calendar=calendar_of(spec), clock=utc_now)
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ledger(path: Path) -> Iterator[SqliteLedger]:
+def ledger(path: Path) -> Iterator[SqlLedger]:
     ledger = open_ledger(path)
     yield ledger
     ledger.close()
 
 
 async def test_a_lock_held_too_long_is_an_error_in_time_and_work_goes_on_after(
-    ledger: SqliteLedger, path: Path
+    ledger: SqlLedger, path: Path
 ) -> None:
     admission = await ledger.admit([hold(100)])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -132,7 +132,7 @@ async def test_a_name_that_is_too_long_is_an_error_to_readers_and_writers(tmp_pa
 
 async def test_a_path_that_no_file_can_have_is_an_error_and_nobody_waits_forever() -> None:
     spec = LedgerSpec().model_copy(update={"url": "sqlite:///a\0b"})
-    ledger = SqliteLedger(spec, budgets=[], clock=lambda: datetime.now(UTC))
+    ledger = SqlLedger(create_store(spec), limits=[], calendar=calendar_of(spec), clock=utc_now)
     async with asyncio.timeout(5):
         with pytest.raises(LedgerError, match="null"):
             await ledger.admit([hold(1)])

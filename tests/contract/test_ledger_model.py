@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import tempfile
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import cycle
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from aegis_graph.ledger.base import Admission, GroupBy, Hold
-from tests.contract.ledger_store import NOON, Store, hold, settlement
+from aegis_graph.ledger.windows import Window
+from tests.contract.ledger_store import NOON, USD, empty_store, hold, settlement
 
 LEASE_S = 90.0
+USERS = ("ada", "bob", "eve")
+EVERYONE = {f"user:{user}" for user in USERS}
 LIMITS = (
     ("total", "month", 150),
     ("total", "total", 400),
@@ -36,16 +47,27 @@ PERIODS: dict[str, Callable[[date], object]] = {
     "month": lambda day: (day.year, day.month),
     "total": lambda day: None,
 }
-MATCHES = "SELECT scope, sum(spent_nano_usd), sum(held_nano_usd), sum(calls), sum(failures),"
-SUMS = f"{MATCHES} sum(input_tokens), sum(output_tokens) FROM totals GROUP BY scope"
-ROWS = """
-    SELECT {scope}, sum(cost_nano_usd),
-        sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END), count(*),
-        sum(status IN ('failed', 'cancelled', 'expired')),
-        sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0))
-    FROM requests GROUP BY 1
+SETTABLE = (*((scope, window) for scope, window, _ in LIMITS), ("model:m", "day"))
+EXAMPLES = {"sqlite": 40, "postgres": 10}
+"""How many histories of 25 steps each; a step is dearer where a server is asked."""
+
+SUMS = """
+    SELECT scope, sum(spent_nano_usd) AS spent, sum(held_nano_usd) AS held, sum(calls) AS calls,
+        sum(failures) AS failures, sum(input_tokens) AS sent, sum(output_tokens) AS received
+    FROM totals GROUP BY scope
 """
-SCOPES = ("'total'", "'provider:'||provider", "'model:'||model", "'task:'||task")
+ROWS = " UNION ALL ".join(
+    f"""
+    SELECT {scope} AS scope, sum(cost_nano_usd) AS spent,
+        sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held, count(*) AS calls,
+        sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
+        sum(coalesce(input_tokens, 0)) AS sent, sum(coalesce(output_tokens, 0)) AS received
+    FROM requests GROUP BY 1
+    """
+    for scope in (
+        "'total'", "'provider:'||provider", "'model:'||model", "'task:'||task", "'user:'||user_id"
+    )
+)  # fmt: skip
 
 amounts = st.integers(0, 60)
 wishes = st.lists(
@@ -53,7 +75,7 @@ wishes = st.lists(
         lambda usd, provider, user: hold(usd, provider=provider, user=user, lease_s=LEASE_S),
         amounts,
         st.sampled_from(["cheap", "dear"]),
-        st.sampled_from(["ada", "bob", "eve"]),
+        st.sampled_from(USERS),
     ),
     min_size=1,
     max_size=3,
@@ -81,6 +103,9 @@ class Model:
 
     now: datetime = NOON
     entries: list[Entry] = field(default_factory=list)
+    limits: dict[tuple[str, str], int] = field(
+        default_factory=lambda: {(scope, window): limit for scope, window, limit in LIMITS}
+    )
 
     def used(self, scope: str, window: str) -> tuple[int, int]:
         period = PERIODS[window]
@@ -98,7 +123,7 @@ class Model:
         )
 
     def limits_of(self, one: Hold) -> list[tuple[str, str, int]]:
-        named = [(s.replace("*", one.user_id), w, limit) for s, w, limit in LIMITS]
+        named = [(s.replace("*", one.user_id), w, limit) for (s, w), limit in self.limits.items()]
         return [row for row in named if row[0] in one.scopes()]
 
     def known(self) -> list[Entry]:
@@ -122,12 +147,21 @@ class Model:
 class LedgerMachine(RuleBasedStateMachine):
     """Does the same to both, and compares them after every step."""
 
+    place: tuple[str, str | None]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: Iterator[GroupBy] = cycle(get_args(GroupBy))
+
     @initialize()
     def begin(self) -> None:
+        kind, url = self.place
         self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
         self.model = Model()
-        self.store = Store(Path(self.folder.name), "sqlite", now=self.model.now)
+        self.excess: dict[tuple[str, str], int] = {}
+        self.store = empty_store(kind, Path(self.folder.name), url)
+        self.store.now = self.model.now
         limits = [(scope, window, f"{nano / 10**9:.9f}") for scope, window, nano in LIMITS]
         self.ledger = self.store.open(*limits)
 
@@ -190,40 +224,67 @@ class LedgerMachine(RuleBasedStateMachine):
     def close(self) -> None:
         self.ledger.close()
 
+    @rule(budget=st.sampled_from(SETTABLE), limit=st.none() | st.integers(0, 200))
+    def set_budget(self, budget: tuple[str, str], limit: int | None) -> None:
+        scope, window = budget[0], cast(Window, budget[1])
+        usd = None if limit is None else Decimal(limit) / USD
+        changed = self.runner.run(self.ledger.set_budget(scope, window, usd))
+        assert changed == (limit is not None or budget in self.model.limits)
+        self.model.limits.pop(budget, None)
+        if limit is not None:
+            self.model.limits[budget] = limit
+        for name in {scope, *(f"user:{user}" for user in USERS if scope == "user:*")}:
+            self.excess[name, window] = sum(self.model.used(name, window))
+
     @invariant()
     def no_budget_is_ever_exceeded_and_both_agree(self) -> None:
-        for row in self.runner.run(self.ledger.budgets()):
+        rows = self.runner.run(self.ledger.budgets())
+        for row in rows:
             used = row.spent_nano_usd, row.held_nano_usd
             assert used == self.model.used(row.scope, row.window)
-            assert sum(used) <= row.limit_nano_usd
+            key = row.scope, row.window
+            everyone = ("user:*", row.window) if row.scope.startswith("user:") else key
+            limits = self.model.limits
+            assert row.limit_nano_usd in {limits.get(key), limits.get(everyone)}
+            # Where a limit was lowered below what is used, that goes down and never up.
+            assert sum(used) <= max(row.limit_nano_usd, self.excess.get(key, 0))
+            self.excess[key] = sum(used)
+        shown = {(row.scope, row.window) for row in rows if row.scope not in EVERYONE}
+        assert shown == {key for key in self.model.limits if key[0] not in {"user:*", *EVERYONE}}
 
     @invariant()
     def totals_are_the_sums_of_the_rows(self) -> None:
         self.runner.run(self.ledger.check())
-        with closing(sqlite3.connect(self.store.folder / "costs.db")) as connection:
-            summed = {
-                row
-                for scope in (*SCOPES, "'user:'||user_id")
-                for row in connection.execute(ROWS.format(scope=scope))
-            }
-            assert set(connection.execute(SUMS)) == summed
-            assert len(summed) == 0 or len(self.model.entries) == max(row[3] for row in summed)
+        totals, rows = self.store.query(SUMS), self.store.query(ROWS)
+        assert {tuple(row.values()) for row in totals} == {tuple(row.values()) for row in rows}
+        assert len(totals) == len(rows)
+        assert max([0, *(row["calls"] for row in rows)]) == len(self.model.entries)
 
     @invariant()
     def every_report_adds_up_to_what_was_spent(self) -> None:
         spent = sum(entry.spent_or_held[0] for entry in self.model.entries)
-        for by in get_args(GroupBy):
-            lines = self.runner.run(
-                self.ledger.costs(by, first_day="2026-01-01", end_day="2099-01-01")
-            )
-            assert sum(line.spent_nano_usd for line in lines) == spent
+        by = next(self.reports)  # One at each step, in turn.
+        days: dict[str, Any] = {"first_day": "2026-01-01", "end_day": "2099-01-01"}
+        lines = self.runner.run(self.ledger.report(by, **days))
+        assert sum(line.spent_nano_usd for line in lines) == spent
 
 
-TestLedgerAgainstItsModel = LedgerMachine.TestCase
-TestLedgerAgainstItsModel.settings = settings(
-    max_examples=40,
-    stateful_step_count=25,
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_the_ledger_does_what_its_model_says(  # house: the machine asserts
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue("postgres_url") if kind == "postgres" else None
+
+    class Machine(LedgerMachine):
+        place = kind, url
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=EXAMPLES[kind],
+            stateful_step_count=25,
+            deadline=None,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )

@@ -3,61 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import resource
 import signal
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.base import Budget
-from aegis_graph.ledger.sqlite import SqliteLedger
+from aegis_graph.ledger.factory import calendar_of, create_store, utc_now
+from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.specs import LedgerSpec
 from tests.contract.ledger_store import USD, hold, settlement, spent_and_held
+from tests.contract.processes import WAIT_S, ended, heard, start
 
 BUDGET = Budget("total", "month", USD)
-WAIT_S = 30.0
-"""Generous: how long a test waits for something that has to happen."""
-
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.contract.ledger_store"])
 
 
-def open_ledger(path: Path) -> SqliteLedger:
+def open_ledger(path: Path) -> SqlLedger:
     spec = LedgerSpec(url=f"sqlite:///{path}", busy_timeout_s=WAIT_S)
-    return SqliteLedger(spec, budgets=[BUDGET], clock=lambda: datetime.now(UTC))
+    return SqlLedger(create_store(spec), limits=[BUDGET], calendar=calendar_of(spec), clock=utc_now)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "costs.db"
-
-
-def start(
-    body: Callable[[Path, Connection], None], path: Path
-) -> tuple[ForkServerProcess, Connection]:
-    ours, theirs = _processes.Pipe()
-    process = _processes.Process(target=body, args=(path, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    return process, ours
-
-
-def heard(pipe: Connection) -> object:
-    assert pipe.poll(WAIT_S), "the process says nothing"
-    return pipe.recv()
-
-
-def ended(process: ForkServerProcess) -> int | None:
-    process.join(WAIT_S)
-    return process.exitcode
 
 
 def assert_sound(path: Path) -> None:
@@ -75,7 +48,7 @@ def assert_sound(path: Path) -> None:
 
 
 def spend_for_ever(path: Path, pipe: Connection) -> None:
-    async def worker(ledger: SqliteLedger) -> None:
+    async def worker(ledger: SqlLedger) -> None:
         while True:
             made = await ledger.admit([hold(1000, lease_s=0.0)])
             pipe.send("admitted")

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from aegis_graph.ledger.base import GroupBy, Unanswered
+from aegis_graph.ledger.windows import EVER
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
-
-
-@pytest.fixture(params=["sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    place = Store(tmp_path, request.param)
-    yield place
-    for ledger in place.opened:
-        ledger.close()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +44,7 @@ async def test_a_late_settlement_counts_in_the_window_of_its_hold(store: Store) 
     store.now += timedelta(days=1)
     await ledger.settle([settlement(yesterday, 40)])
     assert await spent_and_held(ledger) == [(0, 0)]
-    assert [(day.name, day.spent_nano_usd) for day in await ledger.costs("day", **DAYS)] == [
+    assert [(day.name, day.spent_nano_usd) for day in await ledger.report("day", **DAYS)] == [
         ("2026-11-23", 40)
     ]
 
@@ -70,7 +61,7 @@ async def test_a_request_without_an_answer_is_noted_once(store: Store) -> None:
     assert store.rows() == []
 
 
-@pytest.mark.parametrize("by", ["provider", "model", "task", "user", "day"])
+@pytest.mark.parametrize("by", ["provider", "model", "task", "user", "day", "month"])
 async def test_every_report_adds_up_to_the_rows(store: Store, by: GroupBy) -> None:
     ledger = store.open(("total", "month", "1"))
     for number in range(12):
@@ -80,7 +71,8 @@ async def test_every_report_adds_up_to_the_rows(store: Store, by: GroupBy) -> No
             status = "failed" if number % 4 == 1 else "answered"
             await ledger.settle([settlement(admission, number, status=status)])
         store.now += timedelta(hours=7)
-    rows, report = store.rows(), await ledger.costs(by, **DAYS)
+    rows = [{**row, "month": row["day"][:7]} for row in store.rows()]
+    report = await ledger.report(by, **DAYS)
     column = "user_id" if by == "user" else by
     assert {line.name for line in report} == {row[column] for row in rows}
     for line in report:
@@ -93,7 +85,7 @@ async def test_every_report_adds_up_to_the_rows(store: Store, by: GroupBy) -> No
         held = [row["hold_nano_usd"] for row in mine if row["status"] == "reserved"]
         assert line.held_nano_usd == sum(held)
         assert line.input_tokens == sum(row["input_tokens"] or 0 for row in mine)
-    order = [line.name if by == "day" else -line.spent_nano_usd for line in report]
+    order = [line.name if by in {"day", "month"} else -line.spent_nano_usd for line in report]
     assert order == sorted(order)
 
 
@@ -105,3 +97,47 @@ async def test_a_closed_ledger_opens_again_and_knows_everything(store: Store) ->
     assert [row["cost_nano_usd"] for row in store.rows()] == [40]
     assert await spent_and_held(ledger) == [(40, 0)]
     assert await ledger.check() >= 1
+
+
+async def test_months_are_in_their_order(store: Store) -> None:
+    ledger = store.open()
+    for cost in (5, 7, 1):
+        await ledger.settle([settlement(await ledger.admit([hold(9)]), cost)])
+        store.now += timedelta(days=20)
+    report = await ledger.report("month", first_day=EVER.first, end_day=EVER.end)
+    assert [(row.name, row.spent_nano_usd) for row in report] == [
+        ("2026-11", 5),
+        ("2026-12", 7),
+        ("2027-01", 1),
+    ]
+
+
+async def test_latencies_are_percentiles_by_nearest_rank(store: Store) -> None:
+    ledger = store.open()
+    measured = {"cheap": [30, 10, 20, 40], "dear": list(range(200, 0, -1)), "one": [7]}
+    for provider, times in measured.items():
+        for latency_ms in times:
+            admission = await ledger.admit([hold(0, provider=provider)])
+            await ledger.settle([settlement(admission, 0, latency_ms=latency_ms)])
+    for provider in ("cheap", "down"):
+        failed = await ledger.admit([hold(0, provider=provider)])
+        await ledger.settle([settlement(failed, 0, status="failed", latency_ms=99_999)])
+    await ledger.admit([hold(0)])
+    report = await ledger.report("provider", **DAYS, latency=True)
+    assert {row.name: row.latency_ms for row in report} == {
+        "cheap": (20, 40, 40),
+        "dear": (100, 190, 198),
+        "one": (7, 7, 7),
+        "down": None,
+    }
+    assert {row.latency_ms for row in await ledger.report("provider", **DAYS)} == {None}
+
+
+@pytest.mark.parametrize("by", get_args(GroupBy))
+async def test_latencies_go_by_everything_that_costs_go_by(store: Store, by: GroupBy) -> None:
+    ledger = store.open()
+    await ledger.settle([settlement(await ledger.admit([hold(9)]), 1, latency_ms=3)])
+    store.now += timedelta(days=30)
+    await ledger.settle([settlement(await ledger.admit([hold(9)]), 1, latency_ms=8)])
+    (row,) = await ledger.report(by, **DAYS, latency=True)
+    assert row.latency_ms == (3, 3, 3)

@@ -13,9 +13,9 @@ from aegis_graph.components.answer import AnswerInput, answer_messages, create_a
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.passages import Passage
 from aegis_graph.providers.chat_extractive import MARKER, NOTHING_FOUND, ChatExtractive
 from aegis_graph.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.text.passages import Passage
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 Graph = CompiledStateGraph[Any, Any, Any, Any]

@@ -129,14 +129,15 @@ async def test_a_budget_of_0_means_nothing_and_no_budget_means_no_limit(
     server.always("openai", ONE)
     priced = [provider(server, "openai", **flat_price("1000000"))]
     closed = make_config(server, db, providers=priced, budgets={"provider:openai": "0"})
-    open_ended = make_config(server, db, providers=priced)
+    # A file of its own: a limit stays in the ledger that it was written to.
+    open_ended = make_config(server, db.with_name("open.db"), providers=priced)
 
     with pytest.raises(BudgetExceededError):
         await open_router(closed).ainvoke(ask())
     assert server.calls() == ()
 
     await open_router(open_ended).ainvoke(ask())
-    assert spent(db) == 1_000_000 * DOLLAR
+    assert spent(db.with_name("open.db")) == 1_000_000 * DOLLAR
 
 
 async def test_a_failed_ledger_write_leaves_no_two_memories_of_the_money(

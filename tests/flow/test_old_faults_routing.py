@@ -129,7 +129,7 @@ async def test_asking_for_prices_and_reports_changes_nothing(
 
     assert len({price(Usage(10, 1)) for _ in range(10)}) == 1
     reports = [
-        (await ledger.budgets(), await ledger.costs("provider", first_day="0", end_day="9"))
+        (await ledger.budgets(), await ledger.report("provider", first_day="0", end_day="9"))
         for _ in range(10)
     ]
 

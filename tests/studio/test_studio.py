@@ -23,7 +23,7 @@ from langchain_core.messages import HumanMessage
 from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
-from aegis_graph.passages import Passage, format_question
+from aegis_graph.text.passages import Passage, format_question
 
 ROOT = Path(__file__).parents[2]
 GRAPHS = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))["graphs"]

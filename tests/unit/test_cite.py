@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_graph.components.citations import cite
-from aegis_graph.passages import Passage
+from aegis_graph.text.passages import Passage
 
 PASSAGES = [
     Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is a hard limit."),

@@ -13,7 +13,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
-from aegis_graph.passages import Passage, format_passages, format_question
 from aegis_graph.providers.chat_extractive import (
     MARKER,
     NO_ANSWER,
@@ -22,9 +21,10 @@ from aegis_graph.providers.chat_extractive import (
     ChatExtractive,
 )
 from aegis_graph.providers.extractive import ExtractiveProvider
-from aegis_graph.sentences import split_sentences
 from aegis_graph.specs import DEFAULT_PROVIDERS, ProviderSpec
-from aegis_graph.words import closeness, language
+from aegis_graph.text.passages import Passage, format_passages, format_question
+from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.words import closeness, language
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 LIMIT = Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is hard.")

@@ -23,16 +23,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.nodes",),
     ("aegis_graph.attempt",),
     ("aegis_graph.call",),
-    ("aegis_graph.holds", "aegis_graph.node", "aegis_graph.reservation", "aegis_graph.settlement"),
+    (
+        "aegis_graph.bridge",
+        "aegis_graph.holds",
+        "aegis_graph.reservation",
+        "aegis_graph.settlement",
+    ),
     ("aegis_graph.request",),
     ("aegis_graph.policy",),
     ("aegis_graph.health",),
     ("aegis_graph.providers",),
     ("aegis_graph.ledger",),
     ("aegis_graph.prices", "aegis_graph.tokens"),
-    ("aegis_graph.quotes",),
-    ("aegis_graph.passages", "aegis_graph.sentences"),
-    ("aegis_graph.words",),
+    ("aegis_graph.text",),
     ("aegis_graph.testing",),
     ("aegis_graph.config",),
     ("aegis_graph.specs",),
@@ -50,7 +53,7 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line; both take the environment as an argument as well."""
 
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
-HEAVY |= {"numpy", "ollama", "openai", "pypdf"}
+HEAVY |= {"numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 
 
 @cache
@@ -110,7 +113,7 @@ def test_imports_point_down(module: str) -> None:
             assert here < there, f"{module} imports {target}, which is above it or beside it"
 
 
-@pytest.mark.parametrize("package", ["components", "ledger", "providers", "testing"])
+@pytest.mark.parametrize("package", ["components", "ledger", "providers", "testing", "text"])
 def test_modules_of_a_package_do_not_import_each_other_in_a_circle(package: str) -> None:
     edges = {
         name: {target for target in imported(path) if target != name}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.passages import (
+from aegis_graph.text.passages import (
     Passage,
     format_passages,
     format_question,

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from aegis_graph.components.retrieval import PassageIndex
-from aegis_graph.passages import Passage
+from aegis_graph.text.passages import Passage
 
 TEXTS = [
     "Budgets are hard limits on spending.",

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from aegis_graph.words import STOP_WORDS, words
+from aegis_graph.text.words import STOP_WORDS, words
 
 Kind = Literal["prose", "bullet", "row", "code", "heading"]
 

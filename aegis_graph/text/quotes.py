@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from aegis_graph.passages import NumberedPassage
-from aegis_graph.sentences import Sentence, split_sentences
-from aegis_graph.words import closeness, language, topic_words, words
+from aegis_graph.text.passages import NumberedPassage
+from aegis_graph.text.sentences import Sentence, split_sentences
+from aegis_graph.text.words import closeness, language, topic_words, words
 
 ENOUGH = 0.5
 """Share of a question's weight that the chosen sentences must match together."""

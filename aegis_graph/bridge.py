@@ -1,0 +1,122 @@
+"""How sync callers run async nodes: on one background event loop, which waits for nobody.
+
+LangGraph runs a plain coroutine function for async callers only. A ``Node`` has one async body; for
+``invoke`` and ``stream`` it runs on the ``Portal``'s loop while the caller's thread waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+T = TypeVar("T")
+Body = Callable[[Any, RunnableConfig], Coroutine[Any, Any, Any]]
+
+EXIT_WAIT_S = 5.0
+"""How long the interpreter's exit waits for work in flight to be put down, in seconds."""
+
+
+class Node(Runnable[Any, Any]):
+    """Runs a coroutine function on the caller's loop, or on the portal's for sync callers.
+
+    Args:
+        body: The node: takes the state and the run's configuration.
+        portal: Where sync callers run it.
+    """
+
+    def __init__(self, body: Body, portal: Portal) -> None:
+        self._body = body
+        self._portal = portal
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the body on the portal's loop and wait for it."""
+        return self._portal.run(lambda: self._body(input, config or {}))
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Run the body on the running loop."""
+        return await self._body(input, config or {})
+
+
+class Portal:
+    """One background event loop on which sync callers run coroutines.
+
+    The loop runs on a daemon thread, started by the first caller. Callers wait for their own
+    coroutine only, so any number of threads can wait at once, and a caller that is itself inside a
+    running loop works too. The caller's context variables reach the coroutine.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the background loop and return its result.
+
+        Raises:
+            BaseException: Whatever the coroutine raises. When the waiting thread is interrupted,
+                the coroutine is cancelled and given time to put its work down first.
+        """
+        loop = self._running_loop()
+        done: Future[T] = Future()
+        tasks: list[asyncio.Task[T]] = []
+
+        def start() -> None:
+            task = loop.create_task(work())
+            tasks.append(task)
+            task.add_done_callback(lambda finished: _copy_outcome(finished, done))
+
+        loop.call_soon_threadsafe(start, context=copy_context())
+        try:
+            return done.result()
+        except (KeyboardInterrupt, SystemExit):
+            loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            done.exception(timeout=EXIT_WAIT_S)
+            raise
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(
+                    target=_serve, args=(loop,), name="aegis-portal", daemon=True
+                )
+                thread.start()
+                weakref.finalize(self, _stop, loop, thread)
+                self._loop = loop
+            return self._loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
+
+
+def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(loop.stop)
+    if thread is not threading.current_thread():
+        thread.join(EXIT_WAIT_S)
+
+
+def _copy_outcome(task: asyncio.Task[T], done: Future[T]) -> None:
+    if task.cancelled():
+        done.set_exception(CancelledError())
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())

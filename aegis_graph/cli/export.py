@@ -1,0 +1,99 @@
+"""``aegis ledger export``: every row of the ledger, to a file or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from typing import BinaryIO
+
+from aegis_graph.cli import DONE
+from aegis_graph.config import RouterConfig
+from aegis_graph.errors import ConfigError
+from aegis_graph.ledger.export import EXPORT_FORMATS, require
+from aegis_graph.ledger.factory import create_ledger
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``export``."""
+    parser.add_argument(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="csv",
+        help="focus: columns of FOCUS 1.2, as CSV (default: csv)",
+    )
+    parser.add_argument("--since", metavar="DAY", help="first day, like 2026-11-01")
+    parser.add_argument("--until", metavar="DAY", help="the day after the last one")
+    parser.add_argument("--provider", metavar="NAME", help="only its rows")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="written when complete (default: print)"
+    )
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write the ledger's rows in the format that was asked for."""
+    since, until = _day(options.since, "--since"), _day(options.until, "--until")
+    ledger = create_ledger(RouterConfig.load(options.config))
+    try:
+        require(options.format)
+    except ModuleNotFoundError as error:
+        raise ConfigError(str(error)) from error
+    if options.format == "parquet" and options.output is None and sys.stdout.isatty():
+        raise ConfigError("--format parquet: name a file with --output, or use a pipe")
+    with _target(options.output) as stream, _progress() as progress:
+        ledger.export_here(
+            stream,
+            format=options.format,
+            since=since,
+            until=until,
+            provider=options.provider,
+            progress=progress,
+        )
+    return DONE
+
+
+def _day(text: str | None, option: str) -> str | None:
+    try:
+        return None if text is None else date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ConfigError(f"{option}: {text!r} is not a day like 2026-11-01") from error
+
+
+@contextmanager
+def _target(path: Path | None) -> Iterator[BinaryIO]:
+    """Where to write: a file gets its name when it is complete, so no half of one stays."""
+    if path is None:
+        try:
+            yield sys.stdout.buffer
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise ConfigError(f"standard output: {error.strerror or error}") from error
+        return
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ConfigError(f"--output {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None] | None]:
+    """Show the rows so far on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    try:
+        yield lambda rows: print(f"\r{rows:,} rows", end="", file=sys.stderr, flush=True)
+    finally:
+        print(file=sys.stderr)

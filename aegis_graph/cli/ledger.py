@@ -1,0 +1,196 @@
+"""``aegis ledger``: migrate, prune, verify and reconcile."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from aegis_graph.cli import DONE, NOT_ASKED
+from aegis_graph.cli.budgets import usd
+from aegis_graph.cli.show import new_table, out
+from aegis_graph.config import RouterConfig
+from aegis_graph.errors import ConfigError
+from aegis_graph.ledger import maintenance
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store, utc_now
+from aegis_graph.ledger.maintenance import Difference, OpenHold
+from aegis_graph.ledger.migrate import Migrated
+from aegis_graph.ledger.migrate import migrate as copy_ledger
+from aegis_graph.ledger.sqlite import SqliteStore
+from aegis_graph.ledger.store import Store
+from aegis_graph.money import to_nano_usd, usd_text
+from aegis_graph.specs import LedgerSpec
+
+
+def migrate(options: argparse.Namespace) -> int:
+    """Copy a SQLite ledger into PostgreSQL, and say what is there now."""
+    spec = RouterConfig.load(options.config).ledger
+    if options.source is None and options.target is None:
+        raise ConfigError("name the other ledger: --from sqlite:///FILE or --to postgresql://...")
+    source = _store("--from", options.source, spec)
+    target = _store("--to", options.target, spec)
+    if not isinstance(source, SqliteStore):
+        raise ConfigError("--from: not a SQLite ledger (sqlite:///FILE)")
+    if isinstance(target, SqliteStore):
+        raise ConfigError("--to: not a PostgreSQL ledger (postgresql://...)")
+    if not source.exists():
+        raise ConfigError(f"--from: there is no ledger {source.path}")
+    done = _copy(source, target)
+    spent, held = usd_text(done.spent_nano_usd), usd_text(done.held_nano_usd)
+    if options.json:
+        print(json.dumps({"rows": done.rows, "spent_usd": spent, "held_usd": held}))
+    else:
+        print(f"{done.rows:,} rows, ${spent} spent and ${held} held are there now, as in the file.")
+        print("Point ledger.url at it before anything is written to the old one again.")
+    return DONE
+
+
+def _store(option: str, url: str | None, spec: LedgerSpec) -> Store:
+    if url is None:
+        return create_store(spec)
+    try:
+        given = LedgerSpec.model_validate({**spec.model_dump(), "url": url})
+    except ValidationError as error:
+        # The address may hold a password: it is not repeated.
+        raise ConfigError(f"{option}: not an address of a ledger") from error
+    return create_store(given)
+
+
+def _copy(source: Store, target: Store) -> Migrated:
+    columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("rows", total=None)
+        return copy_ledger(
+            source,
+            target,
+            progress=lambda done, rows: bar.update(task, completed=done, total=rows),
+        )
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Drop old rows; the totals stay."""
+    config = RouterConfig.load(options.config)
+    zone = calendar_of(config.ledger).zone
+    before = _day(options.before)
+    if before > calendar_of(config.ledger).day(utc_now()):
+        raise ConfigError(f"--before: {before} is in the future")
+    ledger = create_ledger(config)
+    done = asyncio.run(maintenance.prune(ledger, before, zone=zone))
+    if options.json:
+        counts = {"rows": done.rows, "unanswered": done.unanswered, "open_holds": done.open_holds}
+        print(json.dumps({"before": before.isoformat(), **counts}))
+        return DONE
+    print(
+        f"{done.rows:,} rows and {done.unanswered:,} unanswered requests from before {before}"
+        " are gone; every total stays as it was."
+    )
+    if done.open_holds:
+        print(f"{done.open_holds:,} rows without an outcome stay: see `aegis ledger reconcile`.")
+    return DONE
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"--before: {text!r} is not a day like 2026-11-23") from error
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Recompute every total from the rows; status 3 when one differs."""
+    config = RouterConfig.load(options.config)
+    found = asyncio.run(maintenance.verify(create_ledger(config)))
+    if options.json:
+        print(json.dumps({"equal": not found, "differences": [row._asdict() for row in found]}))
+    elif found:
+        out().print(_differences(found))
+    else:
+        print("Every total is the sum of its rows.")
+    return NOT_ASKED if found else DONE
+
+
+def _differences(found: Sequence[Difference]) -> Table:
+    table = new_table("Totals that differ from their rows")
+    for heading in ("scope", "day", "column"):
+        table.add_column(heading, overflow="fold")
+    for heading in ("total", "rows", "too much"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in found:
+        numbers = (row.total, row.rows, row.total - row.rows)
+        table.add_row(Text(row.scope), row.day, row.column, *(f"{number:,}" for number in numbers))
+    return table
+
+
+def reconcile(options: argparse.Namespace) -> int:
+    """List the attempts that never reported, or give one of them its real cost."""
+    config = RouterConfig.load(options.config)
+    ledger = create_ledger(config)
+    if options.id is not None:
+        return _settle(ledger, options)
+    found = asyncio.run(ledger.read(lambda rows: maintenance.open_holds(rows, utc_now())))
+    if options.json:
+        print(json.dumps({"open_holds": [_as_json(hold) for hold in found]}))
+    elif found:
+        out().print(_holds(found))
+    else:
+        print("Every attempt has reported what it cost.")
+    return DONE
+
+
+def _settle(ledger: Ledger, options: argparse.Namespace) -> int:
+    if options.usd is None:
+        raise ConfigError("reconcile: ID and USD belong together")
+    cost = to_nano_usd(usd(options.usd))
+    alerts = asyncio.run(ledger.reconcile(options.id, cost))
+    done = f"row {options.id} is settled to ${usd_text(cost)}"
+    print(json.dumps({"id": options.id, "cost_usd": usd_text(cost)}) if options.json else done)
+    # An alert is given once: what this one makes due, nobody else will say.
+    for alert in alerts:
+        share = f"${usd_text(alert.spent_nano_usd)} of ${usd_text(alert.limit_nano_usd)}"
+        print(f"aegis: budget {alert.scope} per {alert.window}: {share} spent", file=sys.stderr)
+    return DONE
+
+
+def _state(hold: OpenHold) -> str:
+    """What the money of a hold is now."""
+    if hold.status == "expired":
+        return "expired: counts as spent"
+    return "reserved: lease over" if hold.overdue else "reserved: may still be running"
+
+
+def _as_json(hold: OpenHold) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "status": hold.status,
+        "overdue": hold.overdue,
+        "age_s": round(hold.age.total_seconds(), 3),
+        "hold_usd": usd_text(hold.nano_usd),
+        "provider": hold.provider,
+        "model": hold.model,
+        "route_id": hold.route_id,
+    }
+
+
+def _holds(found: Sequence[OpenHold]) -> Table:
+    table = new_table("Attempts that never reported")
+    for heading in ("id", "age", "USD"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("state", "provider", "model", "route"):
+        # A route that is cut off cannot be looked up.
+        table.add_column(heading, overflow="fold")
+    for hold in found:
+        age = str(timedelta(seconds=int(hold.age.total_seconds())))
+        names = (Text(hold.provider), Text(hold.model), Text(hold.route_id))
+        table.add_row(str(hold.id), age, usd_text(hold.nano_usd), _state(hold), *names)
+    return table

@@ -1,0 +1,133 @@
+"""The limits in force. The file seeds them; what was set later wins, until the file changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from aegis_graph.ledger.base import Alert, Budget, BudgetStatus
+from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.windows import Calendar
+
+_SELECT = "SELECT scope, period, limit_nano_usd, alert_at, origin FROM budgets"
+
+
+def seed(connection: Connection, budgets: Sequence[Budget]) -> None:
+    """Write the file's limits where the file says something new; leave what was set since."""
+    for budget in budgets:
+        known = connection.execute(
+            "SELECT file_limit_nano_usd, origin, alert_at FROM budgets"
+            " WHERE scope = ? AND period = ?",
+            (budget.scope, budget.window),
+        ).fetchone()
+        alert = None if budget.alert_at is None else str(budget.alert_at)
+        if known is None:
+            connection.execute(
+                "INSERT INTO budgets (scope, period, limit_nano_usd, file_limit_nano_usd,"
+                " alert_at, origin) VALUES (?, ?, ?, ?, ?, 'file')",
+                (budget.scope, budget.window, budget.limit_nano_usd, budget.limit_nano_usd, alert),
+            )
+            continue
+        seeded, origin, known_alert = known
+        if seeded == budget.limit_nano_usd and known_alert == alert:
+            continue
+        file_wins = origin == "file" or (seeded is not None and seeded != budget.limit_nano_usd)
+        connection.execute(
+            "UPDATE budgets SET file_limit_nano_usd = ?, alert_at = ?, origin = ?,"
+            " limit_nano_usd = CASE WHEN ? = 1 THEN ? ELSE limit_nano_usd END"
+            " WHERE scope = ? AND period = ?",
+            (
+                budget.limit_nano_usd,
+                alert,
+                "file" if file_wins else origin,
+                int(file_wins),
+                budget.limit_nano_usd,
+                budget.scope,
+                budget.window,
+            ),
+        )
+
+
+def change(connection: Connection, scope: str, window: str, limit_nano_usd: int | None) -> None:
+    """Set a limit, or take it away with ``None``; in force for the next request everywhere."""
+    connection.execute(
+        "INSERT INTO budgets (scope, period, limit_nano_usd, origin) VALUES (?, ?, ?, 'set')"
+        " ON CONFLICT (scope, period)"
+        " DO UPDATE SET limit_nano_usd = excluded.limit_nano_usd, origin = 'set'",
+        (scope, window, limit_nano_usd),
+    )
+
+
+def in_force(connection: Connection) -> list[Budget]:
+    """Every limit, in a fixed order."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period"
+    ).fetchall()
+    return [
+        Budget(scope, window, limit, Decimal(alert) if alert else None, origin)
+        for scope, window, limit, alert, origin in rows
+    ]
+
+
+def used(
+    connection: Connection, scope: str, budget: Budget, now: datetime, calendar: Calendar
+) -> tuple[int, int]:
+    """Spent and held nano-USD of a scope in the budget's present window."""
+    row = connection.execute(
+        "SELECT coalesce(sum(spent_nano_usd), 0), coalesce(sum(held_nano_usd), 0)"
+        " FROM totals WHERE scope = ? AND day >= ? AND day < ?",
+        (scope, *calendar.days_now(budget.window, now)),
+    ).fetchone()
+    return int(row[0]), int(row[1])
+
+
+def due_alerts(
+    connection: Connection, scopes: Sequence[str], now: datetime, calendar: Calendar
+) -> list[Alert]:
+    """The alerts that spending in these scopes has just made due, each once per window."""
+    due = []
+    for budget in in_force(connection):
+        scope = budget.scope_among(scopes)
+        if budget.alert_at is None or scope is None:
+            continue
+        spent, _ = used(connection, scope, budget, now, calendar)
+        if spent < budget.limit_nano_usd * budget.alert_at:
+            continue
+        first_day = calendar.days_now(budget.window, now).first
+        given = connection.execute(
+            "INSERT INTO alerts (scope, period, first_day) VALUES (?, ?, ?)"
+            " ON CONFLICT DO NOTHING RETURNING scope",
+            (scope, budget.window, first_day),
+        ).fetchone()
+        if given is not None:
+            due.append(Alert(scope, budget.window, budget.limit_nano_usd, spent, first_day))
+    return due
+
+
+def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[BudgetStatus]:
+    """Every budget in its present window; ``user:*`` once for each user who spent in it."""
+    found = []
+    for budget in in_force(connection):
+        days = calendar.days_now(budget.window, now)
+        for scope in _scopes(connection, budget, days.first, days.end):
+            spent, held = used(connection, scope, budget, now, calendar)
+            found.append(
+                BudgetStatus(
+                    scope, budget.window, budget.limit_nano_usd, spent, held, *days, budget.origin
+                )
+            )
+    return found
+
+
+def _scopes(connection: Connection, budget: Budget, first: str, end: str) -> Iterator[str]:
+    if budget.scope != "user:*":
+        yield budget.scope
+        return
+    # The character after ":" is ";": the range covers exactly the users.
+    rows = connection.execute(
+        "SELECT DISTINCT scope FROM totals WHERE scope >= 'user:' AND scope < 'user;'"
+        " AND day >= ? AND day < ? ORDER BY scope",
+        (first, end),
+    )
+    yield from (str(row[0]) for row in rows.fetchall())

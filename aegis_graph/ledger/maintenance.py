@@ -1,0 +1,231 @@
+"""Care of the ledger: drop old rows, recompute the totals, settle what a killed process left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Literal, NamedTuple, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.base import unused_hold
+from aegis_graph.ledger.entries import timestamp
+from aegis_graph.ledger.store import Connection
+from aegis_graph.state import SettlementRecord
+
+T = TypeVar("T")
+
+PRUNED_BEFORE = "pruned_before"
+"""The fact that names the first day whose rows are all there."""
+
+BATCH = 2000
+"""Rows that one transaction looks at; bounds how long admissions wait for it."""
+
+OPEN = "('reserved', 'expired')"
+"""What a row is whose attempt never reported."""
+
+RECONCILED = "Reconciled"
+"""The error type of a row that was settled by hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHold:
+    """A row whose attempt never reported what it cost."""
+
+    id: int
+    status: Literal["reserved", "expired"]
+    """``expired`` counts as spent in full, ``reserved`` is still held."""
+    age: timedelta
+    overdue: bool
+    """Whether its lease is over; before that, the attempt may still be running."""
+    nano_usd: int
+    provider: str
+    model: str
+    route_id: str
+
+
+class Difference(NamedTuple):
+    """A total that is not the sum of its rows."""
+
+    scope: str
+    day: str
+    column: str
+    total: int
+    rows: int
+    """What the rows add up to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What went, and what had to stay."""
+
+    rows: int
+    unanswered: int
+    open_holds: int
+    """Rows of those days whose attempt never reported; they stay until they are settled."""
+
+
+class Database(Protocol):
+    """What the care of a ledger needs of it."""
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction that no other writer overlaps."""
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query that delays nobody."""
+
+
+async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
+    """Delete the settled rows of the local days before this one; every total stays exact.
+
+    In many short transactions, so that requests go on meanwhile.
+
+    Args:
+        ledger: Where they are.
+        before: The first day whose rows all stay; not in the future.
+        zone: Whose midnight began that day.
+    """
+    day = before.isoformat()
+    last, waiting = await ledger.read(partial(_before, day=day))
+    await ledger.transact(partial(_note_pruned, day=day))
+    rows = unanswered = 0
+    for first in range(0, last, BATCH):
+        rows += await ledger.transact(partial(_prune, after=first, last=first + BATCH, day=day))
+    midnight = datetime.combine(before, time(), zone).astimezone(UTC)
+    while gone := await ledger.transact(partial(_prune_unanswered, moment=timestamp(midnight))):
+        unanswered += gone
+    return Pruned(rows, unanswered, waiting)
+
+
+def _before(connection: Connection, day: str) -> tuple[int, int]:
+    """The last row of the days before this one, and how many of them have no outcome yet."""
+    found = connection.execute(
+        f"SELECT max(id), sum(CASE WHEN status IN {OPEN} THEN 1 ELSE 0 END)"
+        " FROM requests WHERE day < ?",
+        (day,),
+    ).fetchone()
+    return int(found[0] or 0), int(found[1] or 0)
+
+
+def _note_pruned(connection: Connection, day: str) -> None:
+    """Remember, before the first row goes, from which day on rows and totals can be compared."""
+    connection.execute(
+        "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE"
+        " SET value = CASE WHEN excluded.value > facts.value THEN excluded.value"
+        " ELSE facts.value END",
+        (PRUNED_BEFORE, day),
+    )
+
+
+def _prune(connection: Connection, after: int, last: int, day: str) -> int:
+    gone = connection.execute(
+        f"DELETE FROM requests WHERE id > ? AND id <= ? AND day < ? AND status NOT IN {OPEN}"
+        " RETURNING id",
+        (after, last, day),
+    )
+    return len(gone.fetchall())
+
+
+def _prune_unanswered(connection: Connection, moment: str) -> int:
+    gone = connection.execute(
+        "DELETE FROM unanswered WHERE route_id IN"
+        " (SELECT route_id FROM unanswered WHERE timestamp < ? LIMIT ?) RETURNING route_id",
+        (moment, BATCH),
+    )
+    return len(gone.fetchall())
+
+
+COUNTED = ("spent_nano_usd", "held_nano_usd", "calls", "failures", "input_tokens", "output_tokens")
+"""The columns of ``totals`` that rows are counted into."""
+
+_NAMES = {"provider": "provider", "model": "model", "task": "task", "user": "user_id"}
+
+_SCOPES = ("'total'", *(f"'{kind}:' || {column}" for kind, column in _NAMES.items()))
+
+_TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in COUNTED)
+
+_ROWS = " ".join(
+    f"UNION ALL SELECT {scope}, day, {', '.join(f'0, {name}' for name in COUNTED)} FROM named"
+    for scope in _SCOPES
+)
+
+_COMPARE = f"""
+    WITH since AS (SELECT coalesce(max(value), '') AS day FROM facts WHERE name = ?),
+    named AS (
+        SELECT day, provider, model, task, user_id,
+            sum(cost_nano_usd) AS spent_nano_usd,
+            sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
+            count(*) AS calls,
+            sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END)
+                AS failures,
+            sum(coalesce(input_tokens, 0)) AS input_tokens,
+            sum(coalesce(output_tokens, 0)) AS output_tokens
+        FROM requests WHERE day >= (SELECT day FROM since)
+        GROUP BY day, provider, model, task, user_id
+    ),
+    both_sides AS (
+        SELECT scope, day, {_TOTALS} FROM totals WHERE day >= (SELECT day FROM since) {_ROWS}
+    )
+    SELECT scope, day,
+        {", ".join(f"sum(in_totals_{name}), sum(in_rows_{name})" for name in COUNTED)}
+    FROM both_sides GROUP BY scope, day
+    HAVING {" OR ".join(f"sum(in_totals_{name}) <> sum(in_rows_{name})" for name in COUNTED)}
+    ORDER BY day, scope
+"""
+
+
+async def verify(ledger: Database) -> list[Difference]:
+    """Recompute the totals of all days that were not pruned, and say what differs."""
+    return await ledger.read(differences)
+
+
+def differences(connection: Connection) -> list[Difference]:
+    """What the totals say that the rows do not; one statement, so of one instant."""
+    found = []
+    for scope, day, *sums in connection.execute(_COMPARE, (PRUNED_BEFORE,)).fetchall():
+        pairs = zip(COUNTED, sums[::2], sums[1::2], strict=True)
+        found += [
+            Difference(scope, day, column, int(total), int(rows))
+            for column, total, rows in pairs
+            if total != rows
+        ]
+    return found
+
+
+def open_holds(connection: Connection, now: datetime) -> list[OpenHold]:
+    """The rows whose attempt never reported, oldest first."""
+    rows = connection.execute(
+        "SELECT id, status, timestamp, expires_at, hold_nano_usd, provider, model, route_id"
+        f" FROM requests WHERE status IN {OPEN} ORDER BY id"
+    ).fetchall()
+    present = timestamp(now)
+    return [
+        OpenHold(number, status, _age(now, made), expires_at < present, *rest)
+        for number, status, made, expires_at, *rest in rows
+    ]
+
+
+def _age(now: datetime, made: str) -> timedelta:
+    return now - datetime.fromisoformat(made)
+
+
+def reconciled(connection: Connection, hold_id: int, cost_nano_usd: int) -> SettlementRecord:
+    """The settlement that gives a lost attempt its real cost.
+
+    Raises:
+        LedgerError: The row is not there, or is settled already.
+    """
+    row = connection.execute("SELECT status FROM requests WHERE id = ?", (hold_id,)).fetchone()
+    if row is None:
+        raise LedgerError(f"the ledger has no row {hold_id}")
+    if row[0] not in {"reserved", "expired"}:
+        raise LedgerError(f"row {hold_id} is settled already: its attempt was {row[0]}")
+    return {
+        **unused_hold(hold_id),
+        "status": "failed",
+        "error_type": RECONCILED,
+        "cost_nano_usd": cost_nano_usd,
+        "cost_basis": "reported",
+    }

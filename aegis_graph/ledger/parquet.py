@@ -1,0 +1,50 @@
+"""Rows of the ledger as Parquet, a few row groups at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from itertools import islice
+from typing import Any, BinaryIO
+
+try:
+    import pyarrow  # type: ignore[import-untyped]
+    from pyarrow.parquet import ParquetWriter  # type: ignore[import-untyped]
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "an export as Parquet needs: pip install 'aegis-graph[parquet]'", name=missing.name
+    ) from missing
+
+BATCHES_PER_GROUP = 10
+"""Batches that make one row group; they wait in Arrow's form, which is compact."""
+
+_USD = pyarrow.decimal128(28, 9)
+
+_INTEGERS = frozenset(
+    {"id", "attempt", "hold_nano_usd", "cost_nano_usd", "input_tokens", "output_tokens"}
+    | {"cached_input_tokens", "reasoning_tokens", "latency_ms"}
+)
+
+
+def write_parquet(
+    stream: BinaryIO, columns: Sequence[str], batches: Iterator[list[tuple[Any, ...]]]
+) -> None:
+    """Write rows as Parquet; the cost is an exact decimal, everything else as in the ledger."""
+    schema = pyarrow.schema([(name, _type(name)) for name in columns])
+    with ParquetWriter(stream, schema) as writer:
+        while group := [_batch(rows, schema) for rows in islice(batches, BATCHES_PER_GROUP)]:
+            writer.write_table(pyarrow.Table.from_batches(group))
+
+
+def _type(column: str) -> Any:
+    if column == "cost_usd":
+        return _USD
+    return pyarrow.int64() if column in _INTEGERS else pyarrow.string()
+
+
+def _batch(rows: Sequence[tuple[Any, ...]], schema: Any) -> Any:
+    arrays = [
+        pyarrow.array(map(Decimal, values) if kind.type == _USD else values, kind.type)
+        for kind, values in zip(schema, zip(*rows, strict=True), strict=True)
+    ]
+    return pyarrow.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,284 @@
+"""The ledger over any SQL store: each operation is one short transaction on the writer's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import closing
+from decimal import Decimal
+from functools import partial
+from threading import Event
+from typing import BinaryIO, TypeVar
+
+from pydantic import ValidationError
+
+from aegis_graph.errors import ConfigError, LedgerError
+from aegis_graph.ledger import budgets, entries, maintenance, report
+from aegis_graph.ledger.base import (
+    Admission,
+    Alert,
+    Budget,
+    BudgetStatus,
+    Clock,
+    CostRow,
+    GroupBy,
+    Hold,
+    Unanswered,
+    unused_hold,
+)
+from aegis_graph.ledger.export import ExportFormat, export_rows
+from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.windows import Calendar, Days, Window
+from aegis_graph.ledger.writer import Writer
+from aegis_graph.specs import BudgetSpec
+from aegis_graph.state import SettlementRecord
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class SqlLedger:
+    """A ledger in a database.
+
+    Nothing is opened before the first operation. After a failure the database is opened again.
+
+    Args:
+        store: The database.
+        limits: The limits of the configuration; they seed those in the database.
+        calendar: When days, weeks and months begin.
+        clock: Returns the present as an aware datetime in UTC.
+    """
+
+    def __init__(
+        self, store: Store, *, limits: Sequence[Budget], calendar: Calendar, clock: Clock
+    ) -> None:
+        self.store = store
+        self._limits = tuple(limits)
+        self._calendar = calendar
+        self._clock = clock
+        seeded = self._seeded = Event()
+
+        # Refers to nothing of this object, so that the writer does not keep it alive.
+        def prepare(connection: Connection) -> None:
+            budgets.seed(connection, limits)
+            seeded.set()
+
+        self._writer = Writer(store, prepare)
+        # Also at the interpreter's exit: what is queued is written before the thread dies.
+        weakref.finalize(self, self._writer.stop)
+
+    async def admit(
+        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
+    ) -> Admission:
+        """See ``Ledger.admit``."""
+
+        def work(connection: Connection) -> Admission:
+            now = self._clock()
+            alerts = self._settle(connection, settle)
+            entries.sweep(connection, now)
+            made = entries.admit(connection, holds, now=now, calendar=self._calendar)
+            return Admission(made.hold_id, made.index, made.refusals, alerts)
+
+        future = self._writer.submit(work)
+        try:
+            return await _outcome(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(self._release)
+            raise
+
+    async def settle(
+        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
+    ) -> tuple[Alert, ...]:
+        """See ``Ledger.settle``."""
+
+        def work(connection: Connection) -> tuple[Alert, ...]:
+            if unanswered is not None:
+                entries.note_unanswered(connection, unanswered, self._clock())
+            return self._settle(connection, settlements)
+
+        return await _outcome(self._writer.submit(work))
+
+    def settle_soon(self, settlement: SettlementRecord) -> None:
+        """See ``Ledger.settle_soon``."""
+        future = self._writer.submit(lambda connection: self._settle(connection, [settlement]))
+        future.add_done_callback(_complain)
+
+    async def sweep(self) -> int:
+        """See ``Ledger.sweep``."""
+        return await self.transact(lambda connection: entries.sweep(connection, self._clock()))
+
+    async def budgets(self) -> list[BudgetStatus]:
+        """See ``Ledger.budgets``."""
+
+        def work(connection: Connection) -> list[BudgetStatus]:
+            return budgets.statuses(connection, self._clock(), self._calendar)
+
+        # A ledger that was never written to is not created by asking.
+        if not self._seeded.is_set() and self.store.exists():
+            await self.check()
+        return await self.read(work)
+
+    async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
+        """See ``Ledger.set_budget``."""
+        try:
+            spec = BudgetSpec(scope=scope, window=window, limit_usd=limit_usd or Decimal(0))
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            raise ConfigError(f"budget {fault['loc'][0]}: {fault['msg']}") from error
+        limit = None if limit_usd is None else Budget.of(spec).limit_nano_usd
+
+        def work(connection: Connection) -> bool:
+            there = {(known.scope, known.window) for known in budgets.in_force(connection)}
+            if limit is None and (scope, window) not in there:
+                return False
+            budgets.change(connection, scope, window, limit)
+            return True
+
+        return await self.transact(work)
+
+    async def report(
+        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
+    ) -> list[CostRow]:
+        """See ``Ledger.report``."""
+        days = Days(first_day, end_day)
+        return await self.read(
+            lambda connection: report.spending(connection, by, days, latency=latency)
+        )
+
+    async def export(
+        self,
+        stream: BinaryIO,
+        *,
+        format: ExportFormat,
+        since: str | None = None,
+        until: str | None = None,
+        provider: str | None = None,
+    ) -> int:
+        """See ``Ledger.export``."""
+        given_up = Event()
+
+        def watch(_: int) -> None:
+            if given_up.is_set():
+                raise LedgerError("the export was given up")
+
+        work = partial(
+            self.export_here, stream, format=format, since=since, until=until, provider=provider
+        )
+        try:
+            return await asyncio.to_thread(work, progress=watch)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
+
+    def export_here(
+        self,
+        stream: BinaryIO,
+        *,
+        format: ExportFormat,
+        since: str | None = None,
+        until: str | None = None,
+        provider: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """As ``export``, in the calling thread; ``progress`` is called with the rows so far."""
+
+        def work(connection: Connection) -> int | OSError:
+            try:
+                return export_rows(
+                    connection,
+                    stream,
+                    format=format,
+                    since=since,
+                    until=until,
+                    provider=provider,
+                    progress=progress,
+                )
+            except OSError as error:
+                # The stream's, which must not be taken for one of the store's.
+                return error
+
+        count = self.read_here(work)
+        if isinstance(count, OSError):
+            raise count
+        return count
+
+    async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
+        """See ``Ledger.reconcile``."""
+
+        def work(connection: Connection) -> tuple[Alert, ...]:
+            settlement = maintenance.reconciled(connection, hold_id, cost_nano_usd)
+            return self._settle(connection, [settlement])
+
+        return await self.transact(work)
+
+    async def check(self) -> int:
+        """See ``Ledger.check``."""
+        return await self.transact(self.store.version)
+
+    def close(self) -> None:
+        """See ``Ledger.close``."""
+        self._writer.stop()
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run work in a transaction that no other writer overlaps."""
+        return await _outcome(self._writer.submit(work))
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on a connection of its own: a report delays nobody's admission."""
+        return await asyncio.to_thread(self.read_here, query)
+
+    def read_here(self, query: Callable[[Connection], T]) -> T:
+        """As ``read``, in the calling thread."""
+        store = self.store
+        try:
+            if store.exists():
+                with closing(store.open()) as connection:
+                    return query(connection)
+            with closing(store.open_empty()) as connection:
+                budgets.seed(connection, self._limits)
+                return query(connection)
+        except store.errors as error:
+            raise store.explain(error) from error
+
+    def _settle(
+        self, connection: Connection, settlements: Sequence[SettlementRecord]
+    ) -> tuple[Alert, ...]:
+        scopes: dict[str, None] = {}
+        for settlement in settlements:
+            scopes.update(dict.fromkeys(entries.settle(connection, settlement)))
+        if not scopes:
+            return ()
+        due = budgets.due_alerts(connection, list(scopes), self._clock(), self._calendar)
+        return tuple(due)
+
+    def _release(self, future: Future[Admission]) -> None:
+        """Give back a hold whose caller is gone before it learned of it."""
+        if future.exception() is None and (number := future.result().hold_id) is not None:
+            self.settle_soon(unused_hold(number))
+
+
+async def _outcome(future: Future[T]) -> T:
+    """Wait for the writer; giving up the wait does not call the work back."""
+    waiting = asyncio.wrap_future(future)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        waiting.add_done_callback(_forget)
+        raise
+
+
+def _forget(waiting: asyncio.Future[T]) -> None:
+    """Take note of the outcome, so that asyncio does not report it as never retrieved."""
+    if not waiting.cancelled():
+        waiting.exception()
+
+
+def _complain(future: Future[tuple[Alert, ...]]) -> None:
+    error = future.exception()
+    if error is not None:
+        # The hold stays and expires into spending, so no money is lost, only precision.
+        logger.error("a settlement could not be written: %s", error)

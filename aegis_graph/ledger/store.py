@@ -1,0 +1,64 @@
+"""What a database must be able to do to hold a ledger; the SQL itself is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from aegis_graph.errors import LedgerError
+
+
+class Rows(Protocol):
+    """The result of a statement."""
+
+    def fetchone(self) -> Any:
+        """The next row as a tuple, or ``None``."""
+
+    def fetchall(self) -> list[Any]:
+        """The rows that are left, as tuples."""
+
+    def fetchmany(self, size: int) -> list[Any]:
+        """At most ``size`` of them."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """An open database. Statements write their parameters as ``?``."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
+        """Run one statement."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+class Store(Protocol):
+    """A database of one kind at one place."""
+
+    errors: tuple[type[Exception], ...]
+    """What its driver raises, beside our own ``LedgerError``."""
+
+    def exists(self) -> bool:
+        """Whether a ledger was ever written there; asking must not create one."""
+
+    def open(self) -> Connection:
+        """Connect, creating or migrating the tables where needed."""
+
+    def open_empty(self) -> Connection:
+        """A ledger without rows, for questions about one that does not exist."""
+
+    def begin(self, connection: Connection) -> None:
+        """Begin a transaction that no other writer overlaps."""
+
+    def lost(self, connection: Connection) -> bool:
+        """Whether the database has ended the connection, so that only a new one helps."""
+
+    def blocked(self, error: Exception) -> bool:
+        """Whether another program is in the way, so that whoever tries again waits again."""
+
+    def version(self, connection: Connection) -> int:
+        """The version of the schema."""
+
+    def explain(self, error: Exception) -> LedgerError:
+        """What one of its errors means and what to do about it, without secrets."""

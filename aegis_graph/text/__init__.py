@@ -1,0 +1,1 @@
+"""Passages, sentences and words: what answering from documents needs, without any model."""
