@@ -81,6 +81,8 @@ class RouterNodes:
         if route["retry_after_s"] > 0:
             # The wait must not hold money that nobody is spending.
             _announce(await self.ledger.settle(pending))
+            await self._received(pending)
+            pending = []
             await asyncio.sleep(route["retry_after_s"])
         plan = make_plan(request, self._situations(route))
         holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
