@@ -45,12 +45,14 @@ clean: ## Remove the environment and every cache, but not the ledger in data/
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
 # Without isolation, because what builds this package is locked too.
+# Without dependencies, because the file names them all, and pip would look for newer ones of those
+# that are asked for with an extra.
 $(INSTALLED): requirements.txt pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "This needs Python 3.11 or newer with its venv module (Debian: python3-venv)." >&2; \
 		echo "If it has another name: make PYTHON=python3.12" >&2; exit 1; fi
 	@echo "Installing into .venv with $(PYTHON) (first time only, about a minute) ..."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --require-hashes --use-pep517 -r requirements.txt
+	@$(PIP) --no-deps --require-hashes --use-pep517 -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
