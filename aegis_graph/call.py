@@ -183,6 +183,7 @@ class Call:
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
         return AttemptRecord(
             attempt=self._number,
+            task=self._request.task,
             provider=self._spec.name,
             model=self._spec.model,
             status=settlement["status"],

@@ -36,6 +36,7 @@ class AttemptRecord(TypedDict):
 
     attempt: int
     """1 for the first call of the request."""
+    task: Task
     provider: str
     model: str
     status: Status

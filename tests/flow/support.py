@@ -190,7 +190,9 @@ def _prompt(body: Row) -> str:
 @contextmanager
 def locked(db: Path) -> Iterator[None]:
     """Hold the database's write lock, as another program would."""
-    with closing(sqlite3.connect(db, timeout=30, isolation_level=None)) as other:
+    # Entered by the thread that serves a call, and left by the test's.
+    shared = sqlite3.connect(db, timeout=30, isolation_level=None, check_same_thread=False)
+    with closing(shared) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")

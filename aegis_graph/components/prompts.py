@@ -1,0 +1,92 @@
+"""The components' prompts: files, one per component and language, that a user's folder replaces.
+
+A file is ``<component>.<en|de>.md``, a ``string.Template`` whose placeholders are written
+``$question``; a dollar sign is ``$$``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Literal, get_args
+
+from aegis_graph.errors import ConfigError
+from aegis_graph.text.words import language
+
+Language = Literal["en", "de"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+SHIPPED = Path(__file__).parent / "prompts"
+
+_GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
+
+
+def prompt(name: str, language: Language, folder: str | Path | None = None) -> Template:
+    """Read one prompt.
+
+    Components read theirs when they are built, with ``prompts``: reading a file blocks.
+
+    Args:
+        name: The component, like ``answer_generator``.
+        language: ``en`` or ``de``.
+        folder: A folder whose files win over those of this package. It may have some only.
+
+    Raises:
+        ConfigError: There is no such prompt, it cannot be read, or its placeholders are not those
+            that the component fills in.
+
+    Example:
+        >>> "[1]" in prompt("answer_generator", "en").substitute()
+        True
+    """
+    shipped = SHIPPED / f"{name}.{language}.md"
+    if not shipped.is_file():
+        raise ConfigError(f"prompt {name}.{language}.md: this package has no such prompt")
+    own = None if folder is None else _own(Path(folder), shipped.name)
+    template = Template(_read(shipped))
+    return template if own is None else _checked(own, set(template.get_identifiers()))
+
+
+def prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Template]:
+    """Read a component's prompt in every language; errors as in ``prompt``."""
+    return {language: prompt(name, language, folder) for language in LANGUAGES}
+
+
+def language_of(text: str) -> Language:
+    """The language to answer a text in: its small words tell, else its letters, else English.
+
+    Example:
+        >>> language_of("Was kostet ein Aufruf?"), language_of("What is a hold?")
+        ('de', 'en')
+    """
+    told = language(text)
+    if told is None:
+        return "de" if _GERMAN_LETTER.search(text) else "en"
+    return "de" if told == "de" else "en"
+
+
+def _own(folder: Path, name: str) -> Path | None:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder of prompts; create it, or name none")
+    return folder / name if (folder / name).exists() else None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text") from error
+
+
+def _checked(path: Path, known: set[str]) -> Template:
+    """A user's prompt, refused when it is built rather than at the first question."""
+    template = Template(_read(path))
+    if not template.is_valid():
+        raise ConfigError(f"{path}: has a lone $; write $$ for a dollar sign")
+    unknown = sorted(set(template.get_identifiers()) - known)
+    if unknown:
+        allowed = ", ".join(f"${name}" for name in sorted(known)) or "no placeholder"
+        raise ConfigError(f"{path}: ${unknown[0]} is unknown; use {allowed}")
+    return template

@@ -1,0 +1,155 @@
+"""What every component takes for its request, and what it reports of its run.
+
+A component's state holds what the caller chose for one step only, so that a request on the same
+thread does not inherit the privacy level of the one before. The component's first node keeps it,
+as ``chosen``, for the nodes after it, and ``ask_router`` hands it to every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any, cast
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langgraph.channels import EphemeralValue
+from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import TypedDict
+
+from aegis_graph.errors import RoutingError
+from aegis_graph.state import AttemptRecord, Sensitivity, SkippedRecord, Task
+
+RouterGraph = CompiledStateGraph[Any, Any, Any, Any]
+"""A compiled router, or a graph with its input and output."""
+
+
+class Choices(TypedDict, total=False):
+    """What one request may choose; each reaches every call below it."""
+
+    sensitivity: Annotated[Sensitivity, EphemeralValue]
+    """``confidential``, ``pii`` and ``hipaa`` stay on local providers."""
+    user_id: Annotated[str, EphemeralValue]
+    """Whom the cost belongs to."""
+    max_output_tokens: Annotated[int, EphemeralValue]
+    """Cap of each call's answer, in tokens."""
+    run_id: Annotated[str, EphemeralValue]
+    """All requests with the same one share an envelope of money."""
+    max_cost_usd: Annotated[str, EphemeralValue]
+    """What the requests of the envelope may cost together, in USD, as decimal text."""
+
+
+class Report(TypedDict):
+    """What a component says of its run."""
+
+    attempts: list[AttemptRecord]
+    """Every physical call of the run; its cost is their sum."""
+    degraded: bool
+    """Whether a rule stood in for a model that could not be asked or understood."""
+    degraded_reason: str | None
+    """Why, in one line."""
+
+
+class Ask(TypedDict, total=False):
+    """One request to the router."""
+
+    messages: Sequence[BaseMessage]
+    task: Task
+    chosen: Mapping[str, Any]
+    """From ``chosen``."""
+    options: Mapping[str, Any]
+    """The router's ``options``, such as ``response_schema``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one request to the router."""
+
+    answer: AIMessage | None
+    """``None`` when nobody answered."""
+    error: RoutingError | None
+    """Why nobody answered."""
+    attempts: list[AttemptRecord]
+    skipped: list[SkippedRecord]
+    route_id: str
+
+    @property
+    def refusal(self) -> str | None:
+        """Why nobody answered, in one line."""
+        return None if self.error is None else str(self.error)
+
+
+def chosen(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller chose, for a component's first node to keep."""
+    return {key: state[key] for key in Choices.__annotations__ if state.get(key) is not None}
+
+
+def cost_usd(attempts: Sequence[AttemptRecord]) -> Decimal:
+    """What the attempts cost together, in USD."""
+    return sum((Decimal(attempt["cost_usd"]) for attempt in attempts), Decimal(0))
+
+
+def ask_router(
+    router: RouterGraph,
+    *,
+    prepare: Callable[[Any], Ask],
+    conclude: Callable[[Any, Asked], Any],
+) -> Runnable[Any, Any]:
+    """Build a node that asks the router once; sync and async hosts run it alike.
+
+    ``conclude`` gets an answer, or the error that says why there is none, and degrades by rule or
+    raises it. A ledger that cannot be used is raised here: with a checkpointer the run is resumed
+    without a second call. The drawing shows the router inside the node.
+
+    Args:
+        router: The compiled router.
+        prepare: Turns the node's state into a request.
+        conclude: Turns the state and the outcome into the node's update.
+
+    Example:
+        >>> from langchain_core.messages import HumanMessage
+        >>> node = ask_router(
+        ...     router,
+        ...     prepare=lambda state: Ask(messages=[HumanMessage("Hi")], task="chat"),
+        ...     conclude=lambda state, asked: {"text": asked.answer.text if asked.answer else ""},
+        ... )  # doctest: +SKIP
+    """
+
+    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
+    def ask(state: Any, config: RunnableConfig) -> Any:
+        try:
+            result = router.invoke(_request(prepare(state)), config)
+        except RoutingError as error:
+            return conclude(state, _refused(error))
+        return conclude(state, _answered(result))
+
+    async def aask(state: Any, config: RunnableConfig) -> Any:
+        try:
+            result = await router.ainvoke(_request(prepare(state)), config)
+        except RoutingError as error:
+            return conclude(state, _refused(error))
+        return conclude(state, _answered(result))
+
+    return RunnableLambda(ask, cast("Callable[[Any], Awaitable[Any]]", aask))
+
+
+def _request(ask: Ask) -> dict[str, Any]:
+    request = {"messages": list(ask["messages"]), "task": ask["task"], **ask.get("chosen", {})}
+    return {**request, "options": ask["options"]} if "options" in ask else request
+
+
+def _answered(result: Mapping[str, Any]) -> Asked:
+    return Asked(
+        result["messages"][-1], None, result["attempts"], result["skipped"], result["route_id"]
+    )
+
+
+def _refused(error: RoutingError) -> Asked:
+    return Asked(
+        None,
+        error,
+        cast("list[AttemptRecord]", error.attempts),
+        cast("list[SkippedRecord]", error.skipped),
+        error.route_id,
+    )
