@@ -56,6 +56,8 @@ class RouterConfig(Row):
         names = [provider.name for provider in self.providers]
         if not names:
             raise ValueError("providers: empty; name at least one")
+        if not any(provider.enabled for provider in self.providers):
+            raise ValueError("providers: every one is switched off; enable at least one")
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"providers[{index}].name: {name!r} is used twice")
@@ -101,7 +103,7 @@ class RouterConfig(Row):
         try:
             return cls.model_validate(document)
         except ValidationError as error:
-            raise ConfigError(f"{source}: {_first_line(error)}") from error
+            raise ConfigError(f"{source}: {first_fault(error)}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -170,8 +172,8 @@ def _url_from(variables: Mapping[str, str]) -> str:
     return url
 
 
-def _first_line(error: ValidationError) -> str:
-    """The first fault, as ``providers[1].timeout_sec: unknown key``."""
+def first_fault(error: ValidationError) -> str:
+    """The first fault of a configuration, as ``providers[1].timeout_sec: unknown key``."""
     fault = error.errors(include_url=False)[0]
     where = ""
     for part in fault["loc"]:

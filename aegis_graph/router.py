@@ -69,7 +69,9 @@ def router_builder(
         True
     """
     chain = [
-        create_provider(row, source=config.source, environ=environ) for row in config.providers
+        create_provider(row, source=config.source, environ=environ)
+        for row in config.providers
+        if row.enabled
     ]
     book = ledger or create_ledger(config, clock=clock)
     health = Health(config.health, clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
@@ -51,8 +51,10 @@ class ProviderSpec(Row):
     """One provider in the chain: what to call, with which key, and what it may serve."""
 
     name: str = Field(pattern=NAME_PATTERN)
-    kind: str
-    """``ollama``, ``dashscope``, ``openai`` or ``extractive``."""
+    kind: str = Field(min_length=1)
+    """Who serves it: a kind of this package, or one that another package brings."""
+    enabled: bool = True
+    """Whether it is asked. A row that is switched off keeps its budgets and its history."""
     model: str = Field(min_length=1)
     location: Literal["local", "cloud"]
     """Where the data goes. Sensitive requests stay on ``local`` providers."""
@@ -76,6 +78,8 @@ class ProviderSpec(Row):
     thinking: bool = False
     """Whether a model that can think is asked to (``dashscope``)."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings that only this kind has; the kind says which, and refuses the others."""
 
     @field_validator("base_url")
     @classmethod

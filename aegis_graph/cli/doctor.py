@@ -21,6 +21,7 @@ class _Finding:
     """One provider."""
 
     provider: str
+    enabled: bool
     kind: str
     model: str
     location: str
@@ -29,13 +30,19 @@ class _Finding:
     reachable: bool | None
     model_there: bool | None
     """``None`` where there is no free way to ask."""
-    price_known: bool
+    price_known: bool | None
+    """``None`` where nobody looked."""
     problem: str
 
     @property
     def usable(self) -> bool:
         """Whether the router may ask it, as far as can be seen for free."""
-        return self.price_known and self.key is not False and bool(self.reachable)
+        return (
+            self.enabled
+            and bool(self.price_known)
+            and self.key is not False
+            and bool(self.reachable)
+        )
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -71,7 +78,10 @@ async def _examine(config: RouterConfig) -> tuple[list[_Finding], int | None, st
 
 
 async def _look_at(row: ProviderSpec, source: str) -> _Finding:
-    about = (row.name, row.kind, row.model, row.location)
+    about = (row.name, row.enabled, row.kind, row.model, row.location)
+    if not row.enabled:
+        problem = "switched off by enabled = false"
+        return _Finding(*about, None, None, None, price_known=None, problem=problem)
     try:
         provider = create_provider(row, source=source)
     except ConfigError as error:
@@ -100,6 +110,9 @@ def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
     names = max(len(finding.provider) for finding in findings)
     models = max(len(finding.model) for finding in findings)
     for finding in findings:
+        if not finding.enabled:
+            yield f"  {finding.provider.ljust(names)}  {finding.model.ljust(models)}  switched off"
+            continue
         facts = (
             "usable    " if finding.usable else "not usable",
             finding.location.ljust(5),

@@ -10,14 +10,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
+from pydantic import ValidationError
 
+from aegis_graph.config import first_fault
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
+    ConfigError,
     MalformedAnswerError,
     ModelAccessError,
     ProviderError,
@@ -27,7 +30,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.loops import LoopScoped
 from aegis_graph.prices import price_of
-from aegis_graph.specs import KEY_ALIASES, ProviderSpec
+from aegis_graph.specs import KEY_ALIASES, ProviderSpec, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ class Probe:
     detail: str = ""
 
 
+class NoOptions(Row):
+    """The options of a kind that has none."""
+
+
 class Provider(ABC):
     """One configured provider.
 
@@ -57,8 +64,11 @@ class Provider(ABC):
         environ: Where keys are looked up by name, by default the process's environment.
 
     Raises:
-        ConfigError: Nobody knows what its model costs.
+        ConfigError: An option is wrong, or nobody knows what its model costs.
     """
+
+    options_type: ClassVar[type[Row]] = NoOptions
+    """What the row's ``options`` may say; a kind with settings of its own names a ``Row``."""
 
     def __init__(
         self,
@@ -68,7 +78,13 @@ class Provider(ABC):
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.spec = spec
-        self.price = price_of(spec, source=source)
+        try:
+            self.options = self.options_type.model_validate(spec.options)
+        except ValidationError as error:
+            raise ConfigError(
+                f"{source}: providers.{spec.name}.options: {first_fault(error)}"
+            ) from error
+        self.price = price_of(self.priced_as(), source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
@@ -97,6 +113,10 @@ class Provider(ABC):
             # One key at a time: a changed key leaves the old client to its loop's shutdown.
             self._models = {key: LoopScoped(lambda: self.open_model(key), _close)}
         return (await self._models[key].get()).model
+
+    def priced_as(self) -> ProviderSpec:
+        """The row under which the price book knows the model."""
+        return self.spec
 
     def load(self) -> None:
         """Import what takes a while; called once, in a thread, before the first model."""

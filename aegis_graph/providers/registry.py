@@ -1,20 +1,31 @@
-"""Which class serves which kind. A kind's module is imported when a configuration names it."""
+"""Which class serves which kind: those of this package, and those that other packages bring.
+
+Another package registers a kind in its own ``pyproject.toml``::
+
+    [project.entry-points."aegis_graph.providers"]
+    acme = "acme_aegis:AcmeProvider"
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
 from aegis_graph.specs import ProviderSpec
 
-KINDS: Mapping[str, str] = {
+ENTRY_POINT_GROUP = "aegis_graph.providers"
+
+BUILT_IN: Mapping[str, str] = {
     "dashscope": "aegis_graph.providers.dashscope:DashScopeProvider",
     "extractive": "aegis_graph.providers.extractive:ExtractiveProvider",
     "ollama": "aegis_graph.providers.ollama:OllamaProvider",
     "openai": "aegis_graph.providers.openai:OpenAIProvider",
 }
+"""A kind's module is imported when a configuration names it. Nobody can replace one of these."""
 
 
 def create_provider(
@@ -28,19 +39,53 @@ def create_provider(
         environ: Where keys are looked up by name, by default the process's environment.
 
     Raises:
-        ConfigError: Nothing serves this kind, or nobody knows what its model costs.
+        ConfigError: Nothing serves this kind, an option is wrong, or nobody knows what its model
+            costs.
 
     Example:
         >>> from aegis_graph.specs import DEFAULT_PROVIDERS
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """
-    target = KINDS.get(spec.kind)
-    if target is None:
+    kind = _class_of(spec.kind, where=f"{source}: providers.{spec.name}.kind")
+    return kind(spec, source=source, environ=environ)
+
+
+def kinds() -> list[str]:
+    """Every kind that a configuration may name here, in alphabetical order."""
+    return sorted({*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names})
+
+
+def _class_of(kind: str, *, where: str) -> type[Provider]:
+    built_in = BUILT_IN.get(kind)
+    if built_in is not None:
+        module, _, name = built_in.partition(":")
+        found: type[Provider] = getattr(import_module(module), name)
+        return found
+    brought = list(entry_points(group=ENTRY_POINT_GROUP, name=kind))
+    if not brought:
+        raise ConfigError(f"{where}: {kind!r} is unknown; known are {', '.join(kinds())}")
+    if len(brought) > 1:
+        packages = ", ".join(sorted(_package(one) for one in brought))
+        raise ConfigError(f"{where}: {kind!r} is brought by more than one package: {packages}")
+    return _loaded(brought[0], kind, where=where)
+
+
+def _loaded(point: EntryPoint, kind: str, *, where: str) -> type[Provider]:
+    """The class behind an entry point."""
+    origin = f"{where}: {kind!r}, brought by {_package(point)} as {point.value}"
+    try:
+        found = point.load()
+    except Exception as error:
+        # Whatever foreign code raises when it is imported: the kind cannot be used.
+        what = str(error).partition("\n")[0]
         raise ConfigError(
-            f"{source}: providers.{spec.name}.kind: {spec.kind!r} is unknown;"
-            f" known are {', '.join(sorted(KINDS))}"
-        )
-    module, _, name = target.partition(":")
-    provider: type[Provider] = getattr(import_module(module), name)
-    return provider(spec, source=source, environ=environ)
+            f"{origin}, cannot be imported: {type(error).__name__}: {what}"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, Provider)) or inspect.isabstract(found):
+        raise ConfigError(f"{origin}, is not a complete subclass of {Provider.__name__}")
+    return found
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unnamed package"
