@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench studio lock clean
+.PHONY: help demo test bench studio notebooks lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ bench: $(INSTALLED) ## Measure the ledger beside the same SQL written by hand (a
 studio: $(INSTALLED) ## Serve both graphs on this machine and open LangGraph Studio
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
 	LANGSMITH_TRACING=$${LANGSMITH_TRACING:-false} $(BIN)/langgraph dev
+
+notebooks: $(INSTALLED) ## Run the notebooks and store them with their outputs
+	$(BIN)/python -m notebooks.execute
 
 # Versions in requirements.txt are kept where they fit; remove the file first to get the newest.
 lock: ## Pin the dependencies of pyproject.toml again (needs uv)

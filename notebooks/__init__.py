@@ -1,0 +1,1 @@
+"""Notebooks to learn from, and what runs and draws them."""

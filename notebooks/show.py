@@ -1,0 +1,179 @@
+"""What the notebooks show things with: tables and pictures of graphs, made on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib.pyplot as plt
+import networkx as nx  # type: ignore[import-untyped]
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+
+INK = "#1f2933"
+EDGE = "#7b8794"
+COLOURS: Mapping[str, str] = {
+    "attempt_": "#cfe8d5",
+    "budget_check": "#fbe3b3",
+    "record_cost": "#d6e4f5",
+    "__": "#e4e7eb",
+}
+"""The colour of a node, by how its name begins."""
+
+COLUMN = 2.0
+"""From one column of nodes to the next; nodes of a column are 1 apart."""
+
+BEND = 0.18
+"""How far a dotted edge bends, as a share of its length."""
+
+
+class Table:
+    """Rows of dicts, as an HTML table and as text."""
+
+    def __init__(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+        self._rows = [[_text(row.get(column)) for column in columns] for row in rows]
+        self._columns = list(columns)
+
+    def __repr__(self) -> str:
+        lines = [self._columns, *self._rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{escape(column)}</th>" for column in self._columns)
+        body = "".join(
+            "<tr>"
+            + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row)
+            + "</tr>"
+            for row in self._rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def table(rows: Sequence[Mapping[str, Any]], *columns: str) -> Table:
+    """Show some columns of some rows; all columns of the first row when none are named."""
+    return Table(rows, columns or list(rows[0]) if rows else columns)
+
+
+def draw(
+    graph: Any, *, title: str = "", xray: bool = False, size: tuple[float, float] = (11, 4.5)
+) -> None:
+    """Draw a compiled LangGraph graph from left to right: dotted edges are choices.
+
+    Args:
+        graph: The compiled graph.
+        title: Stands above the picture.
+        xray: Whether to open the graphs inside its nodes.
+        size: Inches.
+    """
+    drawn = graph.get_graph(xray=xray)
+    edges = {(edge.source, edge.target): edge.conditional for edge in drawn.edges}
+    figure, axes = plt.subplots(figsize=size)
+    boxes = {
+        name: _box(axes, name, place) for name, place in _places(list(drawn.nodes), edges).items()
+    }
+    # Texts do not widen the axes by themselves, and have no outline before they are drawn.
+    axes.update_datalim([box.get_position() for box in boxes.values()])
+    axes.autoscale_view()
+    axes.margins(0.12)
+    figure.canvas.draw()
+    for (source, target), chosen in edges.items():
+        far = boxes[target].get_position()[0] - boxes[source].get_position()[0] > COLUMN
+        bend = BEND if (target, source) in edges else 2 * BEND * far
+        _arrow(axes, boxes[source], boxes[target], bend=bend, dotted=chosen)
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.axis("off")
+    plt.show()
+
+
+def draw_network(
+    graph: nx.DiGraph[Any],
+    *,
+    title: str = "",
+    size: tuple[float, float] = (9, 6),
+    label: str = "type",
+) -> None:
+    """Draw entities and relations: nodes by name, edges by the attribute ``label``."""
+    figure, axes = plt.subplots(figsize=size)
+    places = nx.spring_layout(graph, seed=7, k=1.6)
+    kinds = sorted({str(data.get(label, "")) for _, data in graph.nodes(data=True)})
+    tints = plt.get_cmap("Pastel1").colors  # type: ignore[attr-defined]
+    colours = [
+        tints[kinds.index(str(data.get(label, ""))) % len(tints)]
+        for _, data in graph.nodes(data=True)
+    ]
+    nx.draw_networkx(
+        graph,
+        places,
+        ax=axes,
+        node_color=colours,
+        node_size=1900,
+        font_size=8,
+        edge_color=EDGE,
+        edgecolors=INK,
+        linewidths=0.6,
+        arrowsize=14,
+    )
+    names = {
+        (source, target): data.get(label, "") for source, target, data in graph.edges(data=True)
+    }
+    nx.draw_networkx_edge_labels(graph, places, names, ax=axes, font_size=7, font_color=INK)
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.margins(0.15)
+    axes.axis("off")
+    figure.tight_layout()
+    plt.show()
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _places(
+    nodes: Sequence[str], edges: Iterable[tuple[str, str]]
+) -> dict[str, tuple[float, float]]:
+    """A column per distance from the start, the end last; nodes of a column below each other."""
+    column = dict.fromkeys(nodes, 0)
+    seen = frontier = {nodes[0]}
+    while frontier:
+        frontier = {target for source, target in edges if source in frontier} - seen
+        column.update(dict.fromkeys(frontier, max(column.values()) + 1))
+        seen = seen | frontier
+    for name in nodes:
+        if name.endswith("record_cost"):
+            attempts = [other for other in nodes if "attempt_" in other]
+            column[name] = max(column[other] for other in attempts) + 1
+    column[nodes[-1]] = max(column.values()) + 1
+    places = {}
+    for number in set(column.values()):
+        members = [name for name in nodes if column[name] == number]
+        for row, name in enumerate(members):
+            places[name] = (COLUMN * number, (len(members) - 1) / 2 - row)
+    return places
+
+
+def _box(axes: Axes, name: str, place: tuple[float, float]) -> Text:
+    colour = next((tint for start, tint in COLOURS.items() if start in name), "#ffffff")
+    label = name.removeprefix("__").removesuffix("__").replace(":", "\n")
+    look = {"boxstyle": "round,pad=0.45", "facecolor": colour, "edgecolor": INK, "linewidth": 0.8}
+    return axes.text(
+        *place, label, ha="center", va="center", fontsize=9, color=INK, bbox=look, zorder=3
+    )
+
+
+def _arrow(axes: Axes, start: Text, end: Text, *, bend: float, dotted: bool) -> None:
+    look = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 11,
+        "connectionstyle": f"arc3,rad={bend}",
+        "linestyle": (0, (4, 3)) if dotted else "solid",
+        "color": EDGE,
+        "linewidth": 1.1,
+        "patchA": start.get_bbox_patch(),
+        "patchB": end.get_bbox_patch(),
+    }
+    axes.annotate("", xy=end.get_position(), xytext=start.get_position(), arrowprops=look, zorder=4)
