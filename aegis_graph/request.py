@@ -7,12 +7,14 @@ import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.money import limit_nano_usd
 from aegis_graph.state import (
     DEFAULT_SENSITIVITY,
     DEFAULT_TASK,
@@ -34,6 +36,9 @@ MAX_ID = 200
 MAX_OUTPUT_TOKENS = 1_000_000
 """As in the configuration."""
 
+MAX_COST_USD = Decimal(1_000_000_000)
+"""Well below what the ledger's 64-bit nano-USD can hold."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -49,6 +54,10 @@ class Request:
     prompt_tokens: int
     """An upper bound."""
     query_hash: str
+    run_id: str | None = None
+    """What the request is a part of."""
+    run_limit_nano_usd: int | None = None
+    """What all requests of the run may cost together."""
 
     @classmethod
     def of(cls, state: RouterState, config: RunnableConfig) -> Request:
@@ -61,6 +70,7 @@ class Request:
         if not messages:
             raise InvalidRequestError("messages: empty; give at least one message")
         has_images = _check_parts(messages)
+        run_id = _name("run_id", state.get("run_id"))
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
             messages=messages,
@@ -68,12 +78,14 @@ class Request:
             sensitivity=_one_of(
                 "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
             ),
-            user_id=_user(state.get("user_id")),
+            user_id=_name("user_id", state.get("user_id")) or DEFAULT_USER,
             thread_id=None if thread is None else _thread(str(thread)),
             max_output_tokens=_positive(state.get("max_output_tokens")),
             has_images=has_images,
             prompt_tokens=prompt_bound(messages),
             query_hash=_hash(messages),
+            run_id=run_id,
+            run_limit_nano_usd=_run_limit(state.get("max_cost_usd"), run_id),
         )
 
 
@@ -86,12 +98,30 @@ def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> An
     raise InvalidRequestError(f"{key}: {value!r} is unknown; use one of {', '.join(allowed)}")
 
 
-def _user(value: object) -> str:
+def _name(key: str, value: object) -> str | None:
     if value is None:
-        return DEFAULT_USER
+        return None
     if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable():
         return value
-    raise InvalidRequestError(f"user_id: must be printable text of 1 to {MAX_ID} characters")
+    raise InvalidRequestError(f"{key}: must be printable text of 1 to {MAX_ID} characters")
+
+
+def _run_limit(value: object, run_id: str | None) -> int | None:
+    if value is None:
+        return None
+    if run_id is None:
+        raise InvalidRequestError("max_cost_usd: needs a run_id, whose requests share it")
+    # The text of a float is what its writer meant: 0.1 is a tenth.
+    number = isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
+    try:
+        usd = Decimal(str(value)) if number else Decimal("NaN")
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if usd.is_finite() and 0 <= usd <= MAX_COST_USD:
+        return limit_nano_usd(usd)
+    raise InvalidRequestError(
+        f"max_cost_usd: {value!r} is not an amount in USD from 0 to {MAX_COST_USD:,}"
+    )
 
 
 def _thread(value: str) -> str:

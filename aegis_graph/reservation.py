@@ -34,4 +34,6 @@ def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
         query_hash=request.query_hash,
         nano_usd=to_nano_usd(most_usd(provider.price, request.prompt_tokens, output)),
         lease_s=spec.timeout_s + LEASE_MARGIN_S,
+        run_id=request.run_id,
+        run_limit_nano_usd=request.run_limit_nano_usd,
     )

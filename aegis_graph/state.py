@@ -111,6 +111,10 @@ class RouterInput(TypedDict, total=False):
     sensitivity: Sensitivity
     user_id: str
     max_output_tokens: int
+    run_id: str
+    """Names what this request is a part of: one answer, one job. Costs are counted for it."""
+    max_cost_usd: str
+    """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
 
 
 class RouterOutput(TypedDict):

@@ -112,7 +112,9 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
         "--month", metavar="YYYY-MM", help="default: this month; with --by month, all of them"
     )
     parser.add_argument(
-        "--by", choices=("provider", "model", "task", "user", "day", "month"), default="provider"
+        "--by",
+        choices=("provider", "model", "task", "user", "day", "month", "run"),
+        default="provider",
     )
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser.add_argument(

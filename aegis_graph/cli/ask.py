@@ -22,8 +22,9 @@ from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import RoutingError
-from aegis_graph.ledger.base import BudgetStatus, Ledger
+from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.figures import BudgetStatus
 from aegis_graph.router import create_router
 from aegis_graph.text.passages import Passage
 

@@ -18,15 +18,16 @@ from aegis_graph.cli import DONE
 from aegis_graph.cli.show import budget_lines, new_table, out
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import BudgetStatus, CostRow, Latency, Ledger
+from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.export import inert
 from aegis_graph.ledger.factory import calendar_of, create_ledger, utc_now
+from aegis_graph.ledger.figures import BudgetStatus, CostRow, Latency
 from aegis_graph.ledger.windows import EVER, Calendar, Days
 from aegis_graph.money import usd_text
 
 
 def costs(options: argparse.Namespace) -> int:
-    """Show spending by provider, model, task, user, day or month."""
+    """Show spending by provider, model, task, user, day, month or run."""
     config = RouterConfig.load(options.config)
     by, month, days = options.by, *_period(options, calendar_of(config.ledger))
     rows, budgets = asyncio.run(

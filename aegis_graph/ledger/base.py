@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 from aegis_graph.ledger.export import ExportFormat
+from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.windows import Window
 from aegis_graph.money import limit_nano_usd, usd_text
 from aegis_graph.specs import BudgetSpec
@@ -21,16 +22,13 @@ from aegis_graph.state import Sensitivity, SettlementRecord, Task
 Clock = Callable[[], datetime]
 """Returns the present as an aware datetime in UTC."""
 
-GroupBy = Literal["provider", "model", "task", "user", "day", "month"]
-"""What a report has one row for; days and months are those of the ledger's time zone."""
 
-
-SCOPES_PER_ATTEMPT = 5
-
-
-def scopes_of(provider: str, model: str, task: str, user_id: str) -> tuple[str, ...]:
+def scopes_of(
+    provider: str, model: str, task: str, user_id: str, run_id: str | None = None
+) -> tuple[str, ...]:
     """The scopes that an attempt's cost counts in."""
-    return ("total", f"provider:{provider}", f"model:{model}", f"task:{task}", f"user:{user_id}")
+    always = ("total", f"provider:{provider}", f"model:{model}", f"task:{task}", f"user:{user_id}")
+    return always if run_id is None else (*always, f"run:{run_id}")
 
 
 class Budget(NamedTuple):
@@ -73,10 +71,20 @@ class Hold:
     nano_usd: int
     lease_s: float
     """Seconds after which the attempt counts as lost when nothing was reported."""
+    run_id: str | None = None
+    """The run that this attempt is part of; its cost is counted for it as well."""
+    run_limit_nano_usd: int | None = None
+    """What all attempts of the run may cost together, at the time of this one."""
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""
-        return scopes_of(self.provider, self.model, self.task, self.user_id)
+        return scopes_of(self.provider, self.model, self.task, self.user_id, self.run_id)
+
+    def envelope(self) -> Budget | None:
+        """The run's limit, as one more budget of this attempt."""
+        if self.run_id is None or self.run_limit_nano_usd is None:
+            return None
+        return Budget(f"run:{self.run_id}", "total", self.run_limit_nano_usd, origin="set")
 
 
 class Alert(NamedTuple):
@@ -134,50 +142,6 @@ class Unanswered:
     query_hash: str
     error_type: str
     reasons: str
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetStatus:
-    """A budget now. For ``user:*`` there is one for each user who spent in the window."""
-
-    scope: str
-    window: Window
-    limit_nano_usd: int
-    spent_nano_usd: int
-    held_nano_usd: int
-    first_day: str
-    end_day: str
-    """The local day at whose beginning the window ends."""
-    origin: Literal["file", "set"]
-
-    @property
-    def left_nano_usd(self) -> int:
-        """What may still be reserved."""
-        return max(0, self.limit_nano_usd - self.spent_nano_usd - self.held_nano_usd)
-
-
-class Latency(NamedTuple):
-    """Percentiles of the time that answered calls took, in milliseconds, by nearest rank."""
-
-    p50: int
-    p95: int
-    p99: int
-
-
-@dataclass(frozen=True, slots=True)
-class CostRow:
-    """Spend of one provider, model, task, user, day or month."""
-
-    name: str
-    calls: int
-    failures: int
-    """Calls without an answer: failed, cancelled or lost."""
-    input_tokens: int
-    output_tokens: int
-    spent_nano_usd: int
-    held_nano_usd: int
-    latency_ms: Latency | None = None
-    """``None`` unless it was asked for, and where no call was answered."""
 
 
 class Ledger(Protocol):
@@ -243,6 +207,13 @@ class Ledger(Protocol):
         It is read from daily totals, in the same time for any number of calls. With ``latency``,
         percentiles are added, for which every call of these days is read: three seconds for a
         million.
+        """
+        ...
+
+    async def run_cost(self, run_id: str) -> list[CostRow]:
+        """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
+
+        It is read from the run's own rows: those that were pruned are missing.
         """
         ...
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from aegis_graph.ledger.base import Alert, Budget, BudgetStatus
+from aegis_graph.ledger.base import Alert, Budget
+from aegis_graph.ledger.figures import BudgetStatus
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Calendar
 

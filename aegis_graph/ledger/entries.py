@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets
 from aegis_graph.ledger.base import (
-    SCOPES_PER_ATTEMPT,
     Admission,
     Budget,
     Hold,
@@ -45,7 +44,8 @@ def _refusal(
 ) -> Refusal | None:
     if hold.nano_usd == 0:
         return None
-    for budget in limits:
+    envelope = hold.envelope()
+    for budget in limits if envelope is None else [*limits, envelope]:
         scope = budget.scope_among(hold.scopes())
         if scope is None:
             continue
@@ -59,8 +59,8 @@ def _reserve(connection: Connection, hold: Hold, now: datetime, calendar: Calend
     day = calendar.day(now).isoformat()
     row = connection.execute(
         "INSERT INTO requests (timestamp, day, route_id, attempt, provider, model, task,"
-        " sensitivity, user_id, thread_id, query_hash, hold_nano_usd, expires_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        " sensitivity, user_id, thread_id, query_hash, hold_nano_usd, expires_at, run_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         (
             timestamp(now),
             day,
@@ -75,20 +75,18 @@ def _reserve(connection: Connection, hold: Hold, now: datetime, calendar: Calend
             hold.query_hash,
             hold.nano_usd,
             timestamp(now + timedelta(seconds=hold.lease_s)),
+            hold.run_id,
         ),
     ).fetchone()
+    scopes = hold.scopes()
     connection.execute(
-        _COUNT_HOLD, [value for scope in hold.scopes() for value in (scope, day, hold.nano_usd)]
+        "INSERT INTO totals (scope, day, held_nano_usd, calls) VALUES"
+        f" {', '.join(['(?, ?, ?, 1)'] * len(scopes))} ON CONFLICT (scope, day) DO UPDATE SET"
+        " held_nano_usd = totals.held_nano_usd + excluded.held_nano_usd, calls = totals.calls + 1",
+        [value for scope in scopes for value in (scope, day, hold.nano_usd)],
     )
     return int(row[0])
 
-
-_COUNT_HOLD = (
-    "INSERT INTO totals (scope, day, held_nano_usd, calls) VALUES "
-    + ", ".join(["(?, ?, ?, 1)"] * SCOPES_PER_ATTEMPT)
-    + " ON CONFLICT (scope, day) DO UPDATE SET"
-    " held_nano_usd = totals.held_nano_usd + excluded.held_nano_usd, calls = totals.calls + 1"
-)
 
 _SETTLE = """
     UPDATE requests SET status = ?, error_type = ?, cost_basis = ?, cost_nano_usd = ?,
@@ -100,7 +98,7 @@ _SETTLE = """
 _COUNT = (
     "UPDATE totals SET spent_nano_usd = spent_nano_usd + ?, held_nano_usd = held_nano_usd - ?,"
     " failures = failures + ?, input_tokens = input_tokens + ?, output_tokens = output_tokens + ?"
-    f" WHERE day = ? AND scope IN ({', '.join(['?'] * SCOPES_PER_ATTEMPT)})"
+    " WHERE day = ? AND scope IN"
 )
 
 
@@ -114,8 +112,8 @@ def settle(connection: Connection, settlement: SettlementRecord) -> tuple[str, .
         LedgerError: The ledger does not know the hold.
     """
     row = connection.execute(
-        "SELECT day, status, hold_nano_usd, provider, model, task, user_id FROM requests"
-        " WHERE id = ?",
+        "SELECT day, status, hold_nano_usd, provider, model, task, user_id, run_id"
+        " FROM requests WHERE id = ?",
         (settlement["hold_id"],),
     ).fetchone()
     if row is None:
@@ -144,19 +142,25 @@ def settle(connection: Connection, settlement: SettlementRecord) -> tuple[str, .
             settlement["hold_id"],
         ),
     )
-    connection.execute(
-        _COUNT,
+    _count(
+        connection,
         (
             settlement["cost_nano_usd"] - (hold if expired else 0),
             0 if expired else hold,
             int(failed) - int(expired),
             settlement["input_tokens"] or 0,
             settlement["output_tokens"] or 0,
-            day,
-            *scopes,
         ),
+        day,
+        scopes,
     )
     return scopes if settlement["cost_nano_usd"] else ()
+
+
+def _count(connection: Connection, changes: Sequence[int], day: str, scopes: Sequence[str]) -> None:
+    """Add to spent, take from held, add to failures, input and output tokens."""
+    places = ", ".join("?" * len(scopes))
+    connection.execute(f"{_COUNT} ({places})", (*changes, day, *scopes))
 
 
 def sweep(connection: Connection, now: datetime) -> int:
@@ -164,11 +168,11 @@ def sweep(connection: Connection, now: datetime) -> int:
     lost = connection.execute(
         "UPDATE requests SET status = 'expired', cost_basis = 'held',"
         " cost_nano_usd = hold_nano_usd WHERE status = 'reserved' AND expires_at < ?"
-        " RETURNING day, hold_nano_usd, provider, model, task, user_id",
+        " RETURNING day, hold_nano_usd, provider, model, task, user_id, run_id",
         (timestamp(now),),
     ).fetchall()
     for day, hold, *names in lost:
-        connection.execute(_COUNT, (hold, hold, 1, 0, 0, day, *scopes_of(*names)))
+        _count(connection, (hold, hold, 1, 0, 0), day, scopes_of(*names))
     return len(lost)
 
 

@@ -59,11 +59,13 @@ COLUMNS = (
     *("id", "timestamp", "day", "route_id", "attempt", "provider", "model", "task", "sensitivity"),
     *("user_id", "thread_id", "query_hash", "status", "error_type", "cost_basis", "hold_nano_usd"),
     *("cost_nano_usd", "cost_usd", "input_tokens", "output_tokens", "cached_input_tokens"),
-    *("reasoning_tokens", "latency_ms", "expires_at"),
+    *("reasoning_tokens", "latency_ms", "expires_at", "run_id"),
 )
 """All columns of ``requests``; what every format but FOCUS has."""
 
-_FROM_OUTSIDE = {"route_id", "provider", "model", "task", "user_id", "thread_id", "error_type"}
+_FROM_OUTSIDE = {
+    *("route_id", "provider", "model", "task", "user_id", "thread_id", "error_type", "run_id")
+}
 """Columns whose text a user, a provider or a configuration can choose."""
 
 _PLAIN = {name: _USD if name == "cost_usd" else name for name in COLUMNS}
@@ -112,6 +114,7 @@ _FOCUS = {
     "x_Cost_Basis": "cost_basis",
     "x_Input_Tokens": "input_tokens",
     "x_Output_Tokens": "output_tokens",
+    "x_Run_Id": _inert("run_id"),
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

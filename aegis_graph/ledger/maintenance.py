@@ -140,21 +140,29 @@ def _prune_unanswered(connection: Connection, moment: str) -> int:
 COUNTED = ("spent_nano_usd", "held_nano_usd", "calls", "failures", "input_tokens", "output_tokens")
 """The columns of ``totals`` that rows are counted into."""
 
-_NAMES = {"provider": "provider", "model": "model", "task": "task", "user": "user_id"}
+_NAMES = {
+    "provider": "provider",
+    "model": "model",
+    "task": "task",
+    "user": "user_id",
+    "run": "run_id",
+}
 
-_SCOPES = ("'total'", *(f"'{kind}:' || {column}" for kind, column in _NAMES.items()))
+_SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in _NAMES.items()}}
+"""Each scope in SQL, and the column without whose value a row does not count in it."""
 
 _TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in COUNTED)
 
 _ROWS = " ".join(
     f"UNION ALL SELECT {scope}, day, {', '.join(f'0, {name}' for name in COUNTED)} FROM named"
-    for scope in _SCOPES
+    f"{f' WHERE {column} IS NOT NULL' if column else ''}"
+    for scope, column in _SCOPES.items()
 )
 
 _COMPARE = f"""
     WITH since AS (SELECT coalesce(max(value), '') AS day FROM facts WHERE name = ?),
     named AS (
-        SELECT day, provider, model, task, user_id,
+        SELECT day, provider, model, task, user_id, run_id,
             sum(cost_nano_usd) AS spent_nano_usd,
             sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
             count(*) AS calls,
@@ -163,7 +171,7 @@ _COMPARE = f"""
             sum(coalesce(input_tokens, 0)) AS input_tokens,
             sum(coalesce(output_tokens, 0)) AS output_tokens
         FROM requests WHERE day >= (SELECT day FROM since)
-        GROUP BY day, provider, model, task, user_id
+        GROUP BY day, provider, model, task, user_id, run_id
     ),
     both_sides AS (
         SELECT scope, day, {_TOTALS} FROM totals WHERE day >= (SELECT day FROM since) {_ROWS}

@@ -31,7 +31,7 @@ _TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             *("timestamp", "day", "route_id", "attempt", "provider", "model", "task"),
             *("sensitivity", "user_id", "thread_id", "query_hash", "status", "error_type"),
             *("cost_basis", "hold_nano_usd", "cost_nano_usd", "input_tokens", "output_tokens"),
-            *("cached_input_tokens", "reasoning_tokens", "latency_ms", "expires_at"),
+            *("cached_input_tokens", "reasoning_tokens", "latency_ms", "expires_at", "run_id"),
         ),
     ),
     "totals": (

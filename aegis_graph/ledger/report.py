@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aegis_graph.ledger.base import CostRow, GroupBy, Latency
+from aegis_graph.ledger.figures import CostRow, GroupBy, Latency
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
 
@@ -17,6 +17,7 @@ _COLUMNS: Mapping[GroupBy, str] = {
     "model": "model",
     "task": "task",
     "user": "user_id",
+    "run": "run_id",
     **_TIMES,
 }
 """What of ``requests`` a report's rows are named by."""
@@ -63,7 +64,26 @@ def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Late
         f" row_number() OVER (PARTITION BY {column} ORDER BY latency_ms) AS place,"
         f" count(*) OVER (PARTITION BY {column}) AS number FROM requests"
         " WHERE status = 'answered' AND latency_ms IS NOT NULL AND day >= ? AND day < ?"
+        f" AND {column} IS NOT NULL"
         ") AS ranked GROUP BY name",
         days,
     ).fetchall()
     return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}
+
+
+def run_cost(connection: Connection, run_id: str) -> list[CostRow]:
+    """Spend of one run by task, dearest first, from the rows that are there."""
+    rows = connection.execute(
+        "SELECT task, count(*),"
+        " sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END),"
+        " sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)),"
+        " sum(cost_nano_usd) AS spent,"
+        " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END)"
+        " FROM requests WHERE run_id = ? GROUP BY task ORDER BY spent DESC, task",
+        (run_id,),
+    ).fetchall()
+    report = []
+    for task, *sums in rows:
+        calls, failures, asked, answered, spent, held = map(int, sums)
+        report.append(CostRow(str(task), calls, failures, asked, answered, spent, held))
+    return report

@@ -92,6 +92,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) {keyed}",
     ),
+    (
+        "ALTER TABLE requests ADD COLUMN run_id TEXT",
+        "CREATE INDEX requests_run ON requests (run_id) WHERE run_id IS NOT NULL",
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -21,15 +21,13 @@ from aegis_graph.ledger.base import (
     Admission,
     Alert,
     Budget,
-    BudgetStatus,
     Clock,
-    CostRow,
-    GroupBy,
     Hold,
     Unanswered,
     unused_hold,
 )
 from aegis_graph.ledger.export import ExportFormat, export_rows
+from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Calendar, Days, Window
 from aegis_graph.ledger.writer import Writer
@@ -148,6 +146,10 @@ class SqlLedger:
         return await self.read(
             lambda connection: report.spending(connection, by, days, latency=latency)
         )
+
+    async def run_cost(self, run_id: str) -> list[CostRow]:
+        """See ``Ledger.run_cost``."""
+        return await self.read(lambda connection: report.run_cost(connection, run_id))
 
     async def export(
         self,

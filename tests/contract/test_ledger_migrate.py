@@ -66,7 +66,7 @@ async def fill(place: Store) -> SqlLedger:
     """Something in every table; two answered attempts, one expired, two open."""
     ledger = opened(place)
     for cost in (30, 40):
-        made = await ledger.admit([hold(100, thread_id="t")])
+        made = await ledger.admit([hold(100, thread_id="t", run_id="r")])
         await ledger.settle([settlement(made, cost, cached_input_tokens=2)])
     await ledger.admit([hold(5, lease_s=1.0)])
     place.now += timedelta(minutes=1)

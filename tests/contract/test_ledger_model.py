@@ -24,7 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aegis_graph.ledger.base import Admission, GroupBy, Hold
+from aegis_graph.ledger.base import Admission, Hold
+from aegis_graph.ledger.figures import GroupBy
 from aegis_graph.ledger.windows import Window
 from tests.contract.ledger_store import NOON, USD, empty_store, hold, settlement
 
@@ -48,6 +49,8 @@ PERIODS: dict[str, Callable[[date], object]] = {
     "total": lambda day: None,
 }
 SETTABLE = (*((scope, window) for scope, window, _ in LIMITS), ("model:m", "day"))
+RUNS = ((None, None), (None, None), ("r1", None), ("r1", 50), ("r1", 90), ("r2", 30), ("r2", 0))
+"""What a request may say of its run: nothing, its name, and also what the run may cost."""
 EXAMPLES = {"sqlite": 40, "postgres": 10}
 """How many histories of 25 steps each; a step is dearer where a server is asked."""
 
@@ -62,20 +65,29 @@ ROWS = " UNION ALL ".join(
         sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held, count(*) AS calls,
         sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
         sum(coalesce(input_tokens, 0)) AS sent, sum(coalesce(output_tokens, 0)) AS received
-    FROM requests GROUP BY 1
+    FROM requests WHERE {scope} IS NOT NULL GROUP BY 1
     """
     for scope in (
-        "'total'", "'provider:'||provider", "'model:'||model", "'task:'||task", "'user:'||user_id"
+        "'total'", "'provider:'||provider", "'model:'||model", "'task:'||task", "'user:'||user_id",
+        "'run:'||run_id",
     )
 )  # fmt: skip
 
 amounts = st.integers(0, 60)
 wishes = st.lists(
     st.builds(
-        lambda usd, provider, user: hold(usd, provider=provider, user=user, lease_s=LEASE_S),
+        lambda usd, provider, user, run: hold(
+            usd,
+            provider=provider,
+            user=user,
+            lease_s=LEASE_S,
+            run_id=run[0],
+            run_limit_nano_usd=run[1],
+        ),
         amounts,
         st.sampled_from(["cheap", "dear"]),
         st.sampled_from(USERS),
+        st.sampled_from(RUNS),
     ),
     min_size=1,
     max_size=3,
@@ -124,6 +136,8 @@ class Model:
 
     def limits_of(self, one: Hold) -> list[tuple[str, str, int]]:
         named = [(s.replace("*", one.user_id), w, limit) for (s, w), limit in self.limits.items()]
+        if one.run_limit_nano_usd is not None:
+            named.append((f"run:{one.run_id}", "total", one.run_limit_nano_usd))
         return [row for row in named if row[0] in one.scopes()]
 
     def known(self) -> list[Entry]:
@@ -253,6 +267,18 @@ class LedgerMachine(RuleBasedStateMachine):
         assert shown == {key for key in self.model.limits if key[0] not in {"user:*", *EVERYONE}}
 
     @invariant()
+    def no_run_costs_more_than_its_largest_envelope(self) -> None:
+        for run in ("r1", "r2"):
+            mine = [entry.hold for entry in self.model.entries if entry.hold.run_id == run]
+            # What came without a limit may have been more than any envelope.
+            if mine and all(one.run_limit_nano_usd is not None for one in mine):
+                most = max(one.run_limit_nano_usd or 0 for one in mine)
+                assert sum(self.model.used(f"run:{run}", "total")) <= most
+            lines = self.runner.run(self.ledger.run_cost(run))
+            used = sum(line.spent_nano_usd for line in lines), sum(x.held_nano_usd for x in lines)
+            assert used == self.model.used(f"run:{run}", "total")
+
+    @invariant()
     def totals_are_the_sums_of_the_rows(self) -> None:
         self.runner.run(self.ledger.check())
         totals, rows = self.store.query(SUMS), self.store.query(ROWS)
@@ -262,8 +288,9 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def every_report_adds_up_to_what_was_spent(self) -> None:
-        spent = sum(entry.spent_or_held[0] for entry in self.model.entries)
         by = next(self.reports)  # One at each step, in turn.
+        counted = [entry for entry in self.model.entries if by != "run" or entry.hold.run_id]
+        spent = sum(entry.spent_or_held[0] for entry in counted)
         days: dict[str, Any] = {"first_day": "2026-01-01", "end_day": "2099-01-01"}
         lines = self.runner.run(self.ledger.report(by, **days))
         assert sum(line.spent_nano_usd for line in lines) == spent

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.base import GroupBy, Unanswered
+from aegis_graph.ledger.base import Unanswered
+from aegis_graph.ledger.figures import GroupBy
 from aegis_graph.ledger.windows import EVER
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
 
@@ -136,8 +137,9 @@ async def test_latencies_are_percentiles_by_nearest_rank(store: Store) -> None:
 @pytest.mark.parametrize("by", get_args(GroupBy))
 async def test_latencies_go_by_everything_that_costs_go_by(store: Store, by: GroupBy) -> None:
     ledger = store.open()
-    await ledger.settle([settlement(await ledger.admit([hold(9)]), 1, latency_ms=3)])
-    store.now += timedelta(days=30)
-    await ledger.settle([settlement(await ledger.admit([hold(9)]), 1, latency_ms=8)])
+    for latency_ms in (3, 8):
+        made = await ledger.admit([hold(9, run_id="r")])
+        await ledger.settle([settlement(made, 1, latency_ms=latency_ms)])
+        store.now += timedelta(days=30)
     (row,) = await ledger.report(by, **DAYS, latency=True)
     assert row.latency_ms == (3, 3, 3)

@@ -149,7 +149,8 @@ def assert_sound(db: Path) -> None:
     counts: Counter[tuple[str, str]] = Counter()
     for row in rows(db):
         scopes = ("total", *(f"{key}:{row[key]}" for key in ("provider", "model", "task")))
-        for scope in (*scopes, f"user:{row['user_id']}"):
+        run = [f"run:{row['run_id']}"] if row["run_id"] else []
+        for scope in (*scopes, f"user:{row['user_id']}", *run):
             sums[scope, row["day"]] += row["cost_nano_usd"]
             counts[scope, row["day"]] += 1
     for total in read(db, "SELECT * FROM totals"):

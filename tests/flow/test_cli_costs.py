@@ -45,7 +45,7 @@ async def fill(store: Store) -> None:
     ledger = store.open()
     for provider, month, latency_ms in [("cheap", 11, 10), ("=dear", 11, 30), ("cheap", 12, 20)]:
         store.now = store.now.replace(month=month)
-        admission = await ledger.admit([hold(2 * 10**9, provider=provider)])
+        admission = await ledger.admit([hold(2 * 10**9, provider=provider, run_id="r")])
         await ledger.settle([settlement(admission, 1_500_000_000, latency_ms=latency_ms)])
     ledger.close()
 
@@ -84,7 +84,7 @@ def test_months_beside_each_other_are_all_of_them(folder: Path) -> None:
     assert [row["month"] for row in json.loads(one.stdout)["rows"]] == ["2026-12"]
 
 
-@pytest.mark.parametrize("by", ["provider", "model", "task", "user", "day", "month"])
+@pytest.mark.parametrize("by", ["provider", "model", "task", "user", "day", "month", "run"])
 def test_latencies_are_shown_when_asked_for(folder: Path, by: str) -> None:
     asked = ("--by", by, "--month", "2026-11", "--latency")
     rows = table_of(run(COSTS, *asked, "--format", "csv", cwd=folder))

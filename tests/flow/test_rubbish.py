@@ -81,6 +81,29 @@ async def test_a_user_id_that_is_no_name(
     assert text == "user_id: must be printable text of 1 to 200 characters"
 
 
+@pytest.mark.parametrize("value", ["", "x" * 201, "a\nb", "a\0b", "\ud800", 0, 7, b"run", ["run"]])
+async def test_a_run_id_that_is_no_name(
+    router: Any, server: LoopbackServer, db: Path, value: object
+) -> None:
+    text = await refusal(router, server, db, messages=HELLO, run_id=value)
+    assert text == "run_id: must be printable text of 1 to 200 characters"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "x", "-1", -0.01, "NaN", "inf", float("inf"), True, False, b"1", ["1"], "1e10"]
+)
+async def test_an_envelope_that_is_no_amount_of_money(
+    router: Any, server: LoopbackServer, db: Path, value: object
+) -> None:
+    text = await refusal(router, server, db, messages=HELLO, run_id="r", max_cost_usd=value)
+    assert text == f"max_cost_usd: {value!r} is not an amount in USD from 0 to 1,000,000,000"
+
+
+async def test_an_envelope_of_no_run(router: Any, server: LoopbackServer, db: Path) -> None:
+    text = await refusal(router, server, db, messages=HELLO, max_cost_usd="1")
+    assert text == "max_cost_usd: needs a run_id, whose requests share it"
+
+
 @pytest.mark.parametrize("value", [0, -1, True, False, "x", "5", 1.5, [5], 10**9])
 async def test_an_output_cap_that_is_no_number_of_tokens(
     router: Any, server: LoopbackServer, db: Path, value: object

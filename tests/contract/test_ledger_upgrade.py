@@ -1,0 +1,66 @@
+"""A ledger of an older version is brought up to date when it is opened, and loses nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import psycopg
+import pytest
+
+from aegis_graph.ledger.maintenance import verify
+from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
+from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.sqlite import APPLICATION_ID
+from tests.contract.ledger_store import DAYS, Store, hold, settlement
+
+FILLED = (
+    "INSERT INTO requests (id, timestamp, day, route_id, attempt, provider, model, task,"
+    " sensitivity, user_id, query_hash, hold_nano_usd, expires_at) VALUES (7,"
+    " '2026-11-23T11:00:00.000Z', '2026-11-23', 'r', 1, 'cheap', 'm', 'chat', 'public', 'ada',"
+    " 'h', 50, '2026-11-24T11:00:00.000Z')",
+    "INSERT INTO totals (scope, day, held_nano_usd, calls) VALUES ('total', '2026-11-23', 50, 1),"
+    " ('provider:cheap', '2026-11-23', 50, 1), ('model:m', '2026-11-23', 50, 1),"
+    " ('task:chat', '2026-11-23', 50, 1), ('user:ada', '2026-11-23', 50, 1)",
+    "INSERT INTO budgets (scope, period, limit_nano_usd, file_limit_nano_usd, origin)"
+    " VALUES ('total', 'month', 90, 1000000000, 'set')",
+)
+
+
+def written_by_version(number: int, store: Store) -> None:
+    """A ledger with one open hold and a limit, as that version of the package left it."""
+    groups = MIGRATIONS[:number]
+    if store.url.startswith("sqlite:"):
+        with closing(sqlite3.connect(store.folder / "costs.db")) as old:
+            for text in (text.format_map(SQLITE) for group in groups for text in group):
+                old.execute(text)
+            for text in FILLED:
+                old.execute(text)
+            old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            old.execute(f"PRAGMA user_version = {number}")
+            old.commit()
+        return
+    with psycopg.connect(store.url, options="-c search_path=aegis_graph") as server:
+        server.execute("CREATE SCHEMA aegis_graph")
+        for text in (text.format_map(POSTGRES) for group in groups for text in group):
+            server.execute(text.encode())
+        for text in FILLED:
+            server.execute(text.encode())
+        server.execute("SELECT setval('requests_id_seq', 7)")
+        server.execute("INSERT INTO facts VALUES ('schema', %s)", (str(number),))
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) -> None:
+    written_by_version(version, store)
+    ledger = store.open(("total", "month", "1"))
+    assert isinstance(ledger, SqlLedger)
+    assert (await ledger.admit([hold(41)])).hold_id is None
+    made = await ledger.admit([hold(40, run_id="r", run_limit_nano_usd=40)])
+    assert made.hold_id == 8
+    await ledger.settle([{**settlement(made, 5), "hold_id": number} for number in (7, 8)])
+    assert await verify(ledger) == []
+    (row,) = await ledger.report("provider", **DAYS)
+    assert (row.calls, row.spent_nano_usd, row.held_nano_usd) == (2, 10, 0)
+    assert [row["run_id"] for row in store.rows()] == [None, "r"]
+    assert await ledger.check() == SCHEMA_VERSION
