@@ -15,11 +15,13 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from aegis_graph.errors import ConfigError
 from aegis_graph.specs import (
     DEFAULT_BUDGETS,
+    DEFAULT_EMBEDDINGS,
     DEFAULT_PROVIDERS,
     FREE,
     PRICED,
     URL_PATTERN,
     BudgetSpec,
+    EmbeddingSpec,
     HealthSpec,
     LedgerSpec,
     ProviderSpec,
@@ -46,6 +48,9 @@ class RouterConfig(Row):
     ledger: LedgerSpec = LedgerSpec()
     providers: tuple[ProviderSpec, ...] = DEFAULT_PROVIDERS
     """The chain, in the order in which providers are asked: cheapest first."""
+    embeddings: tuple[EmbeddingSpec, ...] = DEFAULT_EMBEDDINGS
+    """The providers of embeddings, in their own order. A row may bear a provider's name, and then
+    shares its budgets."""
     budgets: tuple[BudgetSpec, ...] = DEFAULT_BUDGETS
     health: HealthSpec = HealthSpec()
     source: str = Field(default="the default configuration", exclude=True)
@@ -61,6 +66,8 @@ class RouterConfig(Row):
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"providers[{index}].name: {name!r} is used twice")
+        _check_embeddings(self.embeddings)
+        names += [row.name for row in self.embeddings]
         seen: set[tuple[str, str]] = set()
         for index, budget in enumerate(self.budgets):
             kind, _, subject = budget.scope.partition(":")
@@ -106,6 +113,19 @@ class RouterConfig(Row):
             raise ConfigError(f"{source}: {first_fault(error)}") from error
 
 
+def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:
+    for index, row in enumerate(rows):
+        if row.name in [other.name for other in rows[:index]]:
+            raise ValueError(f"embeddings[{index}].name: {row.name!r} is used twice")
+        if row.vector_space != rows[0].vector_space:
+            (space, size), (first, first_size) = row.vector_space, rows[0].vector_space
+            raise ValueError(
+                f"embeddings[{index}]: gives vectors of {space!r} with {size} dimensions, and"
+                f" {rows[0].name} of {first!r} with {first_size}: they cannot be compared; keep one"
+                " of them, or give both the same space where it is one model with two names"
+            )
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -121,29 +141,42 @@ def _read(path: Path) -> dict[str, Any]:
 def _with_environment(document: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
     """Fill what the file leaves out from the original deployment's variables."""
     merged = dict(document)
-    if "providers" not in document:
-        merged["providers"] = [
-            spec.model_copy(update={"base_url": _url_from(variables)})
-            if spec.kind == "ollama" and variables.get("OLLAMA_BASE_URL")
-            else spec
-            for spec in DEFAULT_PROVIDERS
-        ]
-    elif variables.get("OLLAMA_BASE_URL") and isinstance(document["providers"], list):
-        merged["providers"] = [
-            {**row, "base_url": _url_from(variables)}
-            if isinstance(row, dict) and row.get("kind") == "ollama" and "base_url" not in row
-            else row
-            for row in document["providers"]
-        ]
+    defaults: Mapping[str, tuple[ProviderSpec, ...]] = {
+        "providers": DEFAULT_PROVIDERS,
+        "embeddings": DEFAULT_EMBEDDINGS,
+    }
+    for table, rows in defaults.items():
+        merged[table] = _with_ollama_url(document.get(table, rows), variables)
     if "budgets" not in document:
         merged["budgets"] = _default_budgets(merged["providers"], variables)
     return merged
 
 
+def _with_ollama_url(rows: object, variables: Mapping[str, str]) -> object:
+    """Fill in where Ollama is: in the default rows, and in rows of the file that do not say it."""
+    if not variables.get("OLLAMA_BASE_URL"):
+        return rows
+    if isinstance(rows, tuple):
+        return [
+            spec.model_copy(update={"base_url": _url_from(variables)})
+            if spec.kind == "ollama"
+            else spec
+            for spec in rows
+        ]
+    if not isinstance(rows, list):
+        return rows
+    return [
+        {**row, "base_url": _url_from(variables)}
+        if isinstance(row, dict) and row.get("kind") == "ollama" and "base_url" not in row
+        else row
+        for row in rows
+    ]
+
+
 def _default_budgets(providers: object, variables: Mapping[str, str]) -> list[dict[str, Any]]:
     names = {
         getattr(row, "name", None) or (row.get("name") if isinstance(row, dict) else None)
-        for row in (providers if isinstance(providers, list) else [])
+        for row in (providers if isinstance(providers, list | tuple) else [])
     }
     limits: dict[str, Any] = {budget.scope: budget.limit_usd for budget in DEFAULT_BUDGETS}
     for variable, provider in BUDGET_VARIABLES.items():

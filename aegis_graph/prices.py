@@ -84,6 +84,8 @@ DASHSCOPE_RATES: dict[str, tuple[Rate, ...]] = {
         _rate("0.30", "2.40", up_to=128_000),
         _rate("0.60", "4.80"),
     ),
+    "text-embedding-v3": (_rate("0.07", "0"),),
+    "text-embedding-v4": (_rate("0.07", "0"),),
 }
 """International (Singapore) prices as of ``DASHSCOPE_PRICES_DATE``.
 

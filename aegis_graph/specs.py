@@ -87,6 +87,36 @@ class ProviderSpec(Row):
         return url.rstrip("/") if url else url
 
 
+TEXTS_PER_CALL: Mapping[str, int] = {"dashscope": 10, "ollama": 64, "openai": 256}
+"""Most texts of one embedding call by kind: DashScope's own limit
+(https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api); OpenAI takes
+2,048, and Ollama any number, but smaller calls lose less when one fails."""
+
+
+class EmbeddingSpec(ProviderSpec):
+    """One provider of embeddings. All rows of a configuration give the same vectors.
+
+    ``tasks``, ``images``, ``thinking``, ``temperature`` and ``max_output_tokens`` mean nothing here.
+    """
+
+    dimensions: int = Field(ge=1, le=65_536)
+    """Length of a vector. Models that can give several lengths are asked for this one."""
+    space: str | None = Field(default=None, min_length=1)
+    """What the vectors are called where one model has several names; the model when absent."""
+    batch_size: int | None = Field(default=None, ge=1, le=2048)
+    """Most texts of one call; what suits the kind when absent."""
+
+    @property
+    def texts_per_call(self) -> int:
+        """Most texts of one call."""
+        return self.batch_size or TEXTS_PER_CALL.get(self.kind, 64)
+
+    @property
+    def vector_space(self) -> tuple[str, int]:
+        """Only vectors of the same space can be compared with each other."""
+        return (self.space or self.model, self.dimensions)
+
+
 class BudgetSpec(Row):
     """A hard limit on spending. ``0`` means that nothing may be spent."""
 
@@ -178,6 +208,19 @@ DEFAULT_PROVIDERS: tuple[ProviderSpec, ...] = (
     ),
 )
 """The original deployment's chain, then the embedded provider that needs nothing."""
+
+DEFAULT_EMBEDDINGS: tuple[EmbeddingSpec, ...] = (
+    EmbeddingSpec(
+        name="ollama",
+        kind="ollama",
+        model="bge-m3",
+        dimensions=1024,
+        base_url="http://localhost:11434",
+        location="local",
+        price="free",
+    ),
+)
+"""One local model for many languages. A second row would have to give the same vectors."""
 
 DEFAULT_BUDGETS: tuple[BudgetSpec, ...] = (
     BudgetSpec(scope="provider:dashscope", window="month", limit_usd=Decimal(10)),

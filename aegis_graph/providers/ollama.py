@@ -20,7 +20,7 @@ from aegis_graph.providers.transport import (
 DEFAULT_URL = "http://localhost:11434"
 
 
-class _Bearer(httpx.Auth):
+class Bearer(httpx.Auth):
     """Sends the key. Headers would show it in the model's ``repr``, which tracers are given."""
 
     def __init__(self, key: str) -> None:
@@ -51,7 +51,7 @@ class OllamaProvider(Provider):
             keepalive_expiry=KEEPALIVE_S,
         )
         transport = AiohttpTransport(limits=limits)
-        auth = _Bearer(api_key) if api_key else None
+        auth = Bearer(api_key) if api_key else None
         model = ChatOllama(
             model=self.spec.model,
             base_url=self.spec.base_url or DEFAULT_URL,

@@ -58,18 +58,11 @@ class OpenAIProvider(Provider):
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
         # Imported on first use: the clients take longer to import than the whole package.
-        import httpx2  # noqa: PLC0415
         from langchain_openai import ChatOpenAI  # noqa: PLC0415
         from openai import DefaultAioHttpClient  # noqa: PLC0415
         from pydantic import SecretStr  # noqa: PLC0415
 
-        client = DefaultAioHttpClient(
-            limits=httpx2.Limits(
-                max_connections=MAX_CONNECTIONS,
-                max_keepalive_connections=MAX_CONNECTIONS,
-                keepalive_expiry=KEEPALIVE_S,
-            )
-        )
+        client = DefaultAioHttpClient(limits=connection_limits())
         model = ChatOpenAI(
             model=self.spec.model,
             api_key=SecretStr(api_key or "none"),
@@ -126,3 +119,14 @@ class OpenAIProvider(Provider):
             return found
         there = any(isinstance(row, dict) and row.get("id") == self.spec.model for row in rows)
         return Probe(True, there, "" if there else "the key's account does not list this model")
+
+
+def connection_limits() -> Any:
+    """Limits for the client's own HTTP library, which is not the one of the other clients."""
+    import httpx2  # noqa: PLC0415  loaded with the client
+
+    return httpx2.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_S,
+    )

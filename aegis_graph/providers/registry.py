@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
-from aegis_graph.specs import ProviderSpec
+from aegis_graph.specs import EmbeddingSpec, ProviderSpec
 
 ENTRY_POINT_GROUP = "aegis_graph.providers"
 
@@ -26,6 +26,12 @@ BUILT_IN: Mapping[str, str] = {
     "openai": "aegis_graph.providers.openai:OpenAIProvider",
 }
 """A kind's module is imported when a configuration names it. Nobody can replace one of these."""
+
+EMBEDDING_KINDS: Mapping[str, str] = {
+    "dashscope": "aegis_graph.providers.embedding_kinds:DashScopeEmbeddings",
+    "ollama": "aegis_graph.providers.embedding_kinds:OllamaEmbeddings",
+    "openai": "aegis_graph.providers.embedding_kinds:OpenAIEmbeddings",
+}
 
 
 def create_provider(
@@ -47,7 +53,10 @@ def create_provider(
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """
-    kind = _class_of(spec.kind, where=f"{source}: providers.{spec.name}.kind")
+    if isinstance(spec, EmbeddingSpec):
+        kind = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
+    else:
+        kind = _class_of(spec.kind, where=f"{source}: providers.{spec.name}.kind")
     return kind(spec, source=source, environ=environ)
 
 
@@ -56,12 +65,24 @@ def kinds() -> list[str]:
     return sorted({*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names})
 
 
+def _embedding_class_of(kind: str, *, where: str) -> type[Provider]:
+    built_in = EMBEDDING_KINDS.get(kind)
+    if built_in is None:
+        known = ", ".join(sorted(EMBEDDING_KINDS))
+        raise ConfigError(f"{where}: {kind!r} is unknown; known are {known}")
+    return _imported(built_in)
+
+
+def _imported(target: str) -> type[Provider]:
+    module, _, name = target.partition(":")
+    found: type[Provider] = getattr(import_module(module), name)
+    return found
+
+
 def _class_of(kind: str, *, where: str) -> type[Provider]:
     built_in = BUILT_IN.get(kind)
     if built_in is not None:
-        module, _, name = built_in.partition(":")
-        found: type[Provider] = getattr(import_module(module), name)
-        return found
+        return _imported(built_in)
     brought = list(entry_points(group=ENTRY_POINT_GROUP, name=kind))
     if not brought:
         raise ConfigError(f"{where}: {kind!r} is unknown; known are {', '.join(kinds())}")

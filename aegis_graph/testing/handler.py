@@ -10,7 +10,8 @@ from typing import Any
 
 from aiohttp import web
 
-from aegis_graph.testing import dashscope_wire, ollama_wire, openai_wire
+from aegis_graph.testing import dashscope_wire, embedding_wire, ollama_wire, openai_wire
+from aegis_graph.testing.embedding_wire import embedding_reply
 from aegis_graph.testing.journal import Journal, ProtocolName, Received
 from aegis_graph.testing.playback import Exchange
 from aegis_graph.testing.script import Script
@@ -27,6 +28,14 @@ GENERATION_PATHS: Mapping[str, ProtocolName] = {
     "/v1/chat/completions": "openai",
     "/api/v1/services/aigc/text-generation/generation": "dashscope",
     "/api/v1/services/aigc/multimodal-generation/generation": "dashscope",
+}
+
+EMBEDDING_PATHS: Mapping[str, Wire] = {
+    "/api/embed": embedding_wire.OllamaEmbeddingWire(),
+    "/v1/embeddings": embedding_wire.OpenAIEmbeddingWire(),
+    "/api/v1/services/embeddings/text-embedding/text-embedding": (
+        embedding_wire.DashScopeEmbeddingWire()
+    ),
 }
 
 MODEL_LISTS: Mapping[str, Callable[[Sequence[str]], dict[str, Any]]] = {
@@ -62,7 +71,7 @@ class Handler:
         self._journal.add(call)
         try:
             return await self._respond(
-                Exchange(WIRES[call.protocol], call, request, self._journal.wrote)
+                Exchange(_wire(call.path), call, request, self._journal.wrote)
             )
         except asyncio.CancelledError:
             call.produced.disconnected = not self._stopping
@@ -88,12 +97,15 @@ class Handler:
             return await self._refuse(exchange, 404, f"unknown: {method} {call.path}")
         if not call.body:
             return await self._refuse(exchange, 400, f"not a JSON object: {method} {call.path}")
-        step = self._script.take(call.protocol, call.model)
+        if call.path in EMBEDDING_PATHS:
+            step = self._script.take_own(call.protocol, call.model) or embedding_reply
+        else:
+            step = self._script.take(call.protocol, call.model)
         if step is None:
             return await self._refuse(
                 exchange, 501, f"unscripted: {method} {call.path}, model {call.model!r}"
             )
-        return await exchange.play(step)
+        return await exchange.play(step(call) if callable(step) else step)
 
     async def _refuse(self, exchange: Exchange, status: int, why: str) -> web.StreamResponse:
         self._script.complain(why)
@@ -108,19 +120,23 @@ async def _receive(request: web.Request, number: int) -> Received:
         parsed = None
     body = parsed if isinstance(parsed, dict) else {}
     path = request.path
-    protocol = GENERATION_PATHS.get(path) or _owner(path)
+    wire = _wire(path)
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Received(
         number=number,
-        protocol=protocol,
+        protocol=wire.name,
         path=path,
         model=str(body.get("model", "")),
         body=body,
         headers=headers,
-        streamed=WIRES[protocol].wants_stream(body, headers),
-        generation=request.method == "POST" and path in GENERATION_PATHS,
+        streamed=wire.wants_stream(body, headers),
+        generation=request.method == "POST" and (path in GENERATION_PATHS or path in EMBEDDING_PATHS),
         arrived_at=time.monotonic(),
     )
+
+
+def _wire(path: str) -> Wire:
+    return EMBEDDING_PATHS.get(path) or WIRES[GENERATION_PATHS.get(path) or _owner(path)]
 
 
 def _owner(path: str) -> ProtocolName:

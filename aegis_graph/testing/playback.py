@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from aegis_graph.testing.journal import Received, Usage
-from aegis_graph.testing.replies import Fault, Reply, Step
+from aegis_graph.testing.replies import Fault, Reply
 from aegis_graph.testing.wire import Chunk, Wire, characters, to_json
 
 
@@ -23,7 +23,7 @@ class Exchange:
     wrote: Callable[[], None]
     """Told whenever the call has produced something."""
 
-    async def play(self, step: Step) -> web.StreamResponse:
+    async def play(self, step: Reply | Fault) -> web.StreamResponse:
         """Answer the call.
 
         Raises:

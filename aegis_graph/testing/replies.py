@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
+from aegis_graph.testing.journal import Received
+
 FaultKind = Literal[
     "cut",
     "drop",
@@ -177,4 +179,5 @@ class Fault:
         )
 
 
-Step: TypeAlias = Reply | Fault
+Step: TypeAlias = Reply | Fault | Callable[[Received], Reply | Fault]
+"""A reply, a fault, or a function that decides when it sees the call: a model by content."""

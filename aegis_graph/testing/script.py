@@ -40,6 +40,13 @@ class Script:
                     return steps.popleft()
             return self._always.get((protocol, model)) or self._always.get((protocol, None))
 
+    def take_own(self, protocol: ProtocolName, model: str) -> Step | None:
+        """The next step that was scripted for this very model, or None."""
+        with self._lock:
+            if steps := self._steps.get((protocol, model)):
+                return steps.popleft()
+            return self._always.get((protocol, model))
+
     def complain(self, what: str) -> None:
         """Remember a request that the script does not answer."""
         with self._lock:

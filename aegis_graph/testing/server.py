@@ -30,7 +30,8 @@ class LoopbackServer:
 
     It runs an event loop on a thread of its own, so it serves async and sync clients alike. Every
     answer must be scripted: a call that was not is answered with status 501, and
-    ``assert_all_used`` reports it.
+    ``assert_all_used`` reports it. Embedding calls need no script: they are answered with vectors
+    of hashed words; only steps for their very model are theirs, to play faults.
 
     Args:
         models: The models that ``/api/tags`` and ``/v1/models`` list.
@@ -113,7 +114,8 @@ class LoopbackServer:
 
         Args:
             protocol: ``ollama``, ``openai`` or ``dashscope``.
-            steps: Replies and faults. They come after those of earlier calls of this method.
+            steps: Replies and faults, or functions from the call to one of them, which run on
+                the server's thread. They come after those of earlier calls of this method.
             model: Only for calls to this model; these come before the others.
         """
         self._script.add(protocol, model, steps)

@@ -1,0 +1,217 @@
+"""Embeddings through the routing subgraph: admitted, tried in order, priced and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+
+from aegis_graph.bridge import Portal
+from aegis_graph.config import RouterConfig
+from aegis_graph.errors import ConfigError, InvalidRequestError
+from aegis_graph.ledger.base import Clock, Ledger
+from aegis_graph.ledger.factory import utc_now
+from aegis_graph.providers.vectors import VECTORS, TextType
+from aegis_graph.router import Router, create_router
+from aegis_graph.specs import EmbeddingSpec
+from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord, RouterInput, Sensitivity
+
+MAX_BATCH_BYTES = 300_000
+"""Most text of one call: OpenAI takes 300,000 tokens, and a token is at least a byte."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """Vectors, and what they cost."""
+
+    vectors: list[list[float]]
+    """One per text, in their order."""
+    attempts: list[AttemptRecord]
+    """Every physical call, batch by batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedEmbeddings(Embeddings):
+    """A LangChain ``Embeddings`` whose every call goes through the routing subgraph.
+
+    Build it with ``create_embeddings``. A fallback never changes the vectors: all providers of one
+    configuration give the same ones.
+
+    Raises:
+        InvalidRequestError: A text is empty; nobody was asked.
+        RoutingError: A batch was not embedded; batches before it are paid.
+    """
+
+    router: Router
+    """The compiled graph; it opens in a drawing like the router of chat calls."""
+    spec: EmbeddingSpec
+    """The first row: model, dimensions and space are those of all of them."""
+    texts_per_call: int
+    sensitivity: Sensitivity = DEFAULT_SENSITIVITY
+    user_id: str | None = None
+    run_id: str | None = None
+    max_cost_usd: str | None = None
+    concurrency: int = 4
+    """Most batches of one call under way at the same time."""
+    portal: Portal = field(default_factory=Portal)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return self.spec.dimensions
+
+    def asking(self, **changes: Any) -> RoutedEmbeddings:
+        """The same embeddings with another ``sensitivity``, ``user_id``, ``run_id`` or so."""
+        return replace(self, **changes)
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        """The vectors of texts that are searched."""
+        return (await self.aembed(texts)).vectors
+
+    async def aembed_query(self, text: str) -> list[float]:
+        """The vector of a text that searches."""
+        return (await self.aembed([text], text_type="query")).vectors[0]
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        """The vectors of texts that are searched; from any thread, also in a running loop."""
+        return self.portal.run(lambda: self.aembed_documents(texts))
+
+    def embed_query(self, text: str) -> list[float]:
+        """The vector of a text that searches; from any thread, also in a running loop."""
+        return self.portal.run(lambda: self.aembed_query(text))
+
+    async def aembed(
+        self, texts: Sequence[str], *, text_type: TextType = "document"
+    ) -> EmbeddedTexts:
+        """Embed texts, and say what each call cost.
+
+        Args:
+            texts: None of them empty. They are sent in batches, each an attempt with its own row.
+            text_type: Whether they are searched or search; DashScope's models tell them apart.
+        """
+        for index, text in enumerate(texts):
+            if not isinstance(text, str) or not text.strip():
+                raise InvalidRequestError(f"texts[{index}]: empty; there is nothing to embed")
+        slots = asyncio.Semaphore(self.concurrency)
+
+        async def one(batch: Sequence[str]) -> dict[str, Any]:
+            async with slots:
+                return await self._ask(batch, text_type)
+
+        tasks = [
+            asyncio.ensure_future(one(batch)) for batch in _batches(texts, self.texts_per_call)
+        ]
+        try:
+            results = await asyncio.gather(*tasks)
+        finally:
+            # After a failure the others are of no use, and must not be bought.
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return EmbeddedTexts(
+            [vector for found in results for vector in _vectors(found)],
+            [attempt for found in results for attempt in found["attempts"]],
+        )
+
+    async def _ask(self, texts: Sequence[str], text_type: TextType) -> dict[str, Any]:
+        request: dict[str, Any] = {
+            "messages": [HumanMessage(text, name=text_type) for text in texts],
+            "task": "embed",
+            "sensitivity": self.sensitivity,
+        }
+        optional = {
+            "user_id": self.user_id,
+            "run_id": self.run_id,
+            "max_cost_usd": self.max_cost_usd,
+        }
+        request.update({key: value for key, value in optional.items() if value is not None})
+        config = RunnableConfig(tags=[TAG_NOSTREAM])
+        return await self.router.ainvoke(cast(RouterInput, request), config)
+
+
+def create_embeddings(
+    config: RouterConfig | None = None,
+    *,
+    ledger: Ledger | None = None,
+    sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
+    user_id: str | None = None,
+    run_id: str | None = None,
+    max_cost_usd: str | None = None,
+    concurrency: int = 4,
+    clock: Clock = utc_now,
+    environ: Mapping[str, str] | None = None,
+) -> RoutedEmbeddings:
+    """Build embeddings that every vector store of LangChain takes.
+
+    Each batch is admitted against the budgets before it is sent, falls back among providers of the
+    same vectors, and has a row in the ledger with the task ``embed``.
+
+    Args:
+        config: Its ``embeddings`` say who is asked; the defaults when absent.
+        ledger: A ledger to share with a router, by default the one that the configuration names.
+        sensitivity: How private the texts are; the last three levels stay on local providers.
+        user_id: Whose budgets count.
+        run_id: The envelope that the calls count in.
+        max_cost_usd: What the envelope may cost, as decimal text.
+        concurrency: Most batches of one call under way at the same time.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: There is no row, or a row's kind or price is unknown.
+
+    Example:
+        >>> embeddings = create_embeddings(RouterConfig())
+        >>> embeddings.dimensions
+        1024
+        >>> len(embeddings.embed_query("What is a hold?"))  # doctest: +SKIP
+        1024
+    """
+    given = config or RouterConfig()
+    rows = given.embeddings
+    if not rows:
+        raise ConfigError(f"{given.source}: embeddings: empty; name at least one")
+    router = create_router(
+        given.model_copy(update={"providers": rows}),
+        ledger=ledger,
+        # Vectors have no place in a checkpoint, and a vector store resumes by itself.
+        checkpointer=False,
+        name="embeddings",
+        clock=clock,
+        environ=environ,
+    )
+    return RoutedEmbeddings(
+        router,
+        rows[0],
+        min(row.texts_per_call for row in rows),
+        sensitivity=sensitivity,
+        user_id=user_id,
+        run_id=run_id,
+        max_cost_usd=max_cost_usd,
+        concurrency=concurrency,
+    )
+
+
+def _batches(texts: Sequence[str], most: int) -> Iterator[Sequence[str]]:
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        length = len(text.encode("utf-8", errors="replace"))
+        if batch and (len(batch) == most or size + length > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += length
+    if batch:
+        yield batch
+
+
+def _vectors(found: Mapping[str, Any]) -> list[list[float]]:
+    vectors: list[list[float]] = found["messages"][-1].additional_kwargs[VECTORS]
+    return vectors

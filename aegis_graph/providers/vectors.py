@@ -1,0 +1,114 @@
+"""An embedding model in the form in which the router calls every model.
+
+The router asks a chat model with messages; an embedding model is asked with one message per text,
+and its answer carries the vectors. So embeddings are admitted, tried, priced and recorded by the
+same code as answers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pydantic import PrivateAttr
+
+from aegis_graph.errors import MalformedAnswerError
+
+VECTORS = "vectors"
+"""Where the answer has them, among its ``additional_kwargs``."""
+
+TextType = Literal["document", "query"]
+"""Some models embed what is searched and what searches differently; it is a message's ``name``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What a provider answered: a vector per text, in their order."""
+
+    vectors: Sequence[Sequence[float]]
+    input_tokens: int | None
+    """``None`` where the provider did not say."""
+
+
+Embed = Callable[[list[str], TextType], Awaitable[Embedded]]
+
+
+class VectorModel(BaseChatModel):
+    """Answers messages with the vectors of their texts.
+
+    Args:
+        embed: One call to the provider.
+        model: The model's name, for traces.
+    """
+
+    model: str
+    _embed: Embed = PrivateAttr()
+
+    def __init__(self, embed: Embed, *, model: str) -> None:
+        super().__init__(model=model)  # type: ignore[call-arg]  # pydantic's fields
+        self._embed = embed
+
+    @property
+    def _llm_type(self) -> str:
+        return "embedding"
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text_type: TextType = "query" if messages[0].name == "query" else "document"
+        embedded = await self._embed([message.text for message in messages], text_type)
+        answer = AIMessage(
+            "",
+            additional_kwargs={VECTORS: [list(vector) for vector in embedded.vectors]},
+            response_metadata={"texts": len(messages)},
+            usage_metadata=_usage(embedded.input_tokens),
+        )
+        return ChatResult(generations=[ChatGeneration(message=answer)])
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise NotImplementedError("the router calls its models asynchronously")
+
+
+def check_vectors(answer: AIMessage, *, dimensions: int) -> None:
+    """Make sure that an answer has vectors that can be stored beside others.
+
+    Args:
+        answer: The answer of a ``VectorModel``.
+        dimensions: Length of each vector.
+
+    Raises:
+        MalformedAnswerError: It has not.
+    """
+    vectors, texts = answer.additional_kwargs[VECTORS], answer.response_metadata["texts"]
+    if len(vectors) != texts:
+        raise MalformedAnswerError(f"{len(vectors)} vectors for {texts} texts")
+    for vector in vectors:
+        if len(vector) != dimensions:
+            raise MalformedAnswerError(
+                f"a vector of {len(vector)} dimensions; the configuration says {dimensions}"
+            )
+        if not all(map(math.isfinite, vector)):
+            raise MalformedAnswerError("a vector with a number that is none")
+
+
+def _usage(input_tokens: int | None) -> UsageMetadata | None:
+    if input_tokens is None:
+        return None
+    return UsageMetadata(input_tokens=input_tokens, output_tokens=0, total_tokens=input_tokens)
