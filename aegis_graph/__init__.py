@@ -3,10 +3,17 @@
 import logging
 
 from aegis_graph.config import RouterConfig
+from aegis_graph.embeddings import create_embeddings
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.router import create_router, router_builder
 
-__all__ = ["RouterConfig", "create_ledger", "create_router", "router_builder"]
+__all__ = [
+    "RouterConfig",
+    "create_embeddings",
+    "create_ledger",
+    "create_router",
+    "router_builder",
+]
 
 # Whether and where the package's log is shown is for the application to say.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

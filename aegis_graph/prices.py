@@ -12,7 +12,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.specs import PriceSpec, ProviderSpec
+from aegis_graph.specs import EmbeddingSpec, PriceSpec, ProviderSpec
 
 MTOK = 1_000_000
 
@@ -123,8 +123,9 @@ def price_of(spec: ProviderSpec, *, source: str) -> Price:
         return lambda usage: rate.cost(usage, thinking=False)
     known = _dashscope_price(spec) if spec.kind == "dashscope" else _book_price(spec)
     if known is None:
+        table = "embeddings" if isinstance(spec, EmbeddingSpec) else "providers"
         raise ConfigError(
-            f"{source}: providers.{spec.name}.price: no price is known for {spec.model!r};"
+            f"{source}: {table}.{spec.name}.price: no price is known for {spec.model!r};"
             ' set price = "free" or give input_usd_per_mtok and output_usd_per_mtok'
         )
     return known

@@ -8,7 +8,15 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
 
 from aegis_graph.state import Task
 
@@ -94,10 +102,7 @@ TEXTS_PER_CALL: Mapping[str, int] = {"dashscope": 10, "ollama": 64, "openai": 25
 
 
 class EmbeddingSpec(ProviderSpec):
-    """One provider of embeddings. All rows of a configuration give the same vectors.
-
-    ``tasks``, ``images``, ``thinking``, ``temperature`` and ``max_output_tokens`` mean nothing here.
-    """
+    """One provider of embeddings. All rows of a configuration give the same vectors."""
 
     dimensions: int = Field(ge=1, le=65_536)
     """Length of a vector. Models that can give several lengths are asked for this one."""
@@ -105,6 +110,13 @@ class EmbeddingSpec(ProviderSpec):
     """What the vectors are called where one model has several names; the model when absent."""
     batch_size: int | None = Field(default=None, ge=1, le=2048)
     """Most texts of one call; what suits the kind when absent."""
+
+    @model_validator(mode="after")
+    def _nothing_about_answers(self) -> EmbeddingSpec:
+        for key in ("tasks", "images", "thinking", "temperature", "max_output_tokens"):
+            if key in self.model_fields_set:
+                raise ValueError(f"{key}: means nothing for embeddings; take it away")
+        return self
 
     @property
     def texts_per_call(self) -> int:

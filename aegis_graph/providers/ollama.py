@@ -27,6 +27,7 @@ class Bearer(httpx.Auth):
         self._key = key
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Put the key on a request."""
         request.headers["Authorization"] = f"Bearer {self._key}"
         yield request
 

@@ -83,7 +83,7 @@ class VectorModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        raise NotImplementedError("the router calls its models asynchronously")
+        raise TypeError("an embedding model is asked through the router, which is asynchronous")
 
 
 def check_vectors(answer: AIMessage, *, dimensions: int) -> None:

@@ -14,6 +14,7 @@ from aegis_graph.testing import dashscope_wire, embedding_wire, ollama_wire, ope
 from aegis_graph.testing.embedding_wire import embedding_reply
 from aegis_graph.testing.journal import Journal, ProtocolName, Received
 from aegis_graph.testing.playback import Exchange
+from aegis_graph.testing.replies import Step
 from aegis_graph.testing.script import Script
 from aegis_graph.testing.wire import Wire
 
@@ -97,15 +98,17 @@ class Handler:
             return await self._refuse(exchange, 404, f"unknown: {method} {call.path}")
         if not call.body:
             return await self._refuse(exchange, 400, f"not a JSON object: {method} {call.path}")
-        if call.path in EMBEDDING_PATHS:
-            step = self._script.take_own(call.protocol, call.model) or embedding_reply
-        else:
-            step = self._script.take(call.protocol, call.model)
+        step = self._step(call)
         if step is None:
             return await self._refuse(
                 exchange, 501, f"unscripted: {method} {call.path}, model {call.model!r}"
             )
         return await exchange.play(step(call) if callable(step) else step)
+
+    def _step(self, call: Received) -> Step | None:
+        if call.path in EMBEDDING_PATHS:
+            return self._script.take_own(call.protocol, call.model) or embedding_reply
+        return self._script.take(call.protocol, call.model)
 
     async def _refuse(self, exchange: Exchange, status: int, why: str) -> web.StreamResponse:
         self._script.complain(why)
@@ -130,7 +133,8 @@ async def _receive(request: web.Request, number: int) -> Received:
         body=body,
         headers=headers,
         streamed=wire.wants_stream(body, headers),
-        generation=request.method == "POST" and (path in GENERATION_PATHS or path in EMBEDDING_PATHS),
+        generation=request.method == "POST"
+        and (path in GENERATION_PATHS or path in EMBEDDING_PATHS),
         arrived_at=time.monotonic(),
     )
 

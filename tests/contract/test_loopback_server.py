@@ -83,7 +83,11 @@ def test_a_step_without_a_call_is_reported(server: LoopbackServer) -> None:
 
 @pytest.mark.parametrize(
     ("path", "content", "status"),
-    [("/v1/embeddings", b"{}", 404), ("/v1/chat/completions", b"[1", 400), ("/api/chat", b"", 400)],
+    [
+        ("/v1/audio/speech", b"{}", 404),
+        ("/v1/chat/completions", b"[1", 400),
+        ("/api/chat", b"", 400),
+    ],
 )
 def test_a_request_that_no_provider_would_take_is_refused_and_remembered(
     server: LoopbackServer, path: str, content: bytes, status: int

@@ -112,7 +112,8 @@ def test_files_that_the_readme_names_exist() -> None:
 def test_the_example_configuration_is_valid_and_has_every_key() -> None:
     config = RouterConfig.load(ROOT / "aegis.example.toml", environ={})
     text = (ROOT / "aegis.example.toml").read_text()
-    sections = (config, config.ledger, config.providers[0], config.budgets[0], config.health)
+    rows = (config.providers[0], config.embeddings[0], config.budgets[0])
+    sections = (config, config.ledger, *rows, config.health)
     keys = {key for section in sections for key in type(section).model_fields} - {"source"}
     missing = {key for key in keys if not re.search(rf"^(\[+{key}\]+|{key} =)", text, re.M)}
     assert missing == set()

@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.cli",),
     ("aegis_graph",),
     ("aegis_graph.components", "aegis_graph.chat_model"),
+    ("aegis_graph.embeddings",),
     ("aegis_graph.router",),
     ("aegis_graph.nodes",),
     ("aegis_graph.attempt",),
