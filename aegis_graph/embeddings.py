@@ -55,8 +55,11 @@ class RoutedEmbeddings(Embeddings):
     texts_per_call: int
     sensitivity: Sensitivity = DEFAULT_SENSITIVITY
     user_id: str | None = None
+    """Whose budgets count."""
     run_id: str | None = None
+    """The envelope that the calls count in."""
     max_cost_usd: str | None = None
+    """What the envelope may cost, as decimal text."""
     concurrency: int = 4
     """Most batches of one call under way at the same time."""
     portal: Portal = field(default_factory=Portal)
@@ -102,7 +105,12 @@ class RoutedEmbeddings(Embeddings):
 
         async def one(batch: Sequence[str]) -> dict[str, Any]:
             async with slots:
-                return await self._ask(batch, text_type)
+                try:
+                    return await self._ask(batch, text_type)
+                except BaseException:
+                    # Before the slot is free: the others are of no use and must not be bought.
+                    _cancel_others(tasks)
+                    raise
 
         tasks = [
             asyncio.ensure_future(one(batch)) for batch in _batches(texts, self.texts_per_call)
@@ -110,9 +118,7 @@ class RoutedEmbeddings(Embeddings):
         try:
             results = await asyncio.gather(*tasks)
         finally:
-            # After a failure the others are of no use, and must not be bought.
-            for task in tasks:
-                task.cancel()
+            _cancel_others(tasks)
             await asyncio.gather(*tasks, return_exceptions=True)
         return EmbeddedTexts(
             [vector for found in results for vector in _vectors(found)],
@@ -140,26 +146,19 @@ def create_embeddings(
     *,
     ledger: Ledger | None = None,
     sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
-    user_id: str | None = None,
-    run_id: str | None = None,
-    max_cost_usd: str | None = None,
-    concurrency: int = 4,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
 ) -> RoutedEmbeddings:
     """Build embeddings that every vector store of LangChain takes.
 
     Each batch is admitted against the budgets before it is sent, falls back among providers of the
-    same vectors, and has a row in the ledger with the task ``embed``.
+    same vectors, and has a row in the ledger with the task ``embed``. ``asking`` gives the same
+    embeddings for another user, run or sensitivity.
 
     Args:
         config: Its ``embeddings`` say who is asked; the defaults when absent.
         ledger: A ledger to share with a router, by default the one that the configuration names.
         sensitivity: How private the texts are; the last three levels stay on local providers.
-        user_id: Whose budgets count.
-        run_id: The envelope that the calls count in.
-        max_cost_usd: What the envelope may cost, as decimal text.
-        concurrency: Most batches of one call under way at the same time.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
 
@@ -186,16 +185,8 @@ def create_embeddings(
         clock=clock,
         environ=environ,
     )
-    return RoutedEmbeddings(
-        router,
-        rows[0],
-        min(row.texts_per_call for row in rows),
-        sensitivity=sensitivity,
-        user_id=user_id,
-        run_id=run_id,
-        max_cost_usd=max_cost_usd,
-        concurrency=concurrency,
-    )
+    most = min(row.texts_per_call for row in rows)
+    return RoutedEmbeddings(router, rows[0], most, sensitivity=sensitivity)
 
 
 def _batches(texts: Sequence[str], most: int) -> Iterator[Sequence[str]]:
@@ -210,6 +201,12 @@ def _batches(texts: Sequence[str], most: int) -> Iterator[Sequence[str]]:
         size += length
     if batch:
         yield batch
+
+
+def _cancel_others(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        if task is not asyncio.current_task():
+            task.cancel()
 
 
 def _vectors(found: Mapping[str, Any]) -> list[list[float]]:

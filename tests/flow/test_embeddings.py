@@ -192,7 +192,8 @@ async def test_sensitive_texts_stay_on_local_providers(
 
 async def test_a_batch_that_fails_stops_the_others(server: LoopbackServer, db: Path) -> None:
     server.script("ollama", Fault.status(400), model="bge-m3")
-    embeddings = embeddings_of(server, db, embedder(server, "ollama", batch_size=1), concurrency=1)
+    row = embedder(server, "ollama", batch_size=1)
+    embeddings = embeddings_of(server, db, row).asking(concurrency=1)
     with pytest.raises(Exception, match="the request was rejected"):
         await embeddings.aembed_documents([f"text {number}" for number in range(20)])
     assert len(server.calls()) == 1
