@@ -7,6 +7,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 UV ?= uv
 BIN := .venv/bin
 INSTALLED := .venv/.installed
+# The router's peers: some need other versions of what this package needs, too.
+PEERS := .venv-bench/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -25,7 +27,8 @@ test: $(INSTALLED) ## Check format, lint and types, and run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(INSTALLED) ## Measure the ledger beside the same SQL written by hand (about four minutes)
+bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about ten minutes)
+	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/ledger.py
 
 # Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
@@ -41,9 +44,12 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--extra dev pyproject.toml --output-file requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 clean: ## Remove the environment and every cache, but not the ledger in data/
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
@@ -58,4 +64,11 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --require-hashes --use-pep517 -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEERS): benchmarks/requirements.txt $(INSTALLED)
+	@echo "Installing the router's peers into .venv-bench (first time only) ..."
+	@$(BIN)/python -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r $<
 	@touch $@

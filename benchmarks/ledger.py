@@ -5,26 +5,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import csv
-import json
-import os
-import platform
 import shutil
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, TypeVar
 from unittest import mock
 
 import aiosqlite
-from rich.console import Console
-from rich.table import Table
 from support import (
     ByHandAsync,
     by_hand,
@@ -39,6 +34,7 @@ from support import (
     rate_of_processes,
     resident_mb,
 )
+from table import Report, Row, interleaved
 
 from aegis_graph.ledger import writer
 from aegis_graph.ledger.factory import calendar_of, utc_now
@@ -69,51 +65,6 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 
 
 @dataclass(frozen=True)
-class Row:
-    """One measurement: ours and what stands beside it, once per round."""
-
-    name: str
-    unit: str
-    ours: Sequence[float] = ()
-    beside: Sequence[float] = ()
-    beside_name: str = "by hand"
-    target: str = ""
-    met: Callable[[float, float], bool] | None = None
-    """Whether the medians of ours and of the ratio are good enough."""
-    skipped: str = ""
-    """Why there is no figure."""
-    ratios: list[float] = field(init=False)
-
-    def __post_init__(self) -> None:
-        pairs_of = zip(self.ours, self.beside, strict=True)
-        object.__setattr__(self, "ratios", [ours / beside for ours, beside in pairs_of])
-
-    def as_json(self) -> dict[str, Any]:
-        """The row for other programs."""
-        if self.skipped:
-            return {"name": self.name, "target": self.target, "skipped": self.skipped}
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "ours": _spread(self.ours),
-            "beside": {"name": self.beside_name, **_spread(self.beside)},
-            "ratio": _spread(self.ratios),
-            "target": self.target,
-            "met": self.is_met(),
-        }
-
-    def is_met(self) -> bool | None:
-        """Whether the target is reached; ``None`` where there is none."""
-        if self.met is None or self.skipped:
-            return None
-        return self.met(median(self.ours), median(self.ratios))
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    return {"median": median(values), "min": min(values), "max": max(values)}
-
-
-@dataclass(frozen=True)
 class Scale:
     """How much is done; the small one only proves that everything runs."""
 
@@ -133,16 +84,6 @@ class Scale:
 QUICK = Scale(
     rounds=1, pairs=10, each=2, processes=2, callers=4, snipz_each=1, rows=5000, questions=5
 )
-
-
-def interleaved(rounds: int, *measures: Callable[[], T]) -> list[list[T]]:
-    """Each measure once per round, in an order that turns, so that a busy spell hits all."""
-    found: list[list[T]] = [[] for _ in measures]
-    for number in range(rounds):
-        for step in range(len(measures)):
-            index = (number + step) % len(measures)
-            found[index].append(measures[index]())
-    return found
 
 
 def _p50_ms(count: int, once: Callable[[], object]) -> float:
@@ -422,31 +363,6 @@ def _size(scale: Scale, path: Path) -> Row:
     )
 
 
-def show(rows: Sequence[Row], title: str) -> Table:
-    """The rows as a table; each figure is a median, with its spread over the rounds."""
-    table = Table(title=title, title_justify="left", show_lines=True)
-    for heading in ("measured", "ours", "beside it", "ratio", "target", "met"):
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        if row.skipped:
-            table.add_row(row.name, row.skipped, "", "", row.target, "-")
-            continue
-        met = {None: "", True: "yes", False: "NO"}[row.is_met()]
-        beside = f"{_text(row.beside)} {row.unit}\n{row.beside_name}"
-        ours = f"{_text(row.ours)} {row.unit}"
-        table.add_row(row.name, ours, beside, _text(row.ratios), row.target, met)
-    return table
-
-
-def _text(values: Sequence[float]) -> str:
-    shown = [f"{value:,.0f}" if value >= 100 else f"{value:.3g}" for value in values]
-    low, middle, high = (
-        shown[values.index(value)] if value in values else f"{value:.3g}"
-        for value in (min(values), median(values), max(values))
-    )
-    return middle if len(values) == 1 else f"{middle} ({low}-{high})"
-
-
 def main() -> None:
     """Measure everything, and show it."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -455,7 +371,7 @@ def main() -> None:
     options.add_argument("--snipz-python", metavar="PYTHON", help="a Python 3.13 for snipz")
     chosen = options.parse_args()
     scale = QUICK if chosen.quick else Scale()
-    began, before = time.monotonic(), os.getloadavg()[0]
+    report = Report()
     rows = [
         *one_caller(scale),
         *many_callers(scale),
@@ -464,19 +380,7 @@ def main() -> None:
         against_snipz(scale, python=chosen.snipz_python, quick=chosen.quick),
         *large_ledger(scale),
     ]
-    machine = {
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "load_before": before,
-        "load_after": os.getloadavg()[0],
-        "seconds": round(time.monotonic() - began),
-    }
-    title = ", ".join(f"{name} {value}" for name, value in machine.items())
-    Console(width=None if sys.stdout.isatty() else 140).print(show(rows, title))
-    if chosen.json:
-        text = json.dumps({"machine": machine, "rows": [row.as_json() for row in rows]}, indent=2)
-        chosen.json.write_text(text + "\n")
+    report.finish(rows, chosen.json)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmark runs from end to end; how fast it was is not asked."""
+"""The benchmarks run from end to end; how fast it was is not asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,15 +24,46 @@ MEASURED = {
 """How many rows of the table begin like this."""
 
 
-def test_every_row_is_measured(tmp_path: Path) -> None:
+ROUTING = [
+    *["added by a routed call"] * 2,
+    *["a call whose first provider fails"] * 2,
+    *["calls per second, 4 callers"] * 2,
+    "first token of a stream over the bare client, ollama",
+    *["each chunk of a stream, ollama"] * 3,
+    *["8 in flight of 400 ms, openai"] * 2,
+    *["8 in flight of 400 ms, ollama"] * 2,
+    "8 in flight of 1 s, ollama",
+    "8 in flight of 1 s, ollama, memory above theirs",
+    f"growth of the rate with {os.cpu_count()} processes on one SQLite file",
+    "import aegis_graph after langgraph.graph",
+    "aegis --help",
+]
+"""Beside those that explain them; where the peers are not installed, their rows say so."""
+
+
+def figures_of(script: str, tmp_path: Path, *options: str) -> Any:
     written = tmp_path / "figures.json"
-    command = [sys.executable, "benchmarks/ledger.py", "--quick", "--json", str(written)]
+    command = [sys.executable, f"benchmarks/{script}", "--quick", "--json", str(written), *options]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    figures = json.loads(written.read_text())
+    return json.loads(written.read_text())
+
+
+def test_the_router_is_measured_with_or_without_its_peers(tmp_path: Path) -> None:
+    figures = figures_of("routing.py", tmp_path, "--peers", str(tmp_path / "nowhere"))
+    names = [row["name"] for row in figures["rows"]]
+    explained = ("processor time", "without a ledger")
+    assert Counter(name for name in names if not name.endswith(explained)) == Counter(ROUTING)
+    skipped = [row["skipped"] for row in figures["rows"] if "skipped" in row]
+    assert len(skipped) == 3
+    assert all("make bench" in reason for reason in skipped)
+
+
+def test_every_row_is_measured(tmp_path: Path) -> None:
+    figures = figures_of("ledger.py", tmp_path)
     *_, snipz = (row for row in figures["rows"] if "skipped" in row)
     assert snipz["name"].endswith("against snipz")
     rows = [row for row in figures["rows"] if row is not snipz]

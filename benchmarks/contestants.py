@@ -1,0 +1,191 @@
+"""The router and its floors: bare LangChain clients, and LangGraph graphs of empty nodes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import HumanMessage
+from typing_extensions import TypedDict
+from worker import PROMPT, Contestant
+
+from aegis_graph.config import RouterConfig
+from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.router import create_router
+from aegis_graph.specs import PriceSpec, ProviderSpec
+from aegis_graph.state import SettlementRecord
+
+QUESTION = HumanMessage(PROMPT)
+MAX_OUTPUT_TOKENS = 64
+
+
+def _spec(kind: str, url: str, name: str | None = None) -> ProviderSpec:
+    return ProviderSpec(
+        name=name or kind,
+        kind=kind,
+        model={"openai": "gpt-4o", "ollama": "llama3.2:3b"}[kind],
+        base_url=url,
+        location="cloud",
+        price=PriceSpec(input_usd_per_mtok=Decimal("2.5"), output_usd_per_mtok=Decimal(10)),
+        max_output_tokens=MAX_OUTPUT_TOKENS,
+        max_retries=0,
+        timeout_s=600,
+    )
+
+
+def _contestant_of(model: BaseChatModel, close: Any = None, **options: Any) -> Contestant:
+    async def call() -> Any:
+        return await model.ainvoke([QUESTION], **options)
+
+    async def stream() -> AsyncIterator[Any]:
+        async for chunk in model.astream([QUESTION], **options):
+            if chunk.content:
+                yield chunk
+
+    return Contestant(call, stream, close)
+
+
+def _default_model(kind: str, url: str) -> BaseChatModel:
+    if kind == "ollama":
+        from langchain_ollama import ChatOllama  # noqa: PLC0415  each process imports its own
+
+        return ChatOllama(model="llama3.2:3b", base_url=url, num_predict=MAX_OUTPUT_TOKENS)
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+
+    return ChatOpenAI(
+        model="gpt-4o",
+        base_url=url,
+        api_key=cast(Any, "none"),
+        max_retries=0,
+        stream_usage=True,
+        max_tokens=MAX_OUTPUT_TOKENS,  # type: ignore[call-arg]
+    )
+
+
+def default_client(*, kind: str, url: str) -> Contestant:
+    """The bare LangChain client as it comes."""
+    return _contestant_of(_default_model(kind, url))
+
+
+def same_client(*, kind: str, url: str) -> Contestant:
+    """The very client that the router calls, with the same arguments, without the router."""
+    provider = create_provider(_spec(kind, url), source="the benchmark")
+    provider.load()
+    opened = provider.open_model("none")
+    options = provider.call_options(MAX_OUTPUT_TOKENS)
+    return _contestant_of(opened.model, opened.aclose, **options)
+
+
+def with_fallbacks(*, url: str, failing_url: str) -> Contestant:
+    """LangChain's own fallback: no budget, no record."""
+    first, second = _default_model("openai", failing_url), _default_model("openai", url)
+    return _contestant_of(cast(BaseChatModel, first.with_fallbacks([second])))
+
+
+def router(
+    *, kind: str, url: str, ledger: str | None, failing_url: str | None = None
+) -> Contestant:
+    """The router under a budget that is never reached.
+
+    Args:
+        kind: The provider's.
+        url: Where it is.
+        ledger: The database's address, or ``None`` for a ledger that does nothing.
+        failing_url: Where a first provider is, which fails.
+    """
+    chain = [_spec(kind, url)]
+    if failing_url:
+        chain.insert(0, _spec(kind, failing_url, "first"))
+    config = RouterConfig.model_validate(
+        {
+            "ledger": {"url": ledger or "sqlite:///unused.db", "busy_timeout_s": 60},
+            "providers": chain,
+            "budgets": [{"scope": f"provider:{kind}", "window": "month", "limit_usd": 1_000_000}],
+            # Nobody rests: each call is to meet the failure.
+            "health": {"failures": 1_000_000_000},
+        }
+    )
+    graph = create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
+    question: Any = {"messages": [QUESTION]}
+
+    async def call() -> Any:
+        return await graph.ainvoke(question)
+
+    async def stream() -> AsyncIterator[Any]:
+        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
+            if mode == "messages" and event[0].content:
+                yield event
+
+    return Contestant(call, stream)
+
+
+class NoLedger:
+    """Admits everything and keeps nothing: what the router costs without one."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    async def admit(
+        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
+    ) -> Admission:
+        """Admit the first."""
+        return Admission(next(self._numbers), 0, ())
+
+    async def settle(
+        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
+    ) -> tuple[Alert, ...]:
+        """Forget it."""
+        return ()
+
+    def settle_soon(self, settlement: SettlementRecord) -> None:
+        """Forget it."""
+
+
+class _Empty(TypedDict):
+    messages: list[Any]
+
+
+def empty_graph(*, kind: str | None = None, url: str = "") -> Contestant:
+    """Three nodes that do nothing; with a kind, the second calls the router's client."""
+    from langgraph.graph import END, START, StateGraph  # noqa: PLC0415
+
+    provider = None if kind is None else create_provider(_spec(kind, url), source="the benchmark")
+    options: dict[str, Any] = {}
+    model: BaseChatModel | None = None
+    close: Any = None
+    if provider is not None:
+        provider.load()
+        opened = provider.open_model("none")
+        model, close = opened.model, opened.aclose
+        options = provider.call_options(MAX_OUTPUT_TOKENS)
+
+    async def nothing(state: _Empty) -> dict[str, Any]:
+        return {}
+
+    async def middle(state: _Empty) -> dict[str, Any]:
+        if model is None:
+            return {}
+        return {"messages": [await model.ainvoke(state["messages"], **options)]}
+
+    builder = StateGraph(_Empty)
+    builder.add_node("first", nothing)
+    builder.add_node("second", middle)
+    builder.add_node("third", nothing)
+    for start, end in itertools.pairwise([START, "first", "second", "third", END]):
+        builder.add_edge(start, end)
+    graph = builder.compile()
+    question: Any = {"messages": [QUESTION]}
+
+    async def call() -> Any:
+        return await graph.ainvoke(question)
+
+    async def stream() -> AsyncIterator[Any]:
+        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
+            if mode == "messages" and event[0].content:
+                yield event
+
+    return Contestant(call, stream, close)
