@@ -21,6 +21,7 @@ from aegis_graph.errors import (
     InvalidRequestError,
     ProviderError,
     ProviderTimeoutError,
+    UnsupportedContentError,
 )
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
@@ -28,7 +29,7 @@ from aegis_graph.ledger.base import Ledger
 from aegis_graph.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
-from aegis_graph.reservation import output_cap
+from aegis_graph.reservation import input_bound, output_cap
 from aegis_graph.settlement import Bill, Heard
 from aegis_graph.specs import HealthSpec
 from aegis_graph.state import AttemptRecord, Route, SettlementRecord
@@ -72,7 +73,7 @@ class Call:
             hold_id,
             hold_nano_usd,
             price=provider.price,
-            prompt_tokens=request.prompt_tokens,
+            prompt_tokens=input_bound(provider, request),
             max_output_tokens=provider.output_bound(self._cap),
         )
 
@@ -117,6 +118,9 @@ class Call:
                 )
         except ProviderError:
             raise
+        except UnsupportedContentError as error:
+            # Nothing was sent, and the next one may take it.
+            raise ProviderError(str(error)) from error
         except InvalidRequestError as error:
             # The client found fault with the request before it sent anything.
             raise BadRequestError(str(error)) from error

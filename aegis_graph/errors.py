@@ -4,6 +4,7 @@
 AegisError
 ├── ConfigError (ValueError)            the configuration is wrong; names the key and the file
 ├── InvalidRequestError (ValueError)    the request is wrong; nothing was asked
+│   └── UnsupportedContentError         this model cannot take it; another one may
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
@@ -46,6 +47,10 @@ class ConfigError(AegisError, ValueError):
 
 class InvalidRequestError(AegisError, ValueError):
     """The request to the router is wrong. No provider was asked and nothing was recorded."""
+
+
+class UnsupportedContentError(InvalidRequestError):
+    """A model cannot take a part of the messages; nothing was sent, and another model may."""
 
 
 class DocumentError(AegisError, ValueError):

@@ -160,6 +160,7 @@ class RouterNodes:
             missing_package=provider.missing_package(),
             # A retry has waited as long as the provider asked for.
             unfit=None if retried else self.health.unfit(provider.spec.name, key=key),
+            fetches_images=provider.fetches_images,
         )
 
     def _named(self, name: str) -> Provider:

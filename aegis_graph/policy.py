@@ -24,6 +24,10 @@ class Asked(Protocol):
     def has_images(self) -> bool:
         """Whether there are images among its messages."""
 
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether one of them is at an address only."""
+
 
 class Situation(NamedTuple):
     """A provider as it is now."""
@@ -35,6 +39,8 @@ class Situation(NamedTuple):
     """The line that installs what the provider needs."""
     unfit: tuple[str, str] | None = None
     """Code and reason of a cooldown or a remembered verdict."""
+    fetches_images: bool = True
+    """Whether it gets an image from an https address by itself."""
 
 
 class Candidate(NamedTuple):
@@ -64,6 +70,7 @@ def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
     ...     task: Task = "chat"
     ...     sensitivity: Sensitivity = "pii"
     ...     has_images: bool = False
+    ...     has_remote_images: bool = False
     >>> plan = make_plan(Pii(), [Situation(spec) for spec in DEFAULT_PROVIDERS])
     >>> [candidate.spec.name for candidate in plan.candidates]
     ['ollama']
@@ -100,9 +107,13 @@ def _task(request: Asked, now: Situation) -> SkippedRecord | None:
 
 
 def _images(request: Asked, now: Situation) -> SkippedRecord | None:
-    if now.spec.images or not request.has_images:
+    if not request.has_images:
         return None
-    return skip(now.spec, "images", "takes no images")
+    if not now.spec.images:
+        return skip(now.spec, "images", "takes no images")
+    if request.has_remote_images and not now.fetches_images:
+        return skip(now.spec, "images", "takes images in the message only, not at an address")
+    return None
 
 
 def _package(request: Asked, now: Situation) -> SkippedRecord | None:

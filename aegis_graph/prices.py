@@ -111,7 +111,7 @@ def price_of(spec: ProviderSpec, *, source: str) -> Price:
     Raises:
         ConfigError: Nobody knows what this model costs, and the configuration does not say.
     """
-    if spec.price == "free" or spec.kind == "extractive":
+    if spec.price == "free" or spec.kind in {"extractive", "ocr"}:
         return lambda usage: Decimal(0)
     if isinstance(spec.price, PriceSpec):
         given = spec.price

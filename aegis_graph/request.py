@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.images import (
+    ImageSize,
+    addresses,
+    decoded,
+    inline_data,
+    inline_text,
+    is_image,
+    read_facts,
+)
 from aegis_graph.money import limit_nano_usd
 from aegis_graph.state import (
     DEFAULT_SENSITIVITY,
@@ -25,7 +32,7 @@ from aegis_graph.state import (
     Sensitivity,
     Task,
 )
-from aegis_graph.tokens import is_image, prompt_bound
+from aegis_graph.tokens import prompt_bound
 
 MAX_PROMPT_BYTES = 8_000_000
 """Above the largest context of any provider (1 M tokens of several bytes): surely a mistake."""
@@ -40,6 +47,15 @@ MAX_COST_USD = Decimal(1_000_000_000)
 """Well below what the ledger's 64-bit nano-USD can hold."""
 
 
+class AskedImage(NamedTuple):
+    """An image among the messages."""
+
+    remote: bool
+    """Whether it is at an address, and not in the message itself."""
+    size: ImageSize | None
+    """``None`` where only the provider will know it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What is asked, for whom, and how private it is."""
@@ -50,14 +66,24 @@ class Request:
     user_id: str
     thread_id: str | None
     max_output_tokens: int | None
-    has_images: bool
+    images: Sequence[AskedImage]
     prompt_tokens: int
-    """An upper bound."""
+    """An upper bound, without the images."""
     query_hash: str
     run_id: str | None = None
     """What the request is a part of."""
     run_limit_nano_usd: int | None = None
     """What all requests of the run may cost together."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images among the messages."""
+        return bool(self.images)
+
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether an image would have to be fetched from its address."""
+        return any(image.remote for image in self.images)
 
     @classmethod
     def of(cls, state: RouterState, config: RunnableConfig) -> Request:
@@ -69,7 +95,7 @@ class Request:
         messages = state.get("messages") or []
         if not messages:
             raise InvalidRequestError("messages: empty; give at least one message")
-        has_images = _check_parts(messages)
+        images = _check_parts(messages)
         run_id = _name("run_id", state.get("run_id"))
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
@@ -81,7 +107,7 @@ class Request:
             user_id=_name("user_id", state.get("user_id")) or DEFAULT_USER,
             thread_id=None if thread is None else _thread(str(thread)),
             max_output_tokens=_positive(state.get("max_output_tokens")),
-            has_images=has_images,
+            images=images,
             prompt_tokens=prompt_bound(messages),
             query_hash=_hash(messages),
             run_id=run_id,
@@ -141,10 +167,10 @@ def _positive(value: Any) -> int | None:
     )
 
 
-def _check_parts(messages: Sequence[BaseMessage]) -> bool:
-    """Check every content part, and say whether there are images among them."""
+def _check_parts(messages: Sequence[BaseMessage]) -> list[AskedImage]:
+    """Check every content part, and say which images are among them."""
     size = 0
-    images = False
+    images: list[AskedImage] = []
     for number, message in enumerate(messages):
         if not isinstance(message, BaseMessage):
             raise InvalidRequestError(f"messages[{number}]: not a LangChain message")
@@ -152,8 +178,7 @@ def _check_parts(messages: Sequence[BaseMessage]) -> bool:
         for place, part in enumerate(parts):
             where = f"messages[{number}].content[{place}]"
             if not isinstance(part, str) and is_image(part):
-                _check_image(part, where)
-                images = True
+                images.append(_image(part, where))
                 continue
             text = part if isinstance(part, str) else part.get("text")
             more = _size(text) if isinstance(text, str) else 0
@@ -167,35 +192,24 @@ def _check_parts(messages: Sequence[BaseMessage]) -> bool:
     return images
 
 
-def _check_image(part: Mapping[str, Any], where: str) -> None:
+def _image(part: Mapping[str, Any], where: str) -> AskedImage:
     """An image is an https address or base64 data; never a path, which a client might read."""
     # All of them, because nobody knows which one a client prefers.
-    given = [part[key] for key in ("image_url", "url", "image") if part.get(key) is not None]
-    addresses = [one.get("url") if isinstance(one, Mapping) else one for one in given]
-    data = part.get("base64") or (part.get("data") if part.get("source_type") == "base64" else None)
-    sound = [_is_address(address, where) for address in addresses]
-    if data is not None:
-        sound.append(_is_base64(data, where))
-    if not sound or not all(sound):
+    texts = [inline_text(address) for address in addresses(part)]
+    data = inline_data(part)
+    given = [*texts, data] if data is not None else texts
+    if not given or not all(isinstance(text, str) for text in given):
         raise InvalidRequestError(
             f"{where}: an image must be an https:// address or data:image/...;base64, data"
         )
-
-
-def _is_address(address: object, where: str) -> bool:
-    if not isinstance(address, str):
-        return False
-    if address.startswith("https://"):
-        return True
-    head, comma, data = address.partition(";base64,")
-    return head.startswith("data:image/") and bool(comma) and _is_base64(data, where)
-
-
-def _is_base64(data: object, where: str) -> bool:
     try:
-        return isinstance(data, str) and bool(base64.b64decode(data, validate=True))
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(f"{where}: the image is not valid base64") from error
+        facts = [read_facts(decoded(text)) for text in given if text]
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{where}: {error}") from error
+    known = [one.size for one in facts if one is not None]
+    remote = "" in given
+    sure = not remote and len(known) == len(given)
+    return AskedImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
 
 
 def _size(text: str) -> int | None:

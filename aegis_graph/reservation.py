@@ -18,6 +18,12 @@ def output_cap(provider: Provider, request: Request) -> int:
     return request.max_output_tokens or provider.spec.max_output_tokens
 
 
+def input_bound(provider: Provider, request: Request) -> int:
+    """The most input tokens that the request can be for this provider, images included."""
+    images = sum(provider.image_bound(image.size) for image in request.images)
+    return request.prompt_tokens + images
+
+
 def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
     """The reservation that an attempt at this provider needs."""
     spec = provider.spec
@@ -32,7 +38,7 @@ def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
         user_id=request.user_id,
         thread_id=request.thread_id,
         query_hash=request.query_hash,
-        nano_usd=to_nano_usd(most_usd(provider.price, request.prompt_tokens, output)),
+        nano_usd=to_nano_usd(most_usd(provider.price, input_bound(provider, request), output)),
         lease_s=spec.timeout_s + LEASE_MARGIN_S,
         run_id=request.run_id,
         run_limit_nano_usd=request.run_limit_nano_usd,

@@ -13,18 +13,20 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from aegis_graph.images import is_image
+
 PER_REQUEST = 64
 """Bound of what a chat template adds once: start, end and generation marks."""
 
 PER_MESSAGE = 16
 """Bound of what it adds around each message: role, name, separators."""
 
-PER_IMAGE = 16_386
-"""Most tokens of one image: Qwen-VL at full resolution (16,384 + 2); GPT-4o takes at most 1,445."""
-
 
 def prompt_bound(messages: Sequence[BaseMessage]) -> int:
-    """An upper bound of the tokens that the messages are for any byte-level tokenizer."""
+    """An upper bound of the tokens that the messages are for any byte-level tokenizer.
+
+    Images count nothing here: what they are depends on the model (see ``images``).
+    """
     return PER_REQUEST + sum(PER_MESSAGE + _message_bound(message) for message in messages)
 
 
@@ -58,7 +60,7 @@ def _part_bound(part: Any) -> int:
     if isinstance(part, str):
         return text_bound(part)
     if is_image(part):
-        return PER_IMAGE
+        return 0
     if part.keys() == {"type", "text"} and isinstance(part["text"], str):
         return text_bound(part["text"])
     return _json_bound(part)
@@ -67,10 +69,3 @@ def _part_bound(part: Any) -> int:
 def _json_bound(value: object) -> int:
     """A bound of all text in a value, whichever of its fields a client sends."""
     return text_bound(json.dumps(value, default=str, skipkeys=True))
-
-
-def is_image(part: object) -> bool:
-    """Whether a content part is an image, in LangChain's, OpenAI's or DashScope's form."""
-    return isinstance(part, dict) and (
-        part.get("type") in {"image", "image_url"} or "image" in part
-    )

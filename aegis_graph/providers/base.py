@@ -28,6 +28,7 @@ from aegis_graph.errors import (
     QuotaError,
     RateLimitError,
 )
+from aegis_graph.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.loops import LoopScoped
 from aegis_graph.prices import price_of
 from aegis_graph.specs import KEY_ALIASES, ProviderSpec, Row
@@ -69,6 +70,9 @@ class Provider(ABC):
 
     options_type: ClassVar[type[Row]] = NoOptions
     """What the row's ``options`` may say; a kind with settings of its own names a ``Row``."""
+
+    fetches_images: ClassVar[bool] = True
+    """Whether it gets an image from an https address by itself."""
 
     def __init__(
         self,
@@ -129,6 +133,10 @@ class Provider(ABC):
     def output_bound(self, max_output_tokens: int) -> int:
         """The most output tokens that a call with this cap can be billed for."""
         return max_output_tokens
+
+    def image_bound(self, size: ImageSize | None) -> int:
+        """The most input tokens of an image, given its size where that is known."""
+        return UNKNOWN_IMAGE_TOKENS
 
     @abstractmethod
     def open_model(self, api_key: str | None) -> OpenModel:

@@ -60,7 +60,14 @@ class ChatDashScope(BaseChatModel):
     that every model takes, and it has no time limit of its own. An answer that ends without a
     finish reason raises ``StreamCutError``; everything else that goes wrong is the SDK's error.
 
+    Images are parts of a message: an ``https`` address, base64 data, or, from a program only,
+    ``{"image": pathlib.Path(...)}`` or ``{"image": bytes}``. Size, shape and format are checked
+    before anything is sent. A text is always sent as that text, also where it is a path. What the
+    images took is in ``usage_metadata["input_token_details"]["image"]``.
+
     An instance belongs to one event loop from its first call on; close it with ``aclose``.
+    ``enable_thinking``, ``thinking_budget`` and ``vl_high_resolution_images`` can be given for one
+    call as well, like ``max_tokens``.
 
     Example:
         >>> model = ChatDashScope(model="qwen-plus", api_key="sk-secret", max_tokens=100)
@@ -75,7 +82,7 @@ class ChatDashScope(BaseChatModel):
     base_url: str = DEFAULT_BASE_URL
     multimodal: bool | None = None
     """Whether to use the multimodal path. The model's name decides when this is absent."""
-    thinking: bool = False
+    enable_thinking: bool = False
     """Whether a model that can think does. Some always do."""
     thinking_budget: int | None = Field(default=None, ge=1)
     """Most tokens of thinking, beside ``max_tokens``; as many as those when absent."""
@@ -85,7 +92,7 @@ class ChatDashScope(BaseChatModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     stop: list[str] | None = None
-    high_resolution_images: bool = False
+    vl_high_resolution_images: bool = False
     """Whether an image may take up to 16,384 tokens instead of 2,560."""
 
     _http: httpx.AsyncClient | None = PrivateAttr(default=None)
@@ -203,7 +210,7 @@ class ChatDashScope(BaseChatModel):
             "stop": stop or self.stop,
             **options,
         }
-        if self.high_resolution_images:
+        if request.pop("vl_high_resolution_images", self.vl_high_resolution_images):
             request["parameters"] = {"vl_high_resolution_images": True}
         request.update(self._thinking(request))
         return {
@@ -219,12 +226,15 @@ class ChatDashScope(BaseChatModel):
     def _thinking(self, request: dict[str, Any]) -> dict[str, Any]:
         mode = thinking_mode(self.model)
         if mode == "never":
-            return {}
-        if not self.thinking and mode == "optional":
-            return {"enable_thinking": False}
+            # The service refuses the word even where it says no.
+            return {"enable_thinking": None, "thinking_budget": None}
+        wanted = request.get("enable_thinking", self.enable_thinking)
+        if not wanted and mode == "optional":
+            return {"enable_thinking": False, "thinking_budget": None}
         if isinstance(request.get("tool_choice"), dict):
             raise InvalidRequestError("DashScope cannot force a tool while the model thinks")
-        budget = self.thinking_budget or request["max_tokens"] or DEFAULT_THINKING_BUDGET
+        budget = request.get("thinking_budget") or self.thinking_budget
+        budget = budget or request["max_tokens"] or DEFAULT_THINKING_BUDGET
         return {"enable_thinking": True, "thinking_budget": budget, "response_format": None}
 
     @property

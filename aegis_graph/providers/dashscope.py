@@ -25,10 +25,12 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
+from aegis_graph.images import ImageSize, qwen_tokens
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
 from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
 from aegis_graph.providers.dashscope_messages import is_finished, is_multimodal, thinking_mode
 from aegis_graph.providers.transport import probe_models, transport_error
+from aegis_graph.specs import Row
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 
@@ -71,8 +73,17 @@ A prompt that is too long has no code of its own: it is an ``InvalidParameter`` 
 _SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
 
 
+class DashScopeOptions(Row):
+    """What a row's ``options`` may say."""
+
+    vl_high_resolution_images: bool = False
+    """Whether an image may take up to 16,384 tokens instead of 2,560."""
+
+
 class DashScopeProvider(Provider):
     """DashScope over its native protocol and its official SDK."""
+
+    options_type = DashScopeOptions
 
     @property
     def key_env(self) -> str:
@@ -100,7 +111,8 @@ class DashScopeProvider(Provider):
             api_key=SecretStr(api_key),
             base_url=self._base_url,
             multimodal=self.spec.images or is_multimodal(self.spec.model),
-            thinking=self.spec.thinking,
+            enable_thinking=self.spec.thinking,
+            vl_high_resolution_images=self._high_resolution,
             temperature=self.spec.temperature,
         )
         return OpenModel(model, model.aclose)
@@ -114,6 +126,10 @@ class DashScopeProvider(Provider):
         mode = thinking_mode(self.spec.model)
         thinks = mode == "always" or (mode == "optional" and self.spec.thinking)
         return 2 * max_output_tokens if thinks else max_output_tokens
+
+    def image_bound(self, size: ImageSize | None) -> int:
+        """See ``Provider.image_bound``."""
+        return qwen_tokens(self.spec.model, size, high_resolution=self._high_resolution)
 
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours, by the service's code first and the status second."""
@@ -145,6 +161,10 @@ class DashScopeProvider(Provider):
         """Ask the base address for anything: whatever the status, somebody is there."""
         found, _ = await probe_models(self._base_url)
         return found
+
+    @property
+    def _high_resolution(self) -> bool:
+        return bool(self.options.model_dump()["vl_high_resolution_images"])
 
     @property
     def _base_url(self) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import string
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -21,14 +20,13 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
+from aegis_graph.providers.dashscope_images import MAX_IMAGES, image_value
 
 PARTIAL_RESPONSE_HEADER = "x-dashscope-partialresponse"
 """The service sets it to ``true`` where it gave up before the answer was complete."""
 
 ToolChoice = str | bool | Mapping[str, Any] | None
 
-_DATA_URI_HEAD = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,")
-_BASE64 = (string.ascii_letters + string.digits + "+/=").encode()
 _MULTIMODAL = re.compile(r"-vl-|^qwen3\.[5-9]")
 _HYBRID = re.compile(r"^(qwen-turbo|qwen-plus|qwen-flash|qwen3)(?!.*(-instruct|-coder))")
 
@@ -65,6 +63,9 @@ def to_wire(messages: Sequence[BaseMessage], *, multimodal: bool) -> list[dict[s
         raise InvalidRequestError("there are no messages")
     system = [m for m in messages if isinstance(m, SystemMessage)]
     rows = [_message(m, multimodal) for m in messages if not isinstance(m, SystemMessage)]
+    images = sum("image" in part for row in rows for part in row["content"]) if multimodal else 0
+    if images > MAX_IMAGES:
+        raise InvalidRequestError(f"{images} images; DashScope takes at most {MAX_IMAGES}")
     if system:
         text = "\n\n".join(_joined(_parts(m)) for m in system)
         rows.insert(0, {"role": "system", "content": _content([{"text": text}], multimodal)})
@@ -111,36 +112,6 @@ def _parts(message: BaseMessage) -> list[dict[str, str]]:
         else:
             parts.append({"image": image_value(block)})
     return parts
-
-
-def image_value(block: Mapping[str, Any]) -> str:
-    """The image of a LangChain, OpenAI or native block, as an inline or ``https`` address.
-
-    Raises:
-        InvalidRequestError: Anything else, local paths above all.
-    """
-    match block:
-        case {"image_url": {"url": str(value)}} | {"image_url": str(value)}:
-            pass
-        case {"type": "image", "base64": str(data), "mime_type": str(kind)}:
-            value = f"data:{kind};base64,{data}"
-        case {"type": "image", "data": str(data), "mime_type": str(kind)}:
-            value = f"data:{kind};base64,{data}"
-        case {"type": "image", "url": str(value)} | {"image": str(value)}:
-            pass
-        case _:
-            raise InvalidRequestError(f"DashScope takes no part of the type {block.get('type')!r}")
-    if value.startswith("https://") or _is_inline(value):
-        return value
-    raise InvalidRequestError("an image must be data:image/...;base64,... or an https:// address")
-
-
-def _is_inline(value: str) -> bool:
-    head = _DATA_URI_HEAD.match(value)
-    if head is None or not value.isascii():
-        return False
-    # Bytes, because a pattern over ten megabytes would stall the event loop.
-    return not value[head.end() :].encode().translate(None, _BASE64)
 
 
 def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:

@@ -35,6 +35,8 @@ class Bearer(httpx.Auth):
 class OllamaProvider(Provider):
     """A model served by Ollama."""
 
+    fetches_images = False
+
     def load(self) -> None:
         """See ``Provider.load``."""
         import httpx_aiohttp  # noqa: F401, PLC0415

@@ -16,6 +16,7 @@ from aegis_graph.errors import (
     QuotaError,
     StreamCutError,
 )
+from aegis_graph.images import ImageSize, openai_tokens
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import (
     KEEPALIVE_S,
@@ -80,6 +81,10 @@ class OpenAIProvider(Provider):
             return {"max_tokens": max_output_tokens}
         # The client renames max_tokens to a newer name, which many compatible servers ignore.
         return {"extra_body": {"max_tokens": max_output_tokens}}
+
+    def image_bound(self, size: ImageSize | None) -> int:
+        """See ``Provider.image_bound``."""
+        return openai_tokens(self.spec.model, size)
 
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""

@@ -22,6 +22,7 @@ ENTRY_POINT_GROUP = "aegis_graph.providers"
 BUILT_IN: Mapping[str, str] = {
     "dashscope": "aegis_graph.providers.dashscope:DashScopeProvider",
     "extractive": "aegis_graph.providers.extractive:ExtractiveProvider",
+    "ocr": "aegis_graph.providers.ocr:OcrProvider",
     "ollama": "aegis_graph.providers.ollama:OllamaProvider",
     "openai": "aegis_graph.providers.openai:OpenAIProvider",
 }

@@ -36,6 +36,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.providers",),
     ("aegis_graph.ledger",),
     ("aegis_graph.prices", "aegis_graph.tokens"),
+    ("aegis_graph.image_parts",),
+    ("aegis_graph.images",),
     ("aegis_graph.text",),
     ("aegis_graph.testing",),
     ("aegis_graph.config",),
@@ -53,8 +55,8 @@ MAY_READ_THE_ENVIRONMENT = {
 }
 """Beside ``graphs`` and the command line; both take the environment as an argument as well."""
 
-HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
-HEAVY |= {"numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
+HEAVY = frozenset({"PIL", "bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
+HEAVY |= {"cv2", "numpy", "ollama", "onnxruntime", "openai", "psycopg", "pyarrow", "pypdf", "rapidocr"}
 
 
 @cache

@@ -1,0 +1,218 @@
+"""What can be known of an image before it is sent: its size, and the most tokens it can be.
+
+A size is read from the image's header; nothing is decoded. The bounds follow what each family of
+models documents, always rounded up, so that a reservation made from them is never too small.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from aegis_graph.errors import InvalidRequestError
+
+MAX_PIXELS = 89_478_485
+"""Above it an image is taken for a decompression bomb. Pillow's own limit for a warning."""
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+"""What is recognized. Pillow's other readers are rarely used, and a larger target."""
+
+
+class ImageSize(NamedTuple):
+    """Pixels of an image."""
+
+    width: int
+    height: int
+
+    @property
+    def ratio(self) -> float:
+        """The longer side over the shorter one."""
+        return max(self) / max(1, min(self))
+
+
+class ImageFacts(NamedTuple):
+    """What an image's header says."""
+
+    format: str
+    """One of ``FORMATS``."""
+    size: ImageSize
+
+
+def is_image(part: object) -> bool:
+    """Whether a content part is an image, in LangChain's, OpenAI's or DashScope's form."""
+    return isinstance(part, dict) and (
+        part.get("type") in {"image", "image_url"} or "image" in part
+    )
+
+
+def addresses(part: Mapping[str, Any]) -> list[Any]:
+    """Everything in an image part that a client might take for its address."""
+    given = [part[key] for key in ("image_url", "url", "image") if part.get(key) is not None]
+    return [one.get("url") if isinstance(one, Mapping) else one for one in given]
+
+
+def inline_data(part: Mapping[str, Any]) -> Any:
+    """The base64 text of an image part that has it in a field of its own, if it has."""
+    return part.get("base64") or (part.get("data") if part.get("source_type") == "base64" else None)
+
+
+def inline_text(address: object) -> str | None:
+    """The base64 text of a data address, nothing for https, ``None`` for what is neither."""
+    if not isinstance(address, str):
+        return None
+    if address.startswith("https://"):
+        return ""
+    head, _, text = address.partition(";base64,")
+    return text if head.startswith("data:image/") and text else None
+
+
+def inline_bytes(part: Mapping[str, Any]) -> bytes | None:
+    """The image that is in a part itself; ``None`` where there is an address only.
+
+    Raises:
+        InvalidRequestError: The part has base64 that is not valid.
+    """
+    texts = [inline_data(part), *map(inline_text, addresses(part))]
+    text = next((text for text in texts if isinstance(text, str) and text), None)
+    return None if text is None else decoded(text)
+
+
+def decoded(text: str) -> bytes:
+    """The bytes that base64 text stands for.
+
+    Raises:
+        InvalidRequestError: It is not valid, or there is nothing in it.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidRequestError("the image is not valid base64") from error
+    if not data:
+        raise InvalidRequestError("the image has no data")
+    return data
+
+
+def read_facts(data: bytes) -> ImageFacts | None:
+    """Format and size of an image, from its header; ``None`` where it is of no known format.
+
+    Args:
+        data: The image's file, whole.
+
+    Raises:
+        InvalidRequestError: It says that it has more than ``MAX_PIXELS``.
+
+    Example:
+        >>> read_facts(b"GIF89a" + bytes([3, 0, 2, 0, 0, 0, 0, 0x2C]) + bytes(9)).size
+        ImageSize(width=3, height=2)
+    """
+    # Imported here: it takes a tenth of a second, and few requests have images.
+    from PIL import Image  # noqa: PLC0415
+
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            facts = ImageFacts(str(image.format), ImageSize(*image.size))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InvalidRequestError(_TOO_MANY_PIXELS) from error
+    except Exception:  # noqa: BLE001  Pillow raises anything at hostile bytes: they are no image
+        return None
+    if facts.size.width * facts.size.height > MAX_PIXELS:
+        raise InvalidRequestError(_TOO_MANY_PIXELS)
+    return facts
+
+
+_TOO_MANY_PIXELS = f"the image has more than {MAX_PIXELS:,} pixels; send a smaller one"
+
+UNKNOWN_IMAGE_TOKENS = 16_386
+"""A bound where the model's family is unknown: Qwen-VL at its largest. OpenAI's newest models take
+10,000 patches at up to 1.62 tokens."""
+
+
+def patch_tokens(size: ImageSize | None, *, patch: int, most: int, multiplier: float = 1.0) -> int:
+    """The most tokens of an image that is cut into square patches, scaled down to at most so many.
+
+    Args:
+        size: Pixels; ``None`` where they are unknown.
+        patch: Side of a patch in pixels.
+        most: How many patches an image may have after scaling.
+        multiplier: Billed tokens per patch.
+    """
+    patches = most
+    if size is not None:
+        patches = min(most, math.ceil(size.width / patch) * math.ceil(size.height / patch))
+    return math.ceil(patches * multiplier)
+
+
+QWEN_FRAME = 2
+QWEN_LEAST = 64
+"""Tokens around an image, and a bound of what a very small one is scaled up to (to 4 tokens of any
+shape, each side rounded up)."""
+
+_QWEN_28_PIXELS = re.compile(r"^(qwen-vl|qwen2(\.5)?-vl|qvq)")
+
+
+def qwen_tokens(model: str, size: ImageSize | None, *, high_resolution: bool) -> int:
+    """The most tokens of an image for a Qwen-VL model.
+
+    Source: Alibaba's vision guide. Patches of 32 pixels (Qwen3-VL and later) or 28, 2,560 at most,
+    or 16,384 with ``vl_high_resolution_images``, and two tokens around them.
+
+    Example:
+        >>> qwen_tokens("qwen3-vl-plus", ImageSize(1024, 1024), high_resolution=True)
+        1026
+    """
+    patch = 28 if _QWEN_28_PIXELS.match(model) else 32
+    most = 16_384 if high_resolution else 2_560
+    return QWEN_FRAME + max(QWEN_LEAST, patch_tokens(size, patch=patch, most=most))
+
+
+_TILES: tuple[tuple[str, int, int], ...] = (
+    (r"gpt-4o-mini", 2833, 5667),
+    (r"gpt-4o|chatgpt-4o|gpt-4-turbo|gpt-4\.5|gpt-4\.1(?!-(mini|nano))", 85, 170),
+    (r"gpt-5(?!\.|-(mini|nano))", 70, 140),
+    (r"o1|o3(?!-mini)", 75, 150),
+)
+"""Models that look at tiles of 512 pixels: tokens of an image, and of each of its tiles."""
+
+_PATCHES: tuple[tuple[str, float], ...] = (
+    (r"gpt-4\.1-mini", 1.62),
+    (r"gpt-4\.1-nano", 2.46),
+    (r"gpt-5-mini", 1.62),
+    (r"gpt-5-nano", 2.46),
+    (r"o4-mini", 1.72),
+)
+"""Models that look at up to 1,536 patches of 32 pixels: billed tokens per patch."""
+
+
+def openai_tokens(model: str, size: ImageSize | None) -> int:
+    """The most tokens of an image for a model of OpenAI, at the highest detail.
+
+    Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs. Where users
+    measured less than is documented, this is what is documented.
+
+    Example:
+        >>> openai_tokens("gpt-4o", ImageSize(1024, 1024))
+        765
+        >>> openai_tokens("gpt-4o-mini", None)
+        48169
+    """
+    for pattern, base, tile in _TILES:
+        if re.match(pattern, model):
+            return base + tile * _tiles(size)
+    for pattern, multiplier in _PATCHES:
+        if re.match(pattern, model):
+            return patch_tokens(size, patch=32, most=1536, multiplier=multiplier)
+    return UNKNOWN_IMAGE_TOKENS
+
+
+def _tiles(size: ImageSize | None) -> int:
+    """How many tiles cover an image whose short side is scaled to 768 pixels, and none over 2048.
+
+    Small images too, although they may be left as they are: a bound must not be below.
+    """
+    longer = 2048 if size is None else min(2048, math.ceil(768 * size.ratio))
+    return 2 * math.ceil(longer / 512)

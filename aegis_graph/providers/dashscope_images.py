@@ -1,0 +1,108 @@
+"""Images as DashScope takes them, checked before anything is sent.
+
+Limits are those of Alibaba's vision guide and error page; where pages differ, the smaller one.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import string
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aegis_graph.errors import InvalidRequestError, UnsupportedContentError
+from aegis_graph.image_parts import image_part
+from aegis_graph.images import ImageFacts, read_facts
+
+MAX_URI_BYTES = 10_485_760
+"""Of one data address, its head included."""
+
+MAX_IMAGES = 250
+"""Of one request."""
+
+LEAST_SIDE = 11
+MAX_RATIO = 200.0
+"""Longer side over shorter side."""
+
+FORMATS = frozenset({"PNG", "JPEG", "WEBP", "BMP", "TIFF"})
+"""HEIC is taken as well; nothing here reads its header."""
+
+_DATA_URI_HEAD = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,")
+_BASE64 = (string.ascii_letters + string.digits + "+/=").encode()
+
+
+def image_value(block: Mapping[str, Any]) -> str:
+    """The image of a LangChain, OpenAI or native block, as an inline or ``https`` address.
+
+    A ``pathlib.Path`` and bytes are taken under ``image``: only a program can put them there. A
+    text is never a path.
+
+    Raises:
+        InvalidRequestError: Anything else, local paths above all; or the service would refuse it.
+    """
+    match block:
+        case {"image": Path() | bytes() as source}:
+            return image_value(image_part(source))
+        case {"image_url": {"url": str(value)}} | {"image_url": str(value)}:
+            pass
+        case {"type": "image", "base64": str(data), "mime_type": str(kind)}:
+            value = f"data:{kind};base64,{data}"
+        case {"type": "image", "data": str(data), "mime_type": str(kind)}:
+            value = f"data:{kind};base64,{data}"
+        case {"type": "image", "url": str(value)} | {"image": str(value)}:
+            pass
+        case _:
+            raise InvalidRequestError(f"DashScope takes no part of the type {block.get('type')!r}")
+    if value.startswith("https://"):
+        return value
+    if not _is_inline(value):
+        raise InvalidRequestError(
+            "an image must be data:image/...;base64,... or an https:// address"
+        )
+    _check(value)
+    return value
+
+
+def _is_inline(value: str) -> bool:
+    head = _DATA_URI_HEAD.match(value)
+    if head is None or not value.isascii():
+        return False
+    # Bytes, because a pattern over ten megabytes would stall the event loop.
+    return not value[head.end() :].encode().translate(None, _BASE64)
+
+
+def _check(value: str) -> None:
+    if len(value) > MAX_URI_BYTES:
+        raise UnsupportedContentError(
+            f"an image of {len(value):,} bytes in base64 is over DashScope's {MAX_URI_BYTES:,};"
+            " send a smaller one (image_part(..., shrink=True))"
+        )
+    try:
+        data = base64.b64decode(value.partition(",")[2], validate=True)
+    except ValueError as error:
+        raise InvalidRequestError("the image is not valid base64") from error
+    if not data:
+        raise InvalidRequestError("the image has no data")
+    facts = read_facts(data)
+    if facts is not None:
+        _check_facts(facts)
+
+
+def _check_facts(facts: ImageFacts) -> None:
+    width, height = facts.size
+    if facts.format not in FORMATS:
+        raise UnsupportedContentError(
+            f"DashScope takes no {facts.format} images; convert it (image_part(..., shrink=True))"
+        )
+    if min(facts.size) < LEAST_SIDE:
+        raise UnsupportedContentError(
+            f"an image of {width} x {height} pixels is too small for DashScope;"
+            f" each side must have at least {LEAST_SIDE}"
+        )
+    if facts.size.ratio > MAX_RATIO:
+        raise UnsupportedContentError(
+            f"an image of {width} x {height} pixels is too narrow for DashScope;"
+            f" one side may be at most {MAX_RATIO:g} times the other"
+        )

@@ -1,0 +1,139 @@
+"""Reads the text in a picture on this machine, with RapidOCR and the models in its wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aegis_graph.image_parts import opened
+
+INSTALL = "pip install 'aegis-graph[ocr]'"
+"""The line that installs the engine with its models."""
+
+REINSTALL = "pip install --force-reinstall rapidocr"
+"""The line that brings back models that are missing; the engine itself would download them."""
+
+_MODELS = {"Det": "*_det_*.onnx", "Cls": "*_cls_*.onnx", "Rec": "*_rec_*.onnx"}
+"""Finds text, finds out whether it is upside down, reads it."""
+
+_PACKAGES = ("rapidocr", "onnxruntime")
+
+
+class Line(NamedTuple):
+    """A piece of text that stands alone, and where it is."""
+
+    text: str
+    box: tuple[tuple[float, float], ...]
+    """Its four corners in pixels of the upright image, clockwise from the text's upper left."""
+    score: float
+    """How sure the engine is, from 0 to 1."""
+
+    @property
+    def top(self) -> float:
+        """Its upper edge."""
+        return min(y for _, y in self.box)
+
+    @property
+    def bottom(self) -> float:
+        """Its lower edge."""
+        return max(y for _, y in self.box)
+
+    @property
+    def left(self) -> float:
+        """Its left edge."""
+        return min(x for x, _ in self.box)
+
+    @property
+    def right(self) -> float:
+        """Its right edge."""
+        return max(x for x, _ in self.box)
+
+
+def missing_package() -> str | None:
+    """The line that installs what is missing, or ``None`` where all is there."""
+    if not all(importlib.util.find_spec(name) for name in _PACKAGES):
+        return INSTALL
+    return None if len(_model_files()) == len(_MODELS) else REINSTALL
+
+
+def _model_files() -> dict[str, Path]:
+    spec = importlib.util.find_spec("rapidocr")
+    folders = spec.submodule_search_locations if spec else None
+    found = {}
+    for folder in folders or ():
+        for stage, pattern in _MODELS.items():
+            files = sorted(Path(folder, "models").glob(pattern))
+            if len(files) == 1:
+                found[stage] = files[0]
+    return found
+
+
+class OcrEngine:
+    """The three models, loaded. One picture at a time: they use all cores already.
+
+    Raises:
+        ModuleNotFoundError: The extra is not installed, or its models are gone. Nothing is
+            downloaded.
+    """
+
+    def __init__(self) -> None:
+        if (install := missing_package()) is not None:
+            raise ModuleNotFoundError(f"text recognition needs: {install}", name="rapidocr")
+        from rapidocr import RapidOCR  # noqa: PLC0415  heavy, and an extra
+
+        models = {f"{stage}.model_path": str(path) for stage, path in _model_files().items()}
+        # Its log has a handler of its own, which would write to the application's terminal.
+        self._engine = RapidOCR(params={"Global.log_level": "critical", **models})
+
+    def read(self, data: bytes) -> list[Line]:
+        """The text in a picture, line by line from the top; blocks. Without text, an empty list.
+
+        Args:
+            data: An image file.
+
+        Raises:
+            InvalidRequestError: It is no image, broken, cut off, or has too many pixels.
+        """
+        import numpy  # noqa: ICN001, PLC0415  heavy, and comes with the engine
+
+        picture = numpy.asarray(opened(data))[:, :, ::-1]
+        result: Any = self._engine(picture)
+        if result.boxes is None or result.txts is None:
+            return []
+        found = zip(result.boxes, result.txts, result.scores, strict=True)
+        return [
+            Line(text, tuple((round(float(x), 1), round(float(y), 1)) for x, y in box), float(score))
+            for box, text, score in found
+        ]
+
+
+def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
+    """The lines as rows from top to bottom, each from left to right.
+
+    Two lines are in one row when their middles are within half of the lower one's height.
+    """
+    rows: list[list[Line]] = []
+    for line in sorted(lines, key=lambda one: one.top + one.bottom):
+        middle = (line.top + line.bottom) / 2
+        last = rows[-1][-1] if rows else None
+        height = 0.0 if last is None else min(line.bottom - line.top, last.bottom - last.top)
+        if last is not None and abs(middle - (last.top + last.bottom) / 2) <= height / 2:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return [sorted(row, key=lambda one: one.left) for row in rows]
+
+
+def as_text(lines: Sequence[Line]) -> str:
+    """The text as it stands in the picture; a tab where there is a gap, as between columns."""
+    return "\n".join(_row_text(row) for row in in_rows(lines))
+
+
+def _row_text(row: Sequence[Line]) -> str:
+    text = row[0].text
+    for before, line in zip(row, row[1:], strict=False):
+        gap = line.left - before.right > before.bottom - before.top
+        text += ("\t" if gap else " ") + line.text
+    return text
