@@ -24,7 +24,7 @@ NO_TEXT = "No text was found in the image."
 
 
 class ChatOcr(BaseChatModel):
-    """Answers with the text in the images of the last message that has some. It says that it is OCR.
+    """Answers with the text in the images of the last message that has some, and says it is OCR.
 
     Instructions are not followed, because nobody reads them. Each line with its four corners, in
     pixels, and the engine's confidence is in ``response_metadata["lines"]``. One image is read at
@@ -133,7 +133,7 @@ def images_of(messages: Sequence[BaseMessage]) -> list[bytes]:
         found = [inline_bytes(part) for part in parts if isinstance(part, dict) and is_image(part)]
         images = [data for data in found if data is not None]
         if len(images) < len(found):
-            raise UnsupportedContentError("text recognition takes images in the message, no addresses")
+            raise UnsupportedContentError("text recognition fetches no image from an address")
         if images:
             return images
     raise UnsupportedContentError("there is no image to read")

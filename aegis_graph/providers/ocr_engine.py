@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,17 +97,18 @@ class OcrEngine:
         Raises:
             InvalidRequestError: It is no image, broken, cut off, or has too many pixels.
         """
-        import numpy  # noqa: ICN001, PLC0415  heavy, and comes with the engine
+        import numpy  # noqa: PLC0415  heavy, and comes with the engine
 
         picture = numpy.asarray(opened(data))[:, :, ::-1]
         result: Any = self._engine(picture)
         if result.boxes is None or result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
-        return [
-            Line(text, tuple((round(float(x), 1), round(float(y), 1)) for x, y in box), float(score))
-            for box, text, score in found
-        ]
+        return [Line(text, _corners(box), float(score)) for box, text, score in found]
+
+
+def _corners(box: Any) -> tuple[tuple[float, float], ...]:
+    return tuple((round(float(x), 1), round(float(y), 1)) for x, y in box)
 
 
 def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
@@ -133,7 +135,7 @@ def as_text(lines: Sequence[Line]) -> str:
 
 def _row_text(row: Sequence[Line]) -> str:
     text = row[0].text
-    for before, line in zip(row, row[1:], strict=False):
+    for before, line in itertools.pairwise(row):
         gap = line.left - before.right > before.bottom - before.top
         text += ("\t" if gap else " ") + line.text
     return text

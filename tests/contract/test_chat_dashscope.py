@@ -190,11 +190,11 @@ async def test_the_wire_is_always_an_incremental_stream(server: LoopbackServer) 
     [
         ({"model": "qwen-plus"}, {"enable_thinking": False}),
         ({"model": "qwen3-32b"}, {"enable_thinking": False}),
-        ({"model": "qwen-max", "thinking": True}, {}),
+        ({"model": "qwen-max", "enable_thinking": True}, {}),
         ({"model": "qwen3-vl-30b-a3b-instruct"}, {}),
-        ({"thinking": True}, {"enable_thinking": True, "thinking_budget": 40}),
+        ({"enable_thinking": True}, {"enable_thinking": True, "thinking_budget": 40}),
         (
-            {"thinking": True, "thinking_budget": 7},
+            {"enable_thinking": True, "thinking_budget": 7},
             {"enable_thinking": True, "thinking_budget": 7},
         ),
         (
@@ -221,7 +221,7 @@ async def test_tools_reach_the_wire(server: LoopbackServer) -> None:
         return city
 
     server.script("dashscope", Reply("a"), Reply("b"))
-    async with _opened(server, thinking=True) as thinking, _opened(server) as model:
+    async with _opened(server, enable_thinking=True) as thinking, _opened(server) as model:
         await model.bind_tools([look_up], tool_choice="any").ainvoke("Hi")
         await model.bind_tools([look_up]).ainvoke("Hi")
         with pytest.raises(InvalidRequestError, match="force"):
@@ -236,7 +236,7 @@ async def test_tools_reach_the_wire(server: LoopbackServer) -> None:
 async def test_vision_models_use_their_own_path(server: LoopbackServer) -> None:
     server.script("dashscope", Reply("A cat."), Reply("Yes."), Reply("No."))
     image = {"type": "image_url", "image_url": {"url": PIXEL}}
-    async with _opened(server, model="qwen3-vl-plus", high_resolution_images=True) as model:
+    async with _opened(server, model="qwen3-vl-plus", vl_high_resolution_images=True) as model:
         await model.ainvoke([HumanMessage(["What is it?", image])])
         await model.ainvoke("Only words?")
     async with _opened(server, model="my-own-name", multimodal=True) as model:

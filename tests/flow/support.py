@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import sqlite3
 import threading
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import HumanMessage
+from PIL import Image, ImageDraw
 
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.testing import LoopbackServer, Received
@@ -50,6 +52,15 @@ def provider(server: LoopbackServer, kind: str, **changes: Any) -> Row:
         **_DEFAULTS[kind],
         **changes,
     }
+
+
+def drawn(width: int = 320, height: int = 120, *, text: str = "", kind: str = "PNG") -> bytes:
+    """An image file with a line of black text on white."""
+    image = Image.new("RGB", (width, height), "white")
+    ImageDraw.Draw(image).text((20, 20), text, fill="black", font_size=32)
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()
 
 
 def flat_price(usd: str, *, tokens: int = 1) -> Row:

@@ -19,11 +19,13 @@ from aegis_graph.errors import BudgetExceededError, LedgerError, NoProviderError
 from aegis_graph.prices import Usage, price_of
 from aegis_graph.specs import ProviderSpec
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST
 from tests.flow.support import (
     KINDS,
     ask,
     assert_one_row_per_call,
     assert_sound,
+    drawn,
     dust_settles,
     eventually,
     flat_price,
@@ -39,7 +41,8 @@ from tests.flow.support import (
 
 DOLLAR = 1_000_000_000
 DIME = Reply("Paris", input_tokens=10, output_tokens=1)
-IMAGE_URL = "data:image/png;base64," + base64.b64encode(b"\x89PNG one pixel").decode()
+PNG = drawn(1024, 1024)
+IMAGE_URL = "data:image/png;base64," + base64.b64encode(PNG).decode()
 PICTURE = HumanMessage(
     [
         {"type": "text", "text": "What is this?"},
@@ -68,7 +71,7 @@ async def test_an_image_goes_through_routing_budget_and_ledger(
 ) -> None:
     server.always("openai", Reply("A pixel.", input_tokens=800, output_tokens=4))
     chain = [provider(server, "ollama"), provider(server, "openai", images=True)]
-    config = make_config(server, db, providers=chain, budgets={"provider:openai": "0.1"})
+    config = make_config(server, db, providers=chain, budgets={"provider:openai": "0.02"})
     router = open_router(config)
 
     result = await router.ainvoke({"messages": [PICTURE], "task": "vision"})
@@ -79,7 +82,9 @@ async def test_an_image_goes_through_routing_budget_and_ledger(
     assert [(row["provider"], row["code"]) for row in result["skipped"]] == [("ollama", "images")]
     (row,) = rows(db)
     assert (row["task"], row["cost_nano_usd"]) == ("vision", 2_040_000)
-    assert row["hold_nano_usd"] > 16_000 * 2_500, "the most that an image can cost was reserved"
+    # 765 tokens of the image, 93 bytes of the text and its frame, and the cap of the answer.
+    most = 2_500 * (765 + len("What is this?") + PER_MESSAGE + PER_REQUEST) + 10_000 * 1_024
+    assert row["hold_nano_usd"] == most, "the most that this image can cost was reserved"
 
     spenders = (router.ainvoke({"messages": [PICTURE]}) for _ in range(5))
     results = await asyncio.gather(*spenders, return_exceptions=True)

@@ -17,9 +17,9 @@ from langchain_core.messages import (
 )
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
+from aegis_graph.providers.dashscope_images import image_value
 from aegis_graph.providers.dashscope_messages import (
     AnswerReader,
-    image_value,
     is_multimodal,
     thinking_mode,
     to_wire,

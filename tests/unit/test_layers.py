@@ -55,8 +55,9 @@ MAY_READ_THE_ENVIRONMENT = {
 }
 """Beside ``graphs`` and the command line; both take the environment as an argument as well."""
 
-HEAVY = frozenset({"PIL", "bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
-HEAVY |= {"cv2", "numpy", "ollama", "onnxruntime", "openai", "psycopg", "pyarrow", "pypdf", "rapidocr"}
+HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
+HEAVY |= {"numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
+HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
 
 
 @cache

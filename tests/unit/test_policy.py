@@ -15,11 +15,12 @@ class Asked(NamedTuple):
     task: Task = "chat"
     sensitivity: Sensitivity = "internal"
     has_images: bool = False
+    has_remote_images: bool = False
 
 
 def situation(name: str, *, location: str = "cloud", **more: Any) -> Situation:
     row = {"name": name, "kind": "openai", "model": f"{name}-1", "location": location}
-    now = {key: more.pop(key) for key in ("missing_key", "missing_package", "unfit") if key in more}
+    now = {key: more.pop(key) for key in (set(more) & set(Situation._fields))}
     return Situation(ProviderSpec.model_validate({**row, **more}), **now)
 
 
@@ -49,6 +50,8 @@ SKIPS: list[tuple[Asked, dict[str, Any], str, str]] = [
     (Asked(task="embed"), {"tasks": ["chat", "answer"]}, "task",
      "serves chat, answer only, not embed"),
     (Asked(has_images=True), {}, "images", "takes no images"),
+    (Asked(has_images=True, has_remote_images=True), {"images": True, "fetches_images": False},
+     "images", "takes images in the message only, not at an address"),
     (Asked(), {"missing_package": "pip install x"}, "package", "needs: pip install x"),
     (Asked(), {"missing_key": "OPENAI_API_KEY"}, "key", "no key: OPENAI_API_KEY is not set"),
     (Asked(), {"unfit": ("verdict", "bad key")}, "verdict", "bad key"),

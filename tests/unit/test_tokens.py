@@ -16,10 +16,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from aegis_graph.tokens import PER_IMAGE, PER_MESSAGE, PER_REQUEST, prompt_bound, text_bound
+from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST, prompt_bound, text_bound
 
 texts = st.text(max_size=200)
-IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
 
 
 @given(texts)
@@ -83,19 +82,3 @@ def test_an_unknown_part_counts_with_all_its_text(value: Any) -> None:
     part = {"type": "tool_use", "input": value}
     written = len(json.dumps(part, ensure_ascii=False).encode("utf-8", errors="replace"))
     assert prompt_bound([HumanMessage([part])]) >= written
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        IMAGE,
-        {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
-        {"type": "image", "url": "https://example.org/a.png"},
-        {"image": "https://example.org/a.png"},
-    ],
-)
-def test_each_image_counts_in_full_whatever_its_form(part: dict[str, Any]) -> None:
-    none = prompt_bound([HumanMessage([{"type": "text", "text": "what?"}])])
-    for count in (1, 3):
-        message = HumanMessage([{"type": "text", "text": "what?"}, *[part] * count])
-        assert prompt_bound([message]) - none == PER_IMAGE * count

@@ -1,0 +1,157 @@
+"""Text recognition, for real: the models in the wheel read pictures that are drawn here."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.image_parts import image_part
+from aegis_graph.providers.chat_ocr import MARKER, NO_TEXT, ChatOcr
+from aegis_graph.providers.ocr import OcrProvider
+from aegis_graph.providers.ocr_engine import INSTALL, REINSTALL, Line, as_text
+from aegis_graph.specs import ProviderSpec
+from tests.flow.support import drawn
+
+HELLO = drawn(420, 90, text="Invoice 2024-0815")
+ASKED = HumanMessage([{"type": "text", "text": "What is this?"}, image_part(HELLO)])
+SPEC = ProviderSpec(
+    name="ocr", kind="ocr", model="rapidocr", location="local", tasks=("vision",), images=True
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> ChatOcr:
+    return ChatOcr()
+
+
+def test_it_reads_and_says_where_and_that_it_is_ocr(model: ChatOcr) -> None:
+    answer = model.invoke([ASKED])
+    assert answer.text == f"Invoice 2024-0815\n\n{MARKER}"
+    facts = answer.response_metadata
+    assert (facts["ocr"], facts["text"], facts["finish_reason"]) == (
+        True,
+        "Invoice 2024-0815",
+        "stop",
+    )
+    first, second = facts["lines"]
+    assert (first["text"], second["text"]) == ("Invoice", "2024-0815")
+    assert min(first["score"], second["score"]) > 0.8
+    # Drawn at (20, 20), 32 pixels high.
+    (left, top), _, (right, bottom), _ = first["box"]
+    assert 10 < left < 30 < 100 < right < second["box"][2][0]
+    assert 10 < top < 30 < 45 < bottom < 65
+
+
+async def test_every_way_to_ask_gives_the_same_answer(model: ChatOcr) -> None:
+    whole = await model.ainvoke([ASKED])
+    pieces = [chunk async for chunk in model.astream([ASKED])]
+    assert "".join(chunk.text for chunk in pieces) == whole.text
+    many = await asyncio.gather(*(model.ainvoke([ASKED]) for _ in range(3)))
+    assert {answer.text for answer in many} == {whole.text}
+    assert whole.usage_metadata is not None
+    assert whole.usage_metadata["output_tokens"] == 2
+
+
+def test_a_picture_without_text_is_said_to_have_none(model: ChatOcr) -> None:
+    answer = model.invoke([HumanMessage([image_part(drawn())])])
+    assert answer.text == f"{NO_TEXT}\n\n{MARKER}"
+    assert (answer.response_metadata["text"], answer.response_metadata["lines"]) == ("", [])
+
+
+def test_the_cap_is_kept_and_told(model: ChatOcr) -> None:
+    answer = model.invoke([ASKED], max_tokens=1)
+    assert answer.text == f"Invoice\n\n{MARKER}"
+    assert answer.response_metadata["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("What is this?", "no image to read"),
+        ([{"type": "image", "url": "https://example.com/a.png"}], "fetches no image"),
+        ([{"image": "data:image/png;base64,aGVsbG8="}], "not an image"),
+        ([image_part(HELLO[:200])], "broken or cut off"),
+    ],
+)
+def test_what_cannot_be_read_is_refused(model: ChatOcr, content: Any, complaint: str) -> None:
+    with pytest.raises(InvalidRequestError, match=complaint):
+        model.invoke([HumanMessage(content)])
+
+
+def line(text: str, left: float, top: float, *, width: float = 50, height: float = 20) -> Line:
+    right, bottom = left + width, top + height
+    return Line(text, ((left, top), (right, top), (right, bottom), (left, bottom)), 1.0)
+
+
+def test_lines_are_joined_as_they_stand() -> None:
+    lines = [
+        line("12.50", 300, 41),
+        line("Total", 10, 40),
+        line("world", 65, 2),
+        line("Hello", 10, 0),
+        line("a heading", 10, 100, height=40),
+    ]
+    assert as_text(lines) == "Hello world\nTotal\t12.50\na heading"
+
+
+@pytest.mark.parametrize(
+    ("before", "line_to_run"),
+    [
+        ("sys.modules['rapidocr'] = None", INSTALL),
+        # A package without its models is found first on the path.
+        ("sys.path.insert(0, '.')", REINSTALL),
+    ],
+)
+def test_a_missing_extra_and_missing_models_have_a_line_each(
+    tmp_path: Path, before: str, line_to_run: str
+) -> None:
+    (tmp_path / "rapidocr").mkdir()
+    (tmp_path / "rapidocr" / "__init__.py").touch()
+    program = (
+        f"import sys\n{before}\n"
+        "from aegis_graph.providers.ocr_engine import OcrEngine, missing_package\n"
+        "print(missing_package())\n"
+        "try:\n    OcrEngine()\n"
+        "except ModuleNotFoundError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [line_to_run, f"text recognition needs: {line_to_run}"]
+
+
+async def test_it_opens_no_connection_and_writes_nothing() -> None:
+    program = (
+        "import sys\n"
+        "def refuse(event, args):\n"
+        "    writes = event == 'open' and set(args[1] or '') & set('wax+')\n"
+        "    if writes or event in {'socket.connect', 'socket.getaddrinfo'}:\n"
+        "        raise RuntimeError(f'{event}: {args}')\n"
+        "sys.dont_write_bytecode = True\n"
+        "from aegis_graph.providers.ocr_engine import OcrEngine\n"
+        "data = sys.stdin.buffer.read()\n"
+        "sys.addaudithook(refuse)\n"
+        "print([line.text for line in OcrEngine().read(data)])"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-W", "error", "-c", program], input=HELLO,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (b"['Invoice', '2024-0815']\n", b"")
+
+
+async def test_the_provider_is_probed_for_free() -> None:
+    probe = await OcrProvider(SPEC).probe()
+    assert (probe.reachable, probe.model_there, probe.detail) == (True, True, "")
+    other = await OcrProvider(SPEC.model_copy(update={"model": "x"})).probe()
+    assert (other.model_there, other.detail) == (
+        False,
+        "the only model of this kind is 'rapidocr'",
+    )
