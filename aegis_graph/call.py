@@ -6,11 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from traceback import walk_tb
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
 from langchain_core.callbacks.manager import ahandle_event
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.config import get_stream_writer
@@ -26,6 +26,7 @@ from aegis_graph.errors import (
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Ledger
+from aegis_graph.listener import Discarded, Spoken, listener_in
 from aegis_graph.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
@@ -33,6 +34,7 @@ from aegis_graph.reservation import input_bound, output_cap
 from aegis_graph.settlement import Bill, Heard
 from aegis_graph.specs import HealthSpec
 from aegis_graph.state import AttemptRecord, Route, SettlementRecord
+from aegis_graph.structured import fitted, instruction
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
 
@@ -65,7 +67,8 @@ class Call:
         self._config = config
         self._number = len(route["attempts"]) + 1
         self._run_id: UUID = uuid4()
-        self._heard = Heard()
+        self._listener = listener_in(config)
+        self._heard = Heard(self._speak if self._listener and self._listener.hear else None)
         self._answer: AIMessage | None = None
         self._began = time.monotonic()
         self._cap = output_cap(provider, request)
@@ -83,6 +86,8 @@ class Call:
         tell = get_stream_writer()
         tell(self._event("attempt_started"))
         try:
+            if self._listener is not None:
+                self._listener.began(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
         except ProviderError as error:
             health.failed(name, error, key=self._provider.api_key())
@@ -101,20 +106,12 @@ class Call:
     async def _ask(self) -> AIMessage:
         """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._provider
-        config = merge_configs(
-            self._config,
-            {
-                "run_id": self._run_id,
-                "callbacks": [self._heard],
-                "metadata": {"attempt": self._number, "provider": self._spec.name},
-            },
-        )
         try:
             # Loading a client takes a second or two, which is not the provider's time.
             model = await provider.model()
             async with asyncio.timeout(self._spec.timeout_s):
                 self._answer = await model.ainvoke(
-                    list(self._request.messages), config, **provider.call_options(self._cap)
+                    self._messages(), self._config_of_call(), **self._arguments()
                 )
         except ProviderError:
             raise
@@ -132,7 +129,42 @@ class Call:
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         provider.check_complete(self._answer)
-        return self._answer
+        answer = fitted(self._answer, self._request.options)
+        if self._listener and self._listener.accept:
+            self._listener.accept(answer)
+        return answer
+
+    def _messages(self) -> list[BaseMessage]:
+        messages = list(self._request.messages)
+        schema = self._request.options.get("response_schema")
+        if schema is None or not self._provider.schema_in_words:
+            return messages
+        return [SystemMessage(instruction(schema)), *messages]
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments = self._provider.arguments(self._cap, self._request.options)
+        if self._listener and self._listener.hear:
+            arguments["stream"] = True
+        return arguments
+
+    def _config_of_call(self) -> RunnableConfig:
+        who = {"attempt": self._number, "provider": self._spec.name}
+        if self._listener is None:
+            own: RunnableConfig = {"callbacks": [self._heard], "metadata": who}
+            return merge_configs(self._config, {**own, "run_id": self._run_id})
+        callbacks = self._listener.callbacks(self._config)
+        callbacks.add_handler(self._heard)
+        return {
+            "callbacks": callbacks,
+            "metadata": {**self._listener.metadata, **who},
+            "tags": self._config.get("tags") or [],
+            "run_id": self._run_id,
+        }
+
+    def _speak(self, chunk: AIMessageChunk) -> None:
+        assert self._listener is not None
+        assert self._listener.hear is not None
+        self._listener.hear(Spoken(chunk))
 
     async def _failed(
         self, error: ProviderError, tell: Callable[[dict[str, Any]], None]
@@ -141,8 +173,14 @@ class Call:
         settlement = self._bill.failed(error, self._answer, self._heard, **self._latency())
         await self._transit.hand_over(settlement)
         if self._heard.anything:
-            tell({**self._event("attempt_discarded"), "reason": reason})
-        if isinstance(error, BadRequestError):
+            event = {**self._event("attempt_discarded"), "reason": reason}
+            tell(event)
+            if self._listener and self._listener.hear:
+                self._listener.hear(Discarded(event))
+                if self._listener.ends_when_broken_off:
+                    text = self._heard.answer_text
+                    return self._leave("record_cost", settlement, reason, {}, broken_off=text)
+        if isinstance(error, BadRequestError) and not self._request.options:
             return self._leave("record_cost", settlement, reason, {}, rejected=True)
         wait_s = self._wait_before_retry(error)
         return self._leave("budget_check", settlement, reason, {}, retry_after_s=wait_s)
@@ -166,6 +204,7 @@ class Call:
         update: dict[str, Any],
         *,
         rejected: bool = False,
+        broken_off: str | None = None,
         retry_after_s: float | None = None,
     ) -> AttemptCommand:
         route = self._route
@@ -181,6 +220,7 @@ class Call:
             "pending": settlement,
             "retry_after_s": retry_after_s or 0.0,
             "rejected": rejected,
+            "broken_off": broken_off,
         }
         return Command(goto=goto, update={**update, "route": onward, "attempts": attempts})
 

@@ -11,7 +11,8 @@ AegisError
 │   ├── NoProviderError                 nobody may be asked: privacy, task, keys, cooldown
 │   │   └── BudgetExceededError         the budgets leave no room for any of them
 │   ├── AllProvidersFailedError         everybody who may be asked was asked, and failed
-│   └── RequestRejectedError            a provider says the request itself is wrong
+│   ├── RequestRejectedError            a provider says the request itself is wrong
+│   └── StreamInterruptedError          the answer broke off after its first words went out
 └── ProviderError                       one attempt failed; stays inside the routing subgraph
     ├── AuthenticationError             the key is refused
     ├── ModelAccessError                the key may not use this model, or it does not exist there
@@ -23,7 +24,8 @@ AegisError
     ├── ProviderTimeoutError            no complete answer within the time limit
     ├── ProviderUnavailableError        connection refused or dropped, or a 5xx status
     ├── MalformedAnswerError            the answer breaks the provider's own protocol
-    └── StreamCutError                  the answer ended before it was complete
+    ├── StreamCutError                  the answer ended before it was complete
+    └── UnfitAnswerError                the answer is complete, and not what was asked for
 ```
 
 Routing and ledger errors derive from ``RuntimeError`` because LangGraph's default ``RetryPolicy``
@@ -33,6 +35,7 @@ leaves those alone: a refused request must not be asked three times.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar
 
@@ -105,6 +108,39 @@ class AllProvidersFailedError(RoutingError):
 
 class RequestRejectedError(RoutingError):
     """A provider says that the request itself is wrong, so no other provider was asked."""
+
+
+class StreamInterruptedError(RoutingError):
+    """The answer broke off after its first words went out, so no other provider was asked.
+
+    Args:
+        message: One line that says why.
+        route_id: Identifier of the request, as in the ledger.
+        attempts: The physical calls that were made; the last is the one that broke off.
+        skipped: The providers that were not asked, each with its reason.
+        partial_text: What the caller had been given.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        route_id: str,
+        attempts: Sequence[Mapping[str, Any]] = (),
+        skipped: Sequence[Mapping[str, Any]] = (),
+        partial_text: str = "",
+    ) -> None:
+        super().__init__(message, route_id=route_id, attempts=attempts, skipped=skipped)
+        self.partial_text = partial_text
+
+    @property
+    def cost_usd(self) -> str:
+        """What the whole request cost, in USD as decimal text."""
+        return f"{sum(Decimal(attempt['cost_usd']) for attempt in self.attempts):f}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, message = super().__reduce__()
+        return partial(rebuild, partial_text=self.partial_text), message
 
 
 class ProviderError(AegisError):
@@ -186,3 +222,7 @@ class MalformedAnswerError(ProviderError):
 
 class StreamCutError(ProviderError):
     """The answer ended before the provider said that it was complete."""
+
+
+class UnfitAnswerError(ProviderError):
+    """The answer is complete, but does not fit the schema, or lacks the tool call it must have."""

@@ -23,6 +23,7 @@ from aegis_graph.errors import (
     NoProviderError,
     RequestRejectedError,
     RoutingError,
+    StreamInterruptedError,
 )
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
@@ -49,6 +50,7 @@ def new_route() -> Route:
         pending=None,
         retry_after_s=0.0,
         rejected=False,
+        broken_off=None,
     )
 
 
@@ -158,6 +160,8 @@ class RouterNodes:
             provider.spec,
             missing_key=provider.key_env if provider.key_env and not key else None,
             missing_package=provider.missing_package(),
+            takes_tools=provider.takes_tools,
+            takes_schema=provider.structured is not None,
             # A retry has waited as long as the provider asked for.
             unfit=None if retried else self.health.unfit(provider.spec.name, key=key),
             fetches_images=provider.fetches_images,
@@ -194,6 +198,14 @@ def _no_answer(route: Route) -> RoutingError:
     ]
     passed_over = [f"{row['provider']} not asked ({row['reason']})" for row in skipped]
     reasons = "; ".join([*failed, *passed_over])
+    if route["broken_off"] is not None:
+        return StreamInterruptedError(
+            f"the answer broke off after its first words: {reasons}",
+            route_id=route["id"],
+            attempts=attempts,
+            skipped=skipped,
+            partial_text=route["broken_off"],
+        )
     kind: type[RoutingError]
     if route["rejected"]:
         kind, summary = RequestRejectedError, "the request was rejected"

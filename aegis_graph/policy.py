@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import LOCAL_ONLY, Sensitivity, SkippedRecord, Task
+from aegis_graph.state import LOCAL_ONLY, CallOptions, Sensitivity, SkippedRecord, Task
 
 
 class Asked(Protocol):
@@ -28,6 +28,10 @@ class Asked(Protocol):
     def has_remote_images(self) -> bool:
         """Whether one of them is at an address only."""
 
+    @property
+    def options(self) -> CallOptions:
+        """What it asks of the answer."""
+
 
 class Situation(NamedTuple):
     """A provider as it is now."""
@@ -37,6 +41,8 @@ class Situation(NamedTuple):
     """Name of the environment variable that has no key, where one is needed."""
     missing_package: str | None = None
     """The line that installs what the provider needs."""
+    takes_tools: bool = True
+    takes_schema: bool = True
     unfit: tuple[str, str] | None = None
     """Code and reason of a cooldown or a remembered verdict."""
     fetches_images: bool = True
@@ -71,6 +77,7 @@ def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
     ...     sensitivity: Sensitivity = "pii"
     ...     has_images: bool = False
     ...     has_remote_images: bool = False
+    ...     options: CallOptions = {}
     >>> plan = make_plan(Pii(), [Situation(spec) for spec in DEFAULT_PROVIDERS])
     >>> [candidate.spec.name for candidate in plan.candidates]
     ['ollama']
@@ -116,6 +123,18 @@ def _images(request: Asked, now: Situation) -> SkippedRecord | None:
     return None
 
 
+def _tools(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.takes_tools or not request.options.get("tools"):
+        return None
+    return skip(now.spec, "tools", "takes no tools")
+
+
+def _schema(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.takes_schema or "response_schema" not in request.options:
+        return None
+    return skip(now.spec, "schema", "cannot answer in a schema")
+
+
 def _package(request: Asked, now: Situation) -> SkippedRecord | None:
     if now.missing_package is None:
         return None
@@ -139,6 +158,8 @@ _RULES: tuple[Callable[[Asked, Situation], SkippedRecord | None], ...] = (
     _privacy,
     _task,
     _images,
+    _tools,
+    _schema,
     _package,
     _key,
     _health,

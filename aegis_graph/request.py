@@ -22,12 +22,14 @@ from aegis_graph.images import (
     read_facts,
 )
 from aegis_graph.money import limit_nano_usd
+from aegis_graph.options import options_bound, options_text, read_options
 from aegis_graph.state import (
     DEFAULT_SENSITIVITY,
     DEFAULT_TASK,
     DEFAULT_USER,
     SENSITIVITIES,
     TASKS,
+    CallOptions,
     RouterState,
     Sensitivity,
     Task,
@@ -67,6 +69,7 @@ class Request:
     thread_id: str | None
     max_output_tokens: int | None
     images: Sequence[AskedImage]
+    options: CallOptions
     prompt_tokens: int
     """An upper bound, without the images."""
     query_hash: str
@@ -97,6 +100,7 @@ class Request:
             raise InvalidRequestError("messages: empty; give at least one message")
         images = _check_parts(messages)
         run_id = _name("run_id", state.get("run_id"))
+        options = read_options(state.get("options"))
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
             messages=messages,
@@ -108,8 +112,9 @@ class Request:
             thread_id=None if thread is None else _thread(str(thread)),
             max_output_tokens=_positive(state.get("max_output_tokens")),
             images=images,
-            prompt_tokens=prompt_bound(messages),
-            query_hash=_hash(messages),
+            options=options,
+            prompt_tokens=prompt_bound(messages) + options_bound(options),
+            query_hash=_hash(messages, options),
             run_id=run_id,
             run_limit_nano_usd=_run_limit(state.get("max_cost_usd"), run_id),
         )
@@ -220,8 +225,8 @@ def _size(text: str) -> int | None:
         return None
 
 
-def _hash(messages: Sequence[BaseMessage]) -> str:
-    digest = hashlib.sha256()
+def _hash(messages: Sequence[BaseMessage], options: CallOptions) -> str:
+    digest = hashlib.sha256(options_text(options).encode())
     for message in messages:
         # Lengths first, so that no two different conversations join to the same text.
         text = repr((message.type, message.content))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,17 +20,27 @@ from aegis_graph.tokens import text_bound
 
 
 class Heard(AsyncCallbackHandler):
-    """Everything that a streamed attempt has said so far, for when it ends early."""
+    """Everything that a streamed attempt has said so far, for when it ends early.
+
+    Args:
+        tell: Is told of each piece at once.
+    """
 
     run_inline = True
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[AIMessageChunk], None] | None = None) -> None:
         self._chunks: list[AIMessageChunk] = []
+        self._tell = tell
 
     @property
     def anything(self) -> bool:
         """Whether a chunk with something in it went out."""
         return any(said(chunk) for chunk in self._chunks)
+
+    @property
+    def answer_text(self) -> str:
+        """The words of the answer alone."""
+        return "".join(chunk.text for chunk in self._chunks)
 
     @property
     def text(self) -> str:
@@ -49,6 +60,8 @@ class Heard(AsyncCallbackHandler):
         """Keep a chunk."""
         if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
             self._chunks.append(chunk.message)
+            if self._tell is not None:
+                self._tell(chunk.message)
 
 
 def said(message: AIMessage) -> str:

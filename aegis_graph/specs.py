@@ -31,6 +31,11 @@ URL_PATTERN = r"^https?://[^\s/]+"
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
 
 
+Structured = Literal["json_schema", "json_mode", "tool", "prompt"]
+"""How a model is made to answer in a schema: by a grammar, by the promise of some JSON, by the
+arguments of a tool, or by words alone."""
+
+
 class Row(BaseModel):
     """A frozen row that accepts no unknown key."""
 
@@ -83,6 +88,10 @@ class ProviderSpec(Row):
     """The tasks this provider serves; all of them when absent."""
     images: bool = False
     """Whether the model takes images."""
+    tools: bool = True
+    """Whether the model can be offered tools. Some models of Ollama refuse them."""
+    structured: Structured | None = None
+    """How the model is made to answer in a schema; the kind decides when this is absent."""
     thinking: bool = False
     """Whether a model that can think is asked to (``dashscope``)."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
@@ -113,8 +122,10 @@ class EmbeddingSpec(ProviderSpec):
 
     @model_validator(mode="after")
     def _nothing_about_answers(self) -> EmbeddingSpec:
-        for key in ("tasks", "images", "thinking", "temperature", "max_output_tokens"):
-            if key in self.model_fields_set:
+        chat = ("tasks", "images", "tools", "structured", "thinking", "temperature")
+        for key in (*chat, "max_output_tokens"):
+            # What a dumped configuration says is the default is no more than not saying it.
+            if getattr(self, key) != ProviderSpec.model_fields[key].default:
                 raise ValueError(f"{key}: means nothing for embeddings; take it away")
         return self
 

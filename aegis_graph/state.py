@@ -55,7 +55,18 @@ class SkippedRecord(TypedDict):
 
     provider: str
     model: str
-    code: Literal["privacy", "task", "images", "key", "package", "cooldown", "verdict", "budget"]
+    code: Literal[
+        "privacy",
+        "task",
+        "images",
+        "tools",
+        "schema",
+        "key",
+        "package",
+        "cooldown",
+        "verdict",
+        "budget",
+    ]
     reason: str
 
 
@@ -92,6 +103,8 @@ class Route(TypedDict):
     """How long to wait before the next attempt, in seconds."""
     rejected: bool
     """Whether a provider said that the request itself is wrong."""
+    broken_off: str | None
+    """What the caller was given of an answer that broke off, where that ends the request."""
 
 
 def join_messages(left: Any, right: Any) -> Any:
@@ -101,6 +114,23 @@ def join_messages(left: Any, right: Any) -> Any:
     except (ValueError, TypeError, NotImplementedError) as error:  # house: LangChain raises it
         what = str(error).splitlines()[0]
         raise InvalidRequestError(f"messages: not LangChain messages: {what}") from error
+
+
+class CallOptions(TypedDict, total=False):
+    """How the models are to answer, in the form that every provider's own is made from. JSON."""
+
+    tools: list[dict[str, Any]]
+    """Tools that the model may call, in OpenAI's form."""
+    tool_choice: str
+    """``auto``, ``none``, ``required``, or the name of the tool that must be called."""
+    parallel_tool_calls: bool
+    """Whether one answer may call several tools, where the provider lets one say so."""
+    stop: list[str]
+    """Words at which the answer ends."""
+    temperature: float
+    response_schema: dict[str, Any]
+    """A JSON Schema of an object, with a title. An answer that does not fit it is a failed attempt;
+    the one that does is in ``additional_kwargs["parsed"]``."""
 
 
 class RouterInput(TypedDict, total=False):
@@ -115,6 +145,7 @@ class RouterInput(TypedDict, total=False):
     """Names what this request is a part of: one answer, one job. Costs are counted for it."""
     max_cost_usd: str
     """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
+    options: CallOptions
 
 
 class RouterOutput(TypedDict):

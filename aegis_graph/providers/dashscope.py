@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -28,9 +28,14 @@ from aegis_graph.errors import (
 from aegis_graph.images import ImageSize, qwen_tokens
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
 from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
-from aegis_graph.providers.dashscope_messages import is_finished, is_multimodal, thinking_mode
+from aegis_graph.providers.dashscope_messages import (
+    is_finished,
+    is_multimodal,
+    thinking_mode,
+    tool_choice_to_wire,
+)
 from aegis_graph.providers.transport import probe_models, transport_error
-from aegis_graph.specs import Row
+from aegis_graph.specs import Row, Structured
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 
@@ -121,11 +126,31 @@ class DashScopeProvider(Provider):
         """The cap of the answer; the model takes it for a cap of its thinking as well."""
         return {"max_tokens": max_output_tokens}
 
+    @property
+    def structured(self) -> Structured:
+        """See ``Provider.structured``; while it thinks a model can be told in words only.
+
+        Tools are not documented for the models that take images.
+        """
+        in_words = self._thinks or is_multimodal(self.spec.model)
+        return self.spec.structured or ("prompt" if in_words else "tool")
+
+    def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
+        """See ``Provider.tool_choice``; one tool can be forced, and none while the model thinks."""
+        if choice == "auto":
+            return choice
+        if len(tools) != 1 or self._thinks:
+            return None
+        return tool_choice_to_wire("required", tools)
+
+    @property
+    def _thinks(self) -> bool:
+        mode = thinking_mode(self.spec.model)
+        return mode == "always" or (mode == "optional" and self.spec.thinking)
+
     def output_bound(self, max_output_tokens: int) -> int:
         """See ``Provider.output_bound``; thinking is billed as output, beside the cap."""
-        mode = thinking_mode(self.spec.model)
-        thinks = mode == "always" or (mode == "optional" and self.spec.thinking)
-        return 2 * max_output_tokens if thinks else max_output_tokens
+        return 2 * max_output_tokens if self._thinks else max_output_tokens
 
     def image_bound(self, size: ImageSize | None) -> int:
         """See ``Provider.image_bound``."""

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.chat_extractive import MODEL_NAME, ChatExtractive
+from aegis_graph.state import CallOptions
 
 
 class ExtractiveProvider(Provider):
@@ -17,6 +18,20 @@ class ExtractiveProvider(Provider):
     def open_model(self, api_key: str | None) -> OpenModel:
         """Build the model; there is nothing to connect to."""
         return OpenModel(ChatExtractive(), _nothing_to_close)
+
+    @property
+    def takes_tools(self) -> bool:
+        """It calls nothing."""
+        return False
+
+    @property
+    def structured(self) -> None:
+        """It quotes, and knows no other form."""
+        return
+
+    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """Where to stop; there is nothing else to ask for."""
+        return {"stop": options["stop"]} if "stop" in options else {}
 
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """The cap, which this model counts in words."""

@@ -16,6 +16,7 @@ from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.chat_ocr import MODEL_NAME, ChatOcr
 from aegis_graph.providers.ocr_engine import missing_package
 from aegis_graph.specs import ProviderSpec
+from aegis_graph.state import CallOptions
 
 
 class OcrProvider(Provider):
@@ -44,6 +45,20 @@ class OcrProvider(Provider):
     def open_model(self, api_key: str | None) -> OpenModel:
         """The model; there is nothing to connect to."""
         return OpenModel(self._model, _nothing_to_close)
+
+    @property
+    def takes_tools(self) -> bool:
+        """It reads, and calls nothing."""
+        return False
+
+    @property
+    def structured(self) -> None:
+        """It has one form of answer."""
+        return
+
+    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """There is nothing to ask for."""
+        return {}
 
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """The cap, which this model counts in words."""

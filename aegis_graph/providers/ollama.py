@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -16,6 +16,8 @@ from aegis_graph.providers.transport import (
     probe_models,
     transport_error,
 )
+from aegis_graph.specs import Structured
+from aegis_graph.state import CallOptions
 
 DEFAULT_URL = "http://localhost:11434"
 
@@ -69,6 +71,34 @@ class OllamaProvider(Provider):
         if self.spec.temperature is not None:
             options["temperature"] = self.spec.temperature
         return {"options": options}
+
+    @property
+    def structured(self) -> Structured:
+        """See ``Provider.structured``; the server samples by the schema's grammar."""
+        return self.spec.structured or "json_schema"
+
+    @property
+    def schema_in_words(self) -> bool:
+        """See ``Provider.schema_in_words``; a grammar does not tell the model what it means."""
+        return self.structured != "tool"
+
+    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
+        """See ``Provider.arguments``; what steers the sampling is a table of its own."""
+        asked = self.option_arguments(options)
+        arguments = self.call_options(max_output_tokens)
+        sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
+        # Ollama's protocol has no word for it.
+        asked.pop("parallel_tool_calls", None)
+        return {**arguments, **asked, "options": {**arguments["options"], **sampling}}
+
+    def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
+        """See ``Provider.tool_choice``; Ollama cannot be told."""
+        return
+
+    def schema_arguments(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """See ``Provider.schema_arguments``."""
+        forms = {"json_schema": schema, "json_mode": "json"}
+        return {"format": forms[self.structured]} if self.structured in forms else {}
 
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""

@@ -24,6 +24,8 @@ from aegis_graph.providers.transport import (
     probe_models,
     transport_error,
 )
+from aegis_graph.specs import Structured
+from aegis_graph.state import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -70,6 +72,9 @@ class OpenAIProvider(Provider):
             base_url=self.spec.base_url or DEFAULT_URL,
             max_retries=0,
             stream_usage=True,
+            # The attempt has a limit of its own. This one waits by asyncio.wait_for for each chunk,
+            # which before Python 3.12 can swallow a cancellation.
+            stream_chunk_timeout=None,
             temperature=self.spec.temperature,
             http_async_client=client,
         )
@@ -85,6 +90,22 @@ class OpenAIProvider(Provider):
     def image_bound(self, size: ImageSize | None) -> int:
         """See ``Provider.image_bound``."""
         return openai_tokens(self.spec.model, size)
+
+    @property
+    def structured(self) -> Structured:
+        """See ``Provider.structured``; most compatible servers know tools, few know schemas."""
+        return self.spec.structured or ("json_schema" if self._is_openai else "tool")
+
+    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
+        """See ``Provider.arguments``."""
+        asked = self.option_arguments(options)
+        arguments = self.call_options(max_output_tokens)
+        if "response_format" in asked:
+            # As an argument it sends the client down another path, which loses the usage of an
+            # answer that the cap cut off.
+            body = {"response_format": asked.pop("response_format")}
+            arguments["extra_body"] = {**arguments.get("extra_body", {}), **body}
+        return {**arguments, **asked}
 
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""

@@ -8,7 +8,7 @@ import pytest
 
 from aegis_graph.policy import Situation, make_plan, may_receive
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import LOCAL_ONLY, SENSITIVITIES, TASKS, Sensitivity, Task
+from aegis_graph.state import LOCAL_ONLY, SENSITIVITIES, TASKS, CallOptions, Sensitivity, Task
 
 
 class Asked(NamedTuple):
@@ -16,6 +16,7 @@ class Asked(NamedTuple):
     sensitivity: Sensitivity = "internal"
     has_images: bool = False
     has_remote_images: bool = False
+    options: CallOptions = CallOptions()
 
 
 def situation(name: str, *, location: str = "cloud", **more: Any) -> Situation:

@@ -1,0 +1,271 @@
+"""``RoutedChatModel``: the router as a chat model, for whatever takes one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any, Literal, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, ensure_config
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.graph.state import CompiledStateGraph
+from pydantic import ConfigDict, Field, field_validator
+
+from aegis_graph.chat_request import request_from, tool_choice_from
+from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
+from aegis_graph.state import Sensitivity, Task
+
+Heard = Spoken | Discarded
+Result = Mapping[str, Any]
+
+
+class RoutedChatModel(BaseChatModel):
+    """The router as a LangChain chat model, with budgets, fallback and a record of every attempt.
+
+    Goes wherever a chat model goes: agents, chains, other packages. The answer's
+    ``response_metadata`` says who gave it and what it cost: ``provider``, ``model``, ``cost_usd``,
+    ``cost_basis``, ``route_id``, ``attempt``, ``attempts`` and ``skipped``. Inside a graph the
+    router runs as a subgraph of the calling node.
+
+    ``task``, ``sensitivity``, ``user_id`` and ``max_output_tokens`` may also be given for one call,
+    as arguments of ``invoke`` or ``bind``.
+
+    Example:
+        >>> from aegis_graph import RouterConfig, RoutedChatModel, create_router
+        >>> model = RoutedChatModel(router=create_router(RouterConfig()), task="answer")
+        >>> answer = model.invoke("What is the limit?")  # doctest: +SKIP
+        >>> answer.response_metadata["provider"]         # doctest: +SKIP
+        'ollama'
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    router: CompiledStateGraph[Any, Any, Any, Any] = Field(repr=False, exclude=True)
+    """From ``create_router``. A checkpointer of its own is left out: each call stands alone."""
+    task: Task = "chat"
+    sensitivity: Sensitivity = "internal"
+    user_id: str | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1)
+    run_id: str | None = None
+    """Requests with the same ``run_id`` together never cost more than ``max_cost_usd``."""
+    max_cost_usd: str | None = None
+    """Decimal text."""
+    temperature: float | None = Field(default=None, ge=0, lt=2)
+    stop: list[str] | None = None
+    on_interrupt: Literal["raise", "restart"] = "raise"
+    """What becomes of a stream whose provider dies after its first words. It raises
+    ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
+    next provider's answer from its beginning."""
+
+    @field_validator("router")
+    @classmethod
+    def _without_memory(
+        cls, router: CompiledStateGraph[Any, Any, Any, Any]
+    ) -> CompiledStateGraph[Any, Any, Any, Any]:
+        # With a checkpointer of its own it would remember each conversation, and ask it again.
+        if router.checkpointer in (None, False):
+            return router
+        return router.copy({"checkpointer": None})
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(cache=fields.pop("cache", False), **fields)
+        # Hosts are shown the attempts' own pieces instead: see ``Listener.callbacks``.
+        self.tags = [*(self.tags or []), TAG_NOSTREAM]
+
+    @property
+    def _llm_type(self) -> str:
+        return "aegis-router"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        own = set(RoutedChatModel.model_fields) - set(BaseChatModel.model_fields) - {"router"}
+        return {"model_name": self.router.name, **self.model_dump(include=own)}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"], params["ls_model_name"] = "aegis-graph", self.router.name
+        return params
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to whichever provider answers.
+
+        Args:
+            tools: What ``convert_to_openai_tool`` takes.
+            tool_choice: ``auto``, ``none``, ``any`` or ``required``, or a tool's name.
+            strict: Whether the arguments must fit a tool's schema, where a provider can say so.
+            **kwargs: More arguments for each call.
+
+        Raises:
+            InvalidRequestError: No tool has that name.
+        """
+        rows = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        choice = tool_choice_from(tool_choice, rows)
+        return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
+
+    def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        # Not where a callback would like to watch: joining chunks joins those of dead attempts.
+        return super()._should_stream(async_api=async_api, **kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = request_from(self, messages, stop, kwargs)
+        return _chat_result(await self._ask(request, Listener(metadata=_metadata())))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = request_from(self, messages, stop, kwargs)
+        return _chat_result(self._ask_sync(request, Listener(metadata=_metadata())))
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        request = request_from(self, messages, stop, kwargs)
+        listener = self._stream_listener(heard.put_nowait)
+        asking = asyncio.ensure_future(self._ask(request, listener))
+        asking.add_done_callback(lambda _: heard.put_nowait(None))
+        pieces = _Pieces()
+        try:
+            while (item := await heard.get()) is not None:
+                yield pieces.chunk(item)
+            yield pieces.last(asking.result())
+        finally:
+            if not asking.done():
+                # Nobody listens any more: what was said so far is settled, and nothing stays held.
+                asking.cancel()
+                await asyncio.wait([asking])
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        heard: SimpleQueue[Heard | Result | BaseException] = SimpleQueue()
+        request = request_from(self, messages, stop, kwargs)
+        listener = self._stream_listener(heard.put)
+
+        def ask() -> None:
+            try:
+                heard.put(self._ask_sync(request, listener))
+            except BaseException as error:  # noqa: BLE001  raised again by the reader
+                heard.put(error)
+
+        # A thread of its own, not of a pool: it waits for the portal, which waits for nobody.
+        context = copy_context()
+        asking = threading.Thread(target=lambda: context.run(ask), name="aegis-stream", daemon=True)
+        asking.start()
+        pieces = _Pieces()
+        try:
+            while isinstance(item := heard.get(), Spoken | Discarded):
+                yield pieces.chunk(item)
+            if isinstance(item, BaseException):
+                raise item
+            yield pieces.last(item)
+        finally:
+            listener.abandon()
+            asking.join()
+
+    def _stream_listener(self, hear: Callable[[Heard], None]) -> Listener:
+        raises = self.on_interrupt == "raise"
+        return Listener(hear=hear, ends_when_broken_off=raises, metadata=_metadata())
+
+    async def _ask(self, request: dict[str, Any], listener: Listener) -> Result:
+        config = with_listener(ensure_config(), listener)
+        return cast("Result", await self.router.ainvoke(request, config))
+
+    def _ask_sync(self, request: dict[str, Any], listener: Listener) -> Result:
+        config = with_listener(ensure_config(), listener)
+        return cast("Result", self.router.invoke(request, config))
+
+
+class _Pieces:
+    """Turns what is heard of an answer into chunks that may be added up."""
+
+    def __init__(self) -> None:
+        self._spoken: list[ChatGenerationChunk] = []
+        self._said: set[str] = set()
+
+    def chunk(self, item: Heard) -> ChatGenerationChunk:
+        """The chunk for the caller."""
+        if isinstance(item, Discarded):
+            return self._discard(item)
+        message = item.chunk
+        self._said.update(message.response_metadata)
+        if message.chunk_position is not None:
+            message = message.model_copy(update={"chunk_position": None})
+        chunk = ChatGenerationChunk(message=message)
+        self._spoken.append(chunk)
+        return chunk
+
+    def last(self, result: Result) -> ChatGenerationChunk:
+        """What was not said yet: who answered, and what it cost."""
+        answer = _answer(result)
+        facts = {
+            key: value
+            for key, value in answer.response_metadata.items()
+            # Text of the same key in two chunks would be joined.
+            if key not in self._said
+        }
+        message = AIMessageChunk(
+            content="", id=answer.id, response_metadata=facts, chunk_position="last"
+        )
+        return ChatGenerationChunk(message=message)
+
+    def _discard(self, item: Discarded) -> ChatGenerationChunk:
+        # LangChain joins all chunks for its callbacks: the void ones have to be empty there.
+        for void in self._spoken:
+            void.message, void.text = AIMessageChunk(content=""), ""
+        self._spoken, self._said = [], set()
+        message = AIMessageChunk(
+            content="",
+            id=item.event["message_id"],
+            response_metadata={"attempt_discarded": [dict(item.event)]},
+        )
+        return ChatGenerationChunk(message=message)
+
+
+def _metadata() -> dict[str, Any]:
+    return dict(ensure_config().get("metadata") or {})
+
+
+def _answer(result: Result) -> AIMessage:
+    answer = cast("AIMessage", result["messages"][-1])
+    facts = {"attempts": result["attempts"], "skipped": result["skipped"]}
+    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **facts}})
+
+
+def _chat_result(result: Result) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=_answer(result))])
