@@ -107,12 +107,13 @@ class Call:
         """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._provider
         try:
-            # Loading a client takes a second or two, which is not the provider's time.
-            model = await provider.model()
-            async with asyncio.timeout(self._spec.timeout_s):
-                self._answer = await model.ainvoke(
-                    self._messages(), self._config_of_call(), **self._arguments()
-                )
+            with provider.in_use():
+                # Loading a client takes a second or two, which is not the provider's time.
+                model = await provider.model()
+                async with asyncio.timeout(self._spec.timeout_s):
+                    self._answer = await model.ainvoke(
+                        self._messages(), self._config_of_call(), **self._arguments()
+                    )
         except ProviderError:
             raise
         except UnsupportedContentError as error:

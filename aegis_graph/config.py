@@ -100,9 +100,9 @@ class RouterConfig(Row):
             Decimal('5')
         """
         variables = os.environ if environ is None else environ
-        chosen = path or variables.get("AEGIS_CONFIG") or None
+        chosen = config_path(path, environ=variables)
         source = str(chosen) if chosen else "the default configuration"
-        document = _read(Path(chosen)) if chosen else {}
+        document = _read(chosen) if chosen else {}
         return cls._checked({**_with_environment(document, variables), "source": source}, source)
 
     @classmethod
@@ -124,6 +124,15 @@ def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:
                 f" {rows[0].name} of {first!r} with {first_size}: they cannot be compared; keep one"
                 " of them, or give both the same space where it is one model with two names"
             )
+
+
+def config_path(
+    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
+) -> Path | None:
+    """The configuration's file: the one given, else the one that ``AEGIS_CONFIG`` names."""
+    variables = os.environ if environ is None else environ
+    chosen = path or variables.get("AEGIS_CONFIG")
+    return Path(chosen) if chosen else None
 
 
 def _read(path: Path) -> dict[str, Any]:

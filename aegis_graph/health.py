@@ -104,6 +104,11 @@ class Health:
                 record.probing_until = now + timedelta(seconds=lease_s)
             return found
 
+    def forget(self, provider: str) -> None:
+        """Start anew with a provider: under its name there is another one now, or none."""
+        with self._lock:
+            self._records.pop(provider, None)
+
     def succeeded(self, provider: str) -> None:
         """An attempt was answered: the provider is well."""
         with self._lock:

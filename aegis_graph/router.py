@@ -24,7 +24,8 @@ the answer again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -39,10 +40,29 @@ from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Clock, Ledger
 from aegis_graph.ledger.factory import create_ledger, utc_now
 from aegis_graph.nodes import RouterNodes
+from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.specs import HealthSpec
 from aegis_graph.state import RouterInput, RouterOutput, RouterState
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+Builder = StateGraph[RouterState, None, RouterInput, RouterOutput]
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What the attempts of all requests share; it outlives a change of the chain."""
+
+    ledger: Ledger
+    health: Health
+    transit: HoldsInTransit
+    portal: Portal
+
+    @classmethod
+    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> Core:
+        """What a configuration asks for, around a shared ledger where there is one."""
+        book = ledger or create_ledger(config, clock=clock)
+        return cls(book, Health(config.health, clock), HoldsInTransit(book), Portal())
 
 
 def router_builder(
@@ -51,7 +71,7 @@ def router_builder(
     ledger: Ledger | None = None,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
-) -> StateGraph[RouterState, None, RouterInput, RouterOutput]:
+) -> Builder:
     """Build the routing graph, for callers who compile it themselves.
 
     Args:
@@ -73,24 +93,7 @@ def router_builder(
         for row in config.providers
         if row.enabled
     ]
-    book = ledger or create_ledger(config, clock=clock)
-    health = Health(config.health, clock)
-    transit = HoldsInTransit(book)
-    portal = Portal()
-    nodes = RouterNodes(chain, book, health, transit)
-    names = [f"attempt_{provider.spec.name}" for provider in chain]
-
-    builder: StateGraph[RouterState, None, RouterInput, RouterOutput] = StateGraph(
-        RouterState, input_schema=RouterInput, output_schema=RouterOutput
-    )
-    _add(builder, "budget_check", Node(nodes.budget_check, portal), (*names, "record_cost"))
-    for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, book, health, transit, config.health)
-        _add(builder, name, Node(attempt.run, portal), ("budget_check", "record_cost"))
-    _add(builder, "record_cost", Node(nodes.record_cost, portal), ())
-    builder.add_edge(START, "budget_check")
-    builder.add_edge("record_cost", END)
-    return builder
+    return assemble(chain, Core.of(config, ledger=ledger, clock=clock), config.health)
 
 
 def create_router(
@@ -128,6 +131,21 @@ def create_router(
     """
     builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
     return builder.compile(checkpointer=checkpointer, name=name)
+
+
+def assemble(chain: Sequence[Provider], core: Core, limits: HealthSpec) -> Builder:
+    """Put the nodes around a chain of providers together."""
+    nodes = RouterNodes(chain, core.ledger, core.health, core.transit)
+    names = [f"attempt_{provider.spec.name}" for provider in chain]
+    builder: Builder = StateGraph(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    _add(builder, "budget_check", Node(nodes.budget_check, core.portal), (*names, "record_cost"))
+    for name, provider in zip(names, chain, strict=True):
+        attempt = Attempt(provider, core.ledger, core.health, core.transit, limits)
+        _add(builder, name, Node(attempt.run, core.portal), ("budget_check", "record_cost"))
+    _add(builder, "record_cost", Node(nodes.record_cost, core.portal), ())
+    builder.add_edge(START, "budget_check")
+    builder.add_edge("record_cost", END)
+    return builder
 
 
 def _add(

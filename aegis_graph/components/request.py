@@ -15,14 +15,14 @@ from typing import Annotated, Any, cast
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.channels import EphemeralValue
-from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel.protocol import PregelProtocol
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import RoutingError
 from aegis_graph.state import AttemptRecord, Sensitivity, SkippedRecord, Task
 
-RouterGraph = CompiledStateGraph[Any, Any, Any, Any]
-"""A compiled router, or a graph with its input and output."""
+RouterGraph = PregelProtocol[Any, Any, Any, Any]
+"""A compiled router, a handle of one, or a graph with its input and output."""
 
 
 class Choices(TypedDict, total=False):

@@ -185,6 +185,14 @@ class Ledger(Protocol):
         """Every budget, with what is spent, held and left in its present window."""
         ...
 
+    def seed(self, limits: Sequence[Budget]) -> None:
+        """Take over the limits of a configuration that was read again, without waiting.
+
+        Whatever is asked after this finds them in force. A limit that the file says nothing new
+        about keeps what was set since, and one that it no longer has stays until it is removed.
+        """
+        ...
+
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
         """Set a limit, or take it away with ``None``.
 

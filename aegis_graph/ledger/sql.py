@@ -55,14 +55,15 @@ class SqlLedger:
         self, store: Store, *, limits: Sequence[Budget], calendar: Calendar, clock: Clock
     ) -> None:
         self.store = store
-        self._limits = tuple(limits)
+        # A list of its own: the writer sees what is seeded later.
+        current = self._limits = list(limits)
         self._calendar = calendar
         self._clock = clock
         seeded = self._seeded = Event()
 
         # Refers to nothing of this object, so that the writer does not keep it alive.
         def prepare(connection: Connection) -> None:
-            budgets.seed(connection, limits)
+            budgets.seed(connection, current)
             seeded.set()
 
         self._writer = Writer(store, prepare)
@@ -137,6 +138,12 @@ class SqlLedger:
             return True
 
         return await self.transact(work)
+
+    def seed(self, limits: Sequence[Budget]) -> None:
+        """See ``Ledger.seed``."""
+        new = self._limits[:] = tuple(limits)
+        work = partial(budgets.seed, budgets=new)
+        self._writer.submit(work).add_done_callback(_complain_of_seeding)
 
     async def report(
         self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
@@ -277,6 +284,13 @@ def _forget(waiting: asyncio.Future[T]) -> None:
     """Take note of the outcome, so that asyncio does not report it as never retrieved."""
     if not waiting.cancelled():
         waiting.exception()
+
+
+def _complain_of_seeding(future: Future[None]) -> None:
+    error = future.exception()
+    if error is not None:
+        # The limits that were in force still are, and the next opening seeds these.
+        logger.error("the budgets of the new configuration could not be written: %s", error)
 
 
 def _complain(future: Future[tuple[Alert, ...]]) -> None:

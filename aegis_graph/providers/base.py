@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -94,6 +96,9 @@ class Provider(ABC):
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
+        self._lock = threading.Lock()
+        self._calls = 0
+        self._retired = False
 
     @property
     def key_env(self) -> str | None:
@@ -108,17 +113,52 @@ class Provider(ABC):
         found = self._environ.get(name) or self._environ.get(KEY_ALIASES.get(name, name))
         return found.strip() or None if found else None
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the connections open for one call, also when the provider is retired meanwhile."""
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                unused = self._unused()
+            _close_all(unused)
+
+    def retire(self) -> None:
+        """Close the connections as soon as no call uses them; the configuration has dropped it.
+
+        A request that started before may still call it: then they are opened, and closed again.
+        """
+        with self._lock:
+            self._retired = True
+            unused = self._unused()
+        _close_all(unused)
+
+    def _unused(self) -> list[LoopScoped[OpenModel]]:
+        """Take out what is to be closed; whoever comes next opens new connections."""
+        if not self._retired or self._calls:
+            return []
+        unused, self._models = list(self._models.values()), {}
+        return unused
+
     async def model(self) -> BaseChatModel:
-        """The chat model of the running event loop, with the key as it is now."""
+        """The chat model of the running event loop, with the key as it is now.
+
+        Connections of a retired provider stay open ``in_use`` only.
+        """
         if not self._loaded:
             # In a thread: a client takes up to two seconds to import.
             await asyncio.to_thread(self.load)
             self._loaded = True
         key = self.api_key()
-        if key not in self._models:
-            # One key at a time: a changed key leaves the old client to its loop's shutdown.
-            self._models = {key: LoopScoped(lambda: self.open_model(key), _close)}
-        return (await self._models[key].get()).model
+        with self._lock:
+            if key not in self._models:
+                # One key at a time: a changed key leaves the old client to its loop's shutdown.
+                self._models = {key: LoopScoped(lambda: self.open_model(key), _close)}
+            models = self._models[key]
+        return (await models.get()).model
 
     def priced_as(self) -> ProviderSpec:
         """The row under which the price book knows the model."""
@@ -236,6 +276,11 @@ class Provider(ABC):
 
 async def _close(opened: OpenModel) -> None:
     await opened.aclose()
+
+
+def _close_all(models: list[LoopScoped[OpenModel]]) -> None:
+    for model in models:
+        model.close_soon()
 
 
 _BY_STATUS: Mapping[int, type[ProviderError]] = {

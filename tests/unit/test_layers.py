@@ -22,6 +22,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.chat_model",),
     ("aegis_graph.chat_request",),
     ("aegis_graph.embeddings",),
+    ("aegis_graph.handle",),
+    ("aegis_graph.reload",),
     ("aegis_graph.router",),
     ("aegis_graph.nodes",),
     ("aegis_graph.attempt",),
