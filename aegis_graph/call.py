@@ -13,7 +13,6 @@ from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from aegis_graph.errors import (
@@ -23,6 +22,7 @@ from aegis_graph.errors import (
     ProviderTimeoutError,
     UnsupportedContentError,
 )
+from aegis_graph.events import stream_writer
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Ledger
@@ -83,7 +83,7 @@ class Call:
     async def make(self) -> AttemptCommand:
         """Call, and turn whatever happens into the next step."""
         health, name = self._health, self._spec.name
-        tell = get_stream_writer()
+        tell = stream_writer()
         tell(self._event("attempt_started"))
         try:
             if self._listener is not None:

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.config import get_stream_writer
 from langgraph.types import Command
 
 from aegis_graph.errors import (
@@ -25,6 +24,7 @@ from aegis_graph.errors import (
     RoutingError,
     StreamInterruptedError,
 )
+from aegis_graph.events import stream_writer
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Admission, Alert, Ledger, Unanswered, unused_hold
@@ -173,13 +173,12 @@ class RouterNodes:
 
 def _announce(alerts: Sequence[Alert]) -> None:
     """Tell the log and whoever streams that a budget's share is spent; once per window."""
-    tell = get_stream_writer()
     for alert in alerts:
         spent, limit = usd_text(alert.spent_nano_usd), usd_text(alert.limit_nano_usd)
         logger.warning(
             "budget %s per %s: $%s of $%s spent", alert.scope, alert.window, spent, limit
         )
-        tell(
+        stream_writer()(
             {
                 "event": "budget_alert",
                 "scope": alert.scope,

@@ -35,6 +35,7 @@ from langgraph.types import Checkpointer
 from aegis_graph.attempt import Attempt
 from aegis_graph.bridge import Node, Portal
 from aegis_graph.config import RouterConfig
+from aegis_graph.direct import DirectGraph
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Clock, Ledger
@@ -130,7 +131,7 @@ def create_router(
         'ollama'
     """
     builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
-    return builder.compile(checkpointer=checkpointer, name=name)
+    return DirectGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
 def assemble(chain: Sequence[Provider], core: Core, limits: HealthSpec) -> Builder:

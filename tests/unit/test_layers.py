@@ -28,8 +28,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.nodes",),
     ("aegis_graph.attempt",),
     ("aegis_graph.call",),
+    ("aegis_graph.direct",),
     (
         "aegis_graph.bridge",
+        "aegis_graph.events",
         "aegis_graph.holds",
         "aegis_graph.listener",
         "aegis_graph.reservation",
