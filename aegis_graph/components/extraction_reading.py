@@ -1,0 +1,204 @@
+"""Reads what a model answered to an extraction, well formed or not, without believing any of it.
+
+What comes out is names and labels as the model wrote them; ``grounding`` decides what the text
+bears out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import json_repair
+
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_FENCED = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
+
+_ENTITIES = ("entities", "nodes", "entitäten")
+_RELATIONS = ("relations", "relationships", "triples", "triplets", "edges", "beziehungen")
+_NAME = ("name", "entity", "text", "mention", "id")
+_TYPE = ("type", "label", "category", "entity_type", "typ")
+_ALIASES = ("aliases", "alias", "mentions")
+_HEAD = ("head", "source", "subject", "from", "start")
+_TAIL = ("tail", "target", "object", "to", "end")
+_RELATION = ("relation", "type", "predicate", "relationship", "label", "relation_type")
+_QUOTE = ("quote", "evidence", "sentence", "quotation", "zitat")
+
+MAX_STATEMENTS = 2_000
+"""Entities or relations that are read from one answer: more is a model that repeats itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaidEntity:
+    """An entity, as a model says."""
+
+    name: str
+    type: str = ""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SaidRelation:
+    """A relation, as a model says."""
+
+    head: str
+    relation: str
+    tail: str
+    quote: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """An answer, read."""
+
+    entities: Sequence[SaidEntity] = ()
+    relations: Sequence[SaidRelation] = ()
+    malformed: int = 0
+    """How many items had no name, or lacked an end."""
+    fault: str | None = field(default=None)
+    """Why nothing can be read from the answer, in one line that the model can act on."""
+
+
+def read_extraction(answer: str) -> Reading:
+    """Read an answer; a ``fault`` says why it cannot be.
+
+    Reasoning, code fences, text around the JSON, JSON that is damaged or cut off, other names of
+    the keys, and lists instead of objects are understood.
+
+    Example:
+        >>> read_extraction('Sure! {"entities": [{"name": "Ada", "type": "Person"}], "relations')
+        ... # doctest: +NORMALIZE_WHITESPACE
+        Reading(entities=[SaidEntity(name='Ada', type='Person', aliases=())], relations=[],
+                malformed=0, fault=None)
+        >>> read_extraction("I cannot do that.").fault
+        'the answer contains no JSON object'
+    """
+    said = _THOUGHT.sub("", answer)
+    values = [value for text in _candidates(said) if (value := _json(text)) is not None]
+    if not values:
+        return Reading(fault="the answer contains no JSON object")
+    for value in values:
+        found = _lists(value)
+        if found is not None:
+            return _read(*found)
+    return Reading(fault="the JSON has neither a list 'entities' nor a list 'relations'")
+
+
+def _candidates(said: str) -> Iterator[str]:
+    for block in _FENCED.findall(said):
+        yield from _from_bracket(block)
+    yield from _from_bracket(said)
+
+
+def _from_bracket(text: str) -> Iterator[str]:
+    begin = min((at for at in (text.find("{"), text.find("[")) if at >= 0), default=None)
+    if begin is not None:
+        yield text[begin:]
+    # A list in the prose before the object, such as "[1]", is not the answer.
+    brace = text.find("{")
+    if brace >= 0 and brace != begin:
+        yield text[brace:]
+
+
+def _json(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = _repaired(text)
+    return value if isinstance(value, (dict, list)) else None
+
+
+def _repaired(text: str) -> Any:
+    try:
+        return json_repair.loads(text)
+    except (ValueError, RecursionError):
+        # Brackets nested a thousand deep are no answer.
+        return None
+
+
+def _lists(value: Any) -> tuple[list[Any], list[Any]] | None:
+    """The lists of entities and of relations, wherever the model put them."""
+    if isinstance(value, list):
+        return _bare(value)
+    for candidate in (value, *value.values()):
+        if not isinstance(candidate, Mapping):
+            continue
+        entities, relations = _first(candidate, _ENTITIES), _first(candidate, _RELATIONS)
+        if isinstance(entities, list) or isinstance(relations, list):
+            return _list(entities), _list(relations)
+    return None
+
+
+def _bare(items: list[Any]) -> tuple[list[Any], list[Any]] | None:
+    """A list without a name: of whole answers, of relations, or of entities."""
+    for item in items:
+        if isinstance(item, Mapping) and (found := _lists(item)) is not None:
+            return found
+    relations = [item for item in items if _is_relation(item)]
+    entities = [item for item in items if isinstance(item, Mapping) and not _is_relation(item)]
+    named = [item for item in entities if _text(item, _NAME)]
+    return (named, relations) if relations or named else None
+
+
+def _read(entities: list[Any], relations: list[Any]) -> Reading:
+    entities, relations = entities[:MAX_STATEMENTS], relations[:MAX_STATEMENTS]
+    said = [_entity(item) for item in entities]
+    told = [_relation(item) for item in relations]
+    return Reading(
+        [one for one in said if one is not None],
+        [one for one in told if one is not None],
+        malformed=said.count(None) + told.count(None),
+    )
+
+
+def _entity(item: Any) -> SaidEntity | None:
+    if isinstance(item, str):
+        return SaidEntity(item.strip()) if item.strip() else None
+    if not isinstance(item, Mapping) or not (name := _text(item, _NAME)):
+        return None
+    aliases = [one for one in _list(_first(item, _ALIASES)) if isinstance(one, str)]
+    return SaidEntity(name, _text(item, _TYPE), tuple(one for one in aliases if one.strip()))
+
+
+def _relation(item: Any) -> SaidRelation | None:
+    if isinstance(item, list):
+        item = dict(zip(("head", "relation", "tail", "quote"), item, strict=False))
+    if not isinstance(item, Mapping):
+        return None
+    head, tail = _end(_first(item, _HEAD)), _end(_first(item, _TAIL))
+    relation = _text(item, _RELATION)
+    if not (head and relation and tail):
+        return None
+    return SaidRelation(head, relation, tail, _text(item, _QUOTE))
+
+
+def _is_relation(item: Any) -> bool:
+    if isinstance(item, list):
+        return len(item) in (3, 4) and all(isinstance(part, str) for part in item)
+    return isinstance(item, Mapping) and _relation(item) is not None
+
+
+def _end(value: Any) -> str:
+    return _text(value, _NAME) if isinstance(value, Mapping) else _plain(value)
+
+
+def _first(item: Mapping[Any, Any], keys: Sequence[str]) -> Any:
+    lowered = {str(key).strip().casefold(): value for key, value in item.items()}
+    return next((lowered[key] for key in keys if lowered.get(key) is not None), None)
+
+
+def _text(item: Mapping[Any, Any], keys: Sequence[str]) -> str:
+    return _plain(_first(item, keys))
+
+
+def _plain(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _list(value: Any) -> list[Any]:
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []
