@@ -32,16 +32,16 @@ class Node(Runnable[Any, Any]):
     """
 
     def __init__(self, body: Body, portal: Portal) -> None:
-        self._body = body
+        self.body = body
         self._portal = portal
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the portal's loop and wait for it."""
-        return self._portal.run(lambda: self._body(input, config or {}))
+        return self._portal.run(lambda: self.body(input, config or {}))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the running loop."""
-        return await self._body(input, config or {})
+        return await self.body(input, config or {})
 
 
 class Portal:

@@ -18,12 +18,15 @@ from aegis_graph.components.relation_records import (
 from aegis_graph.components.relation_schema import RelationSchema, key
 from aegis_graph.text.mentions import Stretch, find_mentions, find_quote
 from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.words import words
 
-_ARTICLES = frozenset("the a an der die das ein eine des dem den le la les el los".split())
+_ARTICLES = frozenset(words("the a an der die das ein eine des dem den le la les el los"))
 _PRONOUNS = frozenset(
-    "i you he she it we they me him her us them his its their our who which this that these those"
-    " ich du er sie es wir ihr mich dich ihn uns euch ihm ihnen sein seine ihre unser wer welche"
-    " dieser diese dieses jener jene jenes".split()
+    words(
+        "i you he she it we they me him her us them his its their our who which this that these"
+        " those ich du er sie es wir ihr mich dich ihn uns euch ihm ihnen sein seine ihre unser wer"
+        " welche dieser diese dieses jener jene jenes"
+    )
 )
 _PUNCTUATION = re.compile(r"[^\w+#]+")
 
@@ -37,10 +40,10 @@ def normalised(name: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", name).casefold()
     plain = re.sub(r"['\u2019]s?(?!\w)", "", plain).replace(".", "")
-    words = _PUNCTUATION.sub(" ", plain).split()
-    if len(words) > 1 and words[0] in _ARTICLES:
-        words = words[1:]
-    return " ".join(words) or plain.strip()
+    parts = _PUNCTUATION.sub(" ", plain).split()
+    if len(parts) > 1 and parts[0] in _ARTICLES:
+        parts = parts[1:]
+    return " ".join(parts) or plain.strip()
 
 
 def ground(
@@ -147,9 +150,7 @@ class _Ground:
         wanted = normalised(name)
         own = [at for at, one in enumerate(self._entities) if normalised(one["name"]) == wanted]
         return own or [
-            at
-            for at, one in enumerate(self._entities)
-            if wanted in map(normalised, one["aliases"])
+            at for at, one in enumerate(self._entities) if wanted in map(normalised, one["aliases"])
         ]
 
     def _allowed(

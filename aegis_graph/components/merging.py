@@ -153,9 +153,7 @@ def _longest(spans: Sequence[Span]) -> list[Span]:
     kept: list[Span] = []
     for span in sorted(spans, key=lambda one: (one["document"], one["start"], -one["end"])):
         inside = (
-            kept
-            and kept[-1]["document"] == span["document"]
-            and span["end"] <= kept[-1]["end"]
+            kept and kept[-1]["document"] == span["document"] and span["end"] <= kept[-1]["end"]
         )
         if not inside:
             kept.append(span)

@@ -12,11 +12,15 @@ import unicodedata
 Stretch = tuple[int, int]
 """Begin and end of a piece of a text, in characters."""
 
-_LOOK_ALIKE = ("'\u2018\u2019\u201a\u2032`\u00b4", '"\u201c\u201d\u201e\u00ab\u00bb', "-\u2010\u2011\u2012\u2013\u2014\u2212")
+_LOOK_ALIKE = (
+    "'\u2018\u2019\u201a\u2032`\u00b4",
+    '"\u201c\u201d\u201e\u00ab\u00bb',
+    "-\u2010\u2011\u2012\u2013\u2014\u2212",
+)
 _CLASS = {char: f"[{re.escape(alike)}]" for alike in _LOOK_ALIKE for char in alike}
 
 _UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u2e80-\uffef"
-"""Letters of scripts that write no spaces between words: Thai, Lao, Khmer, and those of East Asia."""
+"""Letters of scripts without spaces between words: Thai, Lao, Khmer, and those of East Asia."""
 _LETTER = rf"[^\W{_UNSPACED}]"
 _GENITIVE = rf"(?=['\u2019]?s(?!{_LETTER}))"
 _EDGE = " \t\r\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb.,;:\u2026"

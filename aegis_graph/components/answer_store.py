@@ -1,0 +1,142 @@
+"""Keeps answers that were paid for, so that the same question to the same models is bought once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from aegis_graph.attempt import Attempt
+from aegis_graph.components.request import RouterGraph
+from aegis_graph.errors import ConfigError
+
+BUSY_TIMEOUT_S = 30.0
+"""How long to wait for another process that writes: it holds the lock for one insert."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, task TEXT NOT NULL, sensitivity TEXT NOT NULL,
+    stored_at TEXT NOT NULL, answer TEXT NOT NULL
+) WITHOUT ROWID
+"""
+
+
+class AnswerStore:
+    """Answers by what was asked, in one SQLite file or in memory.
+
+    A row is a hash of everything that the answer depends on (prompt with text, schema and earlier
+    answers, task, sensitivity, models, output cap), the task, the sensitivity, the time, and the
+    model's answer, which quotes the text. The prompt is not stored. A new file can be read by its
+    owner only. Several processes may share it.
+
+    Args:
+        path: The file; in memory, as long as this object lives, when absent. It is created by the
+            first answer.
+
+    Example:
+        >>> store = AnswerStore()
+        >>> store.keep("k", "{}", task="extract", sensitivity="internal")
+        >>> store.find("k"), store.find("another")
+        ('{}', None)
+    """
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        self._path = None if path is None else Path(path)
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def find(self, key: str) -> str | None:
+        """The answer that is kept under a key.
+
+        Raises:
+            ConfigError: The file cannot be used.
+        """
+        rows = self._run("SELECT answer FROM answers WHERE key = ?", key)
+        return rows[0][0] if rows else None
+
+    def keep(self, key: str, answer: str, *, task: str, sensitivity: str) -> None:
+        """Keep an answer; one that is there stays.
+
+        Raises:
+            ConfigError: The file cannot be used.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        row = (key, task, sensitivity, now, answer)
+        self._run("INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", *row)
+
+    def _run(self, sql: str, *values: str) -> list[tuple[str]]:
+        try:
+            with self._lock:
+                return self._open().execute(sql, values).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError(
+                f"{self._path}: cannot be used as a store of answers ({error}); name another file"
+            ) from error
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            weakref.finalize(self, self._connection.close)
+        return self._connection
+
+
+def _connect(path: Path | None) -> sqlite3.Connection:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made before SQLite opens it: its own files take their rights from this one.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    connection = sqlite3.connect(
+        path or ":memory:",
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        if path is not None:
+            connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(_TABLE)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def answer_key(
+    messages: Sequence[BaseMessage], chain: Sequence[str], choices: Mapping[str, Any]
+) -> str:
+    """A hash of everything that an answer depends on."""
+    said = [[message.type, message.content] for message in messages]
+    text = json.dumps([said, list(chain), choices], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+
+
+_NO_MATTER = {
+    *("name", "api_key_env", "price", "timeout_s", "max_retries", "retry_wait_s"),
+    *("tasks", "images", "enabled", "tools"),
+}
+"""Of a provider: what does not change its answers."""
+
+
+def model_chain(router: RouterGraph) -> list[str]:
+    """What a router asks, in order: each provider's kind, model, address and manner.
+
+    Empty for a graph that only looks like a router.
+    """
+    attempts = [
+        attempt
+        for node in router.builder.nodes.values()
+        if isinstance(
+            attempt := getattr(getattr(node.runnable, "body", None), "__self__", None), Attempt
+        )
+    ]
+    specs = [attempt.provider.spec for attempt in attempts]
+    return [spec.model_dump_json(exclude=_NO_MATTER) for spec in specs]
