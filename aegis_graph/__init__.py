@@ -3,6 +3,9 @@
 import logging
 
 from aegis_graph.chat_model import RoutedChatModel
+from aegis_graph.components.relation_export import to_neo4j_csv, to_networkx
+from aegis_graph.components.relation_extractor import create_relation_extractor
+from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.config import RouterConfig
 from aegis_graph.embeddings import create_embeddings
 from aegis_graph.handle import RouterHandle
@@ -11,12 +14,16 @@ from aegis_graph.router import create_router, router_builder
 
 __all__ = [
     "RoutedChatModel",
+    "RelationSchema",
     "RouterConfig",
     "RouterHandle",
     "create_embeddings",
     "create_ledger",
+    "create_relation_extractor",
     "create_router",
     "router_builder",
+    "to_neo4j_csv",
+    "to_networkx",
 ]
 
 # Whether and where the package's log is shown is for the application to say.

@@ -43,6 +43,10 @@ class ChunkTask(TypedDict, total=False):
     structured: bool
     may_ask: bool
     """Whether models may be asked, beside what is kept."""
+    answers: list[str]
+    """Those that could be read so far, in order."""
+    attempts: list[AttemptRecord]
+    reused: int
 
 
 class ChunkDone(TypedDict):
@@ -50,6 +54,7 @@ class ChunkDone(TypedDict):
 
     chunk: Chunk
     findings: Findings
+    answers: list[str]
     attempts: list[AttemptRecord]
     reused: int
     failed: FailedChunk | None
@@ -58,14 +63,12 @@ class ChunkDone(TypedDict):
 class ChunkState(ChunkTask, total=False):
     """The extraction of one chunk in progress."""
 
-    answers: list[str]
-    """Those that could be read, in order."""
     answer: str | None
     """The last one."""
     again: bool
     """Whether the question was put a second time, because the first answer is unreadable."""
-    attempts: list[AttemptRecord]
-    reused: int
+    size: list[int]
+    """How much was found before the last answer."""
     refusal: tuple[str, str] | None
     """Type and text of the error, where nobody answered."""
     done: ChunkDone
@@ -161,10 +164,11 @@ class _ChunkNodes:
         answers = [*state.get("answers", []), answer]
         update: dict[str, Any] = {"answers": answers, "again": False}
         onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
+        findings = _findings(onward)
         spent = len(answers) > state["max_gleanings"]
-        if spent or _size(_findings(onward)) == _size(_findings(state)):
+        if spent or _size(findings) == (state.get("size") or _size(_findings(state))):
             return Command(goto="__end__", update={**update, "done": _done(onward, None)})
-        return Command(goto="recall", update=update)
+        return Command(goto="recall", update={**update, "size": _size(findings)})
 
     def _key(self, state: ChunkState) -> str:
         """Of the question, whether it is put once or twice."""
@@ -196,11 +200,11 @@ def _findings(state: ChunkState) -> Findings:
     return ground(readings, talk.text, talk.schema, talk.given)
 
 
-def _size(findings: Findings) -> tuple[int, int, int]:
+def _size(findings: Findings) -> list[int]:
     """Grows with each name and each relation that is new."""
     entities = findings["entities"]
     names = sum(1 + len(entity["aliases"]) for entity in entities)
-    return len(entities), names, len(findings["relations"])
+    return [len(entities), names, len(findings["relations"])]
 
 
 def _is_unfit(error: RoutingError) -> bool:
@@ -222,6 +226,7 @@ def _done(state: ChunkState, refusal: tuple[str, str] | None) -> ChunkDone:
     return ChunkDone(
         chunk=chunk,
         findings=_findings(state),
+        answers=state.get("answers", []),
         attempts=state.get("attempts", []),
         reused=state.get("reused", 0),
         failed=failed,

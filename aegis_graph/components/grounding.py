@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import cast
 
 from aegis_graph.components.extraction_reading import Reading, SaidEntity, SaidRelation
@@ -31,6 +32,7 @@ _PRONOUNS = frozenset(
 _PUNCTUATION = re.compile(r"[^\w+#]+")
 
 
+@lru_cache(maxsize=4096)
 def normalised(name: str) -> str:
     """A name as two writings of it share it.
 

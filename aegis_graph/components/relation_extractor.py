@@ -4,7 +4,9 @@
 graph TD
   START --> cut
   cut -. one per chunk .-> extract
-  extract --> merge
+  extract --> gather
+  gather -. failed chunks .-> extract
+  gather -. nothing left to try .-> merge
   merge --> END
   subgraph extract
     recall -. not bought yet .-> ask
@@ -20,92 +22,35 @@ is resumed without buying it again, and answers are kept by what was asked.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
-from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
-from langgraph.channels import EphemeralValue
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
-from typing_extensions import TypedDict
 
 from aegis_graph.components.answer_store import AnswerStore, model_chain
 from aegis_graph.components.chunk_extractor import ChunkDone, ChunkTask, create_chunk_extractor
 from aegis_graph.components.extraction_prompts import ExtractionPrompts
 from aegis_graph.components.merging import merge
 from aegis_graph.components.relation_chunks import cut, read_documents, read_entities
-from aegis_graph.components.relation_records import Entity, FailedChunk, GivenEntity, Relation
+from aegis_graph.components.relation_records import FailedChunk
 from aegis_graph.components.relation_schema import RelationSchema
-from aegis_graph.components.request import Choices, Report, RouterGraph, chosen
+from aegis_graph.components.relation_state import RelationInput, RelationOutput, RelationState
+from aegis_graph.components.request import RouterGraph, chosen
 from aegis_graph.components.splitting import LONGEST
-from aegis_graph.errors import ConfigError, InvalidRequestError
-from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES, AttemptRecord
+from aegis_graph.errors import AllProvidersFailedError, ConfigError, InvalidRequestError
+from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at
 2,400 (arXiv 2404.16130)."""
 
-
-class SchemaInput(TypedDict, total=False):
-    """A ``RelationSchema`` as JSON."""
-
-    entity_types: list[str]
-    relations: list[Any]
-    """Triples of head type, relation and tail type, or names of relations."""
-    strict: bool
-
-
-class RelationInput(Choices, total=False):
-    """What a caller gives: a ``text``, or ``documents``, or both."""
-
-    text: Annotated[str, EphemeralValue]
-    documents: Annotated[list[Document], EphemeralValue]
-    known_entities: Annotated[list[GivenEntity], EphemeralValue]
-    """Where there are some, only relations between these are looked for."""
-    schema: Annotated[SchemaInput, EphemeralValue]
-    """Instead of the schema that the graph was built with."""
-    only: Annotated[list[str], EphemeralValue]
-    """Ids of the chunks that may be asked about; the others come from the kept answers."""
-
-
-class RelationOutput(Report):
-    """What a caller gets."""
-
-    entities: list[Entity]
-    relations: list[Relation]
-    dropped: dict[str, int]
-    """How many statements of the models were left out, by reason."""
-    chunks: int
-    """How many different chunks there were."""
-    reused: int
-    """How many answers had been bought before."""
-    failed_chunks: list[FailedChunk]
-
-
-class RelationState(Choices, total=False):
-    """The graph's own state. What the request gives lives for one step."""
-
-    text: Annotated[str, EphemeralValue]
-    documents: Annotated[list[Document], EphemeralValue]
-    schema: Annotated[SchemaInput, EphemeralValue]
-    only: Annotated[list[str], EphemeralValue]
-    known_entities: Annotated[list[GivenEntity], EphemeralValue]
-    entities: list[Entity]
-    done: Annotated[list[ChunkDone], operator.add]
-    relations: list[Relation]
-    dropped: dict[str, int]
-    chunks: int
-    reused: int
-    failed_chunks: list[FailedChunk]
-    attempts: list[AttemptRecord]
-    degraded: bool
-    degraded_reason: str | None
+TRANSIENT = AllProvidersFailedError.__name__
 
 
 def create_relation_extractor(
@@ -113,6 +58,7 @@ def create_relation_extractor(
     *,
     schema: RelationSchema | dict[str, Any] | None = None,
     max_gleanings: int = 1,
+    max_retries: int = 2,
     max_concurrency: int = 4,
     chunk_chars: int = CHUNK_CHARS,
     structured: bool = True,
@@ -131,8 +77,8 @@ def create_relation_extractor(
     Args:
         router: The compiled router.
         schema: What may be found; anything when absent.
-        max_gleanings: How often at most a chunk is asked about again for what is missing. It ends
-            earlier when a round brings nothing new.
+        max_gleanings: How often at most a chunk is asked about again, until nothing new comes.
+        max_retries: How often chunks for which every provider failed are tried again at the end.
         max_concurrency: How many chunks are in work at once. A run's own ``max_concurrency``, or
             that of the graph around it, wins.
         chunk_chars: About how long a chunk is, in characters; at least 900.
@@ -156,23 +102,32 @@ def create_relation_extractor(
         >>> [(r["head"], r["relation"], r["tail"]) for r in result["relations"]]  # doctest: +SKIP
         [('Ada', 'BORN_IN', 'London')]
     """
-    _check(max_gleanings, max_concurrency, chunk_chars)
+    _check_least(0, max_gleanings=max_gleanings, max_retries=max_retries)
+    _check_least(1, max_concurrency=max_concurrency)
+    _check_least(LONGEST, chunk_chars=chunk_chars)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
     chunk_graph = create_chunk_extractor(
         router, answers, ExtractionPrompts(prompts), chain=model_chain(router)
     )
-    nodes = _Nodes(RelationSchema.of(schema), max_gleanings, chunk_chars, structured)
+    nodes = _Nodes(RelationSchema.of(schema), max_gleanings, max_retries, chunk_chars, structured)
+    graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
+    return graph.with_config(max_concurrency=max_concurrency)
+
+
+def _build(
+    nodes: _Nodes, chunk_graph: CompiledStateGraph[Any, Any, Any, Any]
+) -> StateGraph[RelationState, None, RelationInput, RelationOutput]:
     builder: StateGraph[RelationState, None, RelationInput, RelationOutput] = StateGraph(
         RelationState, input_schema=RelationInput, output_schema=RelationOutput
     )
     builder.add_node("cut", nodes.cut)
     builder.add_node("extract", _extract(chunk_graph), input_schema=cast("Any", ChunkTask))
+    builder.add_node("gather", nodes.gather)
     builder.add_node("merge", nodes.merge)
     builder.add_edge(START, "cut")
-    builder.add_edge("extract", "merge")
+    builder.add_edge("extract", "gather")
     builder.add_edge("merge", END)
-    graph = builder.compile(checkpointer=checkpointer, name=name)
-    return graph.with_config(max_concurrency=max_concurrency)
+    return builder
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +136,7 @@ class _Nodes:
 
     schema: RelationSchema
     max_gleanings: int
+    max_retries: int
     chunk_chars: int
     structured: bool
 
@@ -208,9 +164,31 @@ class _Nodes:
             ChunkTask(**common, chunk=chunk, may_ask=only is None or chunk["id"] in only)
             for chunk in chunks
         ]
-        return Command(
-            goto=[Send("extract", task) for task in tasks], update={"done": Overwrite([])}
-        )
+        update = {"common": common, "done": Overwrite([]), "retries": 0}
+        return Command(goto=[Send("extract", task) for task in tasks], update=update)
+
+    def gather(self, state: RelationState) -> Command[Literal["extract", "merge"]]:
+        """Try again the chunks that may yet be answered."""
+        lost: list[ChunkDone] = []
+        kept: list[ChunkDone] = []
+        for one in state["done"]:
+            failed = one["failed"]
+            (lost if failed and failed["error_type"] == TRANSIENT else kept).append(one)
+        if not lost or state["retries"] == self.max_retries:
+            return Command(goto="merge")
+        tasks = [
+            ChunkTask(
+                **state["common"],
+                chunk=one["chunk"],
+                may_ask=True,
+                answers=one["answers"],
+                attempts=one["attempts"],
+                reused=one["reused"],
+            )
+            for one in lost
+        ]
+        update = {"done": Overwrite(kept), "retries": state["retries"] + 1}
+        return Command(goto=[Send("extract", task) for task in tasks], update=update)
 
     def merge(self, state: RelationState) -> dict[str, Any]:
         """Join what the chunks gave, and say what is missing."""
@@ -276,10 +254,7 @@ def _why(failed: Sequence[FailedChunk], chunks: int) -> str | None:
     return f"{len(failed)} of {chunks} chunks are not complete: {first['reason']}"
 
 
-def _check(max_gleanings: int, max_concurrency: int, chunk_chars: int) -> None:
-    if max_gleanings < 0:
-        raise ConfigError(f"max_gleanings: {max_gleanings} is negative; use 0 for none")
-    if max_concurrency < 1:
-        raise ConfigError(f"max_concurrency: {max_concurrency} is too small; use at least 1")
-    if chunk_chars < LONGEST:
-        raise ConfigError(f"chunk_chars: {chunk_chars} is too small; use at least {LONGEST}")
+def _check_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"{name}: {value} is too small; use at least {least}")

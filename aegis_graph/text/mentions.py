@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 Stretch = tuple[int, int]
 """Begin and end of a piece of a text, in characters."""
@@ -18,6 +19,7 @@ _LOOK_ALIKE = (
     "-\u2010\u2011\u2012\u2013\u2014\u2212",
 )
 _CLASS = {char: f"[{re.escape(alike)}]" for alike in _LOOK_ALIKE for char in alike}
+_FOLD = {ord(char): alike[0] for alike in _LOOK_ALIKE for char in alike}
 
 _UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u2e80-\uffef"
 """Letters of scripts without spaces between words: Thai, Lao, Khmer, and those of East Asia."""
@@ -37,7 +39,7 @@ def find_mentions(name: str, text: str) -> list[Stretch]:
         >>> find_mentions("Berlin", "Berlins Bürgermeister")
         [(0, 6)]
     """
-    pattern = _pattern(name)
+    pattern = _pattern(name) if _may_hold(text, name) else ""
     if not pattern:
         return []
     before, after = _edges(name.strip())
@@ -63,11 +65,23 @@ def find_quote(quote: str, text: str) -> Stretch | None:
         (3, 20)
     """
     for said in (quote, quote.strip(_EDGE)):
-        pattern = _pattern(said)
+        pattern = _pattern(said) if _may_hold(text, said) else ""
         found = re.search(pattern, text, re.IGNORECASE) if pattern else None
         if found:
             return found.span()
     return None
+
+
+def _may_hold(text: str, said: str) -> bool:
+    """A quick look, because a pattern takes longer to make than to search for."""
+    return _folded(said) in _folded(text)
+
+
+@lru_cache(maxsize=256)
+def _folded(text: str) -> str:
+    """The text without what the patterns do not look at. What matches, matches here too."""
+    plain = unicodedata.normalize("NFC", text).translate(_FOLD).casefold()
+    return " ".join(plain.split())
 
 
 def _pattern(said: str) -> str:
