@@ -13,8 +13,8 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.router import create_router, router_builder
 
 __all__ = [
-    "RoutedChatModel",
     "RelationSchema",
+    "RoutedChatModel",
     "RouterConfig",
     "RouterHandle",
     "create_embeddings",

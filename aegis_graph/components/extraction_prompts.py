@@ -16,29 +16,29 @@ from aegis_graph.components.relation_schema import ANY, RelationSchema
 _NAMES = {"type": "array", "items": {"type": "string"}}
 
 
-def _object(**properties: Any) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+def _object(*required: str, **properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required)}
 
 
 _TEXT = {"type": "string"}
+_TRIPLE = ("head", "relation", "tail")
 
 ANSWER_SCHEMA: dict[str, Any] = {
     "title": "Extraction",
     "description": "Entities and relations that the text states.",
     **_object(
-        entities={"type": "array", "items": _object(name=_TEXT, type=_TEXT, aliases=_NAMES)},
+        *("entities", "relations"),
+        entities={
+            "type": "array",
+            "items": _object("name", name=_TEXT, type=_TEXT, aliases=_NAMES),
+        },
         relations={
             "type": "array",
-            "items": _object(head=_TEXT, relation=_TEXT, tail=_TEXT, quote=_TEXT),
+            "items": _object(*_TRIPLE, **dict.fromkeys((*_TRIPLE, "quote"), _TEXT)),
         },
     ),
 }
-"""Without the allowed labels: an answer with one wrong label is filtered, not bought again."""
+"""No more than is needed: an answer with one wrong label is filtered, and not bought again."""
 
 
 class ExtractionPrompts:

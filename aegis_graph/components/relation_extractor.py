@@ -43,14 +43,20 @@ from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.components.relation_state import RelationInput, RelationOutput, RelationState
 from aegis_graph.components.request import RouterGraph, chosen
 from aegis_graph.components.splitting import LONGEST
-from aegis_graph.errors import AllProvidersFailedError, ConfigError, InvalidRequestError
+from aegis_graph.errors import (
+    AllProvidersFailedError,
+    ConfigError,
+    InvalidRequestError,
+    StreamInterruptedError,
+)
 from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at
 2,400 (arXiv 2404.16130)."""
 
-TRANSIENT = AllProvidersFailedError.__name__
+TRANSIENT = {AllProvidersFailedError.__name__, StreamInterruptedError.__name__}
+"""Errors after which the same question may yet be answered."""
 
 
 def create_relation_extractor(
@@ -173,7 +179,7 @@ class _Nodes:
         kept: list[ChunkDone] = []
         for one in state["done"]:
             failed = one["failed"]
-            (lost if failed and failed["error_type"] == TRANSIENT else kept).append(one)
+            (lost if failed and failed["error_type"] in TRANSIENT else kept).append(one)
         if not lost or state["retries"] == self.max_retries:
             return Command(goto="merge")
         tasks = [
