@@ -24,6 +24,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.events import stream_writer
 from aegis_graph.health import Health
+from aegis_graph.history import for_provider
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.listener import Discarded, Spoken, listener_in
@@ -130,17 +131,15 @@ class Call:
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         provider.check_complete(self._answer)
-        answer = fitted(self._answer, self._request.options)
-        if self._listener and self._listener.accept:
-            self._listener.accept(answer)
-        return answer
+        problem = self._listener.problem if self._listener else None
+        return fitted(self._answer, self._request.options, problem)
 
     def _messages(self) -> list[BaseMessage]:
-        messages = list(self._request.messages)
-        schema = self._request.options.get("response_schema")
-        if schema is None or not self._provider.schema_in_words:
+        messages = for_provider(self._request.messages, self._spec.name)
+        options = self._request.options
+        if not self._provider.schema_in_words(options):
             return messages
-        return [SystemMessage(instruction(schema)), *messages]
+        return [SystemMessage(instruction(options["response_schema"])), *messages]
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._cap, self._request.options)

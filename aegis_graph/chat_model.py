@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextvars import copy_context
 from queue import SimpleQueue
 from typing import Any, Literal, cast
@@ -12,21 +12,20 @@ from typing import Any, Literal, cast
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.state import CompiledStateGraph
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
+from aegis_graph.chat_answer import Heard, Pieces, Result, chat_result, whole_chunk
 from aegis_graph.chat_request import request_from, tool_choice_from
+from aegis_graph.chat_schema import answer_schema
 from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
 from aegis_graph.state import Sensitivity, Task
-
-Heard = Spoken | Discarded
-Result = Mapping[str, Any]
 
 
 class RoutedChatModel(BaseChatModel):
@@ -66,6 +65,8 @@ class RoutedChatModel(BaseChatModel):
     """What becomes of a stream whose provider dies after its first words. It raises
     ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
     next provider's answer from its beginning."""
+
+    _problem: Callable[[Any], str | None] | None = PrivateAttr(default=None)
 
     @field_validator("router")
     @classmethod
@@ -119,6 +120,47 @@ class RoutedChatModel(BaseChatModel):
         choice = tool_choice_from(tool_choice, rows)
         return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
 
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["function_calling", "json_mode", "json_schema"] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Have answers in a schema.
+
+        An answer that does not fit is a failed attempt: it is recorded and paid for, the next
+        provider is asked, and the error at the end carries what was wrong with each. JSON that is
+        slightly broken is repaired first.
+
+        Args:
+            schema: A pydantic model, a ``TypedDict`` or a JSON Schema of an object.
+            include_raw: Whether to return ``{"raw": message, "parsed": object,
+                "parsing_error": None}``.
+            method: How to get it; what suits each provider when absent.
+            strict: Whether OpenAI's grammar must keep to the schema to the letter.
+            **kwargs: More arguments for each call, such as ``tools``.
+
+        Raises:
+            InvalidRequestError: It is no schema.
+        """
+        wanted = answer_schema(schema, strict=strict)
+        model = self.model_copy()
+        model._problem = wanted.problem
+        bound = model.bind(
+            response_schema=wanted.json_schema,
+            schema_method="tool" if method == "function_calling" else method,
+            strict=strict,
+            ls_structured_output_format={
+                "kwargs": {"method": method or "by provider"},
+                "schema": convert_to_openai_tool(wanted.json_schema),
+            },
+            **kwargs,
+        )
+        return bound | (wanted.read_beside if include_raw else wanted.read)
+
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         # Not where a callback would like to watch: joining chunks joins those of dead attempts.
         return super()._should_stream(async_api=async_api, **kwargs)
@@ -131,7 +173,7 @@ class RoutedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        return _chat_result(await self._ask(request, Listener(metadata=_metadata())))
+        return chat_result(await self._ask(request, self._listener()))
 
     def _generate(
         self,
@@ -141,7 +183,7 @@ class RoutedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        return _chat_result(self._ask_sync(request, Listener(metadata=_metadata())))
+        return chat_result(self._ask_sync(request, self._listener()))
 
     async def _astream(
         self,
@@ -152,10 +194,14 @@ class RoutedChatModel(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         heard: asyncio.Queue[Heard | None] = asyncio.Queue()
         request = request_from(self, messages, stop, kwargs)
-        listener = self._stream_listener(heard.put_nowait)
+        if "response_schema" in request["options"]:
+            # Nothing of it is worth showing before it is known to fit.
+            yield whole_chunk(await self._ask(request, self._listener()))
+            return
+        listener = self._listener(heard.put_nowait)
         asking = asyncio.ensure_future(self._ask(request, listener))
         asking.add_done_callback(lambda _: heard.put_nowait(None))
-        pieces = _Pieces()
+        pieces = Pieces()
         try:
             while (item := await heard.get()) is not None:
                 yield pieces.chunk(item)
@@ -175,7 +221,10 @@ class RoutedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         heard: SimpleQueue[Heard | Result | BaseException] = SimpleQueue()
         request = request_from(self, messages, stop, kwargs)
-        listener = self._stream_listener(heard.put)
+        if "response_schema" in request["options"]:
+            yield whole_chunk(self._ask_sync(request, self._listener()))
+            return
+        listener = self._listener(heard.put)
 
         def ask() -> None:
             try:
@@ -187,7 +236,7 @@ class RoutedChatModel(BaseChatModel):
         context = copy_context()
         asking = threading.Thread(target=lambda: context.run(ask), name="aegis-stream", daemon=True)
         asking.start()
-        pieces = _Pieces()
+        pieces = Pieces()
         try:
             while isinstance(item := heard.get(), Spoken | Discarded):
                 yield pieces.chunk(item)
@@ -198,9 +247,13 @@ class RoutedChatModel(BaseChatModel):
             listener.abandon()
             asking.join()
 
-    def _stream_listener(self, hear: Callable[[Heard], None]) -> Listener:
-        raises = self.on_interrupt == "raise"
-        return Listener(hear=hear, ends_when_broken_off=raises, metadata=_metadata())
+    def _listener(self, hear: Callable[[Heard], None] | None = None) -> Listener:
+        return Listener(
+            hear=hear,
+            ends_when_broken_off=self.on_interrupt == "raise",
+            problem=self._problem,
+            metadata=dict(ensure_config().get("metadata") or {}),
+        )
 
     async def _ask(self, request: dict[str, Any], listener: Listener) -> Result:
         config = with_listener(ensure_config(), listener)
@@ -209,63 +262,3 @@ class RoutedChatModel(BaseChatModel):
     def _ask_sync(self, request: dict[str, Any], listener: Listener) -> Result:
         config = with_listener(ensure_config(), listener)
         return cast("Result", self.router.invoke(request, config))
-
-
-class _Pieces:
-    """Turns what is heard of an answer into chunks that may be added up."""
-
-    def __init__(self) -> None:
-        self._spoken: list[ChatGenerationChunk] = []
-        self._said: set[str] = set()
-
-    def chunk(self, item: Heard) -> ChatGenerationChunk:
-        """The chunk for the caller."""
-        if isinstance(item, Discarded):
-            return self._discard(item)
-        message = item.chunk
-        self._said.update(message.response_metadata)
-        if message.chunk_position is not None:
-            message = message.model_copy(update={"chunk_position": None})
-        chunk = ChatGenerationChunk(message=message)
-        self._spoken.append(chunk)
-        return chunk
-
-    def last(self, result: Result) -> ChatGenerationChunk:
-        """What was not said yet: who answered, and what it cost."""
-        answer = _answer(result)
-        facts = {
-            key: value
-            for key, value in answer.response_metadata.items()
-            # Text of the same key in two chunks would be joined.
-            if key not in self._said
-        }
-        message = AIMessageChunk(
-            content="", id=answer.id, response_metadata=facts, chunk_position="last"
-        )
-        return ChatGenerationChunk(message=message)
-
-    def _discard(self, item: Discarded) -> ChatGenerationChunk:
-        # LangChain joins all chunks for its callbacks: the void ones have to be empty there.
-        for void in self._spoken:
-            void.message, void.text = AIMessageChunk(content=""), ""
-        self._spoken, self._said = [], set()
-        message = AIMessageChunk(
-            content="",
-            id=item.event["message_id"],
-            response_metadata={"attempt_discarded": [dict(item.event)]},
-        )
-        return ChatGenerationChunk(message=message)
-
-
-def _metadata() -> dict[str, Any]:
-    return dict(ensure_config().get("metadata") or {})
-
-
-def _answer(result: Result) -> AIMessage:
-    answer = cast("AIMessage", result["messages"][-1])
-    facts = {"attempts": result["attempts"], "skipped": result["skipped"]}
-    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **facts}})
-
-
-def _chat_result(result: Result) -> ChatResult:
-    return ChatResult(generations=[ChatGeneration(message=_answer(result))])

@@ -11,9 +11,16 @@ from langchain_core.messages import BaseMessage
 from aegis_graph.errors import InvalidRequestError
 
 _OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
-_OPTIONS = ("tools", "parallel_tool_calls", "temperature", "response_schema")
-_IGNORED = frozenset({"stream", "strict"})
-"""What LangChain adds on its own, and what has done its work before the call."""
+_OPTIONS = (
+    "tools",
+    "parallel_tool_calls",
+    "temperature",
+    "response_schema",
+    "schema_method",
+    "strict",
+)
+_IGNORED = frozenset({"stream"})
+"""What LangChain adds on its own."""
 
 
 class Defaults(Protocol):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from langchain_core.callbacks import AsyncCallbackManager
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
 from langgraph.pregel._messages import StreamMessagesHandler
@@ -43,8 +43,8 @@ class Listener:
     whole answer."""
     ends_when_broken_off: bool = False
     """Whether an attempt that breaks off after its first piece ends the request."""
-    accept: Callable[[AIMessage], None] | None = None
-    """Raises ``UnfitAnswerError`` for an answer that is not what was asked for."""
+    problem: Callable[[Any], str | None] | None = None
+    """Says where the value of an answer does not fit the caller's own idea of the schema."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Of the node in which the chat model was called: a host streams the pieces as that node's."""
 

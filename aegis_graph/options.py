@@ -85,7 +85,12 @@ def _text(value: object) -> None:
 
 def _flag(value: object) -> None:
     if not isinstance(value, bool):
-        _refuse("options.parallel_tool_calls", "must be true or false")
+        _refuse("options", "parallel_tool_calls and strict must be true or false")
+
+
+def _method(value: object) -> None:
+    if value not in ("json_schema", "json_mode", "tool"):
+        _refuse("options.schema_method", "must be json_schema, json_mode or tool")
 
 
 def _words(value: object) -> None:
@@ -112,6 +117,8 @@ _CHECKS: Mapping[str, Callable[[object], None]] = {
     "stop": _words,
     "temperature": _temperature,
     "response_schema": _schema,
+    "schema_method": _method,
+    "strict": _flag,
 }
 
 

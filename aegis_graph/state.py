@@ -131,6 +131,10 @@ class CallOptions(TypedDict, total=False):
     response_schema: dict[str, Any]
     """A JSON Schema of an object, with a title. An answer that does not fit it is a failed attempt;
     the one that does is in ``additional_kwargs["parsed"]``."""
+    schema_method: Literal["json_schema", "json_mode", "tool"]
+    """How to get an answer in that schema; each provider's own way when absent."""
+    strict: bool
+    """Whether OpenAI's grammar keeps to the schema to the letter."""
 
 
 class RouterInput(TypedDict, total=False):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import json_repair
@@ -47,11 +47,20 @@ def instruction(schema: Mapping[str, Any]) -> str:
     )
 
 
-def fitted(answer: AIMessage, options: CallOptions) -> AIMessage:
+def fitted(
+    answer: AIMessage,
+    options: CallOptions,
+    find_problem: Callable[[Any], str | None] | None = None,
+) -> AIMessage:
     """The answer, after making sure that it is what the options ask for.
 
     A value that fits the schema comes under ``additional_kwargs["parsed"]``, and as JSON in the
     content, whichever way the provider gave it.
+
+    Args:
+        answer: A complete answer.
+        options: What was asked for.
+        find_problem: Judges the value instead of the JSON Schema.
 
     Raises:
         UnfitAnswerError: It is not. The message says where, without the answer itself.
@@ -63,15 +72,22 @@ def fitted(answer: AIMessage, options: CallOptions) -> AIMessage:
         _check_choice(answer, options)
         return answer
     value = _value(answer, schema)
-    problem = best_match(Draft202012Validator(schema).iter_errors(value))
+    problem = find_problem(value) if find_problem else _problem(value, schema)
     if problem is not None:
-        where = ".".join(str(step) for step in problem.absolute_path) or "the whole"
-        raise UnfitAnswerError(f"{schema_name(schema)}: {where} breaks {problem.validator!r}")
+        raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
     text = json.dumps(value, ensure_ascii=False)
     update = {"additional_kwargs": {**answer.additional_kwargs, PARSED: value}}
     return answer.model_copy(
         update={**update, "content": text, "tool_calls": [], "invalid_tool_calls": []}
     )
+
+
+def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is None:
+        return None
+    where = ".".join(str(step) for step in error.absolute_path) or "the whole"
+    return f"{where} breaks {error.validator!r}"
 
 
 def _check_choice(answer: AIMessage, options: CallOptions) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -33,9 +33,8 @@ from aegis_graph.errors import (
 from aegis_graph.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.loops import LoopScoped
 from aegis_graph.prices import price_of
-from aegis_graph.specs import KEY_ALIASES, ProviderSpec, Row, Structured
-from aegis_graph.state import CallOptions
-from aegis_graph.structured import schema_name, schema_tool
+from aegis_graph.providers.asking import Asking
+from aegis_graph.specs import KEY_ALIASES, ProviderSpec, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class NoOptions(Row):
     """The options of a kind that has none."""
 
 
-class Provider(ABC):
+class Provider(Asking, ABC):
     """One configured provider.
 
     Args:
@@ -179,74 +178,6 @@ class Provider(ABC):
     def image_bound(self, size: ImageSize | None) -> int:
         """The most input tokens of an image, given its size where that is known."""
         return UNKNOWN_IMAGE_TOKENS
-
-    @property
-    def takes_tools(self) -> bool:
-        """Whether the model can be offered tools."""
-        return self.spec.tools
-
-    @property
-    def structured(self) -> Structured | None:
-        """How the model is made to answer in a schema; ``None`` where it cannot be."""
-        return self.spec.structured or ("tool" if self.takes_tools else "prompt")
-
-    @property
-    def schema_in_words(self) -> bool:
-        """Whether the prompt must name the schema, because the model does not see it otherwise."""
-        return self.structured in {"json_mode", "prompt"}
-
-    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """Arguments of one model call: the output cap, and what the caller asks for."""
-        return {**self.call_options(max_output_tokens), **self.option_arguments(options)}
-
-    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """What the caller asks for, in OpenAI's form, which most LangChain models take."""
-        asked: dict[str, Any] = {
-            name: options[name] for name in ("stop", "temperature") if name in options
-        }
-        tools, choice = self.offered(options)
-        if tools:
-            asked["tools"] = tools
-            if choice is not None and (forced := self.tool_choice(choice, tools)) is not None:
-                asked["tool_choice"] = forced
-            if "parallel_tool_calls" in options:
-                asked["parallel_tool_calls"] = options["parallel_tool_calls"]
-        if "response_schema" in options:
-            asked.update(self.schema_arguments(options["response_schema"]))
-        return asked
-
-    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
-        """The tools to offer, and which must be called."""
-        tools, choice = list(options.get("tools", ())), options.get("tool_choice")
-        if choice == "none":
-            tools, choice = [], None
-        if "response_schema" in options and self.structured == "tool":
-            tools.append(schema_tool(options["response_schema"]))
-            choice = "required" if len(tools) > 1 else schema_name(options["response_schema"])
-        if choice not in {None, "auto", "required"}:
-            # Where a provider cannot force a tool, offering no other comes next.
-            tools = [tool for tool in tools if tool["function"]["name"] == choice]
-        return tools, choice
-
-    def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """The choice in the provider's own form; ``None`` where it cannot be said.
-
-        Args:
-            choice: ``auto``, ``required`` or the name of one of the tools.
-            tools: What is offered.
-        """
-        if choice in {"auto", "required"}:
-            return choice
-        return {"type": "function", "function": {"name": choice}}
-
-    def schema_arguments(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """Arguments that make the model answer in a schema, where tools and words do not."""
-        if self.structured == "json_mode":
-            return {"response_format": {"type": "json_object"}}
-        if self.structured == "json_schema":
-            named = {"name": schema_name(schema), "schema": schema}
-            return {"response_format": {"type": "json_schema", "json_schema": named}}
-        return {}
 
     @abstractmethod
     def open_model(self, api_key: str | None) -> OpenModel:

@@ -26,6 +26,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.images import ImageSize, qwen_tokens
+from aegis_graph.providers.asking import without_strict
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
 from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
 from aegis_graph.providers.dashscope_messages import (
@@ -36,6 +37,7 @@ from aegis_graph.providers.dashscope_messages import (
 )
 from aegis_graph.providers.transport import probe_models, transport_error
 from aegis_graph.specs import Row, Structured
+from aegis_graph.state import CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 
@@ -128,15 +130,20 @@ class DashScopeProvider(Provider):
 
     @property
     def structured(self) -> Structured:
-        """See ``Provider.structured``; while it thinks a model can be told in words only.
+        """See ``Asking.structured``; while it thinks a model can be told in words only.
 
         Tools are not documented for the models that take images.
         """
         in_words = self._thinks or is_multimodal(self.spec.model)
         return self.spec.structured or ("prompt" if in_words else "tool")
 
+    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+        """See ``Asking.offered``."""
+        tools, choice = super().offered(options)
+        return without_strict(tools), choice
+
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """See ``Provider.tool_choice``; one tool can be forced, and none while the model thinks."""
+        """See ``Asking.tool_choice``; one tool can be forced, and none while the model thinks."""
         if choice == "auto":
             return choice
         if len(tools) != 1 or self._thinks:

@@ -9,6 +9,7 @@ import httpx
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ProviderError, StreamCutError
+from aegis_graph.providers.asking import without_strict
 from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status
 from aegis_graph.providers.transport import (
     KEEPALIVE_S,
@@ -74,16 +75,15 @@ class OllamaProvider(Provider):
 
     @property
     def structured(self) -> Structured:
-        """See ``Provider.structured``; the server samples by the schema's grammar."""
+        """See ``Asking.structured``; the server samples by the schema's grammar."""
         return self.spec.structured or "json_schema"
 
-    @property
-    def schema_in_words(self) -> bool:
-        """See ``Provider.schema_in_words``; a grammar does not tell the model what it means."""
-        return self.structured != "tool"
+    def schema_in_words(self, options: CallOptions) -> bool:
+        """See ``Asking.schema_in_words``; a grammar does not tell the model what it means."""
+        return self.schema_method(options) not in {None, "tool"}
 
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``; what steers the sampling is a table of its own."""
+        """See ``Asking.arguments``; what steers the sampling is a table of its own."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
@@ -92,13 +92,20 @@ class OllamaProvider(Provider):
         return {**arguments, **asked, "options": {**arguments["options"], **sampling}}
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
-        """See ``Provider.tool_choice``; Ollama cannot be told."""
+        """See ``Asking.tool_choice``; Ollama cannot be told."""
         return
 
-    def schema_arguments(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """See ``Provider.schema_arguments``."""
-        forms = {"json_schema": schema, "json_mode": "json"}
-        return {"format": forms[self.structured]} if self.structured in forms else {}
+    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+        """See ``Asking.offered``."""
+        tools, choice = super().offered(options)
+        return without_strict(tools), choice
+
+    def schema_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """See ``Asking.schema_arguments``."""
+        method = self.schema_method(options)
+        if method == "json_mode":
+            return {"format": "json"}
+        return {"format": options["response_schema"]} if method == "json_schema" else {}
 
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""

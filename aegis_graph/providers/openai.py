@@ -93,11 +93,11 @@ class OpenAIProvider(Provider):
 
     @property
     def structured(self) -> Structured:
-        """See ``Provider.structured``; most compatible servers know tools, few know schemas."""
+        """See ``Asking.structured``; most compatible servers know tools, few know schemas."""
         return self.spec.structured or ("json_schema" if self._is_openai else "tool")
 
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``."""
+        """See ``Asking.arguments``."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         if "response_format" in asked:

@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph",),
     ("aegis_graph.components",),
     ("aegis_graph.chat_model",),
-    ("aegis_graph.chat_request",),
+    ("aegis_graph.chat_answer", "aegis_graph.chat_request", "aegis_graph.chat_schema"),
     ("aegis_graph.embeddings",),
     ("aegis_graph.handle",),
     ("aegis_graph.reload",),
@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "aegis_graph.bridge",
         "aegis_graph.events",
+        "aegis_graph.history",
         "aegis_graph.holds",
         "aegis_graph.listener",
         "aegis_graph.reservation",

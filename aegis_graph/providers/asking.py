@@ -1,0 +1,107 @@
+"""How what a caller asks of an answer is said to a provider's chat model.
+
+The forms here are OpenAI's, which most LangChain models take; a kind with forms of its own says so.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aegis_graph.specs import ProviderSpec, Structured
+from aegis_graph.state import CallOptions
+from aegis_graph.structured import schema_name, schema_tool
+
+
+class Asking:
+    """The part of a provider that puts a request's options into words."""
+
+    spec: ProviderSpec
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the model can be offered tools."""
+        return self.spec.tools
+
+    @property
+    def structured(self) -> Structured | None:
+        """How the model is made to answer in a schema; ``None`` where it cannot be."""
+        return self.spec.structured or ("tool" if self.takes_tools else "prompt")
+
+    def schema_method(self, options: CallOptions) -> Structured | None:
+        """How this request's schema is asked for; ``None`` where it has none."""
+        if "response_schema" not in options:
+            return None
+        return options.get("schema_method") or self.structured
+
+    def schema_in_words(self, options: CallOptions) -> bool:
+        """Whether the prompt must name the schema, because the model does not see it otherwise."""
+        return self.schema_method(options) in {"json_mode", "prompt"}
+
+    @abstractmethod
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """Arguments of one model call that make the provider honour the output cap."""
+
+    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
+        """Arguments of one model call: the output cap, and what the caller asks for."""
+        return {**self.call_options(max_output_tokens), **self.option_arguments(options)}
+
+    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """What the caller asks for, without the output cap."""
+        asked: dict[str, Any] = {
+            name: options[name] for name in ("stop", "temperature") if name in options
+        }
+        tools, choice = self.offered(options)
+        if tools:
+            asked["tools"] = tools
+            if choice is not None and (forced := self.tool_choice(choice, tools)) is not None:
+                asked["tool_choice"] = forced
+            if "parallel_tool_calls" in options:
+                asked["parallel_tool_calls"] = options["parallel_tool_calls"]
+        return {**asked, **self.schema_arguments(options)}
+
+    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+        """The tools to offer, and which must be called."""
+        tools, choice = list(options.get("tools", ())), options.get("tool_choice")
+        if choice == "none":
+            tools, choice = [], None
+        if self.schema_method(options) == "tool":
+            tools.append(schema_tool(options["response_schema"]))
+            choice = "required" if len(tools) > 1 else schema_name(options["response_schema"])
+        if choice not in {None, "auto", "required"}:
+            # Where a provider cannot force a tool, offering no other comes next.
+            tools = [tool for tool in tools if tool["function"]["name"] == choice]
+        return tools, choice
+
+    def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
+        """The choice in the provider's own form; ``None`` where it cannot be said.
+
+        Args:
+            choice: ``auto``, ``required`` or the name of one of the tools.
+            tools: What is offered.
+        """
+        if choice in {"auto", "required"}:
+            return choice
+        return {"type": "function", "function": {"name": choice}}
+
+    def schema_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """Arguments that make the model answer in a schema, where tools and words do not."""
+        method = self.schema_method(options)
+        if method == "json_mode":
+            return {"response_format": {"type": "json_object"}}
+        if method != "json_schema":
+            return {}
+        schema = options["response_schema"]
+        named: dict[str, Any] = {"name": schema_name(schema), "schema": schema}
+        if "strict" in options:
+            named["strict"] = options["strict"]
+        return {"response_format": {"type": "json_schema", "json_schema": named}}
+
+
+def without_strict(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Tools without OpenAI's promise to keep to the schema, which others do not know."""
+    return [
+        {**tool, "function": {k: v for k, v in tool["function"].items() if k != "strict"}}
+        for tool in tools
+    ]

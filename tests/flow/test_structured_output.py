@@ -1,0 +1,226 @@
+"""Answers in a schema: asked for as each provider can, judged in the attempt."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from pydantic import BaseModel, Field, field_validator
+from typing_extensions import TypedDict
+
+from aegis_graph import RoutedChatModel
+from aegis_graph.errors import AllProvidersFailedError, InvalidRequestError
+from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
+from tests.flow.support import (
+    KINDS,
+    assert_one_row_per_call,
+    assert_sound,
+    make_config,
+    open_router,
+    provider,
+    rows,
+)
+
+METHODS = ("json_schema", "json_mode", "tool", "prompt")
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str = Field(description="Its name in English.")
+    people: int
+
+    @field_validator("name")
+    @classmethod
+    def _is_written_large(cls, name: str) -> str:
+        if not name[:1].isupper():
+            raise ValueError("the name must be written large, not " + name)
+        return name
+
+
+class CityRow(TypedDict):
+    """A city."""
+
+    name: str
+    people: int
+
+
+PARIS: dict[str, Any] = {"name": "Paris", "people": 2_100_000}
+
+
+def said(value: object) -> Reply:
+    return Reply(value if isinstance(value, str) else json.dumps(value))
+
+
+def called(arguments: dict[str, Any], name: str = "City") -> Reply:
+    return Reply("", tool_calls=({"name": name, "args": arguments},))
+
+
+def routed(server: LoopbackServer, db: Path, *chain: Any, **fields: Any) -> RoutedChatModel:
+    specs = [provider(server, row) if isinstance(row, str) else row for row in chain or KINDS]
+    return RoutedChatModel(router=open_router(make_config(server, db, providers=specs)), **fields)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_every_kind_is_asked_in_its_own_form(
+    server: LoopbackServer, db: Path, kind: Any, method: str
+) -> None:
+    server.script(kind, called(PARIS) if method == "tool" else said(PARIS))
+    model = routed(server, db, provider(server, kind, structured=method))
+    answer = await model.with_structured_output(City).ainvoke("Which city?")
+    assert answer == City(**PARIS)
+    (call,) = server.calls()
+    _check_form(call, method)
+
+
+def _check_form(call: Received, method: str) -> None:
+    body = {**call.body, **call.body.get("parameters", {})}
+    asked = body.get("format") or body.get("response_format")
+    shown = json.dumps(call.body)
+    assert "people" in shown
+    if method == "tool":
+        assert body["tools"][0]["function"]["name"] == "City"
+        assert asked is None
+    elif method == "prompt":
+        assert asked is None
+        assert "JSON Schema" in shown
+    elif method == "json_mode":
+        assert asked in ("json", {"type": "json_object"})
+        assert "JSON Schema" in shown
+    else:
+        assert "people" in json.dumps(asked)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        (City, City(**PARIS)),
+        (CityRow, PARIS),
+        (City.model_json_schema(), PARIS),
+    ],
+    ids=["pydantic", "typed dict", "json schema"],
+)
+async def test_a_schema_may_be_a_model_a_typed_dict_or_json(
+    server: LoopbackServer, db: Path, schema: Any, expected: object
+) -> None:
+    server.always("ollama", said(PARIS))
+    model = routed(server, db, "ollama").with_structured_output(schema)
+    assert await model.ainvoke("Which city?") == expected
+    assert model.invoke("Which city?") == expected
+    assert [piece async for piece in model.astream("Which city?")] == [expected]
+    assert list(model.stream("Which city?")) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"name": "Paris"}', "people breaks 'missing'"),
+        ('{"name": "Paris", "people": "many"}', "people breaks 'int_parsing'"),
+        ('{"name": "paris", "people": 1}', "name breaks 'value_error'"),
+        ("It is Paris, Sir.", "the answer is not JSON"),
+    ],
+)
+async def test_an_answer_that_does_not_fit_is_a_failed_attempt(
+    server: LoopbackServer, db: Path, text: str, why: str
+) -> None:
+    server.script("openai", Reply(text), model="gpt-4o")
+    server.script("dashscope", said(PARIS))
+    chain = [provider(server, "openai", structured="json_schema"), "dashscope"]
+    model = routed(server, db, *chain).with_structured_output(City, include_raw=True)
+    answer = await model.ainvoke("Which city?")
+    assert answer["parsed"] == City(**PARIS)
+    assert answer["parsing_error"] is None
+    first, second = answer["raw"].response_metadata["attempts"]
+    assert (first["error_type"], second["status"]) == ("UnfitAnswerError", "answered")
+    assert first["reason"] == f"City: {why}"
+    # Its tokens were counted by the provider, and are paid for.
+    assert rows(db)[0]["cost_basis"] == "reported"
+    assert rows(db)[0]["cost_nano_usd"] > 0
+    assert_one_row_per_call(db, server.calls())
+    assert_sound(db)
+
+
+async def test_the_error_at_the_end_carries_what_was_wrong_with_each(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("ollama", said({"name": "Paris"}))
+    server.script("dashscope", said("secret words of an answer"))
+    server.script("openai", called({"name": "Paris", "people": None}))
+    with pytest.raises(AllProvidersFailedError) as caught:
+        await routed(server, db).with_structured_output(City).ainvoke("Which city?")
+    text = str(caught.value)
+    assert "City: people breaks 'missing'" in text
+    assert "City: the answer is not JSON" in text
+    assert "City: people breaks 'int_type'" in text
+    assert "secret words" not in text
+    assert_sound(db)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '```json\n{"name": "Paris", "people": 2100000}\n```',
+        "Here you are: {'name': 'Paris', 'people': 2100000,}",
+        '{"name": "Paris", "people": 2100000',
+    ],
+)
+async def test_slightly_broken_json_is_repaired(
+    server: LoopbackServer, db: Path, text: str
+) -> None:
+    server.script("ollama", Reply(text))
+    model = routed(server, db, "ollama").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+
+
+async def test_whoever_answers_the_message_has_the_same_form(
+    server: LoopbackServer, db: Path
+) -> None:
+    for kind in KINDS:
+        server.script(kind, said(PARIS) if kind == "ollama" else called(PARIS))
+        model = routed(server, db, kind).with_structured_output(City, include_raw=True)
+        raw = (await model.ainvoke("Which city?"))["raw"]
+        assert isinstance(raw, AIMessage)
+        assert (json.loads(raw.text), raw.tool_calls) == (PARIS, [])
+        assert raw.additional_kwargs["parsed"] == PARIS
+
+
+async def test_a_provider_that_knows_no_schema_is_skipped_with_the_reason(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("ollama", said(PARIS))
+    quoting = {"name": "quotes", "kind": "extractive", "model": "best-sentences"}
+    chain = [{**quoting, "location": "local", "price": "free"}, "ollama"]
+    model = routed(server, db, *chain).with_structured_output(City, include_raw=True)
+    raw = (await model.ainvoke("Which city?"))["raw"]
+    (skipped,) = raw.response_metadata["skipped"]
+    assert (skipped["provider"], skipped["code"]) == ("quotes", "schema")
+
+
+async def test_a_model_that_cannot_take_the_form_is_passed_over(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("ollama", Fault.status(400))
+    server.script("dashscope", called(PARIS))
+    model = routed(server, db, "ollama", "dashscope").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+
+
+async def test_a_thinking_model_is_told_in_words(server: LoopbackServer, db: Path) -> None:
+    server.script("dashscope", said(PARIS))
+    thinking = provider(server, "dashscope", thinking=True)
+    model = routed(server, db, thinking).with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    (call,) = server.calls()
+    assert call.body["parameters"]["enable_thinking"] is True
+    assert not {"tools", "tool_choice", "response_format"} & set(call.body["parameters"])
+
+
+@pytest.mark.parametrize("schema", [dict, "City", {"type": "array", "title": "Cities"}])
+async def test_what_is_no_schema_is_refused(server: LoopbackServer, db: Path, schema: Any) -> None:
+    with pytest.raises(InvalidRequestError):
+        await routed(server, db).with_structured_output(schema).ainvoke("Which city?")
+    assert not server.calls()
