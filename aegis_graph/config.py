@@ -28,6 +28,7 @@ from aegis_graph.specs import (
     Row,
     Usd,
 )
+from aegis_graph.vision import seeing
 
 BUDGET_VARIABLES: Mapping[str, str] = {
     "MONTHLY_BUDGET_ALIBABA_CLOUD": "dashscope",
@@ -99,11 +100,34 @@ class RouterConfig(Row):
             >>> RouterConfig.load(environ={"MONTHLY_BUDGET_OPENAI": "5"}).budgets[1].limit_usd
             Decimal('5')
         """
-        variables = os.environ if environ is None else environ
-        chosen = config_path(path, environ=variables)
-        source = str(chosen) if chosen else "the default configuration"
-        document = _read(chosen) if chosen else {}
+        document, source, variables = _sources(path, environ)
         return cls._checked({**_with_environment(document, variables), "source": source}, source)
+
+    @classmethod
+    def load_vision(
+        cls, path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
+    ) -> RouterConfig:
+        """Read the configuration for requests that have images.
+
+        Where no file names providers, the chain is ``VISION_PROVIDERS``, and all of it together may
+        spend what ``MONTHLY_BUDGET_ALIBABA_CLOUD`` says, or $10 a month. A file's own providers are
+        the chain where one of them takes images. Where none does, the local ones of
+        ``VISION_PROVIDERS`` follow them: no image goes to a cloud that the file does not name.
+
+        Args:
+            path: The file, as in ``load``.
+            environ: Environment variables, by default the process's own.
+
+        Raises:
+            ConfigError: One line that names the key and the file.
+
+        Example:
+            >>> [row.name for row in RouterConfig.load_vision(environ={}).providers]
+            ['dashscope_vision', 'dashscope_vision_thinking', 'ollama_vision', 'ocr']
+        """
+        document, source, variables = _sources(path, environ)
+        filled = _with_environment(seeing(document, _alibaba_limit(variables)), variables)
+        return cls._checked({**filled, "source": source}, source)
 
     @classmethod
     def _checked(cls, document: Mapping[str, Any], source: str) -> RouterConfig:
@@ -133,6 +157,21 @@ def config_path(
     variables = os.environ if environ is None else environ
     chosen = path or variables.get("AEGIS_CONFIG")
     return Path(chosen) if chosen else None
+
+
+def _sources(
+    path: str | Path | None, environ: Mapping[str, str] | None
+) -> tuple[dict[str, Any], str, Mapping[str, str]]:
+    """What the file says, its name, and the environment."""
+    variables = os.environ if environ is None else environ
+    chosen = config_path(path, environ=variables)
+    document = _read(chosen) if chosen else {}
+    return document, str(chosen) if chosen else "the default configuration", variables
+
+
+def _alibaba_limit(variables: Mapping[str, str]) -> Decimal | None:
+    variable = "MONTHLY_BUDGET_ALIBABA_CLOUD"
+    return _usd_from(variable, variables[variable]) if variables.get(variable) else None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``aegis ask``, ``costs``, ``budgets``, ``ledger``, ``doctor``.
+"""The command line: ``aegis ask``, ``describe``, ``costs``, ``budgets``, ``ledger``, ``doctor``.
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done, 2 wrong usage
 or configuration, 3 nothing may or can be asked (budget, privacy, keys, ledger), 4 every provider
@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_ask(commands.add_parser("ask", parents=[shared], help="answer a question from documents"))
+    describe = commands.add_parser(
+        "describe", parents=[shared], help="say what is in images, or transcribe them"
+    )
+    _add_describe(describe)
     _add_costs(commands.add_parser("costs", parents=[shared], help="show what calls cost"))
     _add_budgets(
         commands.add_parser("budgets", parents=[shared], help="show the limits, and change them")
@@ -105,6 +109,14 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of the answer")
     parser.set_defaults(run=_ask)
+
+
+def _add_describe(parser: argparse.ArgumentParser) -> None:
+    # Its arguments stand beside it, and name what can be asked.
+    from aegis_graph.cli.describe import add_arguments  # noqa: PLC0415
+
+    add_arguments(parser)
+    parser.set_defaults(run=_describe)
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
@@ -192,6 +204,12 @@ def _ledger(options: argparse.Namespace) -> int:
     from aegis_graph.cli import ledger  # noqa: PLC0415
 
     return int(getattr(ledger, options.action)(options))
+
+
+def _describe(options: argparse.Namespace) -> int:
+    from aegis_graph.cli.describe import describe  # noqa: PLC0415
+
+    return describe(options)
 
 
 def _export(options: argparse.Namespace) -> int:

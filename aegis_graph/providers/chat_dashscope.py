@@ -92,6 +92,8 @@ class ChatDashScope(BaseChatModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     stop: list[str] | None = None
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
     vl_high_resolution_images: bool = False
     """Whether an image may take up to 16,384 tokens instead of 2,560."""
 
@@ -207,6 +209,7 @@ class ChatDashScope(BaseChatModel):
             "temperature": self.temperature,
             "top_p": self.top_p,
             "seed": self.seed,
+            "presence_penalty": self.presence_penalty,
             "stop": stop or self.stop,
             **options,
         }

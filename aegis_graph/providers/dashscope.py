@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from langchain_core.messages import AIMessage
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 
 from aegis_graph.errors import (
     AuthenticationError,
@@ -85,6 +85,8 @@ class DashScopeOptions(Row):
 
     vl_high_resolution_images: bool = False
     """Whether an image may take up to 16,384 tokens instead of 2,560."""
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
 
 
 class DashScopeProvider(Provider):
@@ -119,7 +121,7 @@ class DashScopeProvider(Provider):
             base_url=self._base_url,
             multimodal=self.spec.images or is_multimodal(self.spec.model),
             enable_thinking=self.spec.thinking,
-            vl_high_resolution_images=self._high_resolution,
+            **self.options.model_dump(),
             temperature=self.spec.temperature,
         )
         return OpenModel(model, model.aclose)

@@ -61,7 +61,8 @@ def test_a_graph_imports_and_draws_with_an_empty_environment(graph: str) -> None
     )
 
     assert done.returncode == 0, done.stderr
-    assert "attempt_extractive" in done.stdout
+    assert "budget_check" in done.stdout
+    assert "attempt_" in done.stdout
 
 
 def test_the_documents_are_those_of_the_named_folder(

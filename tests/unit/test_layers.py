@@ -50,6 +50,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.text",),
     ("aegis_graph.testing",),
     ("aegis_graph.config",),
+    ("aegis_graph.vision",),
     ("aegis_graph.specs",),
     ("aegis_graph.state",),
     ("aegis_graph.money",),

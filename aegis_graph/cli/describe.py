@@ -1,0 +1,201 @@
+"""``aegis describe``: what is in images, or what is written in them, one result each."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from aegis_graph.cli import DONE, FAILED, NOT_ASKED, WRONG
+from aegis_graph.cli.show import budget_lines, out
+from aegis_graph.components.image_answers import KINDS, ImageResult
+from aegis_graph.components.image_describer import create_image_describer
+from aegis_graph.components.image_store import create_image_store
+from aegis_graph.components.prompts import LANGUAGES
+from aegis_graph.components.request import cost_usd
+from aegis_graph.config import RouterConfig
+from aegis_graph.errors import DocumentError, InvalidRequestError
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.router import create_router
+from aegis_graph.state import SENSITIVITIES
+
+_WRONG = {DocumentError.__name__, InvalidRequestError.__name__}
+_NOT_ASKED = {"NoProviderError", "BudgetExceededError"}
+LABEL = 12
+"""Columns before what a label names."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``describe``."""
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
+    )
+    parser.add_argument(
+        "--kind", choices=KINDS, default=KINDS[0], help="what is wanted (default: description)"
+    )
+    parser.add_argument(
+        "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
+    )
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        default="internal",
+        help="how private the images are; confidential, pii and hipaa stay local, and their"
+        " results are not kept (default: internal)",
+    )
+    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
+    parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
+
+
+def describe(options: argparse.Namespace) -> int:
+    """Describe images, and show what it cost and who was asked."""
+    # The one line of our own says it already.
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
+    config = RouterConfig.load_vision(options.config)
+    ledger = create_ledger(config)
+    router = create_router(config, ledger=ledger)
+    graph = create_image_describer(router, store=create_image_store(config))
+    request: dict[str, Any] = {
+        "paths": [str(path) for path in options.paths],
+        "kind": options.kind,
+        "language": options.language,
+        "sensitivity": options.sensitivity,
+        "user_id": options.user,
+        "again": options.again,
+    }
+    if options.max_output_tokens is not None:
+        request["max_output_tokens"] = options.max_output_tokens
+    result, budgets = asyncio.run(_run(graph, request, ledger))
+    results: list[ImageResult] = result["results"]
+    if options.json:
+        summary = {**result, "cost_usd": f"{cost_usd(result['attempts']):f}"}
+        print(json.dumps(summary, ensure_ascii=False))
+    else:
+        _show(out(), results, budgets, config)
+    for one in results:
+        if one["error"] is not None:
+            print(f"aegis: {one['source']}: {one['error']}", file=sys.stderr)
+    return _status(results)
+
+
+async def _run(
+    graph: Any, request: dict[str, Any], ledger: Ledger
+) -> tuple[dict[str, Any], list[BudgetStatus]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("${task.fields[usd]}"),
+    )
+    shown = sys.stderr.isatty()
+    result: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
+        task = bar.add_task("finding images", total=None, usd=Decimal(0))
+        usd = Decimal(0)
+        async for mode, data in graph.astream(request, stream_mode=["custom", "values"]):
+            if mode == "values":
+                result = data
+            elif data["event"] == "image_started":
+                bar.update(task, total=data["count"], description=f"looking at {data['source']}")
+            elif data["event"] == "image_done":
+                usd += Decimal(data["cost_usd"])
+                bar.update(task, advance=1, usd=usd)
+    wanted = {key: result[key] for key in ("results", "attempts", "degraded", "degraded_reason")}
+    return wanted, await ledger.budgets()
+
+
+def _status(results: Sequence[ImageResult]) -> int:
+    """The exit status: the user's own mistakes first, then what may not be asked."""
+    kinds = {one["error_type"] for one in results if one["error"] is not None}
+    if kinds & _WRONG:
+        return WRONG
+    if kinds & _NOT_ASKED:
+        return NOT_ASKED
+    return FAILED if kinds else DONE
+
+
+def _show(
+    console: Console,
+    results: Sequence[ImageResult],
+    budgets: Sequence[BudgetStatus],
+    config: RouterConfig,
+) -> None:
+    lines = [line for one in results for line in _image_lines(one)]
+    lines += ["Route", *_route_lines(results), "", *_sum_lines(results)]
+    lines += budget_lines([one for one in budgets if one.limit_nano_usd])
+    lines += [f"Ledger  {config.ledger.shown.removeprefix('sqlite:///')}"]
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _image_lines(one: ImageResult) -> Iterator[str]:
+    yield one["source"]
+    if one["error"] is not None:
+        yield f"  {'No answer':<{LABEL}}{one['error']}"
+    if one["degraded_reason"]:
+        yield f"  {'Note':<{LABEL}}{one['degraded_reason']}"
+    yield from _block("Description", one["description"])
+    yield from _block("Text", one["text"])
+    if one["objects"]:
+        yield f"  {'Objects':<{LABEL}}{', '.join(one['objects'])}"
+    if one["colours"]:
+        names = ", ".join(_colour(colour) for colour in one["colours"])
+        counted = " (counted)" if one["colours_by"] == "computed" else ""
+        yield f"  {'Colours':<{LABEL}}{names}{counted}"
+    if one["provider"]:
+        cost = "kept from before, $0" if one["kept"] else f"${one['cost_usd']}"
+        yield f"  {'By':<{LABEL}}{one['provider']} ({one['model']}), {cost}"
+    yield ""
+
+
+def _block(label: str, text: str) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines()):
+        yield f"  {label if number == 0 else '':<{LABEL}}{line}"
+
+
+def _colour(colour: Mapping[str, Any]) -> str:
+    share = "" if colour["share"] is None else f" {colour['share']:.0%}"
+    return f"{colour['name']}{share}"
+
+
+def _route_lines(results: Sequence[ImageResult]) -> Iterator[str]:
+    """Who was asked how often and what came of it, then who was not asked and why."""
+    asked: Counter[tuple[str, str, str]] = Counter()
+    passed: Counter[tuple[str, str, str]] = Counter()
+    for one in results:
+        for attempt in one["attempts"]:
+            why = "" if attempt["status"] == "answered" else attempt["reason"]
+            asked[attempt["provider"], attempt["status"], why] += 1
+        for skip in one["skipped"]:
+            passed[skip["provider"], "not asked", skip["reason"]] += 1
+    rows = [*asked.items(), *passed.items()]
+    if not rows:
+        yield "  nobody was asked"
+    width = max((len(provider) for (provider, _, _), _ in rows), default=0)
+    for (provider, status, why), count in rows:
+        yield f"  {provider:<{width}}  {count} {status:<9}  {why}".rstrip()
+
+
+def _sum_lines(results: Sequence[ImageResult]) -> Iterator[str]:
+    failed = sum(one["error"] is not None for one in results)
+    kept = sum(one["kept"] for one in results)
+    usd = cost_usd([attempt for one in results for attempt in one["attempts"]])
+    parts = [f"{len(results) - failed} of {len(results)} answered"]
+    parts += [f"{kept} kept from before"] if kept else []
+    parts += [f"{failed} without an answer"] if failed else []
+    yield f"Images  {', '.join(parts)}"
+    yield f"Cost    ${usd:f}"
