@@ -107,7 +107,13 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
         " (default: internal)",
     )
     parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of the answer")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
+    parser.add_argument(
+        "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
+    )
+    parser.add_argument(
+        "--no-plan", action="store_true", help="never take the question apart, which costs a call"
+    )
     parser.set_defaults(run=_ask)
 
 

@@ -6,8 +6,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,30 @@ from rich.console import Console
 from rich.progress import Progress
 
 from aegis_graph.cli import DONE, exit_status
-from aegis_graph.cli.show import budget_lines, route_lines, source_lines
-from aegis_graph.components.answer import create_answer_graph
+from aegis_graph.cli.show import (
+    budget_lines,
+    cost_lines,
+    doubt_lines,
+    plan_lines,
+    route_lines,
+    source_lines,
+)
 from aegis_graph.components.documents import read_passages
-from aegis_graph.components.retrieval import PassageIndex
+from aegis_graph.components.rag import create_rag
+from aegis_graph.components.request import cost_usd
+from aegis_graph.components.retriever import create_retriever
 from aegis_graph.config import RouterConfig
-from aegis_graph.errors import RoutingError
+from aegis_graph.errors import (
+    AllProvidersFailedError,
+    BudgetExceededError,
+    NoProviderError,
+    RequestRejectedError,
+    RoutingError,
+)
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.providers.chat_extractive import MODEL_NAME as EXTRACTIVE
 from aegis_graph.router import create_router
 from aegis_graph.text.passages import Passage
 
@@ -33,16 +47,18 @@ def ask(options: argparse.Namespace) -> int:
     """Answer a question and show where the answer, and its cost, came from."""
     config = RouterConfig.load(options.config)
     ledger = create_ledger(config)
-    graph = create_answer_graph(
-        create_router(config, ledger=ledger), PassageIndex(_read(options.docs))
+    retriever = create_retriever(_read(options.docs))
+    graph = create_rag(
+        create_router(config, ledger=ledger), retriever, decompose=not options.no_plan
     )
-    question: dict[str, Any] = {
+    asked = {
         "question": options.question,
         "sensitivity": options.sensitivity,
         "user_id": options.user,
+        "max_output_tokens": options.max_output_tokens,
+        "max_cost_usd": options.max_cost_usd,
     }
-    if options.max_output_tokens is not None:
-        question["max_output_tokens"] = options.max_output_tokens
+    question = {key: value for key, value in asked.items() if value is not None}
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
     try:
         result, budgets = asyncio.run(_answer(graph, question, ledger, live))
@@ -86,7 +102,21 @@ async def _answer(
             live.discard(data["provider"], data["reason"])
         elif mode == "values" and not namespace:
             result = data
+    if result["refusal"] is not None:
+        raise _no_answer(result)
     return result, await ledger.budgets()
+
+
+def _no_answer(result: dict[str, Any]) -> RoutingError:
+    """The error of a run that nobody answered. A command quotes nothing then: it has failed."""
+    kinds = (AllProvidersFailedError, BudgetExceededError, NoProviderError, RequestRejectedError)
+    kind = next(kind for kind in kinds if kind.__name__ == result["refusal"]["error"])
+    return kind(
+        result["refusal"]["message"],
+        route_id=result["route_id"],
+        attempts=result["attempts"],
+        skipped=result["skipped"],
+    )
 
 
 class _LiveAnswer:
@@ -127,32 +157,40 @@ def _show(
         console.print(result["answer"], markup=False, soft_wrap=True)
     lines = [
         *source_lines(result["citations"]),
+        *doubt_lines(result["sentences"], removed=result["removed"]),
+        *plan_lines(result["plan"], result["steps"]),
         "",
         "Route",
         *route_lines(result["attempts"], result["skipped"]),
+        "",
+        *cost_lines(result["costs"], result["cost_usd"]),
+        *budget_lines(budgets),
+        *_ledger_line(result, config),
     ]
-    lines += ["", f"Cost    ${_cost(result['attempts'])}"]
-    lines += budget_lines(budgets)
-    ledger = config.ledger.shown.removeprefix("sqlite:///")
-    lines += [f"Ledger  {ledger}, route {result['route_id']}"]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _cost(attempts: Sequence[dict[str, Any]]) -> str:
-    """What the request cost, failed attempts included, in USD."""
-    return f"{sum((Decimal(row['cost_usd']) for row in attempts), Decimal(0)):f}"
+def _ledger_line(result: dict[str, Any], config: RouterConfig) -> Iterator[str]:
+    if result["attempts"]:
+        ledger = config.ledger.shown.removeprefix("sqlite:///")
+        yield f"Ledger  {ledger}, route {result['route_id']}"
 
 
 def _summary(result: dict[str, Any]) -> dict[str, Any]:
-    signed = result["messages"][-1].response_metadata
+    answered = [row for row in result["attempts"] if row["status"] == "answered"]
+    last = answered[-1] if answered else None
+    shown = ("answer", "citations", "sentences", "removed", "degraded", "degraded_reason")
+    steps = [{key: step[key] for key in ("id", "question", "answer")} for step in result["steps"]]
     return {
-        "answer": result["answer"],
-        "citations": result["citations"],
-        "provider": signed["provider"],
-        "model": signed["model"],
-        "extractive": bool(signed.get("extractive")),
-        "cost_usd": _cost(result["attempts"]),
+        **{key: result[key] for key in shown},
+        "provider": last["provider"] if last else None,
+        "model": last["model"] if last else None,
+        "extractive": last is not None and last["model"] == EXTRACTIVE,
+        "plan": {**result["plan"], "steps": steps},
+        "cost_usd": result["cost_usd"],
+        "costs": result["costs"],
+        "run_id": result["ledger_run_id"],
         "route_id": result["route_id"],
         "attempts": result["attempts"],
         "skipped": result["skipped"],
@@ -163,7 +201,7 @@ def _refusal(error: RoutingError) -> dict[str, Any]:
     return {
         "error": type(error).__name__,
         "message": str(error),
-        "cost_usd": _cost(error.attempts),
+        "cost_usd": f"{cost_usd(error.attempts):f}",
         "route_id": error.route_id,
         "attempts": error.attempts,
         "skipped": error.skipped,

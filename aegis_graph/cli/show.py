@@ -45,12 +45,51 @@ def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"      \u201c{' '.join(citation['quote'].split())}\u201d"
 
 
+def doubt_lines(sentences: Sequence[Mapping[str, Any]], *, removed: int) -> Iterator[str]:
+    """What the answer says without support, and how many of its numbers pointed nowhere."""
+    doubtful = [one for one in sentences if not one["supported"]]
+    if doubtful:
+        yield from ("", "Not confirmed by the sources")
+    for one in doubtful:
+        yield f"  \u201c{' '.join(one['text'].split())}\u201d ({_DOUBTS[one['reason']]})"
+    if removed:
+        numbers = "number" if removed == 1 else "numbers"
+        yield from ("", f"{removed} {numbers} in the answer pointed at no source")
+
+
+_DOUBTS = {
+    "uncited": "cites nothing",
+    "words": "in other words than the sources",
+    "numbers": "has a number that the sources lack",
+    "negation": "says yes where the sources say no, or no where they say yes",
+    "model": "so a model judged",
+}
+
+
+def plan_lines(plan: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The sub-questions, where there are several."""
+    if len(steps) < 2:
+        return
+    yield from ("", f"Plan ({plan['kind']})")
+    for step in steps:
+        answer = f" -> {step['answer']}" if step["answer"] else ""
+        yield f"  {step['id']}. {step['question']}{answer}"
+
+
+def cost_lines(costs: Sequence[Mapping[str, Any]], total_usd: str) -> Iterator[str]:
+    """What the run cost, and each kind of work in it where there were several."""
+    parts = ", ".join(f"{one['task']} ${one['cost_usd']}" for one in costs)
+    yield f"Cost    ${total_usd}" + (f" ({parts})" if len(costs) > 1 else "")
+
+
 def route_lines(
     attempts: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
     """Who was asked and what came of it, then who was not asked and why."""
+    several = len({row["task"] for row in attempts}) > 1
     rows = [
         (
+            *((row["task"],) if several else ()),
             row["provider"],
             row["model"],
             row["status"],
@@ -58,11 +97,16 @@ def route_lines(
         )
         for row in attempts
     ]
-    rows += [(row["provider"], row["model"], "not asked", row["reason"]) for row in skipped]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    # Who was not asked was not asked for the last of them.
+    last = (attempts[-1]["task"],) if several else ()
+    rows += [(*last, row["provider"], row["model"], "not asked", row["reason"]) for row in skipped]
+    if not rows:
+        yield "  nobody was asked: the documents do not speak of it"
+    columns = len(rows[0]) - 1 if rows else 0
+    widths = [max(len(row[column]) for row in rows) for column in range(columns)]
     for row in rows:
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
-        yield "  " + "  ".join([*cells, row[3]]).rstrip()
+        yield "  " + "  ".join([*cells, row[-1]]).rstrip()
 
 
 def _cost(row: Mapping[str, Any]) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage
+from langgraph.graph.state import CompiledStateGraph
 
 from aegis_graph.attempt import Attempt
 from aegis_graph.components.request import RouterGraph
 from aegis_graph.errors import ConfigError
+from aegis_graph.handle import RouterHandle
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another process that writes: it holds the lock for one insert."""
@@ -131,9 +133,12 @@ def model_chain(router: RouterGraph) -> list[str]:
 
     Empty for a graph that only looks like a router.
     """
+    compiled = router.router if isinstance(router, RouterHandle) else router
+    if not isinstance(compiled, CompiledStateGraph):
+        return []
     attempts = [
         attempt
-        for node in router.builder.nodes.values()
+        for node in compiled.builder.nodes.values()
         if isinstance(
             attempt := getattr(getattr(node.runnable, "body", None), "__self__", None), Attempt
         )

@@ -1,58 +1,190 @@
-"""Checks the citations of an answer against the passages it was given, and quotes the support."""
+"""Checks the citations of an answer against its sources, and quotes the span behind each.
+
+A claim is a sentence of the answer with the numbers in square brackets that belong to it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from typing_extensions import TypedDict
 
 from aegis_graph.text.passages import Passage, replace_citations
-from aegis_graph.text.quotes import supporting
 from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.support import Verdict, best_quote, judge
+
+_WORD = re.compile(r"\w")
+_Mark = tuple[int, int, list[int]]
+"""Begin, end and numbers of square brackets in a text."""
 
 
 class Citation(TypedDict):
     """Where a sentence of an answer comes from."""
 
     n: int
-    """The number in the answer's square brackets."""
+    """The number in the answer's square brackets; source ``n`` of those given, counted from 1."""
     source: str
     """The document, with the page where it has pages."""
     quote: str
-    """The sentence that supports the answer, exactly as the document has it."""
+    """What supports the sentence, exactly as the source has it: ``text[start:end]``."""
+    start: int
+    """Where the quote begins in the text of the source, in characters."""
+    end: int
 
 
-def cite(answer_text: str, passages: Sequence[Passage]) -> tuple[str, list[Citation]]:
-    """Take the citations out of an answer, and the numbers that cite nothing away from it.
+class Sentence(TypedDict):
+    """A sentence of an answer, with its numbers, and whether its sources support it."""
 
-    Each ``[1]`` or ``[1, 3]`` refers to the sentence before it; the quote is the sentence of the
-    passage that shares most with that one. The same quote is listed once.
+    text: str
+    """Exactly as the answer has it: ``answer[start:end]``."""
+    start: int
+    end: int
+    citations: list[int]
+    """Places in the list of citations, from 0."""
+    supported: bool
+    reason: Verdict | Literal["uncited", "model"]
+    """What the verdict rests on: ``supported``, or what is missing; ``model`` when one judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cited:
+    """An answer whose citations were checked."""
+
+    text: str
+    citations: list[Citation]
+    sentences: list[Sentence]
+    removed: int
+    """Numbers that pointed at no source, and are gone from the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    start: int
+    end: int
+    bare: str
+    """The sentence without its numbers."""
+    numbers: tuple[int, ...]
+
+
+def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()) -> Cited:
+    """Check each ``[1]`` or ``[1, 3]`` of an answer, and each sentence that has them.
+
+    Args:
+        answer: As a model gave it.
+        passages: What it was given, in order.
+        ignore: Sentences that claim nothing.
 
     Example:
-        >>> cite("It is 10 USD. [1] [7]", [Passage(source="a.md", text="Hm. The limit: 10 USD.")])
-        ('It is 10 USD. [1]', [{'n': 1, 'source': 'a.md', 'quote': 'The limit: 10 USD.'}])
+        >>> cited = cite("It is 10 USD. [1] [7]", [Passage(source="a.md", text="Hm. It: 10 USD.")])
+        >>> cited.text, cited.removed, cited.citations[0]["quote"]
+        ('It is 10 USD. [1]', 1, 'It: 10 USD.')
     """
-    found: dict[tuple[int, str], Citation] = {}
-    claim, seen = "", 0
+    text, removed = _without_wrong_numbers(answer, len(passages))
+    citations: list[Citation] = []
+    sentences: list[Sentence] = []
+    for claim in _claims(text):
+        if claim.bare in ignore:
+            continue
+        quoted = [_citation(claim, n, passages[n - 1]) for n in claim.numbers]
+        citations += [one for one in quoted if one not in citations]
+        reason = _verdict(claim, quoted)
+        sentences.append(
+            Sentence(
+                text=text[claim.start : claim.end],
+                start=claim.start,
+                end=claim.end,
+                citations=[citations.index(one) for one in quoted],
+                supported=reason == "supported",
+                reason=reason,
+            )
+        )
+    return Cited(text, citations, sentences, removed)
 
-    def one(mark: re.Match[str], numbers: list[int]) -> str:
-        nonlocal claim, seen
-        claim, seen = _last_sentence(answer_text[seen : mark.start()]) or claim, mark.end()
-        known = [n for n in dict.fromkeys(numbers) if 1 <= n <= len(passages)]
-        for n in known:
-            passage = passages[n - 1]
-            quote = supporting(claim, passage.text)
-            if claim and claim in passage.text and claim not in quote:
-                quote = claim  # A table's head, which is no sentence.
-            found.setdefault((n, quote), Citation(n=n, source=passage.location, quote=quote))
-        return f"{mark['space']}[{', '.join(map(str, known))}]" if known else ""
 
-    text = replace_citations(answer_text, one)
-    return text, list(found.values())
+def _verdict(claim: _Claim, quoted: Sequence[Citation]) -> Verdict | Literal["uncited"]:
+    if not quoted:
+        return "uncited"
+    verdicts = [judge(claim.bare, one["quote"]) for one in quoted]
+    if "supported" in verdicts:
+        return "supported"
+    return judge(claim.bare, "\n".join(one["quote"] for one in quoted))
 
 
-def _last_sentence(text: str) -> str:
-    """The last sentence with a word in it, or nothing."""
-    sentences = [one.text for one in split_sentences(text) if re.search(r"\w", one.text)]
-    return sentences[-1] if sentences else ""
+def _citation(claim: _Claim, n: int, passage: Passage) -> Citation:
+    start, end, _ = best_quote(claim.bare, passage.text)
+    return Citation(
+        n=n, source=passage.location, quote=passage.text[start:end], start=start, end=end
+    )
+
+
+def _without_wrong_numbers(answer: str, count: int) -> tuple[str, int]:
+    removed = 0
+
+    def known(mark: re.Match[str], numbers: list[int]) -> str:
+        nonlocal removed
+        right = [n for n in dict.fromkeys(numbers) if 1 <= n <= count]
+        removed += sum(1 for n in numbers if not 1 <= n <= count)
+        return f"{mark['space']}[{', '.join(map(str, right))}]" if right else ""
+
+    text = replace_citations(answer, known)
+    return text, removed
+
+
+def _claims(text: str) -> Iterator[_Claim]:
+    """The sentences of a text; a number belongs to the sentence that it stands in or follows."""
+    marks: list[_Mark] = []
+
+    def note(mark: re.Match[str], numbers: list[int]) -> str:
+        marks.append((mark.start(), mark.end(), numbers))
+        return ""
+
+    replace_citations(text, note)
+    for start, end in _sections(text, marks):
+        inside = [mark for mark in marks if start <= mark[0] < end]
+        yield from _claims_between(text, start, end, inside)
+
+
+def _sections(text: str, marks: Sequence[_Mark]) -> Iterator[tuple[int, int]]:
+    """Pieces of a text: a number at the end of a line ends a sentence that has no full stop."""
+    start = 0
+    for begin, end, _ in marks:
+        if text[end : end + 1] == "\n" and _WORD.search(text, start, begin):
+            yield start, end
+            start = end
+    yield start, len(text)
+
+
+def _claims_between(text: str, start: int, end: int, marks: Sequence[_Mark]) -> Iterator[_Claim]:
+    bare, places = _bare(text, start, end, marks)
+    sentences = [
+        one for one in split_sentences(bare) if one.kind != "heading" and _WORD.search(one.text)
+    ]
+    if marks and not sentences:
+        yield _Claim(marks[0][0], marks[-1][1], "", tuple(dict.fromkeys(_numbers(marks))))
+    for at, sentence in enumerate(sentences):
+        first = places[sentence.start]
+        after = places[sentences[at + 1].start] if at + 1 < len(sentences) else end
+        own = [mark for mark in marks if (first <= mark[0] or at == 0) and mark[0] < after]
+        last = places[sentence.start + len(sentence.text) - 1] + 1
+        numbers = dict.fromkeys(_numbers(own))
+        stop = max([last, *(mark[1] for mark in own)])
+        yield _Claim(first, stop, sentence.text, tuple(numbers))
+
+
+def _numbers(marks: Sequence[_Mark]) -> Iterator[int]:
+    for _, _, numbers in marks:
+        yield from numbers
+
+
+def _bare(text: str, start: int, end: int, marks: Sequence[_Mark]) -> tuple[str, list[int]]:
+    """A piece of a text without its numbers, and where each of its characters stood."""
+    places: list[int] = []
+    position = start
+    for first, last, _ in marks:
+        places += range(position, first)
+        position = last
+    places += range(position, end)
+    return "".join(text[place] for place in places), places

@@ -11,15 +11,22 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, cast
+from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables.config import merge_configs
 from langgraph.channels import EphemeralValue
+from langgraph.constants import TAG_NOSTREAM
 from langgraph.pregel.protocol import PregelProtocol
 from typing_extensions import TypedDict
 
-from aegis_graph.errors import RoutingError
-from aegis_graph.state import AttemptRecord, Sensitivity, SkippedRecord, Task
+from aegis_graph.errors import InvalidRequestError, RoutingError
+from aegis_graph.request import Request
+from aegis_graph.state import AttemptRecord, RouterState, Sensitivity, SkippedRecord, Task
+
+AsyncNode = Callable[[Any], Awaitable[Any]]
+"""What ``RunnableLambda`` says it takes; it passes the configuration as well."""
 
 RouterGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled router, a handle of one, or a graph with its input and output."""
@@ -35,7 +42,7 @@ class Choices(TypedDict, total=False):
     max_output_tokens: Annotated[int, EphemeralValue]
     """Cap of each call's answer, in tokens."""
     run_id: Annotated[str, EphemeralValue]
-    """All requests with the same one share an envelope of money."""
+    """All requests with the same one share an envelope of money; a new one when absent."""
     max_cost_usd: Annotated[str, EphemeralValue]
     """What the requests of the envelope may cost together, in USD, as decimal text."""
 
@@ -49,6 +56,14 @@ class Report(TypedDict):
     """Whether a rule stood in for a model that could not be asked or understood."""
     degraded_reason: str | None
     """Why, in one line."""
+
+
+class Refusal(TypedDict):
+    """Why nobody answered."""
+
+    error: str
+    """Name of the ``RoutingError``."""
+    message: str
 
 
 class Ask(TypedDict, total=False):
@@ -75,17 +90,52 @@ class Asked:
     route_id: str
 
     @property
-    def refusal(self) -> str | None:
-        """Why nobody answered, in one line."""
-        return None if self.error is None else str(self.error)
+    def refusal(self) -> Refusal | None:
+        """Why nobody answered, as JSON."""
+        if self.error is None:
+            return None
+        return Refusal(error=type(self.error).__name__, message=str(self.error))
+
+
+def question_of(state: Mapping[str, Any]) -> str:
+    """The question of a component's input.
+
+    Raises:
+        InvalidRequestError: There is none.
+    """
+    question = state.get("question")
+    if not isinstance(question, str) or not question.strip():
+        raise InvalidRequestError("question: empty; give it a text")
+    return question
 
 
 def chosen(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller chose, for a component's first node to keep."""
-    return {key: state[key] for key in Choices.__annotations__ if state.get(key) is not None}
+    """What the caller chose, for a component's first node to keep.
+
+    A run that the caller did not name gets a name of its own, so that the ledger can tell what it
+    cost, and its envelope is of that run only.
+
+    Raises:
+        InvalidRequestError: One of them is wrong, whether or not anybody will be asked.
+    """
+    given = {key: state[key] for key in Choices.__annotations__ if state.get(key) is not None}
+    choices = {"run_id": uuid4().hex, **given}
+    Request.of(cast("RouterState", {"messages": [HumanMessage("?")], **choices}), {})
+    return choices
 
 
-def cost_usd(attempts: Sequence[AttemptRecord]) -> Decimal:
+def no_model_reason(asked: Asked) -> str:
+    """Why the embedded provider answered instead of a language model, in one line."""
+    failed = [
+        f"{one['provider']} failed ({one['reason']})"
+        for one in asked.attempts
+        if one["status"] != "answered"
+    ]
+    passed_over = [f"{one['provider']} not asked ({one['reason']})" for one in asked.skipped]
+    return "; ".join(["no language model answered", *failed, *passed_over])
+
+
+def cost_usd(attempts: Sequence[Mapping[str, Any]]) -> Decimal:
     """What the attempts cost together, in USD."""
     return sum((Decimal(attempt["cost_usd"]) for attempt in attempts), Decimal(0))
 
@@ -95,6 +145,7 @@ def ask_router(
     *,
     prepare: Callable[[Any], Ask],
     conclude: Callable[[Any, Asked], Any],
+    streamed: bool = False,
 ) -> Runnable[Any, Any]:
     """Build a node that asks the router once; sync and async hosts run it alike.
 
@@ -106,6 +157,7 @@ def ask_router(
         router: The compiled router.
         prepare: Turns the node's state into a request.
         conclude: Turns the state and the outcome into the node's update.
+        streamed: Whether the answer's tokens are for whoever streams messages.
 
     Example:
         >>> from langchain_core.messages import HumanMessage
@@ -115,23 +167,49 @@ def ask_router(
         ...     conclude=lambda state, asked: {"text": asked.answer.text if asked.answer else ""},
         ... )  # doctest: +SKIP
     """
+    tags = [] if streamed else [TAG_NOSTREAM]
 
     # Closures, because LangGraph finds a subgraph among a node's nonlocals.
     def ask(state: Any, config: RunnableConfig) -> Any:
         try:
-            result = router.invoke(_request(prepare(state)), config)
+            request = _request(prepare(state))
+            result = router.invoke(request, merge_configs(config, {"tags": tags}))
         except RoutingError as error:
             return conclude(state, _refused(error))
         return conclude(state, _answered(result))
 
     async def aask(state: Any, config: RunnableConfig) -> Any:
         try:
-            result = await router.ainvoke(_request(prepare(state)), config)
+            request = _request(prepare(state))
+            result = await router.ainvoke(request, merge_configs(config, {"tags": tags}))
         except RoutingError as error:
             return conclude(state, _refused(error))
         return conclude(state, _answered(result))
 
-    return RunnableLambda(ask, cast("Callable[[Any], Awaitable[Any]]", aask))
+    return RunnableLambda(ask, cast("AsyncNode", aask))
+
+
+def run_graph(
+    graph: Runnable[Any, Any],
+    *,
+    prepare: Callable[[Any], Any],
+    conclude: Callable[[Any, Any], Any],
+) -> Runnable[Any, Any]:
+    """Build a node that runs a graph, or any runnable; the drawing shows the graph inside.
+
+    Args:
+        graph: What to run; sync and async hosts run it alike.
+        prepare: Turns the node's state into its input.
+        conclude: Turns the state and its output into the node's update.
+    """
+
+    def run(state: Any, config: RunnableConfig) -> Any:
+        return conclude(state, graph.invoke(prepare(state), config))
+
+    async def arun(state: Any, config: RunnableConfig) -> Any:
+        return conclude(state, await graph.ainvoke(prepare(state), config))
+
+    return RunnableLambda(run, cast("AsyncNode", arun))
 
 
 def _request(ask: Ask) -> dict[str, Any]:

@@ -12,13 +12,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from aegis_graph.text.passages import (
-    NumberedPassage,
-    parse_passages,
-    parse_question,
-    replace_citations,
-)
-from aegis_graph.text.quotes import answering
+from aegis_graph.text.passages import parse_passages, parse_question
+from aegis_graph.text.quotes import quoted_lines
 
 MODEL_NAME = "best-sentences"
 MARKER = "(Extractive answer: sentences quoted from the documents; no language model was asked.)"
@@ -117,23 +112,8 @@ def _answer(messages: Sequence[BaseMessage]) -> str:
     elif not passages:
         lines = [NOTHING_FOUND]
     else:
-        lines = _quote_lines(parse_question(asked), passages) or [NO_ANSWER]
+        lines = quoted_lines(parse_question(asked), passages) or [NO_ANSWER]
     return "\n".join([*lines, "", MARKER])
-
-
-def _quote_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str]:
-    lines: list[str] = []
-    for quote in answering(question, passages):
-        head = quote.sentence.table_head
-        for text in ([head] if head else []) + [quote.sentence.text]:
-            line = f"{_shown(text)} [{quote.n}]"
-            if line not in lines:
-                lines.append(line)
-    return lines
-
-
-def _shown(text: str) -> str:
-    return replace_citations(" ".join(text.split()), lambda mark, _: f"{mark['space']}[...]")
 
 
 def _limited(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:

@@ -75,9 +75,19 @@ def format_passages(passages: Sequence[Passage]) -> str:
     return "\n".join([*lines, _CLOSE])
 
 
-def format_question(question: str, passages: Sequence[Passage]) -> str:
-    """Write the text of a human message: the passages, then the question."""
-    return f"{format_passages(passages)}\n\n{_QUESTION} {question}"
+def format_question(
+    question: str, passages: Sequence[Passage], *, notes: Sequence[str] = ()
+) -> str:
+    """Write the text of a human message: the passages, then the question.
+
+    Args:
+        question: The question.
+        passages: What to answer it from.
+        notes: Lines about the question that are shown before it, and are no passages.
+    """
+    listed = "".join(f"- {_one_line(note)}\n" for note in notes)
+    between = f"{listed}\n" if listed else ""
+    return f"{format_passages(passages)}\n\n{between}{_QUESTION} {question}"
 
 
 def parse_passages(prompt_text: str) -> list[NumberedPassage] | None:

@@ -1,4 +1,4 @@
-"""Which sentences of numbered passages answer a question, and which one supports a claim.
+"""Which sentences of numbered passages answer a question, and which ones support a claim.
 
 Words are weighed by how rare they are among the sentences at hand. A question that the passages
 hardly speak of gets no sentence at all.
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
-from aegis_graph.text.passages import NumberedPassage
+from aegis_graph.text.passages import NumberedPassage, replace_citations
 from aegis_graph.text.sentences import Sentence, split_sentences
-from aegis_graph.text.words import closeness, language, topic_words, words
+from aegis_graph.text.words import closest, language, topic_words, words
 
 ENOUGH = 0.5
 """Share of a question's weight that the chosen sentences must match together."""
@@ -102,37 +102,49 @@ def answering(question: str, passages: Sequence[NumberedPassage], *, limit: int 
     return _in_order(_with_neighbours(chosen, quotes, limit), quotes)
 
 
-def supporting(claim: str, text: str) -> str:
-    """The sentence of a text that best supports a claim; an exact piece of the text."""
-    sentences = split_sentences(text)
-    pool = [one for one in sentences if one.kind != "heading"] or sentences
-    if not pool:
-        return text.strip()
+def quoted_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str]:
+    """An answer made of quotes: a line for each sentence, with the number of its passage.
+
+    White space is one space, and a number in square brackets that the document itself has becomes
+    ``[...]``, because it would read as one of ours. A table's row comes after its table's head.
+    """
+    lines: list[str] = []
+    for quote in answering(question, passages):
+        head = quote.sentence.table_head
+        for text in ([head] if head else []) + [quote.sentence.text]:
+            line = f"{_shown(text)} [{quote.n}]"
+            if line not in lines:
+                lines.append(line)
+    return lines
+
+
+def by_support(claim: str, texts: Sequence[str]) -> list[int]:
+    """Places of the texts, the one that supports a claim best first."""
     claimed = set(topic_words(claim)) or set(words(claim))
-    found = [set(topic_words(one.text)) or set(words(one.text)) for one in pool]
+    found = [set(topic_words(text)) or set(words(text)) for text in texts]
     weights = _weights(claimed, found)
 
     def support(index: int) -> float:
         said = found[index]
-        hit = _value({word: _closest(word, said) for word in claimed}, weights)
-        extra = sum(1 for word in said if not _closest(word, claimed))
+        hit = _value({word: closest(word, said) for word in claimed}, weights)
+        extra = sum(1 for word in said if not closest(word, claimed))
         return hit - 0.1 * extra if hit else -math.inf
 
-    return pool[max(range(len(pool)), key=support)].text
+    return sorted(range(len(texts)), key=support, reverse=True)
+
+
+def _shown(text: str) -> str:
+    return replace_citations(" ".join(text.split()), lambda mark, _: f"{mark['space']}[...]")
 
 
 def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, float]:
     """Weight of each word, by the share of sentences that have it."""
     weights = {}
     for word in asked:
-        frequency = sum(1 for said in sentences if _closest(word, said))
+        frequency = sum(1 for said in sentences if closest(word, said))
         weight = math.log((len(sentences) + 1) / (frequency + 0.5))
         weights[word] = min(_RARE if frequency else _MISSING, max(1.0, weight))
     return weights
-
-
-def _closest(word: str, said: Iterable[str]) -> float:
-    return max((closeness(word, other) for other in said), default=0.0)
 
 
 def _said(sentence: Sentence) -> str:
@@ -148,8 +160,8 @@ def _candidate(
     before = _before(quotes, index)
     if before is not None:
         around.update(words(before.sentence.text))
-    own = {word: _closest(word, said) for word in weights}
-    matches = {word: max(own[word], _CONTEXT * _closest(word, around)) for word in weights}
+    own = {word: closest(word, said) for word in weights}
+    matches = {word: max(own[word], _CONTEXT * closest(word, around)) for word in weights}
     value, direct = _value(matches, weights), _value(own, weights)
     score = value + 0.5 * direct + _bonus(question, quotes, index, weights)
     if {language(question), language(sentence.text)} == {"en", "de"}:
@@ -169,7 +181,7 @@ def _bonus(
         bonus -= 0.5
     if _QUANTITY.search(question) and any(letter.isdigit() for letter in text):
         bonus += 0.4
-    if any(_closest(word, said[:4]) for word in weights):
+    if any(closest(word, said[:4]) for word in weights):
         bonus += 0.3 if _DEFINITION.match(question) else 0.1
     return bonus
 

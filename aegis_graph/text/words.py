@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
@@ -95,6 +96,11 @@ def closeness(one: str, other: str) -> float:
         or (len(short) >= 5 and long.endswith(short))
     )
     return INFLECTED if related else 0.0
+
+
+def closest(word: str, others: Iterable[str]) -> float:
+    """How close a word is to the closest of others."""
+    return max((closeness(word, other) for other in others), default=0.0)
 
 
 def _shared_start(short: str, long: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from aegis_graph.ledger.schema import SCHEMA_VERSION
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
 DOCUMENT = """# Budgets
@@ -241,7 +242,7 @@ def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: Loopback
     assert [row["reachable"] for row in found["providers"]] == [True, True]
     assert [row["model_there"] for row in found["providers"]] == [True, True]
     assert [row["key"] for row in found["providers"]] == [None, True]
-    assert found["ledger"]["schema_version"] == 1
+    assert found["ledger"]["schema_version"] == SCHEMA_VERSION
     text = aegis("doctor", "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-hidden")
     assert "A request can be answered." in text.stdout
     assert "sk-hidden" not in done.stdout + text.stdout + done.stderr + text.stderr

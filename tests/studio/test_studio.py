@@ -72,9 +72,10 @@ def test_the_documents_are_those_of_the_named_folder(
     document.write_text("A whale is a mammal.", encoding="utf-8")
     monkeypatch.setenv("AEGIS_DOCUMENTS", str(tmp_path))
 
-    retrieve = runpy.run_path(str(ROOT / "graphs" / "answer.py"))["retrieve"]
+    retriever = runpy.run_path(str(ROOT / "graphs" / "documents.py"))["retriever"]
 
-    assert [passage.source for passage in retrieve("What is a whale?")] == [str(document)]
+    found = retriever.invoke("What is a whale?")
+    assert [one.metadata["source"] for one in found] == [str(document)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +184,22 @@ def test_a_stream_shows_the_fallback_step_by_step(studio: Studio) -> None:
     )
     parts = [(part.event.partition("|"), part.data) for part in stream]
 
-    inner = [list(data) for (mode, sub, _), data in parts if mode == "updates" and sub]
-    outer = [list(data) for (mode, sub, _), data in parts if mode == "updates" and not sub]
-    events = [(data["event"], data["provider"]) for (mode, _, _), data in parts if mode == "custom"]
+    updates = [(place, list(data)) for (mode, _, place), data in parts if mode == "updates"]
+    inner = [nodes for place, nodes in updates if "|generate:" in place]
+    outer = [nodes for place, nodes in updates if not place]
+    events = [
+        (data["event"], data.get("provider")) for (mode, _, _), data in parts if mode == "custom"
+    ]
     chunks = [data[0] for (mode, _, _), data in parts if mode == "messages"]
     spoken = "".join(one["content"] for one in chunks if one["type"].startswith("AI"))
     assert inner == [[node] for node in FALLBACK]
-    assert outer == [["retrieve"], ["llm"], ["cite"]]
-    assert events == [("attempt_started", "ollama"), ("attempt_started", "extractive")]
-    assert spoken == parts[-1][1]["cite"]["answer"]
+    assert outer == [["prepare"], ["retrieve"], ["answer"]]
+    assert events == [
+        ("attempt_started", "ollama"),
+        ("attempt_started", "extractive"),
+        ("citations", None),
+    ]
+    assert spoken == parts[-1][1]["answer"]["answer"]
 
 
 def test_a_thread_answers_one_question_after_another(studio: Studio) -> None:
@@ -202,7 +210,21 @@ def test_a_thread_answers_one_question_after_another(studio: Studio) -> None:
 
     assert first["route_id"] != second["route_id"]
     assert len(second["attempts"]) == len(studio.ledger_rows(second["route_id"]))
-    assert [one["type"] for one in second["messages"]] == ["system", "human", "ai"]
+    assert "1.60" in second["answer"]
+    assert first["ledger_run_id"] != second["ledger_run_id"]
+
+
+def test_the_pipeline_says_what_each_step_cost(studio: Studio) -> None:
+    question = "What is the limit of OpenAI, and when do weeks begin?"
+
+    result = _run(studio, "rag", {"question": question, "max_cost_usd": "0.01"})
+
+    assert [(one["task"], one["calls"]) for one in result["costs"]] == [
+        ("decompose", 1),
+        ("answer", 2),
+    ]
+    assert "Weeks begin on Monday. [" in result["answer"]
+    assert result["degraded_reason"].startswith("no plan was made: every provider failed")
 
 
 def test_a_refused_request_says_why(studio: Studio) -> None:
@@ -225,12 +247,21 @@ def test_the_drawing_shows_the_router_inside_the_answer_graph(studio: Studio) ->
 
     nodes = {str(node["id"]) for node in drawing["nodes"]}
     edges = {(edge["source"], edge["target"]) for edge in drawing["edges"]}
-    assert {"retrieve", "cite", *(f"llm:{node}" for node in FALLBACK)} <= nodes
-    assert ("llm:attempt_ollama", "llm:budget_check") in edges
-    assert ("llm:attempt_ollama", "llm:attempt_dashscope") not in edges
+    llm = "answer:generate"
+    assert {"retrieve", "answer:cite", *(f"{llm}:{node}" for node in FALLBACK)} <= nodes
+    assert (f"{llm}:attempt_ollama", f"{llm}:budget_check") in edges
+    assert (f"{llm}:attempt_ollama", f"{llm}:attempt_dashscope") not in edges
 
 
-@pytest.mark.parametrize(("graph", "required"), [("router", "messages"), ("answer", "question")])
+@pytest.mark.parametrize(
+    ("graph", "required"),
+    [
+        ("router", "messages"),
+        ("answer", "question"),
+        ("decompose", "question"),
+        ("rag", "question"),
+    ],
+)
 def test_the_input_form_requires_one_field(studio: Studio, graph: str, required: str) -> None:
     (assistant,) = studio.client.assistants.search(graph_id=graph)
     form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
@@ -238,7 +269,8 @@ def test_the_input_form_requires_one_field(studio: Studio, graph: str, required:
     assert assistant["description"] == GRAPHS[graph]["description"]
     assert form is not None
     assert form["required"] == [required]
-    assert {"sensitivity", "user_id", "max_output_tokens"} < set(form["properties"])
+    chosen = {"sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd"}
+    assert chosen < set(form["properties"])
 
 
 def test_nothing_goes_out_to_the_network(studio: Studio) -> None:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("graphs",),
+    ("graphs.documents",),
     ("aegis_graph.cli",),
     ("aegis_graph",),
     ("aegis_graph.components",),

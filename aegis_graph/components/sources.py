@@ -1,0 +1,78 @@
+"""LangChain documents as the numbered passages of a prompt, and passages as documents.
+
+A document's metadata may name its ``source``, its ``page`` (counted from 0, as LangChain's loaders
+do) or ``page_label``, and as ``start_index`` where its text begins in the whole document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from langchain_core.documents import Document
+
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.text.passages import Passage
+
+
+def document_of(passage: Passage) -> Document:
+    """A passage as any LangChain component knows it."""
+    place = {"source": passage.source, "start_index": passage.start, "heading": passage.heading}
+    if passage.page is None:
+        return Document(passage.text, metadata=place)
+    pages = {"page": passage.page - 1, "page_label": str(passage.page)}
+    return Document(passage.text, metadata={**place, **pages})
+
+
+def passages_of(documents: Sequence[Document]) -> list[Passage]:
+    """Documents as passages, in the same order: number ``n`` is document ``n - 1``."""
+    return [
+        Passage(
+            source=_source(document, n),
+            text=document.page_content,
+            start=_whole(document.metadata.get("start_index")) or 0,
+            page=_page(document.metadata),
+            heading=str(document.metadata.get("heading") or ""),
+        )
+        for n, document in enumerate(documents, start=1)
+    ]
+
+
+def read_documents(given: object) -> list[Document]:
+    """The documents of a component's input, which come as dicts from Studio and over HTTP.
+
+    Raises:
+        InvalidRequestError: One of them is no document.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        raise InvalidRequestError("documents: must be a list of LangChain documents")
+    return [_document(one, place) for place, one in enumerate(given)]
+
+
+def _document(given: object, place: int) -> Document:
+    if isinstance(given, Document):
+        return given
+    if isinstance(given, Mapping):
+        # As the documents are serialised, or as a person writes them.
+        fields = given["kwargs"] if isinstance(given.get("kwargs"), Mapping) else given
+        text, metadata = fields.get("page_content"), fields.get("metadata") or {}
+        if isinstance(text, str) and isinstance(metadata, Mapping):
+            return Document(text, metadata=dict(metadata))
+    raise InvalidRequestError(f"documents[{place}]: needs a page_content, and metadata if any")
+
+
+def _source(document: Document, n: int) -> str:
+    named = document.metadata.get("source") or document.metadata.get("title") or document.id
+    return str(named or f"document {n}")
+
+
+def _page(metadata: Mapping[str, Any]) -> int | None:
+    label = _whole(metadata.get("page_label"))
+    page = _whole(metadata.get("page"))
+    return label if label is not None or page is None else page + 1
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

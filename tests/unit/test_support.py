@@ -1,0 +1,61 @@
+"""Whether a text supports a claim, by rule, in English and German."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_graph.text.support import best_quote, judge, relevance
+
+
+@pytest.mark.parametrize(
+    ("claim", "text", "verdict"),
+    [
+        ("The budget is 10 USD.", "A budget of 10 USD holds each month.", "supported"),
+        ("Das Monatsbudget beträgt 10 USD.", "Das Monatsbudget beträgt 10 USD.", "supported"),
+        ("Das Budget beträgt 20 USD.", "Das Budget beträgt 10 USD.", "numbers"),
+        ("Es kostet 1.000 Euro.", "Das kostet 1,000 Euro.", "supported"),
+        ("It costs 0.5 dollars.", "Es kostet 0,5 dollars, it costs.", "supported"),
+        ("It costs 5 dollars.", "It costs 0.5 dollars.", "numbers"),
+        ("Schlüssel werden gespeichert.", "Schlüssel werden nie gespeichert.", "negation"),
+        ("Keys are never stored.", "Keys are stored.", "negation"),
+        ("Kein Schlüssel wird gespeichert.", "Schlüssel werden nie gespeichert.", "supported"),
+        ("The limit is soft.", "The limit is hard.", "words"),
+        ("Yes.", "The limit is hard.", "words"),
+        ("", "The limit is hard.", "words"),
+        ("The limit.", "", "words"),
+    ],
+)
+def test_judgement(claim: str, text: str, verdict: str) -> None:
+    assert judge(claim, text) == verdict
+
+
+@given(st.text(alphabet="ab1. \n|#", max_size=40), st.text(alphabet="ab1. \n|#ä", max_size=80))
+def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
+    quote = best_quote(claim, text)
+    assert 0 <= quote.start <= quote.end <= len(text)
+    assert quote.start < quote.end or not text.strip()
+    if quote.verdict == "supported":
+        piece = text[quote.start : quote.end]
+        assert claim in text or judge(claim, piece) == "supported"
+
+
+def test_the_shortest_support_wins() -> None:
+    text = "Ollama is free. Weeks begin on Monday. Months begin on the first."
+    quote = best_quote("Weeks begin on Monday.", text)
+    assert text[quote.start : quote.end] == "Weeks begin on Monday."
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "share"),
+    [
+        ("What is the monthly limit?", "The limit per month is 10.", 1.0),
+        ("Which giraffe has a limit?", "The limit is 10.", 0.5),
+        ("Do giraffes sleep?", "The limit is 10.", 0.0),
+        ("Why?", "The limit is 10.", 1.0),
+        ("Was kostet es für die Giraffen und wie?", "The limit is 10, and it is hard.", 1.0),
+    ],
+)
+def test_relevance(question: str, text: str, share: float) -> None:
+    assert relevance(question, text) == share
