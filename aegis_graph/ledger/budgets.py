@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from aegis_graph.ledger.base import Alert, Budget
+from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.figures import BudgetStatus
-from aegis_graph.ledger.store import Connection
-from aegis_graph.ledger.windows import Calendar
+from aegis_graph.ledger.store import Connection, Rows
+from aegis_graph.ledger.windows import Calendar, Days, Window
 
 _SELECT = "SELECT scope, period, limit_nano_usd, alert_at, origin FROM budgets"
 
@@ -60,15 +60,22 @@ def change(connection: Connection, scope: str, window: str, limit_nano_usd: int 
     )
 
 
-def in_force(connection: Connection) -> list[Budget]:
-    """Every limit, in a fixed order."""
-    rows = connection.execute(
-        f"{_SELECT} WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period"
-    ).fetchall()
+def ask_limits(connection: Connection) -> Rows:
+    """Every limit, in a fixed order; see ``limits_of``."""
+    return connection.execute(f"{_SELECT} WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period")
+
+
+def limits_of(rows: Rows) -> list[Budget]:
+    """The limits that were asked for."""
     return [
         Budget(scope, window, limit, Decimal(alert) if alert else None, origin)
-        for scope, window, limit, alert, origin in rows
+        for scope, window, limit, alert, origin in rows.fetchall()
     ]
+
+
+def in_force(connection: Connection) -> list[Budget]:
+    """Every limit, in a fixed order."""
+    return limits_of(ask_limits(connection))
 
 
 def used(
@@ -83,27 +90,14 @@ def used(
     return int(row[0]), int(row[1])
 
 
-def due_alerts(
-    connection: Connection, scopes: Sequence[str], now: datetime, calendar: Calendar
-) -> list[Alert]:
-    """The alerts that spending in these scopes has just made due, each once per window."""
-    due = []
-    for budget in in_force(connection):
-        scope = budget.scope_among(scopes)
-        if budget.alert_at is None or scope is None:
-            continue
-        spent, _ = used(connection, scope, budget, now, calendar)
-        if spent < budget.limit_nano_usd * budget.alert_at:
-            continue
-        first_day = calendar.days_now(budget.window, now).first
-        given = connection.execute(
-            "INSERT INTO alerts (scope, period, first_day) VALUES (?, ?, ?)"
-            " ON CONFLICT DO NOTHING RETURNING scope",
-            (scope, budget.window, first_day),
-        ).fetchone()
-        if given is not None:
-            due.append(Alert(scope, budget.window, budget.limit_nano_usd, spent, first_day))
-    return due
+def first_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
+    """Note that an alert is given; ``False`` when it was before, in the same window."""
+    given = connection.execute(
+        "INSERT INTO alerts (scope, period, first_day) VALUES (?, ?, ?)"
+        " ON CONFLICT DO NOTHING RETURNING scope",
+        (scope, window, days.first),
+    ).fetchone()
+    return given is not None
 
 
 def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[BudgetStatus]:

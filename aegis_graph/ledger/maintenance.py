@@ -13,6 +13,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.base import unused_hold
 from aegis_graph.ledger.entries import timestamp
 from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.totals import COUNTED
 from aegis_graph.state import SettlementRecord
 
 T = TypeVar("T")
@@ -136,9 +137,6 @@ def _prune_unanswered(connection: Connection, moment: str) -> int:
     )
     return len(gone.fetchall())
 
-
-COUNTED = ("spent_nano_usd", "held_nano_usd", "calls", "failures", "input_tokens", "output_tokens")
-"""The columns of ``totals`` that rows are counted into."""
 
 _NAMES = {
     "provider": "provider",

@@ -37,6 +37,7 @@ class PostgresStore:
     """
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    numbers = "SELECT nextval('requests_id_seq') FROM generate_series(1, ?)"
 
     def __init__(self, url: str, *, shown: str, busy_timeout_s: float) -> None:
         self._url = url
@@ -179,6 +180,10 @@ class _Placeholders:
         elif sql.startswith("BEGIN"):
             self._pipeline.enter_context(self._connection.pipeline())
         return rows
+
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """See ``Connection.executemany``."""
+        self._connection.cursor().executemany(sql.replace("?", "%s").encode(), rows)
 
     @property
     def closed(self) -> bool:

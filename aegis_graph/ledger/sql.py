@@ -11,12 +11,13 @@ from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from threading import Event
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from pydantic import ValidationError
 
 from aegis_graph.errors import ConfigError, LedgerError
-from aegis_graph.ledger import budgets, entries, maintenance, report
+from aegis_graph.ledger import budgets, maintenance, report
+from aegis_graph.ledger.answers import Answer, outcome
 from aegis_graph.ledger.base import (
     Admission,
     Alert,
@@ -26,6 +27,7 @@ from aegis_graph.ledger.base import (
     Unanswered,
     unused_hold,
 )
+from aegis_graph.ledger.batch import Bookkeeper, Job, Operation
 from aegis_graph.ledger.export import ExportFormat, export_rows
 from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.store import Connection, Store
@@ -66,7 +68,8 @@ class SqlLedger:
             budgets.seed(connection, current)
             seeded.set()
 
-        self._writer = Writer(store, prepare)
+        self._books = Bookkeeper(store.numbers, clock, calendar)
+        self._writer = Writer[Job](store, prepare=prepare, perform=self._books.perform)
         # Also at the interpreter's exit: what is queued is written before the thread dies.
         weakref.finalize(self, self._writer.stop)
 
@@ -74,41 +77,28 @@ class SqlLedger:
         self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
     ) -> Admission:
         """See ``Ledger.admit``."""
-
-        def work(connection: Connection) -> Admission:
-            now = self._clock()
-            alerts = self._settle(connection, settle)
-            entries.sweep(connection, now)
-            made = entries.admit(connection, holds, now=now, calendar=self._calendar)
-            return Admission(made.hold_id, made.index, made.refusals, alerts)
-
-        future = self._writer.submit(work)
+        answer = self._submit(Operation(settle, holds, sweep=True))
         try:
-            return await _outcome(future)
+            return cast(Admission, await outcome(answer))
         except asyncio.CancelledError:
-            future.add_done_callback(self._release)
+            answer.future.add_done_callback(self._release)
             raise
 
     async def settle(
         self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
     ) -> tuple[Alert, ...]:
         """See ``Ledger.settle``."""
-
-        def work(connection: Connection) -> tuple[Alert, ...]:
-            if unanswered is not None:
-                entries.note_unanswered(connection, unanswered, self._clock())
-            return self._settle(connection, settlements)
-
-        return await _outcome(self._writer.submit(work))
+        operation = Operation(settlements, unanswered=unanswered)
+        done: Admission = await outcome(self._submit(operation))
+        return done.alerts
 
     def settle_soon(self, settlement: SettlementRecord) -> None:
         """See ``Ledger.settle_soon``."""
-        future = self._writer.submit(lambda connection: self._settle(connection, [settlement]))
-        future.add_done_callback(_complain)
+        self._writer.submit(Operation([settlement])).future.add_done_callback(_complain)
 
     async def sweep(self) -> int:
         """See ``Ledger.sweep``."""
-        return await self.transact(lambda connection: entries.sweep(connection, self._clock()))
+        return await self.transact(self._books.sweep)
 
     async def budgets(self) -> list[BudgetStatus]:
         """See ``Ledger.budgets``."""
@@ -143,7 +133,7 @@ class SqlLedger:
         """See ``Ledger.seed``."""
         new = self._limits[:] = tuple(limits)
         work = partial(budgets.seed, budgets=new)
-        self._writer.submit(work).add_done_callback(_complain_of_seeding)
+        self._writer.submit(work).future.add_done_callback(_complain_of_seeding)
 
     async def report(
         self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
@@ -220,7 +210,7 @@ class SqlLedger:
 
         def work(connection: Connection) -> tuple[Alert, ...]:
             settlement = maintenance.reconciled(connection, hold_id, cost_nano_usd)
-            return self._settle(connection, [settlement])
+            return self._books.carry_out(connection, [Operation([settlement])])[0].alerts
 
         return await self.transact(work)
 
@@ -234,7 +224,7 @@ class SqlLedger:
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction that no other writer overlaps."""
-        return await _outcome(self._writer.submit(work))
+        return cast(T, await outcome(self._submit(work)))
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query on a connection of its own: a report delays nobody's admission."""
@@ -253,37 +243,13 @@ class SqlLedger:
         except store.errors as error:
             raise store.explain(error) from error
 
-    def _settle(
-        self, connection: Connection, settlements: Sequence[SettlementRecord]
-    ) -> tuple[Alert, ...]:
-        scopes: dict[str, None] = {}
-        for settlement in settlements:
-            scopes.update(dict.fromkeys(entries.settle(connection, settlement)))
-        if not scopes:
-            return ()
-        due = budgets.due_alerts(connection, list(scopes), self._clock(), self._calendar)
-        return tuple(due)
+    def _submit(self, job: Job) -> Answer:
+        return self._writer.submit(job, asyncio.get_running_loop().create_future())
 
     def _release(self, future: Future[Admission]) -> None:
         """Give back a hold whose caller is gone before it learned of it."""
         if future.exception() is None and (number := future.result().hold_id) is not None:
             self.settle_soon(unused_hold(number))
-
-
-async def _outcome(future: Future[T]) -> T:
-    """Wait for the writer; giving up the wait does not call the work back."""
-    waiting = asyncio.wrap_future(future)
-    try:
-        return await asyncio.shield(waiting)
-    except asyncio.CancelledError:
-        waiting.add_done_callback(_forget)
-        raise
-
-
-def _forget(waiting: asyncio.Future[T]) -> None:
-    """Take note of the outcome, so that asyncio does not report it as never retrieved."""
-    if not waiting.cancelled():
-        waiting.exception()
 
 
 def _complain_of_seeding(future: Future[None]) -> None:

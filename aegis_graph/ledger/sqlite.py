@@ -26,6 +26,11 @@ class SqliteStore:
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
+    numbers = (
+        "WITH RECURSIVE free (id, more) AS ("
+        "SELECT coalesce(max(seq), 0) + 1, ? - 1 FROM sqlite_sequence WHERE name = 'requests'"
+        " UNION ALL SELECT id + 1, more - 1 FROM free WHERE more > 0) SELECT id FROM free"
+    )
 
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.path = path

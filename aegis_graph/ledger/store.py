@@ -7,6 +7,21 @@ from typing import Any, Protocol
 
 from aegis_graph.errors import LedgerError
 
+AT_ONCE = 256
+"""Values in one list; databases bound how many parameters a statement may have."""
+
+
+def places(count: int) -> int:
+    """For how many parameters to write a list, so that few different statements are prepared.
+
+    >>> [places(count) for count in (1, 2, 9, 500)]
+    [1, 4, 16, 1024]
+    """
+    size = 1
+    while size < count:
+        size *= 4
+    return size
+
 
 class Rows(Protocol):
     """The result of a statement."""
@@ -29,6 +44,9 @@ class Connection(Protocol):
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Rows:
         """Run one statement."""
 
+    def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> object:
+        """Run one statement for each row of parameters."""
+
     def close(self) -> None:
         """Let go of the database."""
 
@@ -38,6 +56,8 @@ class Store(Protocol):
 
     errors: tuple[type[Exception], ...]
     """What its driver raises, beside our own ``LedgerError``."""
+    numbers: str
+    """SQL that gives as many unused numbers of ``requests`` as its parameter says."""
 
     def exists(self) -> bool:
         """Whether a ledger was ever written there; asking must not create one."""

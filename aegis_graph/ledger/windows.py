@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 Window = Literal["day", "week", "month", "total"]
+WINDOWS: tuple[Window, ...] = get_args(Window)
 
 
 class Days(NamedTuple):

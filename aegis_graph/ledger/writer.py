@@ -7,19 +7,20 @@ next batch gathers. Nobody is answered before the commit that holds its work.
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.answers import Answer, hand_over
 from aegis_graph.ledger.store import Connection, Store
 
 T = TypeVar("T")
-Job = Callable[[Connection], Any]
-_Item = tuple[Job, Future[Any]]
-_Queue = SimpleQueue[_Item | None]
+Job = TypeVar("Job")
+_Item = tuple[Job, Answer]
 
 MAX_BATCH = 500
 """Operations in one commit; bounds how long the first of them waits for the last."""
@@ -28,34 +29,47 @@ EXIT_WAIT_S = 5.0
 """How long closing waits for the queue to be written, in seconds."""
 
 
-class Writer:
-    """Runs jobs on one connection, grouped into transactions.
+class Writer(Generic[Job]):
+    """Has jobs done on one connection, grouped into transactions.
 
     Args:
         store: The database.
         prepare: Called with each new connection, inside a transaction of its own.
+        perform: Does jobs in the transaction that was begun, and says what came of each.
     """
 
-    def __init__(self, store: Store, prepare: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        prepare: Callable[[Connection], None],
+        perform: Callable[[Connection, Sequence[Job]], list[Any]],
+    ) -> None:
         self._store = store
+        self._perform = perform
         self._failures: tuple[type[Exception], ...] = (LedgerError, *store.errors)
         self._prepare = prepare
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._queue = _Queue()
+        self._queue: SimpleQueue[_Item[Job] | None] = SimpleQueue()
 
-    def submit(self, job: Callable[[Connection], T]) -> Future[T]:
-        """Queue a job. It runs inside a transaction; raising undoes it and it alone."""
-        future: Future[T] = Future()
+    def submit(self, job: Job, waiting: asyncio.Future[Any] | None = None) -> Answer:
+        """Queue a job. It is done inside a transaction; raising undoes it and it alone.
+
+        Args:
+            job: What to do.
+            waiting: Gets the outcome in its own event loop, where somebody waits.
+        """
+        answer = Answer(Future(), waiting)
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                self._queue = _Queue()
+                self._queue = SimpleQueue()
                 self._thread = threading.Thread(
                     target=self._serve, args=(self._queue,), name="aegis-ledger", daemon=True
                 )
                 self._thread.start()
-            self._queue.put((job, future))
-        return future
+            self._queue.put((job, answer))
+        return answer
 
     def stop(self) -> None:
         """Write what is queued, close the connection and end the thread."""
@@ -65,7 +79,7 @@ class Writer:
         if thread is not None and thread is not threading.current_thread():
             thread.join(EXIT_WAIT_S)
 
-    def _serve(self, queue: _Queue) -> None:
+    def _serve(self, queue: SimpleQueue[_Item[Job] | None]) -> None:
         connection: Connection | None = None
         stopping = False
         try:
@@ -77,7 +91,9 @@ class Writer:
             if connection is not None:
                 connection.close()
 
-    def _carry_out(self, batch: list[_Item], connection: Connection | None) -> Connection | None:
+    def _carry_out(
+        self, batch: list[_Item[Job]], connection: Connection | None
+    ) -> Connection | None:
         """Commit a batch and answer its callers; a broken connection is dropped, not reused."""
         try:
             opened = self._begin(connection)
@@ -85,7 +101,8 @@ class Writer:
             self._refuse(batch, error)
             return None
         try:
-            results = self._transact(opened, [job for job, _ in batch])
+            jobs = [job for job, _ in batch]
+            results = self._transact(opened, lambda: self._perform(opened, jobs), len(jobs))
         except _JobFailedError as failure:
             if not self._store.blocked(failure.error):
                 return self._carry_out_apart(batch, opened, failure)
@@ -96,12 +113,13 @@ class Writer:
             opened.close()
             self._refuse(batch, error)
             return None
-        for (_, future), result in zip(batch, results, strict=True):
-            future.set_result(result)
+        for (_, answer), result in zip(batch, results, strict=True):
+            answer.future.set_result(result)
+        hand_over(answer for _, answer in batch)
         return opened
 
     def _carry_out_apart(
-        self, batch: list[_Item], connection: Connection, failure: _JobFailedError
+        self, batch: list[_Item[Job]], connection: Connection, failure: _JobFailedError
     ) -> Connection | None:
         """One job's fault undid the others' work: each gets a transaction of its own."""
         try:
@@ -118,7 +136,7 @@ class Writer:
             left = self._carry_out([item], left)
         return left
 
-    def _refuse(self, batch: list[_Item], error: Exception) -> None:
+    def _refuse(self, batch: list[_Item[Job]], error: Exception) -> None:
         if isinstance(error, LedgerError):
             reason = error
         elif isinstance(error, self._store.errors):
@@ -126,8 +144,9 @@ class Writer:
         else:
             reason = LedgerError(f"this cannot be recorded: {error}")
             reason.__cause__ = error
-        for _, future in batch:
-            future.set_exception(_again(reason))
+        for _, answer in batch:
+            answer.future.set_exception(_again(reason))
+        hand_over(answer for _, answer in batch)
 
     def _begin(self, connection: Connection | None) -> Connection:
         """A connection in a transaction; one that was lost while nobody asked is replaced."""
@@ -153,7 +172,7 @@ class Writer:
         connection = self._store.open()
         try:
             self._store.begin(connection)
-            self._transact(connection, [self._prepare])
+            self._transact(connection, lambda: self._prepare(connection), 1)
         except _JobFailedError as failure:
             connection.close()
             raise failure.error from failure
@@ -162,19 +181,17 @@ class Writer:
             raise
         return connection
 
-    def _transact(self, connection: Connection, jobs: list[Job]) -> list[Any]:
-        """Run jobs in the transaction that was begun, and commit it."""
-        results = []
-        for job in jobs:
-            try:
-                results.append(job(connection))
-            except Exception as error:
-                raise _JobFailedError(error) from error
+    def _transact(self, connection: Connection, work: Callable[[], T], jobs: int) -> T:
+        """Work for so many jobs in the transaction that was begun, and commit it."""
+        try:
+            results = work()
+        except Exception as error:
+            raise _JobFailedError(error) from error
         try:
             connection.execute("COMMIT")
         except self._failures as error:
-            # A statement that nobody waited for can fail as late as here: the last job's fault.
-            if len(jobs) > 1 and not self._store.lost(connection):
+            # A statement that nobody waited for can fail as late as here: some job's fault.
+            if jobs > 1 and not self._store.lost(connection):
                 raise _JobFailedError(error) from error
             raise
         return results
@@ -188,10 +205,10 @@ class _JobFailedError(Exception):
         self.error = error
 
 
-def _next_batch(queue: _Queue) -> tuple[list[_Item], bool]:
+def _next_batch(queue: SimpleQueue[_Item[Job] | None]) -> tuple[list[_Item[Job]], bool]:
     """Wait for work and take all that is there; the flag says that the thread is to stop."""
     item = queue.get()
-    batch: list[_Item] = []
+    batch: list[_Item[Job]] = []
     while item is not None:
         batch.append(item)
         if len(batch) == MAX_BATCH:

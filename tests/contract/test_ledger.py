@@ -200,3 +200,18 @@ async def test_a_settlement_is_carried_out_although_its_caller_is_cancelled(stor
         await caller
     await ledger.check()
     assert await spent_and_held(ledger) == [(40, 0)]
+
+
+async def test_a_thousand_operations_of_many_users_are_one_crowd(store: Store) -> None:
+    ledger = store.open(("user:*", "day", "0.000000002"), ("total", "total", "0.00000075"))
+    users = [f"user-{number % 400}" for number in range(1000)]
+    made = await asyncio.gather(*(ledger.admit([hold(1, user=user)]) for user in users))
+    held = [one for one in made if one.hold_id is not None]
+    assert len(held) == 750
+    assert {row.held_nano_usd for row in await ledger.budgets() if row.scope != "total"} == {1, 2}
+    assert len({one.hold_id for one in held}) == 750
+    await ledger.settle([settlement(one, 1) for one in held])
+    assert sum(row.spent_nano_usd for row in await ledger.report("user", **DAYS)) == 750
+    assert {(row["held_nano_usd"], row["calls"]) for row in store.rows("totals")} == {
+        *((0, calls) for calls in (1, 2, 750))
+    }

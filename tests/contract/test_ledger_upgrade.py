@@ -57,8 +57,11 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     assert isinstance(ledger, SqlLedger)
     assert (await ledger.admit([hold(41)])).hold_id is None
     made = await ledger.admit([hold(40, run_id="r", run_limit_nano_usd=40)])
-    assert made.hold_id == 8
-    await ledger.settle([{**settlement(made, 5), "hold_id": number} for number in (7, 8)])
+    assert made.hold_id is not None
+    assert made.hold_id > 7
+    await ledger.settle(
+        [{**settlement(made, 5), "hold_id": number} for number in (7, made.hold_id)]
+    )
     assert await verify(ledger) == []
     (row,) = await ledger.report("provider", **DAYS)
     assert (row.calls, row.spent_nano_usd, row.held_nano_usd) == (2, 10, 0)

@@ -1,0 +1,108 @@
+"""The running totals as one transaction sees them: read once, added to in memory, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from aegis_graph.ledger.store import AT_ONCE, Connection, places
+from aegis_graph.ledger.windows import Days
+
+COUNTED = ("spent_nano_usd", "held_nano_usd", "calls", "failures", "input_tokens", "output_tokens")
+"""The columns of ``totals`` that rows are counted into."""
+
+_Place = TypeVar("_Place")
+_Key = tuple[str, Days]
+
+_ADD = (
+    f"INSERT INTO totals (scope, day, {', '.join(COUNTED)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (scope, day) DO UPDATE SET"
+    f" {', '.join(f'{name} = totals.{name} + excluded.{name}' for name in COUNTED)}"
+)
+
+_CHANGE = (
+    f"UPDATE totals SET {', '.join(f'{name} = {name} + ?' for name in COUNTED)}"
+    " WHERE scope = ? AND day = ?"
+)
+
+
+class Totals:
+    """Sums over scopes and windows, kept while operations of one transaction change them.
+
+    Args:
+        connection: In the transaction, which nobody else's overlaps.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._windows: dict[str, dict[Days, list[int]]] = {}
+        """Spent and held of each scope and window that was asked for."""
+        self._changes: dict[tuple[str, tuple[str, ...]], Sequence[int]] = {}
+        """What is to be added, by day and scopes: many attempts have the same."""
+
+    def read(self, asked: Iterable[_Key]) -> None:
+        """Look up the windows that are not known yet, in one statement."""
+        new = [key for key in dict.fromkeys(asked) if key[1] not in self._windows.get(key[0], ())]
+        for at in range(0, len(new), AT_ONCE):
+            self._read(new[at : at + AT_ONCE])
+
+    def _read(self, new: Sequence[_Key]) -> None:
+        number = places(len(new))
+        values: list[str] = [text for scope, days in new for text in (scope, *days)]
+        values += ["", "", ""] * (number - len(new))
+        rows = self._connection.execute(
+            "WITH asked (scope, since, until) AS (VALUES "
+            f"{', '.join(['(?, ?, ?)'] * number)})"
+            " SELECT asked.scope, since, until, sum(spent_nano_usd), sum(held_nano_usd)"
+            " FROM asked JOIN totals ON totals.scope = asked.scope AND day >= since AND day < until"
+            " GROUP BY asked.scope, since, until",
+            values,
+        ).fetchall()
+        found = {(scope, Days(*days)): (int(s), int(h)) for scope, *days, s, h in rows}
+        for scope, days in new:
+            self._windows.setdefault(scope, {})[days] = list(found.get((scope, days), (0, 0)))
+            self._catch_up(scope, days)
+
+    def used(self, scope: str, days: Days) -> tuple[int, int]:
+        """Spent and held nano-USD of a scope in a window."""
+        self.read([(scope, days)])
+        spent, held = self._windows[scope][days]
+        return spent, held
+
+    def add(self, day: str, scopes: tuple[str, ...], changes: Sequence[int]) -> None:
+        """Add to a day's totals of some scopes, in the order of ``COUNTED``."""
+        _add(self._changes, (day, scopes), changes)
+        for scope in scopes:
+            for days, sums in self._windows.get(scope, {}).items():
+                if days.first <= day < days.end:
+                    sums[0] += changes[0]
+                    sums[1] += changes[1]
+
+    def write(self) -> None:
+        """Bring the table up to date."""
+        by_scope: dict[tuple[str, str], Sequence[int]] = {}
+        for (day, scopes), changes in self._changes.items():
+            for scope in scopes:
+                _add(by_scope, (scope, day), changes)
+        # What is held goes down only where it was counted before, so that the row is there; and a
+        # new row may not hold less than nothing.
+        added = [(*key, *changes) for key, changes in by_scope.items() if changes[1] >= 0]
+        changed = [(*changes, *key) for key, changes in by_scope.items() if changes[1] < 0]
+        if added:
+            self._connection.executemany(_ADD, added)
+        if changed:
+            self._connection.executemany(_CHANGE, changed)
+        self._changes.clear()
+
+    def _catch_up(self, scope: str, days: Days) -> None:
+        """What was read does not have yet what is still to be written."""
+        sums = self._windows[scope][days]
+        for (day, scopes), changes in self._changes.items():
+            if scope in scopes and days.first <= day < days.end:
+                sums[0] += changes[0]
+                sums[1] += changes[1]
+
+
+def _add(sums: dict[_Place, Sequence[int]], place: _Place, changes: Sequence[int]) -> None:
+    known = sums.get(place)
+    sums[place] = changes if known is None else [a + b for a, b in zip(known, changes, strict=True)]
