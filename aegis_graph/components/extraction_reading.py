@@ -105,18 +105,17 @@ def _from_bracket(text: str) -> Iterator[str]:
 
 def _json(text: str) -> Any:
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = _repaired(text)
+        value = _loads(text)
+    except RecursionError:
+        return None  # Brackets nested a thousand deep are no answer.
     return value if isinstance(value, (dict, list)) else None
 
 
-def _repaired(text: str) -> Any:
+def _loads(text: str) -> Any:
     try:
+        return json.loads(text)
+    except ValueError:
         return json_repair.loads(text)
-    except (ValueError, RecursionError):
-        # Brackets nested a thousand deep are no answer.
-        return None
 
 
 def _lists(value: Any) -> tuple[list[Any], list[Any]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from pathlib import Path
@@ -237,6 +238,36 @@ def test_an_unreadable_answer_is_asked_for_once_more(server: LoopbackServer, db:
     assert second[2] == "I would rather not."
     assert "could not be read as JSON" in second[3]
     assert graph.invoke({"text": statement(0)})["reused"] == 1
+
+
+@pytest.mark.parametrize("kind", ["openai", "ollama", "dashscope"])
+def test_answers_are_asked_for_in_a_schema_where_the_provider_has_it(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    server.script(kind, reply(answer_on(0)))
+    row = provider(server, kind, **({"structured": "json_schema"} if kind == "openai" else {}))
+
+    result = make_extractor(server, db, providers=[row]).invoke({"text": statement(0)})
+
+    assert triples(result) == all_on(1)
+    [call] = server.calls(kind)
+    assert '"Extraction"' in json.dumps(call.body)
+    assert not result["degraded"]
+
+
+def test_an_answer_that_does_not_fit_is_asked_for_once_more_in_words(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", reply("No."), reply(f"Here: {answer_on(0)}"))
+
+    result = make_extractor(server, db).invoke({"text": statement(0)})
+
+    assert triples(result) == all_on(1)
+    assert [one["error_type"] for one in result["attempts"]] == ["UnfitAnswerError", None]
+    first, second = server.calls()
+    assert "Extraction" in json.dumps(first.body)
+    assert "Extraction" not in json.dumps(second.body)
+    assert "could not be read as JSON" in said(second)[1]
 
 
 def test_a_model_that_cannot_be_read_twice_fails_the_chunk(
