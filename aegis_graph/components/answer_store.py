@@ -129,19 +129,14 @@ _NO_MATTER = {
 
 
 def model_chain(router: RouterGraph) -> list[str]:
-    """What a router asks, in order: each provider's kind, model, address and manner.
+    """What a router asks now, in order: each provider's kind, model, address and manner.
 
     Empty for a graph that only looks like a router.
     """
     compiled = router.router if isinstance(router, RouterHandle) else router
     if not isinstance(compiled, CompiledStateGraph):
         return []
-    attempts = [
-        attempt
-        for node in compiled.builder.nodes.values()
-        if isinstance(
-            attempt := getattr(getattr(node.runnable, "body", None), "__self__", None), Attempt
-        )
-    ]
-    specs = [attempt.provider.spec for attempt in attempts]
+    bodies = [getattr(node.runnable, "body", None) for node in compiled.builder.nodes.values()]
+    owners = [getattr(body, "__self__", None) for body in bodies]
+    specs = [owner.provider.spec for owner in owners if isinstance(owner, Attempt)]
     return [spec.model_dump_json(exclude=_NO_MATTER) for spec in specs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from aegis_graph.components.answer_store import AnswerStore, answer_key
+from aegis_graph.components.answer_store import AnswerStore, answer_key, model_chain
 from aegis_graph.components.extraction_prompts import ANSWER_SCHEMA, ExtractionPrompts, Talk
 from aegis_graph.components.extraction_reading import read_extraction
 from aegis_graph.components.grounding import ground
@@ -63,6 +62,8 @@ class ChunkDone(TypedDict):
 class ChunkState(ChunkTask, total=False):
     """The extraction of one chunk in progress."""
 
+    key: str
+    """Under which the next answer is kept."""
     answer: str | None
     """The last one."""
     again: bool
@@ -79,7 +80,7 @@ class _Output(TypedDict):
 
 
 def create_chunk_extractor(
-    router: RouterGraph, store: AnswerStore, prompts: ExtractionPrompts, *, chain: Sequence[str]
+    router: RouterGraph, store: AnswerStore, prompts: ExtractionPrompts
 ) -> CompiledStateGraph[ChunkState, None, ChunkTask, _Output]:
     """Build the graph that extracts from one chunk.
 
@@ -87,9 +88,8 @@ def create_chunk_extractor(
         router: The compiled router.
         store: Where answers are kept.
         prompts: What to say.
-        chain: What the router asks, as a part of the answers' keys.
     """
-    nodes = _ChunkNodes(store, prompts, tuple(chain))
+    nodes = _ChunkNodes(store, prompts, router)
     builder: StateGraph[ChunkState, None, ChunkTask, _Output] = StateGraph(
         ChunkState, input_schema=ChunkTask, output_schema=_Output
     )
@@ -107,16 +107,18 @@ class _ChunkNodes:
 
     store: AnswerStore
     prompts: ExtractionPrompts
-    chain: Sequence[str]
+    router: RouterGraph
 
     def recall(self, state: ChunkState) -> Command[Literal["ask", "read", "__end__"]]:
         """Look for the next answer among those that are kept."""
-        kept = self.store.find(self._key(state))
+        key = self._key(state)
+        kept = self.store.find(key)
         if kept is not None:
             reused = state.get("reused", 0) + 1
-            return Command(goto="read", update={"answer": kept, "reused": reused, "refusal": None})
+            update = {"key": key, "answer": kept, "reused": reused, "refusal": None}
+            return Command(goto="read", update=update)
         if state["may_ask"]:
-            return Command(goto="ask")
+            return Command(goto="ask", update={"key": key})
         reason = "nothing is kept of it, and it is not among the chunks to ask about"
         return Command(goto="__end__", update={"done": _done(state, ("NotAskedError", reason))})
 
@@ -158,9 +160,7 @@ class _ChunkNodes:
             return Command(
                 goto="__end__", update={"done": _done(state, ("MalformedAnswerError", reason))}
             )
-        self.store.keep(
-            self._key(state), answer, task=_task(state), sensitivity=_sensitivity(state)
-        )
+        self.store.keep(state["key"], answer, task=_task(state), sensitivity=_sensitivity(state))
         answers = [*state.get("answers", []), answer]
         update: dict[str, Any] = {"answers": answers, "again": False}
         onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
@@ -178,7 +178,8 @@ class _ChunkNodes:
             "max_output_tokens": state["chosen"].get("max_output_tokens"),
             "structured": state["structured"],
         }
-        return answer_key(self.prompts.messages(_talk(state)), self.chain, manner)
+        chain = model_chain(self.router)
+        return answer_key(self.prompts.messages(_talk(state)), chain, manner)
 
 
 def _talk(state: ChunkState) -> Talk:

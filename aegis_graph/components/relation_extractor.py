@@ -33,7 +33,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
-from aegis_graph.components.answer_store import AnswerStore, model_chain
+from aegis_graph.components.answer_store import AnswerStore
 from aegis_graph.components.chunk_extractor import ChunkDone, ChunkTask, create_chunk_extractor
 from aegis_graph.components.extraction_prompts import ExtractionPrompts
 from aegis_graph.components.merging import merge
@@ -112,9 +112,7 @@ def create_relation_extractor(
     _check_least(1, max_concurrency=max_concurrency)
     _check_least(LONGEST, chunk_chars=chunk_chars)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
-    chunk_graph = create_chunk_extractor(
-        router, answers, ExtractionPrompts(prompts), chain=model_chain(router)
-    )
+    chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts))
     nodes = _Nodes(RelationSchema.of(schema), max_gleanings, max_retries, chunk_chars, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
     return graph.with_config(max_concurrency=max_concurrency)

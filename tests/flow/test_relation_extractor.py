@@ -13,11 +13,13 @@ from langchain_core.documents import Document
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
+from aegis_graph import RouterHandle, create_relation_extractor
 from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer
 from tests.flow.extraction_support import (
     COST,
     EMPTY,
+    SCHEMA,
     answer_on,
     asked_about,
     city,
@@ -29,7 +31,15 @@ from tests.flow.extraction_support import (
     statement,
     triples,
 )
-from tests.flow.support import assert_sound, made, provider, rows, spent
+from tests.flow.support import (
+    KEYS,
+    assert_sound,
+    made,
+    make_config,
+    provider,
+    rows,
+    spent,
+)
 
 MANY = 200
 SEED = 20_261_124
@@ -374,6 +384,25 @@ def test_kept_answers_outlive_the_process_and_no_more_than_that(
     assert calls_of(providers=other_model) == 0
     assert store.stat().st_mode & 0o077 == 0
     assert statement(0) not in store.read_bytes().decode("latin-1").replace(answer_on(0), "")
+
+
+def test_a_router_whose_models_change_is_asked_again(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", reply(answer_on(0)))
+
+    def config(model: str) -> Any:
+        return make_config(server, db, providers=[provider(server, "openai", model=model)])
+
+    handle = RouterHandle(config("gpt-4o"), environ=KEYS)
+    graph = create_relation_extractor(handle, schema=SCHEMA, max_gleanings=0)
+    assert "attempt_openai" in graph.get_graph(xray=True).draw_mermaid()
+
+    reused = []
+    for model in ("gpt-4o", "gpt-4o", "gpt-4.1", "gpt-4.1", "gpt-4o"):
+        handle.reload(config(model))
+        reused.append(graph.invoke({"text": statement(0)})["reused"])
+
+    assert reused == [0, 1, 0, 1, 1]
+    assert [call.model for call in server.calls()] == ["gpt-4o", "gpt-4.1"]
 
 
 def test_a_store_that_cannot_be_used_says_so(

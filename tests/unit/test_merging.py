@@ -105,7 +105,7 @@ def test_pronouns_are_no_aliases_but_acronyms_are() -> None:
         SaidEntity("US", "Land"),
         SaidEntity("he", "P"),
     )
-    assert names(findings["entities"]) == ["Ada", "Bob", "WHO", "IT", "US"]  # type: ignore[arg-type]
+    assert names(findings["entities"]) == ["Ada", "Bob", "WHO", "IT", "US"]
     assert all(not one["aliases"] for one in findings["entities"])
     assert findings["dropped"] == {"entity_ungrounded": 1}
 
@@ -174,9 +174,11 @@ def test_every_span_is_in_its_text_and_the_order_of_chunks_does_not_matter(
 
 
 def test_schema_labels() -> None:
-    schema = RelationSchema(
-        entity_types=("Person", "City"),
-        relations=[("Person", "BORN_IN", "City"), "KNOWS"],  # type: ignore[list-item]
+    schema = RelationSchema.of(
+        {
+            "entity_types": ["Person", "City"],
+            "relations": [["Person", "BORN_IN", "City"], "KNOWS"],
+        }
     )
     assert schema.entity_type("PERSON") == "Person"
     assert schema.entity_type("Dog") is None
