@@ -51,6 +51,31 @@ class Plan(TypedDict):
     steps: list[Step]
 
 
+PLAN_SCHEMA: Mapping[str, Any] = {
+    "title": "plan",
+    "type": "object",
+    "properties": {
+        "kind": {"type": "string", "enum": list(KINDS)},
+        "steps": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "integer"},
+                    "question": {"type": "string"},
+                    "needs": {"type": "array", "items": {"type": "integer"}},
+                },
+                "required": ["id", "question", "needs"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["kind", "steps"],
+    "additionalProperties": False,
+}
+"""What a provider that can answer in a schema is held to."""
+
+
 class InvalidPlanError(ValueError):
     """What a model wrote is no plan that can be followed; says why in one line."""
 
@@ -155,9 +180,9 @@ def _outline(text: str) -> tuple[Kind | None, Sequence[Any]]:
     for one in found if isinstance(found, list) else [found]:
         if isinstance(one, Mapping) and (outline := _outline_of(one)):
             return outline
-    listed = found if isinstance(found, list) else _LISTED.findall(text)
-    if listed and all(map(_question, listed)):
-        return None, listed
+    for listed in (found if isinstance(found, list) else [], _LISTED.findall(text)):
+        if listed and all(map(_question, listed)):
+            return None, listed
     raise InvalidPlanError("there is no list of steps in it")
 
 

@@ -38,6 +38,7 @@ from aegis_graph.components.finding import Source
 from aegis_graph.components.lookups import Lookup, Notes, StepResult, look_up
 from aegis_graph.components.plans import (
     MAX_STEPS,
+    PLAN_SCHEMA,
     InvalidPlanError,
     Plan,
     Step,
@@ -109,6 +110,7 @@ def create_query_decomposer(
     max_steps: int = MAX_STEPS,
     max_documents: int = MAX_DOCUMENTS,
     skip_simple: bool = True,
+    structured: bool = True,
     prompts_folder: str | Path | None = None,
     checkpointer: Checkpointer = None,
     name: str = "query_decomposer",
@@ -126,6 +128,8 @@ def create_query_decomposer(
         max_steps: Steps of a plan, at most.
         max_documents: Documents of the output, at most.
         skip_simple: Whether a short, plain question is looked up as it is, without a call.
+        structured: Whether the plan is asked for in a JSON Schema, so that a provider whose plan
+            does not fit is passed over; otherwise any reply is read, and mended where it can be.
         prompts_folder: A folder whose ``query_decomposer.en.md`` and other prompts win.
         checkpointer: Where the graph keeps its state between steps, if anywhere.
         name: Name of the graph.
@@ -139,7 +143,8 @@ def create_query_decomposer(
         >>> graph.invoke({"question": "What is a hold?"})["plan"]["kind"]
         'simple'
     """
-    planner = _Planner(prompts("query_decomposer", prompts_folder), max_steps, skip_simple)
+    instructions = prompts("query_decomposer", prompts_folder)
+    planner = _Planner(instructions, max_steps, skip_simple, structured)
     notes = Notes(prompts("query_decomposer_note", prompts_folder))
     steps = _Steps(max_documents)
     builder = StateGraph(
@@ -168,6 +173,7 @@ class _Planner:
     instructions: Mapping[Language, Template]
     most: int
     skip_simple: bool
+    structured: bool
 
     def prepare(self, state: DecomposerState) -> Command[Literal["plan", "dispatch"]]:
         """Check the input, and whether the question needs no plan."""
@@ -190,7 +196,10 @@ class _Planner:
         question = state["question"]
         instructions = self.instructions[language_of(question)].substitute(most=self.most)
         messages = [SystemMessage(instructions), HumanMessage(f"Question: {question}")]
-        return Ask(messages=messages, task="decompose", chosen=state["chosen"])
+        ask = Ask(messages=messages, task="decompose", chosen=state["chosen"])
+        if self.structured:
+            ask["options"] = {"response_schema": PLAN_SCHEMA}
+        return ask
 
     def plan(self, state: DecomposerState, asked: Asked) -> dict[str, Any]:
         """Take the plan, or keep to the question itself and say why."""

@@ -16,6 +16,25 @@ from aegis_graph.components.citations import Citation, Sentence
 from aegis_graph.components.prompts import Language, language_of, prompts
 from aegis_graph.components.request import Ask, Asked
 
+VERDICTS_SCHEMA: Mapping[str, Any] = {
+    "title": "verdicts",
+    "type": "object",
+    "properties": {
+        "verdicts": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"n": {"type": "integer"}, "supported": {"type": "boolean"}},
+                "required": ["n", "supported"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["verdicts"],
+    "additionalProperties": False,
+}
+"""What a provider that can answer in a schema is held to; one that cannot is not asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
@@ -37,7 +56,8 @@ class Verifier:
             if sentence["citations"]
         )
         messages = [SystemMessage(instructions), HumanMessage(claims)]
-        return Ask(messages=messages, task="answer", chosen=state["chosen"])
+        options = {"response_schema": VERDICTS_SCHEMA}
+        return Ask(messages=messages, task="answer", chosen=state["chosen"], options=options)
 
     def judge(self, state: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
         """Take the verdicts over; where there are none, keep the rule's and say so."""

@@ -35,6 +35,7 @@ DOCUMENTS = [
 ]
 QUESTION = "What is the limit, and when do weeks begin?"
 ANSWER = "The limit is 10 USD a month. [1] Weeks begin on Monday [2]. [7]"
+VERDICTS = '{"verdicts": [{"n": 1, "supported": true}, {"n": 2, "supported": false}]}'
 EXTRACTIVE = {"name": "extractive", "kind": "extractive", "model": "best-sentences"}
 EXTRACTIVE |= {"location": "local", "price": "free"}
 
@@ -44,7 +45,7 @@ def build(server: LoopbackServer, db: Path, *, rows: Any = None, **more: Any) ->
     return create_answer_generator(router, **more)
 
 
-def asked(question: str = QUESTION, **more: Any) -> dict[str, Any]:
+def asked(question: str = QUESTION, **more: Any) -> Any:
     return {"question": question, "documents": DOCUMENTS, **more}
 
 
@@ -146,8 +147,7 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
 
 
 async def test_a_model_judges_the_sentences_where_asked(server: LoopbackServer, db: Path) -> None:
-    verdicts = '```json\n{"verdicts": [{"n": 1, "supported": true}, {"n": 2, "supported": false}]'
-    server.script("ollama", Reply(ANSWER), Reply(verdicts))
+    server.script("ollama", Reply(ANSWER), Reply(f"```json\n{VERDICTS}\n```"))
     graph = build(server, db, verify="model")
     seen: list[str] = []
     result: dict[str, Any] = {}
@@ -169,7 +169,8 @@ async def test_a_model_judges_the_sentences_where_asked(server: LoopbackServer, 
 @pytest.mark.parametrize(
     ("reply", "says"),
     [
-        (Reply("All fine!"), "no verdict on 2 of its sentences"),
+        (Reply("All fine!"), "every provider failed: ollama failed (UnfitAnswerError"),
+        (Reply('{"verdicts": []}'), "no verdict on 2 of its sentences"),
         (Reply('{"verdicts": [{"n": 1, "supported": true}]}'), "no verdict on 1 of its sentences"),
         (Fault.status(404), "every provider failed"),
     ],
@@ -234,7 +235,7 @@ async def test_sensitive_documents_reach_no_cloud(
 async def test_choices_reach_every_call_and_end_with_the_request(
     server: LoopbackServer, db: Path
 ) -> None:
-    server.always("ollama", Reply(ANSWER))
+    server.script("ollama", *[Reply(ANSWER), Reply(VERDICTS)] * 2)
     graph = build(server, db, verify="model", checkpointer=InMemorySaver())
     thread: Any = {"configurable": {"thread_id": "t"}}
     chosen: dict[str, Any] = {
@@ -291,7 +292,7 @@ async def test_interrupted_in_a_host_and_resumed_it_buys_nothing_twice(
     async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "saved.db")) as saver:
         with ExitStack() as other:
             # Another program takes the ledger for itself while the verdicts are made.
-            verdicts = Reply("{}", latency_s=lambda: other.enter_context(locked(db)) or 0.0)
+            verdicts = Reply(VERDICTS, latency_s=lambda: other.enter_context(locked(db)) or 0.0)
             server.script("ollama", Reply(ANSWER), verdicts)
             with pytest.raises(LedgerError):
                 await host(graph, saver).ainvoke(asked(), thread)
