@@ -153,16 +153,13 @@ def create_query_decomposer(
     builder.add_node("prepare", planner.prepare)
     builder.add_node("plan", ask_router(router, prepare=planner.ask, conclude=planner.plan))
     builder.add_node("dispatch", steps.dispatch)
-    builder.add_node(
-        "find", look_up(source), destinations=("dispatch", "note"), input_schema=Lookup
-    )
+    find = look_up(source)
+    builder.add_node("find", find, destinations=("dispatch", "note"), input_schema=Lookup)
     note = ask_router(router, prepare=notes.ask, conclude=notes.note)
     builder.add_node("note", note, input_schema=Lookup)
     builder.add_node("finish", steps.finish)
-    builder.add_edge(START, "prepare")
-    builder.add_edge("plan", "dispatch")
-    builder.add_edge("note", "dispatch")
-    builder.add_edge("finish", END)
+    for edge in ((START, "prepare"), ("plan", "dispatch"), ("note", "dispatch"), ("finish", END)):
+        builder.add_edge(*edge)
     return builder.compile(checkpointer=checkpointer, name=name)
 
 
