@@ -33,6 +33,7 @@ class _Finding:
     price_known: bool | None
     """``None`` where nobody looked."""
     problem: str
+    installed: bool = True
 
     @property
     def usable(self) -> bool:
@@ -41,7 +42,8 @@ class _Finding:
             self.enabled
             and bool(self.price_known)
             and self.key is not False
-            and bool(self.reachable)
+            and self.installed
+            and self.reachable is not False
         )
 
 
@@ -88,10 +90,12 @@ async def _look_at(row: ProviderSpec, source: str) -> _Finding:
         return _Finding(*about, None, None, None, price_known=False, problem=str(error))
     key = bool(provider.api_key()) if provider.key_env else None
     if package := provider.missing_package():
-        return _Finding(*about, key, None, None, price_known=True, problem=f"needs: {package}")
+        return _Finding(
+            *about, key, None, None, price_known=True, problem=f"needs: {package}", installed=False
+        )
     probe = await provider.probe()
     problems = [f"{provider.key_env} is not set"] if key is False else []
-    if not probe.reachable:
+    if probe.reachable is False:
         problems.append(f"not reachable: {probe.detail}")
     elif probe.detail:
         problems.append(probe.detail)

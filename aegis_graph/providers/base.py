@@ -20,15 +20,8 @@ from pydantic import ValidationError
 
 from aegis_graph.config import first_fault
 from aegis_graph.errors import (
-    AuthenticationError,
-    BadRequestError,
     ConfigError,
-    MalformedAnswerError,
-    ModelAccessError,
     ProviderError,
-    ProviderUnavailableError,
-    QuotaError,
-    RateLimitError,
 )
 from aegis_graph.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.loops import LoopScoped
@@ -49,7 +42,8 @@ class OpenModel:
 class Probe:
     """What ``aegis doctor`` found out about a provider without buying anything."""
 
-    reachable: bool
+    reachable: bool | None
+    """``None`` where the provider offers no free way to ask."""
     model_there: bool | None
     """``None`` where the provider offers no free way to ask."""
     detail: str = ""
@@ -212,39 +206,3 @@ async def _close(opened: OpenModel) -> None:
 def _close_all(models: list[LoopScoped[OpenModel]]) -> None:
     for model in models:
         model.close_soon()
-
-
-_BY_STATUS: Mapping[int, type[ProviderError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    402: QuotaError,
-    403: ModelAccessError,
-    404: ModelAccessError,
-    408: ProviderUnavailableError,
-    413: BadRequestError,
-    422: BadRequestError,
-    429: RateLimitError,
-}
-
-
-def error_for_status(
-    status: int, *, code: str | None = None, retry_after: str | None = None
-) -> ProviderError:
-    """The error that an HTTP status means where the provider gave no better code."""
-    kind = _BY_STATUS.get(status)
-    if kind is None:
-        kind = ProviderUnavailableError if status >= 500 else MalformedAnswerError
-    text = f"HTTP {status}" + (f" ({code})" if code else "")
-    return kind(text, status=status, code=code, retry_after_s=seconds_to_wait(retry_after))
-
-
-def seconds_to_wait(header: str | None) -> float | None:
-    """A ``Retry-After`` header in seconds; ``None`` where it is absent or not a number.
-
-    The header's date form is not read: no provider of this package sends it.
-    """
-    try:
-        seconds = float(header) if header else None
-    except ValueError:
-        return None
-    return seconds if seconds is not None and 0 <= seconds < float("inf") else None

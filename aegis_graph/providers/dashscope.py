@@ -27,7 +27,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.images import ImageSize, qwen_tokens
 from aegis_graph.providers.asking import without_strict
-from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
+from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
 from aegis_graph.providers.dashscope_messages import (
     is_finished,
@@ -35,6 +35,7 @@ from aegis_graph.providers.dashscope_messages import (
     thinking_mode,
     tool_choice_to_wire,
 )
+from aegis_graph.providers.statuses import error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import probe_models, transport_error
 from aegis_graph.specs import Row, Structured
 from aegis_graph.state import CallOptions

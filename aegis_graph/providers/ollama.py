@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ProviderError, StreamCutError
 from aegis_graph.providers.asking import without_strict
-from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status
+from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.statuses import error_for_status
 from aegis_graph.providers.transport import (
     KEEPALIVE_S,
     MAX_CONNECTIONS,
@@ -19,6 +20,9 @@ from aegis_graph.providers.transport import (
 )
 from aegis_graph.specs import Structured
 from aegis_graph.state import CallOptions
+
+if TYPE_CHECKING:
+    from httpx_aiohttp import AiohttpTransport
 
 DEFAULT_URL = "http://localhost:11434"
 
@@ -47,16 +51,10 @@ class OllamaProvider(Provider):
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
-        # Imported on first use: the clients take longer to import than the whole package.
-        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+        # Imported on first use: the client takes longer to import than the whole package.
         from langchain_ollama import ChatOllama  # noqa: PLC0415
 
-        limits = httpx.Limits(
-            max_connections=MAX_CONNECTIONS,
-            max_keepalive_connections=MAX_CONNECTIONS,
-            keepalive_expiry=KEEPALIVE_S,
-        )
-        transport = AiohttpTransport(limits=limits)
+        transport = open_transport()
         auth = Bearer(api_key) if api_key else None
         model = ChatOllama(
             model=self.spec.model,
@@ -131,3 +129,15 @@ class OllamaProvider(Provider):
         wanted = {self.spec.model, f"{self.spec.model}:latest"}
         there = any(isinstance(row, dict) and row.get("name") in wanted for row in models)
         return Probe(True, there, "" if there else f"run: ollama pull {self.spec.model}")
+
+
+def open_transport() -> AiohttpTransport:
+    """A transport for Ollama's client, for the running event loop alone."""
+    from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415  loaded with the client
+
+    limits = httpx.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_S,
+    )
+    return AiohttpTransport(limits=limits)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import (
-    BadRequestError,
     ContentRefusedError,
-    ContextTooLongError,
-    ModelAccessError,
     ProviderError,
-    QuotaError,
     StreamCutError,
 )
 from aegis_graph.images import ImageSize, openai_tokens
-from aegis_graph.providers.base import OpenModel, Probe, Provider, error_for_status, seconds_to_wait
+from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.statuses import OPENAI_CODES, error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import (
     KEEPALIVE_S,
     MAX_CONNECTIONS,
@@ -28,17 +24,6 @@ from aegis_graph.specs import Structured
 from aegis_graph.state import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
-
-_BY_CODE: Mapping[str, type[ProviderError]] = {
-    "billing_hard_limit_reached": QuotaError,
-    "content_filter": ContentRefusedError,
-    "content_policy_violation": ContentRefusedError,
-    "context_length_exceeded": ContextTooLongError,
-    "insufficient_quota": QuotaError,
-    "invalid_prompt": BadRequestError,
-    "model_not_found": ModelAccessError,
-}
-"""Source: https://platform.openai.com/docs/guides/error-codes"""
 
 
 class OpenAIProvider(Provider):
@@ -113,7 +98,7 @@ class OpenAIProvider(Provider):
 
         if isinstance(error, APIStatusError):
             wait = error.response.headers.get("retry-after")
-            kind = _BY_CODE.get(error.code or "")
+            kind = OPENAI_CODES.get(error.code or "")
             status = error.status_code
             if kind is None:
                 return error_for_status(status, code=error.code, retry_after=wait)
@@ -124,7 +109,7 @@ class OpenAIProvider(Provider):
                 retry_after_s=seconds_to_wait(wait),
             )
         if type(error) is APIError:
-            kind = _BY_CODE.get(error.code or "", StreamCutError)
+            kind = OPENAI_CODES.get(error.code or "", StreamCutError)
             return kind("the answer ended in an error", code=error.code)
         return transport_error(error)
 

@@ -20,8 +20,10 @@ from aegis_graph.specs import EmbeddingSpec, ProviderSpec
 ENTRY_POINT_GROUP = "aegis_graph.providers"
 
 BUILT_IN: Mapping[str, str] = {
+    "anyllm": "aegis_graph.providers.anyllm:AnyLLMProvider",
     "dashscope": "aegis_graph.providers.dashscope:DashScopeProvider",
     "extractive": "aegis_graph.providers.extractive:ExtractiveProvider",
+    "langchain": "aegis_graph.providers.langchain:LangChainProvider",
     "ocr": "aegis_graph.providers.ocr:OcrProvider",
     "ollama": "aegis_graph.providers.ollama:OllamaProvider",
     "openai": "aegis_graph.providers.openai:OpenAIProvider",

@@ -56,7 +56,7 @@ def transport_error(error: BaseException) -> ProviderError:
     Clients wrap the transport's errors, some of them by the wrong class (a dropped connection
     becomes a connect timeout), so the whole chain of causes decides, innermost classes first.
     """
-    chain = list(_chain(error))
+    chain = list(chain_of(error))
     name = type(error).__name__
     if any(isinstance(link, _NEVER_SENT) for link in chain):
         return ProviderUnavailableError("cannot connect")
@@ -70,7 +70,8 @@ def transport_error(error: BaseException) -> ProviderError:
     return MalformedAnswerError(f"the client failed with {name}", outcome_unknown=True)
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))

@@ -172,7 +172,7 @@ def test_an_unknown_kind_is_refused_when_the_router_is_built(tmp_path: Path) -> 
         create_router(RouterConfig.load(path))
     assert str(caught.value) == (
         f"{path}: providers.llm.kind: 'gemini' is unknown;"
-        " known are dashscope, extractive, ocr, ollama, openai"
+        " known are anyllm, dashscope, extractive, langchain, ocr, ollama, openai"
     )
 
 

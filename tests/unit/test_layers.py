@@ -67,7 +67,7 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line; both take the environment as an argument as well."""
 
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
-HEAVY |= {"numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
+HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
 
 

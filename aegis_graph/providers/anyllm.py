@@ -1,0 +1,153 @@
+"""Kind ``anyllm``: Mozilla's any-llm and its providers."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aegis_graph.errors import (
+    AuthenticationError,
+    ContentRefusedError,
+    ContextTooLongError,
+    ModelAccessError,
+    ProviderError,
+    QuotaError,
+    RateLimitError,
+)
+from aegis_graph.providers.base import OpenModel, Probe
+from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelProvider
+from aegis_graph.providers.foreign import code_of, foreign_error, retry_after_of, status_of
+from aegis_graph.providers.ollama import Bearer, open_transport
+from aegis_graph.providers.openai import connection_limits
+from aegis_graph.providers.statuses import seconds_to_wait
+from aegis_graph.providers.transport import PROBE_TIMEOUT_S
+from aegis_graph.state import CallOptions
+
+INSTALL = "pip install 'aegis-graph[anyllm]'"
+
+Close = Callable[[], Awaitable[None]]
+
+
+class AnyLLMProvider(ChosenModelProvider):
+    """A model such as ``mistral:mistral-small-latest``, through any-llm.
+
+    The client is built once for each event loop. any-llm's providers over OpenAI's protocol and
+    its Ollama get a transport that holds above a hundred calls in flight; the others keep theirs.
+    The key is the one that ``api_key_env`` names: any-llm is not left to look for one.
+    """
+
+    options_type = ChosenModelOptions
+    options: ChosenModelOptions
+
+    def missing_package(self) -> str | None:
+        """See ``Provider.missing_package``; it does not know the provider's own package."""
+        return None if importlib.util.find_spec("any_llm") else INSTALL
+
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import any_llm  # noqa: PLC0415
+
+        import aegis_graph.providers.chat_anyllm  # noqa: F401, PLC0415
+
+        any_llm.AnyLLM.get_provider_class(self.library_name)
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        # Imported on first use: it imports OpenAI's client.
+        from aegis_graph.providers.chat_anyllm import ChatAnyLLM  # noqa: PLC0415
+
+        client, close = self._client(api_key)
+        model = ChatAnyLLM(
+            client,
+            model=self.model_name,
+            provider=self.library_name,
+            temperature=self.spec.temperature,
+        )
+        return OpenModel(model, close)
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """See ``Provider.call_options``; any-llm knows each provider's own name for the cap."""
+        return {"extra_body": {"max_tokens": max_output_tokens}}
+
+    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
+        """See ``Provider.arguments``."""
+        asked, own = self.option_arguments(options), self.call_options(max_output_tokens)
+        if "response_format" in asked:
+            # As an argument it sends the client down another path, which any-llm does not have.
+            own["extra_body"]["response_format"] = asked.pop("response_format")
+        return {**own, **asked}
+
+    def translate(self, error: Exception) -> ProviderError:
+        """See ``Provider.translate``; any-llm's class decides where there was a status."""
+        from any_llm import exceptions as theirs  # noqa: PLC0415  loaded with the model already
+
+        meanings: tuple[tuple[type[Exception], type[ProviderError]], ...] = (
+            (theirs.ContextLengthExceededError, ContextTooLongError),
+            (theirs.ContentFilterError, ContentRefusedError),
+            (theirs.InsufficientFundsError, QuotaError),
+            (theirs.AuthenticationError, AuthenticationError),
+            (theirs.ModelNotFoundError, ModelAccessError),
+            (theirs.RateLimitError, RateLimitError),
+        )
+        if isinstance(error, theirs.UnsupportedProviderError | theirs.MissingApiKeyError):
+            return ModelAccessError(f"any-llm refuses it: {type(error).__name__}")
+        status = status_of(error)
+        kind = next((ours for one, ours in meanings if isinstance(error, one)), None)
+        # Without a status any-llm guesses from the text.
+        if kind is None or status is None:
+            return foreign_error(error)
+        code, wait = code_of(error), getattr(error, "retry_after", None) or retry_after_of(error)
+        text = f"HTTP {status}" + (f" ({code})" if code else "")
+        return kind(text, status=status, code=code, retry_after_s=seconds_to_wait(wait))
+
+    async def probe(self) -> Probe:
+        """See ``Provider.probe``."""
+        try:
+            await asyncio.to_thread(self.load)
+            client, close = self._client(self.api_key())
+        except Exception as error:  # noqa: BLE001  not lost: it is what the probe found out
+            return Probe(False, None, str(self.translate(error)))
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                found = {model.id for model in await client.alist_models()}
+        except Exception as error:  # noqa: BLE001  not lost: it is what the probe found out
+            meaning = self.translate(error)
+            return Probe(meaning.status is not None, None, str(meaning))
+        finally:
+            await close()
+        there = self.model_name in found
+        return Probe(True, there, "" if there else "the provider does not list this model")
+
+    def _client(self, api_key: str | None) -> tuple[Any, Close]:
+        """A client of any-llm, and how to close its connections."""
+        # Imported on first use: the package is an extra.
+        from any_llm import AnyLLM  # noqa: PLC0415
+        from any_llm.providers.openai.base import BaseOpenAIProvider  # noqa: PLC0415
+        from openai import DefaultAioHttpClient  # noqa: PLC0415
+
+        theirs = AnyLLM.get_provider_class(self.library_name)
+        arguments = dict(self.options.arguments)
+        close: Close = _nothing_to_close
+        if theirs.MAX_RETRIES_SUPPORT != "unsupported":
+            arguments.setdefault("max_retries", 0)
+        if issubclass(theirs, BaseOpenAIProvider):
+            arguments["http_client"] = DefaultAioHttpClient(limits=connection_limits())
+            close = arguments["http_client"].aclose
+        elif self.library_name == "ollama":
+            arguments["auth"] = Bearer(api_key) if api_key else None
+            arguments["transport"] = open_transport()
+            close = arguments["transport"].aclose
+        client = AnyLLM.create(
+            self.library_name,
+            api_key=api_key or "none",
+            api_base=self.spec.base_url,
+            unified_exceptions=True,
+            **arguments,
+        )
+        return client, close
+
+
+async def _nothing_to_close() -> None:
+    pass

@@ -1,0 +1,83 @@
+"""What the kinds that open any model of a library have in common: ``provider:model``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from pydantic import field_validator
+
+from aegis_graph.errors import ContentRefusedError, ProviderError, StreamCutError
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.foreign import foreign_error
+from aegis_graph.specs import ProviderSpec, Row
+
+_SECRET = ("key", "secret", "password", "token")
+
+_BOOK_NAMES: Mapping[str, str] = {
+    "azure_openai": "azure",
+    "azureopenai": "azure",
+    "bedrock": "aws",
+    "bedrock_converse": "aws",
+    "gemini": "google",
+    "google_genai": "google",
+    "google_vertexai": "google",
+    "mistralai": "mistral",
+    "moonshot": "moonshotai",
+    "vertexai": "google",
+    "xai": "x-ai",
+}
+"""The price book's name for a library's, where the two differ."""
+
+_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
+"""Under which a client keeps why the answer ended."""
+
+
+class ChosenModelOptions(Row):
+    """Settings of a kind whose library serves many providers."""
+
+    arguments: Mapping[str, Any] = {}
+    """Further arguments of the model's constructor, as the library names them."""
+
+    @field_validator("arguments")
+    @classmethod
+    def _without_secrets(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        for name in arguments:
+            if name.lower().endswith(_SECRET):
+                raise ValueError(f"{name}: no secrets here; name a variable in api_key_env")
+        return arguments
+
+
+class ChosenModelProvider(Provider):
+    """A provider whose row names a model as ``provider:model``."""
+
+    @property
+    def library_name(self) -> str:
+        """The library's name for the provider; empty where the row leaves it to the library."""
+        before, colon, _ = self.spec.model.partition(":")
+        return before if colon else ""
+
+    @property
+    def model_name(self) -> str:
+        """The model without its provider."""
+        before, _, after = self.spec.model.partition(":")
+        return after or before
+
+    def priced_as(self) -> ProviderSpec:
+        """See ``Provider.priced_as``; the book knows the two names apart."""
+        kind = _BOOK_NAMES.get(self.library_name, self.library_name)
+        return self.spec.model_copy(update={"kind": kind, "model": self.model_name})
+
+    def translate(self, error: Exception) -> ProviderError:
+        """See ``Provider.translate``."""
+        return foreign_error(error)
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """See ``Provider.check_complete``."""
+        found = (answer.response_metadata.get(name) for name in _REASONS)
+        reason = next((one for one in found if one), None)
+        if reason is None:
+            raise StreamCutError("the answer ended without a reason to end")
+        if reason == "content_filter":
+            raise ContentRefusedError("the content filter withheld the answer")

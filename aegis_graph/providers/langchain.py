@@ -1,0 +1,144 @@
+"""Kind ``langchain``: any model that LangChain's ``init_chat_model`` opens."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+from pydantic import Field
+
+from aegis_graph.providers.base import OpenModel, Probe
+from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelProvider
+from aegis_graph.providers.ollama import Bearer, open_transport
+from aegis_graph.providers.openai import connection_limits
+from aegis_graph.providers.transport import probe_models
+from aegis_graph.state import CallOptions
+
+INSTALL = "pip install 'aegis-graph[langchain]'"
+
+_CAPS: Mapping[str, str] = {
+    "google_genai": "max_output_tokens",
+    "google_vertexai": "max_output_tokens",
+    "ollama": "options.num_predict",
+}
+"""Where the output cap goes in a call, for the integrations that do not call it ``max_tokens``."""
+
+
+class LangChainOptions(ChosenModelOptions):
+    """Settings of the kind ``langchain``."""
+
+    output_cap: str | None = Field(default=None, pattern=r"^\w+(\.\w+)?$")
+    """The argument of a call that caps the output; with a dot, a key in a table of one."""
+
+
+class LangChainProvider(ChosenModelProvider):
+    """A model such as ``openai:gpt-4o-mini``, through its LangChain integration.
+
+    Integrations that take a client of the caller's get one for each event loop, which is closed
+    with it. The others keep their own, and some of those share it between event loops.
+    """
+
+    options_type = LangChainOptions
+    options: LangChainOptions
+    _latest: BaseChatModel | None = None
+
+    def missing_package(self) -> str | None:
+        """See ``Provider.missing_package``; it does not know the integration's own package."""
+        return None if importlib.util.find_spec("langchain") else INSTALL
+
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import langchain.chat_models  # noqa: F401, PLC0415
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        # Imported on first use: the package is an extra.
+        from langchain.chat_models import init_chat_model  # noqa: PLC0415
+
+        arguments: dict[str, Any] = {"max_retries": 0, **self.options.arguments}
+        if self.spec.base_url:
+            arguments["base_url"] = self.spec.base_url
+        if api_key:
+            arguments["api_key"] = api_key
+        if self.spec.temperature is not None:
+            arguments["temperature"] = self.spec.temperature
+        fields = type(init_chat_model(self.spec.model, **arguments)).model_fields
+        # Where there is such a setting: count streams too, and leave time limits to the attempt.
+        wanted = {"stream_usage": True, "stream_chunk_timeout": None}
+        arguments = {**{name: wanted[name] for name in wanted if name in fields}, **arguments}
+        client = _own_client(fields, arguments, api_key)
+        self._latest = init_chat_model(self.spec.model, **arguments)
+        return OpenModel(self._latest, client.aclose if client is not None else _nothing_to_close)
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """See ``Provider.call_options``."""
+        table, _, name = self._cap.rpartition(".")
+        cap = {name: max_output_tokens}
+        if table == "options" and self.spec.temperature is not None:
+            # Ollama's client drops its own settings where a call brings a table of them.
+            cap["temperature"] = self.spec.temperature  # type: ignore[assignment]
+        return {table: cap} if table else cap
+
+    def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
+        """See ``Provider.arguments``."""
+        asked, own = self.option_arguments(options), self.call_options(max_output_tokens)
+        if "options" in own:
+            sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
+            own["options"] = {**own["options"], **sampling}
+        if "response_format" in asked and self.library_name == "openai":
+            # As an argument it loses the usage of an answer that the cap cut off.
+            body = {"response_format": asked.pop("response_format")}
+            own["extra_body"] = {**own.get("extra_body", {}), **body}
+        return {**own, **asked}
+
+    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """See ``Provider.option_arguments``; tools go in the integration's own form."""
+        asked = super().option_arguments(options)
+        tools, choice = self.offered(options)
+        if not tools or self._latest is None:
+            return asked
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            asked.pop(name, None)
+        more: dict[str, Any] = {}
+        if "parallel_tool_calls" in options and self.library_name != "ollama":
+            more["parallel_tool_calls"] = options["parallel_tool_calls"]
+        forced = "any" if choice == "required" else choice
+        bound: Any = self._latest.bind_tools(tools, tool_choice=forced, **more)
+        return {**asked, **bound.kwargs}
+
+    async def probe(self) -> Probe:
+        """See ``Provider.probe``; integrations have no common way to ask for models."""
+        if self.spec.base_url is None:
+            return Probe(None, None, "LangChain has no free way to ask")
+        found, _ = await probe_models(self.spec.base_url)
+        return Probe(found.reachable, None, "" if found.reachable else found.detail)
+
+    @property
+    def _cap(self) -> str:
+        if self.options.output_cap:
+            return self.options.output_cap
+        if self.library_name == "openai" and self.spec.base_url:
+            # The client renames max_tokens to a newer name, which many servers ignore.
+            return "extra_body.max_tokens"
+        return _CAPS.get(self.library_name, "max_tokens")
+
+
+def _own_client(fields: Mapping[str, Any], arguments: dict[str, Any], api_key: str | None) -> Any:
+    """A client for this event loop alone, where the integration takes one."""
+    if "http_async_client" in fields and "http_async_client" not in arguments:
+        from openai import DefaultAioHttpClient  # noqa: PLC0415  loaded with the integration
+
+        client = arguments["http_async_client"] = DefaultAioHttpClient(limits=connection_limits())
+        return client
+    if "async_client_kwargs" in fields and "async_client_kwargs" not in arguments:
+        transport = open_transport()
+        auth = Bearer(api_key) if api_key else None
+        arguments["async_client_kwargs"] = {"transport": transport, "auth": auth}
+        return transport
+    return None
+
+
+async def _nothing_to_close() -> None:
+    pass
