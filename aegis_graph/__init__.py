@@ -1,45 +1,76 @@
-"""The LLM routing subgraph that a LangGraph application drops in."""
+"""The LLM routing subgraph that a LangGraph application drops in.
 
+A name's module is imported when the name is first used, so that what needs little starts quickly.
+"""
+
+import importlib
 import logging
+import typing
 
-from aegis_graph.chat_model import RoutedChatModel
-from aegis_graph.components.answer_generator import create_answer_generator
-from aegis_graph.components.image_describer import create_image_describer, describe_image
-from aegis_graph.components.image_store import create_image_store
-from aegis_graph.components.query_decomposer import create_query_decomposer
-from aegis_graph.components.rag import create_rag
-from aegis_graph.components.relation_export import to_neo4j_csv, to_networkx
-from aegis_graph.components.relation_extractor import create_relation_extractor
-from aegis_graph.components.relation_schema import RelationSchema
-from aegis_graph.components.retriever import create_retriever
-from aegis_graph.config import RouterConfig
-from aegis_graph.embeddings import create_embeddings
-from aegis_graph.handle import RouterHandle
-from aegis_graph.image_parts import image_part
-from aegis_graph.ledger.factory import create_ledger
-from aegis_graph.router import create_router, router_builder
+if typing.TYPE_CHECKING:
+    from aegis_graph.chat_model import RoutedChatModel as RoutedChatModel
+    from aegis_graph.components.answer_generator import (
+        create_answer_generator as create_answer_generator,
+    )
+    from aegis_graph.components.image_describer import (
+        create_image_describer as create_image_describer,
+    )
+    from aegis_graph.components.image_describer import describe_image as describe_image
+    from aegis_graph.components.image_store import create_image_store as create_image_store
+    from aegis_graph.components.query_decomposer import (
+        create_query_decomposer as create_query_decomposer,
+    )
+    from aegis_graph.components.rag import create_rag as create_rag
+    from aegis_graph.components.relation_export import to_neo4j_csv as to_neo4j_csv
+    from aegis_graph.components.relation_export import to_networkx as to_networkx
+    from aegis_graph.components.relation_extractor import (
+        create_relation_extractor as create_relation_extractor,
+    )
+    from aegis_graph.components.relation_schema import RelationSchema as RelationSchema
+    from aegis_graph.components.retriever import create_retriever as create_retriever
+    from aegis_graph.config import RouterConfig as RouterConfig
+    from aegis_graph.embeddings import create_embeddings as create_embeddings
+    from aegis_graph.handle import RouterHandle as RouterHandle
+    from aegis_graph.image_parts import image_part as image_part
+    from aegis_graph.ledger.factory import create_ledger as create_ledger
+    from aegis_graph.router import create_router as create_router
+    from aegis_graph.router import router_builder as router_builder
 
-__all__ = [
-    "RelationSchema",
-    "RoutedChatModel",
-    "RouterConfig",
-    "RouterHandle",
-    "create_answer_generator",
-    "create_embeddings",
-    "create_image_describer",
-    "create_image_store",
-    "create_ledger",
-    "create_query_decomposer",
-    "create_rag",
-    "create_relation_extractor",
-    "create_retriever",
-    "create_router",
-    "describe_image",
-    "image_part",
-    "router_builder",
-    "to_neo4j_csv",
-    "to_networkx",
-]
+_HOMES = {
+    "RelationSchema": "aegis_graph.components.relation_schema",
+    "RoutedChatModel": "aegis_graph.chat_model",
+    "RouterConfig": "aegis_graph.config",
+    "RouterHandle": "aegis_graph.handle",
+    "create_answer_generator": "aegis_graph.components.answer_generator",
+    "create_embeddings": "aegis_graph.embeddings",
+    "create_image_describer": "aegis_graph.components.image_describer",
+    "create_image_store": "aegis_graph.components.image_store",
+    "create_ledger": "aegis_graph.ledger.factory",
+    "create_query_decomposer": "aegis_graph.components.query_decomposer",
+    "create_rag": "aegis_graph.components.rag",
+    "create_relation_extractor": "aegis_graph.components.relation_extractor",
+    "create_retriever": "aegis_graph.components.retriever",
+    "create_router": "aegis_graph.router",
+    "describe_image": "aegis_graph.components.image_describer",
+    "image_part": "aegis_graph.image_parts",
+    "router_builder": "aegis_graph.router",
+    "to_neo4j_csv": "aegis_graph.components.relation_export",
+    "to_networkx": "aegis_graph.components.relation_export",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> typing.Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 # Whether and where the package's log is shown is for the application to say.
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from aegis_graph.errors import (
     AegisError,
@@ -19,7 +20,6 @@ from aegis_graph.errors import (
     NoProviderError,
     RoutingError,
 )
-from aegis_graph.state import SENSITIVITIES
 
 DONE, WRONG, NOT_ASKED, FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
@@ -47,32 +47,47 @@ def exit_status(error: AegisError) -> int:
     return FAILED if isinstance(error, RoutingError) else WRONG
 
 
+class _Command(argparse.ArgumentParser):
+    """A command's parser, which gets its arguments when the command is the one that was given.
+
+    They name what the package knows, and importing that takes longer than showing the help.
+    """
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As the base class does, with the arguments."""
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            fill(self)
+        return super().parse_known_args(args, namespace)
+
+
 def _parser() -> argparse.ArgumentParser:
     shared = _shared(config=None, json=False)
     parser = argparse.ArgumentParser(
         prog="aegis", description="Route LLM calls under hard budgets, and know what they cost."
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_ask(commands.add_parser("ask", parents=[shared], help="answer a question from documents"))
-    describe = commands.add_parser(
-        "describe", parents=[shared], help="say what is in images, or transcribe them"
+    commands = parser.add_subparsers(
+        title="commands", required=True, metavar="COMMAND", parser_class=_Command
     )
-    _add_describe(describe)
-    _add_costs(commands.add_parser("costs", parents=[shared], help="show what calls cost"))
-    _add_budgets(
-        commands.add_parser("budgets", parents=[shared], help="show the limits, and change them")
-    )
-    _add_ledger(commands.add_parser("ledger", help="take care of the ledger"), shared)
-    doctor = commands.add_parser(
-        "doctor", parents=[shared], help="check the providers and the ledger"
-    )
-    doctor.set_defaults(run=_doctor)
+
+    def add(name: str, text: str, fill: Callable[[argparse.ArgumentParser], None]) -> None:
+        commands.add_parser(name, parents=[shared], help=text).fill = fill
+
+    add("ask", "answer a question from documents", _add_ask)
+    add("describe", "say what is in images, or transcribe them", _add_describe)
+    add("costs", "show what calls cost", _add_costs)
+    add("budgets", "show the limits, and change them", _add_budgets)
+    add("doctor", "check the providers and the ledger", _add_doctor)
+    ledger = commands.add_parser("ledger", help="take care of the ledger")
+    ledger.fill = lambda one: _add_ledger(one, shared)
     return parser
 
 
-def _shared(**defaults: object) -> argparse.ArgumentParser:
+def _shared(**defaults: object) -> _Command:
     """The options that every command has; without a default, they leave what is set already."""
-    shared = argparse.ArgumentParser(add_help=False)
+    shared = _Command(add_help=False)
     shared.add_argument(
         "--config",
         type=Path,
@@ -90,6 +105,8 @@ def _shared(**defaults: object) -> argparse.ArgumentParser:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
+    from aegis_graph.state import SENSITIVITIES  # noqa: PLC0415
+
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument(
         "--docs",
@@ -156,6 +173,10 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
     change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")
     change.set_defaults(action="set_budget")
     remove.set_defaults(action="remove_budget")
+
+
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_doctor)
 
 
 def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:

@@ -36,6 +36,7 @@ ROUTING = [
     "8 in flight of 1 s, ollama, memory above theirs",
     f"growth of the rate with {os.cpu_count()} processes on one SQLite file",
     "import aegis_graph after langgraph.graph",
+    "import aegis_graph after langgraph.graph, and create_router",
     "aegis --help",
 ]
 """Beside those that explain them; where the peers are not installed, their rows say so."""

@@ -182,3 +182,10 @@ def test_the_embedded_chain_needs_no_client_at_all() -> None:
         "a.create_router(a.RouterConfig.model_validate(rows))"
     )
     assert HEAVY & set(loaded_after(build)) == set()
+
+
+def test_help_needs_neither_the_graph_nor_the_configuration() -> None:
+    ask = "import contextlib, io\nfrom aegis_graph.cli import main\n"
+    ask += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+    loaded = loaded_after(f"{ask}    main(['--help'])")
+    assert {"langgraph", "langchain_core", "pydantic", "rich"} & set(loaded) == set()
