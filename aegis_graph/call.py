@@ -70,6 +70,7 @@ class Call:
         self._run_id: UUID = uuid4()
         self._listener = listener_in(config)
         self._heard = Heard(self._speak if self._listener and self._listener.hear else None)
+        self._unspoken: list[AIMessageChunk] = []
         self._answer: AIMessage | None = None
         self._began = time.monotonic()
         self._cap = output_cap(provider, request)
@@ -98,6 +99,7 @@ class Call:
             self._ledger.settle_soon(self._bill.cancelled(self._heard, **self._latency()))
             health.abandoned(name)
             raise
+        self._speak_up()
         health.succeeded(name)
         settlement = self._bill.answered(answer, **self._latency())
         await self._transit.hand_over(settlement)
@@ -162,9 +164,19 @@ class Call:
         }
 
     def _speak(self, chunk: AIMessageChunk) -> None:
-        assert self._listener is not None
-        assert self._listener.hear is not None
-        self._listener.hear(Spoken(chunk))
+        """Pass a piece on, the empty ones before the first word together with that word.
+
+        An attempt that dies before its first word leaves no trace in the caller's stream.
+        """
+        self._unspoken.append(chunk)
+        if self._heard.anything:
+            self._speak_up()
+
+    def _speak_up(self) -> None:
+        if self._listener and self._listener.hear:
+            for chunk in self._unspoken:
+                self._listener.hear(Spoken(chunk))
+        self._unspoken.clear()
 
     async def _failed(
         self, error: ProviderError, tell: Callable[[dict[str, Any]], None]

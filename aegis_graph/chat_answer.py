@@ -24,6 +24,12 @@ class Pieces:
         self._spoken: list[ChatGenerationChunk] = []
         self._said: set[str] = set()
 
+    def of(self, item: Heard | Result) -> ChatGenerationChunk:
+        """The chunk of a piece, or of the result at the end."""
+        if isinstance(item, Spoken | Discarded):
+            return self.chunk(item)
+        return self.last(item)
+
     def chunk(self, item: Heard) -> ChatGenerationChunk:
         """The chunk for the caller."""
         if isinstance(item, Discarded):

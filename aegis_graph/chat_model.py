@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextvars import copy_context
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from contextlib import aclosing, closing
 from queue import SimpleQueue
 from typing import Any, Literal, cast
 
@@ -24,6 +23,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from aegis_graph.chat_answer import Heard, Pieces, Result, chat_result, whole_chunk
 from aegis_graph.chat_request import request_from, tool_choice_from
 from aegis_graph.chat_schema import answer_schema
+from aegis_graph.hearing import hear, hear_sync, is_watched
 from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
 from aegis_graph.state import Sensitivity, Task
 
@@ -47,20 +47,22 @@ class RoutedChatModel(BaseChatModel):
         'ollama'
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     router: CompiledStateGraph[Any, Any, Any, Any] = Field(repr=False, exclude=True)
     """From ``create_router``. A checkpointer of its own is left out: each call stands alone."""
     task: Task = "chat"
     sensitivity: Sensitivity = "internal"
     user_id: str | None = None
-    max_output_tokens: int | None = Field(default=None, ge=1)
+    max_output_tokens: int | None = Field(default=None, ge=1, alias="max_tokens")
     run_id: str | None = None
     """Requests with the same ``run_id`` together never cost more than ``max_cost_usd``."""
     max_cost_usd: str | None = None
     """Decimal text."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
     stop: list[str] | None = None
+    streaming: bool = False
+    """Whether callbacks are told each piece also of an answer that is asked for whole."""
     on_interrupt: Literal["raise", "restart"] = "raise"
     """What becomes of a stream whose provider dies after its first words. It raises
     ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
@@ -94,7 +96,8 @@ class RoutedChatModel(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"], params["ls_model_name"] = "aegis-graph", self.router.name
+        params["ls_provider"] = "aegis-graph"
+        params["ls_model_name"] = kwargs.get("model", self.router.name)
         return params
 
     def bind_tools(
@@ -162,8 +165,12 @@ class RoutedChatModel(BaseChatModel):
         return bound | (wanted.read_beside if include_raw else wanted.read)
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
-        # Not where a callback would like to watch: joining chunks joins those of dead attempts.
-        return super()._should_stream(async_api=async_api, **kwargs)
+        # Not because a callback is watching: LangChain would join the chunks, and with them those
+        # of attempts that broke off. Callbacks are told in ``_generate`` instead.
+        return bool(kwargs.get("stream")) and not self._streaming_disabled(**kwargs)
+
+    def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
+        return self.on_interrupt == "raise" and super()._should_use_protocol_streaming(**kwargs)
 
     async def _agenerate(
         self,
@@ -173,7 +180,17 @@ class RoutedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        return chat_result(await self._ask(request, self._listener()))
+        if not is_watched(run_manager) and not self.streaming:
+            return chat_result(await self._ask(request, self._listener()))
+        pieces = Pieces()
+        async with aclosing(self._hear(request)) as heard:
+            async for item in heard:
+                if not isinstance(item, Spoken | Discarded):
+                    return chat_result(item)
+                chunk = pieces.chunk(item)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        raise AssertionError("the result is the last that is heard")
 
     def _generate(
         self,
@@ -183,7 +200,17 @@ class RoutedChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        return chat_result(self._ask_sync(request, self._listener()))
+        if not is_watched(run_manager) and not self.streaming:
+            return chat_result(self._ask_sync(request, self._listener()))
+        pieces = Pieces()
+        with closing(self._hear_sync(request)) as heard:
+            for item in heard:
+                if not isinstance(item, Spoken | Discarded):
+                    return chat_result(item)
+                chunk = pieces.chunk(item)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        raise AssertionError("the result is the last that is heard")
 
     async def _astream(
         self,
@@ -192,25 +219,15 @@ class RoutedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        heard: asyncio.Queue[Heard | None] = asyncio.Queue()
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
             # Nothing of it is worth showing before it is known to fit.
             yield whole_chunk(await self._ask(request, self._listener()))
             return
-        listener = self._listener(heard.put_nowait)
-        asking = asyncio.ensure_future(self._ask(request, listener))
-        asking.add_done_callback(lambda _: heard.put_nowait(None))
         pieces = Pieces()
-        try:
-            while (item := await heard.get()) is not None:
-                yield pieces.chunk(item)
-            yield pieces.last(asking.result())
-        finally:
-            if not asking.done():
-                # Nobody listens any more: what was said so far is settled, and nothing stays held.
-                asking.cancel()
-                await asyncio.wait([asking])
+        async with aclosing(self._hear(request, ends=self.on_interrupt == "raise")) as heard:
+            async for item in heard:
+                yield pieces.of(item)
 
     def _stream(
         self,
@@ -219,38 +236,34 @@ class RoutedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        heard: SimpleQueue[Heard | Result | BaseException] = SimpleQueue()
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
             yield whole_chunk(self._ask_sync(request, self._listener()))
             return
-        listener = self._listener(heard.put)
-
-        def ask() -> None:
-            try:
-                heard.put(self._ask_sync(request, listener))
-            except BaseException as error:  # noqa: BLE001  raised again by the reader
-                heard.put(error)
-
-        # A thread of its own, not of a pool: it waits for the portal, which waits for nobody.
-        context = copy_context()
-        asking = threading.Thread(target=lambda: context.run(ask), name="aegis-stream", daemon=True)
-        asking.start()
         pieces = Pieces()
-        try:
-            while isinstance(item := heard.get(), Spoken | Discarded):
-                yield pieces.chunk(item)
-            if isinstance(item, BaseException):
-                raise item
-            yield pieces.last(item)
-        finally:
-            listener.abandon()
-            asking.join()
+        with closing(self._hear_sync(request, ends=self.on_interrupt == "raise")) as heard:
+            for item in heard:
+                yield pieces.of(item)
 
-    def _listener(self, hear: Callable[[Heard], None] | None = None) -> Listener:
+    def _hear(
+        self, request: dict[str, Any], *, ends: bool = False
+    ) -> AsyncGenerator[Heard | Result, None]:
+        heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        return hear(heard, self._ask(request, self._listener(heard.put_nowait, ends=ends)))
+
+    def _hear_sync(
+        self, request: dict[str, Any], *, ends: bool = False
+    ) -> Generator[Heard | Result, None, None]:
+        heard: SimpleQueue[Any] = SimpleQueue()
+        listener = self._listener(heard.put, ends=ends)
+        return hear_sync(heard, lambda: self._ask_sync(request, listener), listener.abandon)
+
+    def _listener(
+        self, hear: Callable[[Heard], None] | None = None, *, ends: bool = False
+    ) -> Listener:
         return Listener(
             hear=hear,
-            ends_when_broken_off=self.on_interrupt == "raise",
+            ends_when_broken_off=ends,
             problem=self._problem,
             metadata=dict(ensure_config().get("metadata") or {}),
         )

@@ -31,11 +31,13 @@ class Heard(AsyncCallbackHandler):
     def __init__(self, tell: Callable[[AIMessageChunk], None] | None = None) -> None:
         self._chunks: list[AIMessageChunk] = []
         self._tell = tell
+        self._anything = False
 
     @property
     def anything(self) -> bool:
         """Whether a chunk with something in it went out."""
-        return any(said(chunk) for chunk in self._chunks)
+        self._anything = self._anything or any(said(chunk) for chunk in self._chunks)
+        return self._anything
 
     @property
     def answer_text(self) -> str:
