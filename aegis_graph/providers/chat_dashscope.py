@@ -92,6 +92,8 @@ class ChatDashScope(BaseChatModel):
     top_p: float | None = Field(default=None, gt=0, le=1)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     stop: list[str] | None = None
+    streaming: bool = False
+    """Whether callbacks are told each piece also of an answer that is asked for whole."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
     vl_high_resolution_images: bool = False
