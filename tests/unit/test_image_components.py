@@ -6,7 +6,10 @@ import base64
 import hashlib
 import io
 import json
+import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -231,6 +234,21 @@ def test_a_result_is_kept_in_a_file_of_the_owner_only(tmp_path: Path) -> None:
     store.put(name, {"text": "Größe"}, degraded=False)
     assert ImageStore(path, chain="c", clock=Clock()).get(name) == {"text": "Größe"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_many_threads_and_instances_share_one_file(tmp_path: Path) -> None:
+    def work(number: int) -> None:
+        store = ImageStore(tmp_path / "r.db", chain="c", clock=Clock())
+        for count in range(5):
+            name = f"{number}-{count}"
+            store.put(name, {"n": name}, degraded=False)
+            assert store.get(name) == {"n": name}
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(16)))
+    assert [path.name for path in tmp_path.iterdir()] == ["r.db"]
+    with closing(sqlite3.connect(tmp_path / "r.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM results").fetchone() == (80,)
 
 
 def test_a_result_never_crosses_what_decides_it(tmp_path: Path) -> None:
