@@ -126,6 +126,73 @@ def test_json_is_one_object_with_the_promised_keys(folder: Path, server: Loopbac
     assert len(found["route_id"]) == 32
 
 
+PLAN = {
+    "kind": "multi-hop",
+    "steps": [
+        {"id": 1, "question": "What is the monthly limit?", "needs": []},
+        {"id": 2, "question": "On which day are books ordered for {1}?", "needs": [1]},
+    ],
+}
+
+
+def test_a_question_of_several_parts_shows_its_plan_costs_and_doubts(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    server.always("ollama", Fault.status(404))
+    answer = "The limit is 40 dollars. [1] Books are red. [1] Surely. [5]"
+    server.script(
+        "openai", Reply(json.dumps(PLAN)), Reply("40 dollars"), Reply(answer, output_tokens=9)
+    )
+    question = ("ask", "What is the limit, and when are books ordered?", "--docs", "docs")
+    done = aegis(*question, "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-test")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Plan (multi-hop)\n  1. What is the monthly limit? -> 40 dollars" in done.stdout
+    assert "  2. On which day are books ordered for 40 dollars?\n" in done.stdout
+    assert "\u201cBooks are red. [1]\u201d (in other words than the sources)" in done.stdout
+    assert "\u201cSurely.\u201d (cites nothing)" in done.stdout
+    assert "1 number in the answer pointed at no source" in done.stdout
+    assert "Cost    $0.000265 (decompose $0.00015, answer $0.000115)" in done.stdout
+    assert "decompose  ollama  llama3.2:3b  failed" in done.stdout
+    costs = aegis("costs", "--by", "task", "--json", "--config", "aegis.toml", cwd=folder)
+    spent = {row["task"]: float(row["cost_usd"]) for row in answer_of(costs)["rows"]}
+    assert spent == {"decompose": pytest.approx(0.00015), "answer": pytest.approx(0.000115)}
+
+
+def test_no_plan_is_made_where_none_is_wanted(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    server.script("ollama", Reply("The limit is 40 dollars. [1]"))
+    question = ("ask", "What is the limit, and when are books ordered?", "--docs", "docs")
+    done = aegis(*question, "--no-plan", "--json", "--config", "aegis.toml", cwd=folder)
+    assert done.returncode == 0
+    assert answer_of(done)["plan"]["kind"] == "simple"
+    assert len(server.calls()) == 1
+
+
+def test_an_envelope_holds_for_the_whole_run(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    server.always("ollama", Fault.status(404))
+    done = ask(folder, "--max-cost-usd", "0.000001", "--json", TEST_KEY="sk-test")
+    assert done.returncode == 3
+    found = answer_of(done)
+    assert found["error"] == "BudgetExceededError"
+    assert "budget run:" in found["message"]
+    assert server.calls("openai") == ()
+
+
+def test_documents_that_say_nothing_of_it_cost_nothing(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    done = aegis(
+        "ask", "Do giraffes sleep?", "--docs", "docs", "--config", "aegis.toml", cwd=folder
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("The documents do not answer this question.\n")
+    assert "nobody was asked" in done.stdout
+    assert server.journal == ()
+
+
 def test_a_spent_budget_ends_with_status_3(folder: Path, server: LoopbackServer) -> None:
     configure(folder, server, limit="0")
     server.script("ollama", Fault.status(404))
@@ -168,6 +235,7 @@ def test_every_provider_failing_ends_with_status_4(folder: Path, server: Loopbac
         (["ask", "x", "--docs", "nowhere"], "nowhere: no such file or folder"),
         (["ask", " ", "--docs", "docs"], "question: empty"),
         (["ask", "x", "--docs", "docs", "--max-output-tokens", "0"], "max_output_tokens: 0"),
+        (["ask", "x", "--docs", "docs", "--max-cost-usd", "much"], "max_cost_usd: 'much'"),
         (["costs", "--month", "2026-13"], "'2026-13' is not a month like 2026-11"),
         (["costs", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["doctor", "--config", "broken.toml"], "broken.toml: not valid TOML"),
