@@ -25,7 +25,7 @@ from aegis_graph.cli.show import (
 )
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.request import cost_usd
+from aegis_graph.components.request import cost_text
 from aegis_graph.components.retriever import create_retriever
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import (
@@ -201,7 +201,7 @@ def _refusal(error: RoutingError) -> dict[str, Any]:
     return {
         "error": type(error).__name__,
         "message": str(error),
-        "cost_usd": f"{cost_usd(error.attempts):f}",
+        "cost_usd": cost_text(error.attempts),
         "route_id": error.route_id,
         "attempts": error.attempts,
         "skipped": error.skipped,

@@ -38,7 +38,7 @@ from aegis_graph.components.request import (
     Report,
     RouterGraph,
     chosen,
-    cost_usd,
+    cost_text,
     question_of,
     run_graph,
 )
@@ -166,7 +166,7 @@ def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:
         TaskCost(
             task=task,
             calls=sum(1 for one in attempts if one["task"] == task),
-            cost_usd=f"{cost_usd([one for one in attempts if one['task'] == task]):f}",
+            cost_usd=cost_text([one for one in attempts if one["task"] == task]),
         )
         for task in tasks
     ]
@@ -224,5 +224,5 @@ def _answered(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
         "degraded": state["degraded"] or result["degraded"],
         "degraded_reason": "; ".join(reason for reason in reasons if reason) or None,
         "costs": costs_by_task(attempts),
-        "cost_usd": f"{cost_usd(attempts):f}",
+        "cost_usd": cost_text(attempts),
     }

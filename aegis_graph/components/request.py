@@ -135,6 +135,11 @@ def no_model_reason(asked: Asked) -> str:
     return "; ".join(["no language model answered", *failed, *passed_over])
 
 
+def cost_text(attempts: Sequence[Mapping[str, Any]]) -> str:
+    """What the attempts cost together, in USD, as decimal text without trailing zeros."""
+    return f"{cost_usd(attempts).normalize():f}"
+
+
 def cost_usd(attempts: Sequence[Mapping[str, Any]]) -> Decimal:
     """What the attempts cost together, in USD."""
     return sum((Decimal(attempt["cost_usd"]) for attempt in attempts), Decimal(0))

@@ -87,7 +87,9 @@ class OllamaProvider(Provider):
         sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
         # Ollama's protocol has no word for it.
         asked.pop("parallel_tool_calls", None)
-        return {**arguments, **asked, "options": {**arguments["options"], **sampling}}
+        if sampling:
+            arguments["options"] = {**arguments.get("options", {}), **sampling}
+        return {**arguments, **asked}
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
         """See ``Asking.tool_choice``; Ollama cannot be told."""
