@@ -128,7 +128,8 @@ def test_a_model_that_repeats_itself_is_read_so_far() -> None:
 @settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(answer: str) -> None:
-    read_extraction(answer)
+    reading = read_extraction(answer)
+    assert reading.fault is None or not reading.entities
 
 
 @settings(deadline=None)
@@ -139,5 +140,7 @@ def test_any_text_is_read_or_refused(answer: str) -> None:
     )
 )
 def test_any_json_is_read_or_refused(value: Any) -> None:
-    read_extraction(json.dumps({"entities": value, "relations": value}))
-    read_extraction(json.dumps(value))
+    for answer in ({"entities": value, "relations": value}, value):
+        reading = read_extraction(json.dumps(answer))
+        assert all(one.name.strip() for one in reading.entities)
+        assert all(one.head and one.relation and one.tail for one in reading.relations)
