@@ -69,7 +69,7 @@ def create_relation_extractor(
     chunk_chars: int = CHUNK_CHARS,
     structured: bool = True,
     store: AnswerStore | str | Path | None = None,
-    prompts: str | Path | None = None,
+    prompts_folder: str | Path | None = None,
     checkpointer: Checkpointer = None,
     name: str = "relations",
 ) -> CompiledStateGraph[RelationState, None, RelationInput, RelationOutput]:
@@ -92,7 +92,7 @@ def create_relation_extractor(
             for in words, and an unreadable answer is shown to the model once.
         store: Where answers are kept so that they are bought once: a file, or a store to share. In
             memory, as long as the graph lives, when absent.
-        prompts: A folder whose prompt files win over those of this package.
+        prompts_folder: A folder whose prompt files win over those of this package.
         checkpointer: As in ``StateGraph.compile``.
         name: The graph's name.
 
@@ -112,7 +112,7 @@ def create_relation_extractor(
     _check_least(1, max_concurrency=max_concurrency)
     _check_least(LONGEST, chunk_chars=chunk_chars)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
-    chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts))
+    chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts_folder))
     nodes = _Nodes(RelationSchema.of(schema), max_gleanings, max_retries, chunk_chars, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
     return graph.with_config(max_concurrency=max_concurrency)

@@ -438,7 +438,7 @@ def german() -> dict[str, Any]:
 def test_a_users_prompt_wins(server: LoopbackServer, db: Path, tmp_path: Path) -> None:
     (tmp_path / "relation_extractor.en.md").write_text("Find $relations!", encoding="utf-8")
     server.script("openai", reply(answer_on(0)))
-    make_extractor(server, db, prompts=tmp_path).invoke({"text": statement(0)})
+    make_extractor(server, db, prompts_folder=tmp_path).invoke({"text": statement(0)})
     assert said(server.calls()[0])[0] == "Find (Person, LIVES_IN, City)!"
 
 
@@ -514,7 +514,7 @@ def test_a_wrong_request_is_refused_in_one_line(
         ({"chunk_chars": 10}, "chunk_chars: 10 is too small"),
         ({"schema": {"types": []}}, "schema: types: Extra inputs are not permitted"),
         ({"schema": {"relations": [["A", "B"]]}}, r"schema: relations.0.2: Field required"),
-        ({"prompts": "nowhere"}, "nowhere: no such folder of prompts"),
+        ({"prompts_folder": "nowhere"}, "nowhere: no such folder of prompts"),
     ],
 )
 def test_a_wrong_argument_is_refused_when_the_graph_is_built(

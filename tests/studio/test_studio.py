@@ -273,6 +273,23 @@ def test_the_input_form_requires_one_field(studio: Studio, graph: str, required:
     assert chosen < set(form["properties"])
 
 
+def test_relations_that_nobody_may_extract_are_degraded_and_block_nothing(studio: Studio) -> None:
+    (assistant,) = studio.client.assistants.search(graph_id="relations")
+    form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
+    drawing = studio.client.assistants.get_graph("relations", xray=True)
+
+    result = _run(studio, "relations", {"text": "Ada Berg was born in Ulm."})
+
+    assert form is not None
+    assert {"text", "documents", "known_entities", "schema", "only"} < set(form["properties"])
+    nodes = {str(node["id"]) for node in drawing["nodes"]}
+    assert {"cut", "gather", "merge", "extract:ask:budget_check"} <= nodes
+    assert (result["degraded"], result["entities"]) == (True, [])
+    assert "ollama failed" in result["degraded_reason"]
+    [failed] = result["failed_chunks"]
+    assert failed["places"] == [{"source": "text", "document": 0, "start": 0}]
+
+
 def test_nothing_goes_out_to_the_network(studio: Studio) -> None:
     _run(studio, "answer", {"question": QUESTION})
 
