@@ -8,20 +8,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aegis_graph.errors import (
-    AuthenticationError,
     ContentRefusedError,
     ContextTooLongError,
     ModelAccessError,
     ProviderError,
     QuotaError,
-    RateLimitError,
 )
 from aegis_graph.providers.base import OpenModel, Probe
 from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelProvider
-from aegis_graph.providers.foreign import code_of, foreign_error, retry_after_of, status_of
+from aegis_graph.providers.foreign import foreign_error
 from aegis_graph.providers.ollama import Bearer, open_transport
 from aegis_graph.providers.openai import connection_limits
-from aegis_graph.providers.statuses import seconds_to_wait
 from aegis_graph.providers.transport import PROBE_TIMEOUT_S
 from aegis_graph.state import CallOptions
 
@@ -80,27 +77,22 @@ class AnyLLMProvider(ChosenModelProvider):
         return {**own, **asked}
 
     def translate(self, error: Exception) -> ProviderError:
-        """See ``Provider.translate``; any-llm's class decides where there was a status."""
+        """See ``Provider.translate``; any-llm's class counts where it says more than the status."""
         from any_llm import exceptions as theirs  # noqa: PLC0415  loaded with the model already
 
+        if isinstance(error, theirs.UnsupportedProviderError | theirs.MissingApiKeyError):
+            return ModelAccessError(f"any-llm refuses it: {type(error).__name__}")
         meanings: tuple[tuple[type[Exception], type[ProviderError]], ...] = (
             (theirs.ContextLengthExceededError, ContextTooLongError),
             (theirs.ContentFilterError, ContentRefusedError),
             (theirs.InsufficientFundsError, QuotaError),
-            (theirs.AuthenticationError, AuthenticationError),
-            (theirs.ModelNotFoundError, ModelAccessError),
-            (theirs.RateLimitError, RateLimitError),
         )
-        if isinstance(error, theirs.UnsupportedProviderError | theirs.MissingApiKeyError):
-            return ModelAccessError(f"any-llm refuses it: {type(error).__name__}")
-        status = status_of(error)
+        ours = foreign_error(error)
         kind = next((ours for one, ours in meanings if isinstance(error, one)), None)
         # Without a status any-llm guesses from the text.
-        if kind is None or status is None:
-            return foreign_error(error)
-        code, wait = code_of(error), getattr(error, "retry_after", None) or retry_after_of(error)
-        text = f"HTTP {status}" + (f" ({code})" if code else "")
-        return kind(text, status=status, code=code, retry_after_s=seconds_to_wait(wait))
+        if kind is None or ours.status is None:
+            return ours
+        return kind(str(ours), status=ours.status, code=ours.code)
 
     async def probe(self) -> Probe:
         """See ``Provider.probe``."""

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from aiohttp.http_exceptions import HttpProcessingError
+
 from aegis_graph.errors import ModelAccessError, ProviderError
 from aegis_graph.providers.statuses import OPENAI_CODES, error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import chain_of, transport_error
@@ -33,6 +35,9 @@ def foreign_error(error: Exception) -> ProviderError:
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of an error that was answered with one."""
+    if isinstance(error, HttpProcessingError):
+        # The transport's own fault, whose code was never a status of the provider.
+        return None
     response = getattr(error, "response", None)
     for owner in (error, response):
         for name in ("status_code", "status", "code", "http_status"):
@@ -58,6 +63,9 @@ def code_of(error: BaseException) -> str | None:
 
 def retry_after_of(error: BaseException) -> str | None:
     """The ``Retry-After`` header of the answer, where the client passes it on."""
+    given = getattr(error, "retry_after", None)
+    if isinstance(given, str):
+        return given
     for owner in (error, getattr(error, "response", None)):
         headers = getattr(owner, "headers", None)
         if isinstance(headers, Mapping) and headers.get("retry-after"):

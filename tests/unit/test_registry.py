@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
 from aegis_graph import RouterConfig, create_router
-from aegis_graph.errors import ConfigError
+from aegis_graph.errors import AllProvidersFailedError, ConfigError
+from aegis_graph.prices import Usage
 from aegis_graph.providers.registry import BUILT_IN, create_provider, kinds
 from aegis_graph.specs import ProviderSpec
 
@@ -161,3 +163,35 @@ def test_entry_points_are_not_searched_for_a_kind_of_this_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["anyllm", "langchain"])
+def test_a_secret_among_the_arguments_is_refused(kind: str) -> None:
+    options = {"arguments": {"openai_api_key": "sk-1"}}
+    with pytest.raises(ConfigError, match="openai_api_key: no secrets here") as caught:
+        create_provider(row(kind=kind, model="openai:gpt-4o", options=options), source="f")
+    assert "sk-1" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["anyllm", "langchain"])
+def test_the_price_book_knows_a_librarys_model(kind: str) -> None:
+    known = create_provider(row(kind=kind, model="openai:gpt-4o-mini", price=None), source="f")
+    own = create_provider(row(kind="openai", model="gpt-4o-mini", price=None), source="f")
+    usage = Usage(1000, 1000)
+    assert known.price(usage) == own.price(usage) > 0
+    with pytest.raises(ConfigError, match=r"providers\.one\.price: no price is known"):
+        create_provider(row(kind=kind, model="ollama:llama3.2:3b", price=None), source="f")
+
+
+async def test_a_model_whose_package_is_missing_says_so_and_costs_nothing(tmp_path: Path) -> None:
+    rows = [row(kind="langchain", model="mistralai:mistral-small-latest", price="free")]
+    config = RouterConfig.model_validate(
+        {
+            "ledger": {"url": f"sqlite:///{tmp_path / 'c.db'}"},
+            "providers": [one.model_dump() for one in rows],
+            "budgets": [],
+        }
+    )
+    with pytest.raises(AllProvidersFailedError, match="langchain-mistralai") as caught:
+        await create_router(config).ainvoke({"messages": [HumanMessage("Hello")]})
+    assert caught.value.attempts[0]["cost_basis"] == "none"

@@ -1,0 +1,417 @@
+"""What every kind of provider has to do, as tests that a kind of your own inherits.
+
+The tests ask a real router, with a real ledger, over real HTTP. They need ``pytest`` and nothing
+else; nothing outside this module imports it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import pytest
+from langchain_core.messages import BaseMessage, HumanMessage
+
+from aegis_graph.config import RouterConfig
+from aegis_graph.errors import AegisError, RoutingError
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.router import Router, create_router
+from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.replies import Step
+
+KEY_ENV = "PROVIDER_SUITE_KEY"
+KEY = "sk-provider-suite-0123456789abcdef"
+CAP = 77
+"""An output cap that nothing else in a request is equal to."""
+WAIT_S = 30.0
+"""Generous: how long something may take that has to happen."""
+
+PARIS = Reply("The capital is Paris", input_tokens=50, output_tokens=6)
+TOOL: Mapping[str, Any] = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather in a city",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+class Refusal(NamedTuple):
+    """A fault before the first byte, and the class that it must become."""
+
+    step: Fault
+    error: str
+    basis: str = "none"
+    """``none`` where the provider did no work, ``held`` where nobody knows."""
+
+
+REFUSALS: Mapping[str, Refusal] = {
+    "400": Refusal(Fault.status(400), "BadRequestError"),
+    "401": Refusal(Fault.status(401), "AuthenticationError"),
+    "403": Refusal(Fault.status(403), "ModelAccessError"),
+    "404": Refusal(Fault.status(404), "ModelAccessError"),
+    "429": Refusal(Fault.status(429), "RateLimitError"),
+    "500": Refusal(Fault.status(500), "ProviderUnavailableError"),
+    "503": Refusal(Fault.status(503), "ProviderUnavailableError"),
+    "drop": Refusal(Fault.drop(), "ProviderUnavailableError", "held"),
+    "hang": Refusal(Fault.hang(), "ProviderTimeoutError", "held"),
+}
+
+BROKEN: Mapping[str, Fault] = {
+    "cut at once": Fault.cut(PARIS, after_chunks=0),
+    "cut in the middle": Fault.cut(PARIS, after_chunks=2),
+    "ended at once": Fault.end_early(PARIS, after_chunks=0),
+    "ended in the middle": Fault.end_early(PARIS, after_chunks=2),
+    "malformed": Fault.malformed(1),
+}
+"""Answers that begin and do not end: the work may be billed."""
+
+each_mode = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+
+class Seen(NamedTuple):
+    """What came of a request."""
+
+    text: str
+    attempts: list[dict[str, Any]]
+    message: Any = None
+    error: str = ""
+
+
+class ProviderSuite:
+    """The tests for a kind that needs no server. Others inherit ``RemoteProviderSuite``.
+
+    A subclass whose name begins with ``Test`` gives ``facts``, and overrides what differs.
+
+    Example:
+        >>> class TestMine(ProviderSuite):
+        ...     facts = {"kind": "extractive", "model": "best-sentences"}
+        ...     task = "answer"
+        >>> TestMine().row()["kind"]
+        'extractive'
+    """
+
+    facts: ClassVar[Mapping[str, Any]]
+    """``kind``, ``model`` and the row's other settings."""
+    task: ClassVar[str] = "chat"
+    package: ClassVar[str | None] = None
+    """Import name of the optional package that the kind needs, if it needs one."""
+    reports_usage: ClassVar[bool] = True
+    """Whether the provider says how many tokens an answer took."""
+
+    def row(self) -> dict[str, Any]:
+        """The provider's row of the configuration."""
+        price = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "10"}
+        common = {"name": "tested", "location": "local", "price": price, "max_retries": 0}
+        return {**common, **self.facts}
+
+    def messages(self) -> list[BaseMessage]:
+        """A request that the provider can answer."""
+        return [HumanMessage("What is the capital?")]
+
+    @pytest.fixture
+    def router(self, tmp_path: Path) -> Router:
+        """A router with this provider alone."""
+        return self.open_router(tmp_path)
+
+    @pytest.fixture
+    def provider(self) -> Provider:
+        """The provider by itself."""
+        return self.open_provider()
+
+    def open_provider(self) -> Provider:
+        """The provider by itself."""
+        (spec,) = self.config(Path("unused.db")).providers
+        return create_provider(spec, source="the suite", environ={KEY_ENV: KEY})
+
+    def config(self, db: Path, **changes: Any) -> RouterConfig:
+        """A configuration with this provider alone."""
+        rows = [{**self.row(), **changes}]
+        document = {"ledger": {"url": f"sqlite:///{db}"}, "providers": rows, "budgets": []}
+        return RouterConfig.model_validate(document)
+
+    def open_router(self, folder: Path, **changes: Any) -> Router:
+        """A router with this provider alone, its ledger in ``folder``."""
+        return create_router(self.config(folder / "costs.db", **changes), environ={KEY_ENV: KEY})
+
+    def request(self, **more: Any) -> Any:
+        """The router's input."""
+        return {"messages": self.messages(), "task": self.task, **more}
+
+    @each_mode
+    def test_it_answers_and_says_what_it_used(self, router: Router, stream: bool) -> None:
+        """An answer has a text and, where the provider counts, its tokens."""
+        seen = asyncio.run(ask(router, self.request(), stream=stream))
+        assert seen.text, seen
+        assert seen.message.text == seen.text
+        (attempt,) = seen.attempts
+        assert attempt["status"] == "answered"
+        assert attempt["cost_basis"] == ("reported" if self.reports_usage else "estimated")
+
+    def test_it_serves_one_event_loop_after_another_and_two_at_once(self, router: Router) -> None:
+        """No connection is shared by two event loops."""
+        answers = [asyncio.run(ask(router, self.request())).text for _ in range(2)]
+
+        async def two_loops() -> list[str]:
+            inner = asyncio.to_thread(asyncio.run, ask(router, self.request()))
+            both = await asyncio.gather(inner, ask(router, self.request()))
+            return [seen.text for seen in both]
+
+        answers += asyncio.run(two_loops())
+        answers.append(router.invoke(self.request())["messages"][-1].text)
+        assert len(set(answers)) == 1, answers
+
+    def test_what_it_needs_can_be_installed_with_one_line(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A missing package is told before anything is asked, with the line that installs it."""
+        assert self.open_provider().missing_package() is None
+        if self.package is not None:
+            monkeypatch.setitem(sys.modules, self.package, None)
+            line = self.open_provider().missing_package()
+            assert line is not None, f"{self.package} is missing, and nobody says so"
+            assert line.startswith("pip install ")
+
+    def test_it_can_be_looked_at_for_free(self, provider: Provider) -> None:
+        """``aegis doctor`` finds it there."""
+        found = asyncio.run(provider.probe())
+        assert found.reachable is not False, found
+
+
+class RemoteProviderSuite(ProviderSuite):
+    """The tests for a kind that asks a server, over the loopback server.
+
+    Example:
+        >>> class TestMine(RemoteProviderSuite):
+        ...     facts = {"kind": "openai", "model": "gpt-4o"}
+        ...     protocol = "openai"
+    """
+
+    protocol: ClassVar[ProtocolName]
+    """The protocol that the server is to speak."""
+    address: str = ""
+
+    @pytest.fixture(autouse=True)
+    def server(self) -> Iterator[LoopbackServer]:
+        """A server whose answers the tests script."""
+        with LoopbackServer() as running:
+            self.address = getattr(running, f"{self.protocol}_url")
+            running.always(self.protocol, PARIS)
+            yield running
+
+    def row(self) -> dict[str, Any]:
+        """The provider's row of the configuration."""
+        there = {"base_url": self.address, "api_key_env": KEY_ENV, "location": "cloud"}
+        return {**super().row(), **there, **self.facts}
+
+    def play(self, server: LoopbackServer, step: Step) -> None:
+        """Answer every call like this."""
+        server.always(self.protocol, step)
+
+    @each_mode
+    def test_what_the_provider_counted_is_what_is_recorded(
+        self, router: Router, server: LoopbackServer, stream: bool
+    ) -> None:
+        """The usage is the provider's, and the cost is its price."""
+        seen = asyncio.run(ask(router, self.request(), stream=stream))
+        assert seen.text == PARIS.text
+        usage = seen.message.usage_metadata
+        counted = (usage["input_tokens"], usage["output_tokens"])
+        assert counted == (PARIS.input_tokens, PARIS.output_tokens)
+        assert seen.attempts[0]["cost_usd"] == "0.00011"
+        (call,) = server.calls()
+        assert call.streamed or not stream, "a stream was asked for"
+
+    @each_mode
+    def test_the_output_cap_is_sent(
+        self, router: Router, server: LoopbackServer, stream: bool
+    ) -> None:
+        """The reservation is an upper bound only if the provider knows the cap."""
+        asyncio.run(ask(router, self.request(max_output_tokens=CAP), stream=stream))
+        (call,) = server.calls()
+        assert CAP in list(numbers(call.body)), f"no cap of {CAP} in {call.body}"
+
+    @pytest.mark.parametrize("name", REFUSALS)
+    def test_a_refusal_becomes_the_right_error_and_is_not_retried(
+        self, tmp_path: Path, server: LoopbackServer, name: str
+    ) -> None:
+        """One call, one attempt, the class that the router acts upon, and no invented cost."""
+        case = REFUSALS[name]
+        self.play(server, case.step)
+        router = self.open_router(tmp_path, timeout_s=0.5 if name == "hang" else 60)
+        seen = asyncio.run(ask(router, self.request()))
+        (attempt,) = seen.attempts
+        assert (attempt["error_type"], attempt["cost_basis"]) == (case.error, case.basis)
+        assert len(server.calls()) == 1, "the client retries by itself"
+        assert open_holds(tmp_path) == 0
+
+    @each_mode
+    @pytest.mark.parametrize("name", BROKEN)
+    def test_an_answer_that_does_not_end_is_a_failure_that_may_cost(
+        self, router: Router, server: LoopbackServer, tmp_path: Path, name: str, stream: bool
+    ) -> None:
+        """Half an answer is never given out as one, and never free."""
+        self.play(server, BROKEN[name])
+        seen = asyncio.run(ask(router, self.request(), stream=stream))
+        (attempt,) = seen.attempts
+        assert attempt["status"] == "failed", attempt
+        assert attempt["cost_basis"] in {"held", "estimated"}, attempt
+        assert attempt["cost_usd"] != "0"
+        assert len(server.calls()) == 1
+        assert open_holds(tmp_path) == 0
+
+    def test_an_error_inside_a_stream_is_a_failure_that_may_cost(
+        self, router: Router, server: LoopbackServer
+    ) -> None:
+        """The status was 200, and what was said before has been produced."""
+        self.play(server, Fault.stream_error(PARIS, after_chunks=2))
+        seen = asyncio.run(ask(router, self.request(), stream=True))
+        (attempt,) = seen.attempts
+        assert (attempt["status"], attempt["cost_basis"]) == ("failed", "estimated")
+
+    @each_mode
+    def test_an_answer_without_usage_is_estimated(
+        self, router: Router, server: LoopbackServer, stream: bool
+    ) -> None:
+        """Unknown is never 0."""
+        self.play(server, Fault.no_usage(PARIS))
+        seen = asyncio.run(ask(router, self.request(), stream=stream))
+        assert seen.text == PARIS.text
+        assert seen.attempts[0]["cost_basis"] == "estimated"
+        assert seen.attempts[0]["cost_usd"] != "0"
+
+    @each_mode
+    def test_a_tool_call_arrives_whole(
+        self, router: Router, server: LoopbackServer, provider: Provider, stream: bool
+    ) -> None:
+        """Its name and its arguments."""
+        if not provider.takes_tools:
+            pytest.skip("this kind takes no tools")
+        call = {"name": "weather", "args": {"city": "Paris"}, "id": "call_1"}
+        self.play(server, Reply(tool_calls=(call,)))
+        request = self.request(options={"tools": [dict(TOOL)]})
+        seen = asyncio.run(ask(router, request, stream=stream))
+        (found,) = seen.message.tool_calls
+        assert (found["name"], found["args"]) == (call["name"], call["args"])
+        assert "weather" in str(server.calls()[0].body), "the tool was not offered"
+
+    @pytest.mark.parametrize("name", ["answer", "401", "500", "in the stream", "drop"])
+    def test_the_key_goes_to_the_provider_and_nowhere_else(
+        self,
+        tmp_path: Path,
+        server: LoopbackServer,
+        provider: Provider,
+        caplog: pytest.LogCaptureFixture,
+        name: str,
+    ) -> None:
+        """Not into the model's picture, errors, logs, or the ledger, whatever the provider says."""
+        self.play(server, _ECHOES[name])
+        caplog.set_level(logging.DEBUG)
+        seen = asyncio.run(ask(self.open_router(tmp_path), self.request(), stream=True))
+        said = [repr(seen), caplog.text, repr(asyncio.run(_model_of(provider)))]
+        for text in [*said, (tmp_path / "costs.db").read_bytes().decode("latin-1")]:
+            assert KEY not in text
+        (call,) = server.calls()
+        assert KEY in str(call.headers), "the key never reached the provider"
+
+    @each_mode
+    def test_a_cancelled_call_closes_its_connection(
+        self, router: Router, server: LoopbackServer, tmp_path: Path, stream: bool
+    ) -> None:
+        """The provider stops working, and the attempt is settled."""
+        slow = Reply(chunks=("piece ",) * 1000, chunk_interval_s=0.05)
+        self.play(server, slow if stream else Fault.hang())
+
+        async def give_up() -> None:
+            task = asyncio.create_task(ask(router, self.request(), stream=stream))
+            await asyncio.to_thread(server.wait_for_calls, 1, timeout_s=WAIT_S)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(server.wait_until_idle, timeout_s=WAIT_S)
+
+        asyncio.run(give_up())
+        (call,) = server.calls()
+        assert call.produced.disconnected
+        patience = threading.Event()
+        for _ in range(1000):
+            if open_holds(tmp_path) == 0:
+                break
+            patience.wait(WAIT_S / 1000)
+        assert open_holds(tmp_path) == 0
+
+    def test_looking_at_it_buys_nothing(self, provider: Provider, server: LoopbackServer) -> None:
+        """A probe asks for no answer, and finds out when nobody is there."""
+        asyncio.run(provider.probe())
+        assert server.calls() == ()
+        server.stop()
+        assert asyncio.run(provider.probe()).reachable is not True
+
+
+_ECHOES: Mapping[str, Step] = {
+    "answer": PARIS,
+    "401": Fault.status(401, message=f"Incorrect API key: {KEY}", error_code=KEY),
+    "500": Fault.status(500, message=KEY, error_code=KEY),
+    "in the stream": Fault.stream_error(PARIS, 1, error_code=KEY),
+    "drop": Fault.drop(),
+}
+
+
+async def ask(router: Router, request: Any, *, stream: bool = False) -> Seen:
+    """Ask the router, and keep what came of it."""
+    text, last = "", dict[str, Any]()
+    try:
+        if not stream:
+            last = await router.ainvoke(request)
+            return Seen(str(last["messages"][-1].text), last["attempts"], last["messages"][-1])
+        parts: Any = router.astream(request, stream_mode=["messages", "values"])
+        async for mode, part in parts:
+            if mode == "messages":
+                text += part[0].text
+            else:
+                last = part
+    except RoutingError as error:
+        return Seen(text, error.attempts, None, f"{error!r} {_causes(error)}")
+    return Seen(text, last["attempts"], last["messages"][-1])
+
+
+def numbers(value: object) -> Iterator[object]:
+    """Every number in a JSON document."""
+    if isinstance(value, Mapping):
+        for part in value.values():
+            yield from numbers(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from numbers(part)
+    elif isinstance(value, int | float):
+        yield value
+
+
+def open_holds(folder: Path) -> int:
+    """Reservations that nobody has settled."""
+    with closing(sqlite3.connect(folder / "costs.db", timeout=WAIT_S)) as ledger:
+        query = "SELECT count(*) FROM requests WHERE status = 'reserved'"
+        return int(ledger.execute(query).fetchone()[0])
+
+
+async def _model_of(provider: Provider) -> object:
+    return await provider.model()
+
+
+def _causes(error: BaseException) -> str:
+    found = [error.__cause__, error.__context__]
+    return " ".join(repr(one) for one in found if isinstance(one, AegisError))
