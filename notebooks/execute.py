@@ -55,12 +55,17 @@ def execute(path: Path) -> Any:
             record_timing=False,
             resources={"metadata": {"path": str(path.parent)}},
         )
-        # Without a path of its own the kernel would find no other program, which none needs.
-        client.execute(env={"HOME": home, "PYTHONDONTWRITEBYTECODE": "1", "MPLBACKEND": _INLINE})
+        client.execute(env={"HOME": home, **_ENVIRONMENT})
     return notebook
 
 
-_INLINE = "module://matplotlib_inline.backend_inline"
+_ENVIRONMENT = {
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # A progress bar's library would like widgets, and says so in every notebook.
+    "PYTHONWARNINGS": "ignore:IProgress not found",
+}
+"""Without a path the kernel finds no other program, which none needs."""
 
 
 def shown(notebook: Any) -> Iterator[str]:

@@ -85,47 +85,72 @@ def draw(
         far = boxes[target].get_position()[0] - boxes[source].get_position()[0] > COLUMN
         bend = BEND if (target, source) in edges else 2 * BEND * far
         _arrow(axes, boxes[source], boxes[target], bend=bend, dotted=chosen)
-    axes.set_title(title, fontsize=11, color=INK)
-    axes.axis("off")
-    plt.show()
+    _finish(axes, title)
+
+
+def draw_plan(steps: Sequence[Mapping[str, Any]], *, title: str = "") -> None:
+    """Draw the steps of a plan, each with an arrow from those it needs."""
+    plan = nx.DiGraph()
+    for step in steps:
+        plan.add_node(step["id"], label=f"{step['id']}. {step['question']}")
+        plan.add_edges_from((needed, step["id"]) for needed in step["needs"])
+    for row, generation in enumerate(nx.topological_generations(plan)):
+        for number in generation:
+            plan.nodes[number]["layer"] = -row
+    places = nx.multipartite_layout(plan, subset_key="layer", align="horizontal")
+    _, axes = plt.subplots(figsize=(9, 1 + 0.8 * len(steps)))
+    nx.draw_networkx_edges(
+        plan, places, ax=axes, edge_color=EDGE, arrowsize=14, node_size=1800, min_target_margin=14
+    )
+    labels = nx.get_node_attributes(plan, "label")
+    box = {"boxstyle": "round,pad=0.5", "facecolor": "#d6e4f5", "edgecolor": INK}
+    nx.draw_networkx_labels(plan, places, labels, ax=axes, font_size=9, bbox=box)
+    _finish(axes, title)
 
 
 def draw_network(
-    graph: nx.DiGraph[Any],
-    *,
-    title: str = "",
-    size: tuple[float, float] = (9, 6),
-    label: str = "type",
+    graph: Any, *, title: str = "", node: str = "type", edge: str = "relation"
 ) -> None:
-    """Draw entities and relations: nodes by name, edges by the attribute ``label``."""
-    figure, axes = plt.subplots(figsize=size)
-    places = nx.spring_layout(graph, seed=7, k=1.6)
-    kinds = sorted({str(data.get(label, "")) for _, data in graph.nodes(data=True)})
-    tints = plt.get_cmap("Pastel1").colors  # type: ignore[attr-defined]
-    colours = [
-        tints[kinds.index(str(data.get(label, ""))) % len(tints)]
-        for _, data in graph.nodes(data=True)
-    ]
-    nx.draw_networkx(
-        graph,
-        places,
-        ax=axes,
-        node_color=colours,
-        node_size=1900,
-        font_size=8,
-        edge_color=EDGE,
-        edgecolors=INK,
-        linewidths=0.6,
-        arrowsize=14,
+    """Draw a graph of named nodes and their relations.
+
+    Args:
+        graph: A networkx graph whose nodes may have a ``name``.
+        title: Stands above the picture.
+        node: The attribute that colours nodes.
+        edge: The attribute that is written on edges.
+    """
+    _, axes = plt.subplots(figsize=(9, 5.5))
+    places = nx.circular_layout(graph)
+    kinds = sorted({str(data.get(node, "")) for _, data in graph.nodes(data=True)})
+    tints = [plt.get_cmap("Pastel1")(number) for number in range(len(kinds))]
+    nx.draw_networkx_edges(graph, places, ax=axes, edge_color=EDGE, arrowsize=14, node_size=2200)
+    for kind, tint in zip(kinds, tints, strict=True):
+        members = [name for name, data in graph.nodes(data=True) if str(data.get(node, "")) == kind]
+        nx.draw_networkx_nodes(
+            graph,
+            places,
+            members,
+            ax=axes,
+            node_color=[tint],
+            node_size=2200,
+            edgecolors=INK,
+            linewidths=0.6,
+            label=kind,
+        )
+    names = {name: data.get("name", name) for name, data in graph.nodes(data=True)}
+    nx.draw_networkx_labels(graph, places, names, ax=axes, font_size=8, font_color=INK)
+    said = {(head, tail): data.get(edge, "") for head, tail, data in graph.edges(data=True)}
+    nx.draw_networkx_edge_labels(
+        nx.DiGraph(graph), places, said, ax=axes, font_size=7, font_color=INK
     )
-    names = {
-        (source, target): data.get(label, "") for source, target, data in graph.edges(data=True)
-    }
-    nx.draw_networkx_edge_labels(graph, places, names, ax=axes, font_size=7, font_color=INK)
+    axes.legend(markerscale=0.25, loc="best", fontsize=8)
+    _finish(axes, title)
+
+
+def _finish(axes: Axes, title: str) -> None:
     axes.set_title(title, fontsize=11, color=INK)
-    axes.margins(0.15)
+    axes.margins(0.18)
     axes.axis("off")
-    figure.tight_layout()
     plt.show()
 
 
@@ -147,7 +172,7 @@ def _places(
         if name.endswith("record_cost"):
             attempts = [other for other in nodes if "attempt_" in other]
             column[name] = max(column[other] for other in attempts) + 1
-    column[nodes[-1]] = max(column.values()) + 1
+    column[nodes[-1]] = max(column[name] for name in nodes[:-1]) + 1
     places = {}
     for number in set(column.values()):
         members = [name for name in nodes if column[name] == number]
