@@ -29,7 +29,9 @@ class HoldsInTransit:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._waiting: LoopScoped[_Waiting] = LoopScoped(dict, self._settle_all)
+        self._waiting: LoopScoped[_Waiting] = LoopScoped(
+            dict, lambda waiting: _settle_all(ledger, waiting)
+        )
 
     async def hand_over(self, settlement: SettlementRecord) -> None:
         """Leave a hold for the next node, with what to write if it never comes."""
@@ -38,7 +40,8 @@ class HoldsInTransit:
         loop = asyncio.get_running_loop()
         # A closure: as arguments they would be part of the timer's repr, and they hold the timer
         # itself, so that asyncio's debug mode would print for ever.
-        timer = loop.call_later(PICKUP_S, lambda: self._give_up(waiting, hold_id))
+        ledger = self._ledger
+        timer = loop.call_later(PICKUP_S, lambda: _give_up(ledger, waiting, hold_id))
         waiting[hold_id] = (settlement, timer)
 
     async def pick_up(self, hold_id: int) -> bool:
@@ -49,11 +52,13 @@ class HoldsInTransit:
         found[1].cancel()
         return True
 
-    def _give_up(self, waiting: _Waiting, hold_id: int) -> None:
-        found = waiting.pop(hold_id, None)
-        if found is not None:
-            self._ledger.settle_soon(found[0])
 
-    async def _settle_all(self, waiting: _Waiting) -> None:
-        for hold_id in list(waiting):
-            self._give_up(waiting, hold_id)
+def _give_up(ledger: Ledger, waiting: _Waiting, hold_id: int) -> None:
+    found = waiting.pop(hold_id, None)
+    if found is not None:
+        ledger.settle_soon(found[0])
+
+
+async def _settle_all(ledger: Ledger, waiting: _Waiting) -> None:
+    for hold_id in list(waiting):
+        _give_up(ledger, waiting, hold_id)

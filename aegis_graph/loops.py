@@ -18,25 +18,46 @@ T = TypeVar("T")
 
 
 class LoopScoped(Generic[T]):
-    """One value per running event loop, built on first use, closed with its loop."""
+    """One value per running event loop, built on first use, closed with its loop or with this.
+
+    Args:
+        build: Makes the running loop's value.
+        close: Ends it. It must not refer to whatever owns this object: what is still open when the
+            owner is forgotten could never be.
+    """
 
     def __init__(self, build: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._build = build
-        self._close = close
-        self._values: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]
-        ] = weakref.WeakKeyDictionary()
-        self._lock = threading.Lock()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._opened = _Opened(close)
+        # Holds the values to the last: a client that is collected together with its owner, on a
+        # loop that goes on, complains that nobody closed it.
+        weakref.finalize(self, self._opened.close_soon).atexit = False
 
     async def get(self) -> T:
         """The running loop's value."""
+        known = self._opened.here()
+        return await self._opened.keep(self._build()) if known is None else known[0]
+
+    def close_soon(self) -> None:
+        """Close every loop's value, each on its own loop; from any thread, without waiting."""
+        self._opened.close_soon()
+
+
+class _Opened(Generic[T]):
+    """The values of all loops, and how each of them ends."""
+
+    def __init__(self, close: Callable[[T], Awaitable[None]]) -> None:
+        self._close = close
+        self._values: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
+        self._lock = threading.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def here(self) -> tuple[T, AsyncGenerator[None, None]] | None:
+        return self._values.get(asyncio.get_running_loop())
+
+    async def keep(self, value: T) -> T:
         loop = asyncio.get_running_loop()
-        known = self._values.get(loop)
-        if known is not None:
-            return known[0]
-        value = self._build()
-        lifetime = _until_shutdown(value, self._close)
+        lifetime = self._until_shutdown(loop, value)
         with self._lock:
             self._values[loop] = (value, lifetime)
         # The first step registers the generator with the loop, which closes it at shutdown.
@@ -44,7 +65,6 @@ class LoopScoped(Generic[T]):
         return value
 
     def close_soon(self) -> None:
-        """Close every loop's value, each on its own loop; from any thread, without waiting."""
         with self._lock:
             opened = [(loop, lifetime) for loop, (_, lifetime) in self._values.items()]
             self._values.clear()
@@ -59,11 +79,13 @@ class LoopScoped(Generic[T]):
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-
-async def _until_shutdown(
-    value: T, close: Callable[[T], Awaitable[None]]
-) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        await close(value)
+    async def _until_shutdown(
+        self, loop: asyncio.AbstractEventLoop, value: T
+    ) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._values.get(loop, (None,))[0] is value:
+                    del self._values[loop]
+            await self._close(value)
