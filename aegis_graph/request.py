@@ -156,9 +156,11 @@ def _run_limit(value: object, run_id: str | None) -> int | None:
 
 
 def _thread(value: str) -> str:
-    if len(value) <= MAX_ID and _size(value) is not None:
+    if len(value) <= MAX_ID and "\0" not in value and _size(value) is not None:
         return value
-    raise InvalidRequestError(f"thread_id: must be text of at most {MAX_ID} characters")
+    raise InvalidRequestError(
+        f"thread_id: must be text of at most {MAX_ID} characters, without NUL"
+    )
 
 
 def _positive(value: Any) -> int | None:

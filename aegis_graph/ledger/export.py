@@ -6,15 +6,14 @@ memory stays bounded, and no writer waits.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from io import StringIO
 from typing import Any, BinaryIO, Literal, NamedTuple, get_args
 
 from aegis_graph.errors import ConfigError
+from aegis_graph.ledger.spreadsheet import csv_lines, inert_sql, joined, line_sql
 from aegis_graph.ledger.store import Connection
 
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
@@ -25,31 +24,8 @@ Row = tuple[Any, ...]
 BATCH_ROWS = 5_000
 """Rows in memory at once."""
 
-FORMULA = "=+-@\t\r\n"
-"""A cell that begins with one of these is run as a formula by spreadsheets.
-
-Source: https://owasp.org/www-community/attacks/CSV_Injection
-"""
-
-
-def inert(text: str) -> str:
-    """Text as a CSV cell that no spreadsheet takes for a formula.
-
-    >>> inert("=1+1"), inert("gpt-4o")
-    ("'=1+1", 'gpt-4o')
-    """
-    return f"'{text}" if text.startswith(tuple(FORMULA)) else text
-
-
-def _inert(column: str) -> str:
-    """The same in SQL: a row that comes from the database needs no more work in Python."""
-    return (
-        f"CASE WHEN ltrim({column}, '{FORMULA}') = {column} THEN {column} ELSE '''' || {column} END"
-    )
-
-
 # The cost as exact decimal text, as ``usd_text`` writes it: whole dollars, then nine digits without
-# the zeros at the end. Integers only, and no "%": PostgreSQL's driver takes it for a parameter.
+# the zeros at the end. Integers only.
 _USD = (
     "rtrim(rtrim(CAST(cost_nano_usd / 1000000000 AS TEXT) || '.' || substr(CAST("
     "1000000000 + cost_nano_usd - cost_nano_usd / 1000000000 * 1000000000 AS TEXT), 2), '0'), '.')"
@@ -69,7 +45,8 @@ _FROM_OUTSIDE = {
 """Columns whose text a user, a provider or a configuration can choose."""
 
 _PLAIN = {name: _USD if name == "cost_usd" else name for name in COLUMNS}
-_SAFE = {name: _inert(name) if name in _FROM_OUTSIDE else sql for name, sql in _PLAIN.items()}
+_SAFE = {name: inert_sql(name) if name in _FROM_OUTSIDE else sql for name, sql in _PLAIN.items()}
+_LINES = {"id": "id", "line": line_sql(_PLAIN)}
 
 _TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
 
@@ -82,39 +59,39 @@ _FOCUS = {
     "ContractedCost": _USD,
     "BillingCurrency": "'USD'",
     # The ledger knows an account by the provider whose key it is.
-    "BillingAccountId": _inert("provider"),
-    "BillingAccountName": _inert("provider"),
+    "BillingAccountId": inert_sql("provider"),
+    "BillingAccountName": inert_sql("provider"),
     "ChargeCategory": "'Usage'",
     "ChargeClass": "NULL",
     "ChargeFrequency": "'Usage-Based'",
     "ChargeDescription": "'LLM call ' || status || ': ' || model",
-    "ServiceName": _inert("provider"),
+    "ServiceName": inert_sql("provider"),
     "ServiceCategory": "'AI and Machine Learning'",
     "ServiceSubcategory": "'Generative AI'",
-    "ProviderName": _inert("provider"),
-    "PublisherName": _inert("provider"),
-    "InvoiceIssuerName": _inert("provider"),
+    "ProviderName": inert_sql("provider"),
+    "PublisherName": inert_sql("provider"),
+    "InvoiceIssuerName": inert_sql("provider"),
     "ConsumedQuantity": _TOKENS,
     "ConsumedUnit": "'Tokens'",
     "PricingCategory": "'Standard'",
     "PricingQuantity": _TOKENS,
     "PricingUnit": "'Tokens'",
-    "SkuId": _inert("model"),
-    "ResourceId": _inert("model"),
-    "ResourceName": _inert("model"),
+    "SkuId": inert_sql("model"),
+    "ResourceId": inert_sql("model"),
+    "ResourceName": inert_sql("model"),
     "ResourceType": "'Model'",
     "x_Request_Id": "id",
-    "x_Route_Id": _inert("route_id"),
+    "x_Route_Id": inert_sql("route_id"),
     "x_Attempt": "attempt",
     "x_Status": "status",
-    "x_Task": _inert("task"),
-    "x_User_Id": _inert("user_id"),
-    "x_Thread_Id": _inert("thread_id"),
+    "x_Task": inert_sql("task"),
+    "x_User_Id": inert_sql("user_id"),
+    "x_Thread_Id": inert_sql("thread_id"),
     "x_Sensitivity": "sensitivity",
     "x_Cost_Basis": "cost_basis",
     "x_Input_Tokens": "input_tokens",
     "x_Output_Tokens": "output_tokens",
-    "x_Run_Id": _inert("run_id"),
+    "x_Run_Id": inert_sql("run_id"),
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
@@ -167,7 +144,7 @@ def export_rows(
         _parquet_writer()(stream, COLUMNS, reader.batches(_PLAIN))
     else:
         for chunk in _TEXT[format](reader):
-            stream.write(chunk.encode())
+            stream.write(chunk)
     stream.flush()
     return reader.count
 
@@ -200,7 +177,7 @@ class _Filter(NamedTuple):
 
 
 class _Reader:
-    """Rows in the order of their ids."""
+    """Rows in the order of their ids, up to what is the last one when it begins."""
 
     def __init__(
         self, connection: Connection, chosen: _Filter, progress: Callable[[int], None] | None
@@ -208,49 +185,56 @@ class _Reader:
         self._connection = connection
         self._filter = chosen
         self._progress = progress
+        self._seen = 0
+        self._last: int | None = None
         self.count = 0
 
     def batches(self, columns: Mapping[str, str], *, ended: bool = False) -> Iterator[list[Row]]:
-        """Read up to what is the last row now: an export of a busy ledger ends as well."""
+        """Read all rows; an export of a busy ledger ends as well."""
+        place = list(columns).index("id" if "id" in columns else "x_Request_Id")
+        while rows := self.peek(columns, ended=ended):
+            self.pass_by(rows, place)
+            yield rows
+
+    def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> list[Row]:
+        """The next rows; the same again until they are passed."""
+        if self._last is None:
+            newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM requests")
+            self._last = newest.fetchone()[0]
         query = (
             f"SELECT {', '.join(columns.values())} FROM requests WHERE id > ? AND id <= ?"
             f"{self._filter.sql()}{_ENDED if ended else ''} ORDER BY id LIMIT {BATCH_ROWS}"
         )
         values = [value for value in self._filter if value is not None]
-        place = list(columns).index("id" if "id" in columns else "x_Request_Id")
-        last = self._connection.execute("SELECT coalesce(max(id), 0) FROM requests").fetchone()[0]
-        seen = 0
-        while rows := self._connection.execute(query, (seen, last, *values)).fetchall():
-            self.count += len(rows)
-            if self._progress is not None:
-                self._progress(self.count)
-            seen = rows[-1][place]
-            yield rows
+        return self._connection.execute(query, (self._seen, self._last, *values)).fetchall()
+
+    def pass_by(self, rows: Sequence[Row], place: int = 0) -> None:
+        """Go on behind these rows, whose ids are at this place."""
+        self._seen = rows[-1][place]
+        self.count += len(rows)
+        if self._progress is not None:
+            self._progress(self.count)
 
 
 _ENDED = " AND status <> 'reserved'"
 
 
-def _csv_text(header: Sequence[str], batches: Iterator[Sequence[Row]]) -> Iterator[str]:
-    buffer = StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(header)
-    for rows in batches:
-        writer.writerows(rows)
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-    yield buffer.getvalue()
+def _csv(reader: _Reader) -> Iterator[bytes]:
+    yield csv_lines([COLUMNS])
+    while rows := reader.peek(_LINES):
+        text = joined([line for _, line in rows], commas=len(COLUMNS) - 1)
+        if text is None:
+            rows = reader.peek(_SAFE)
+            text = csv_lines(rows)
+        if rows:
+            reader.pass_by(rows)
+            yield text
 
 
-def _csv(reader: _Reader) -> Iterator[str]:
-    return _csv_text(COLUMNS, reader.batches(_SAFE))
-
-
-def _focus(reader: _Reader) -> Iterator[str]:
-    batches = reader.batches(_FOCUS, ended=True)
-    with_periods = ([_periods(row[0]) + row[1:] for row in rows] for rows in batches)
-    return _csv_text(FOCUS_COLUMNS, with_periods)
+def _focus(reader: _Reader) -> Iterator[bytes]:
+    yield csv_lines([FOCUS_COLUMNS])
+    for rows in reader.batches(_FOCUS, ended=True):
+        yield csv_lines(_periods(row[0]) + row[1:] for row in rows)
 
 
 @lru_cache(maxsize=64)
@@ -263,17 +247,17 @@ def _periods(hour: str) -> tuple[str, str, str, str]:
     return texts[0], texts[1], texts[2], texts[3]
 
 
-def _jsonl(reader: _Reader) -> Iterator[str]:
+def _jsonl(reader: _Reader) -> Iterator[bytes]:
     for lines in _json_lines(reader):
-        yield "\n".join(lines) + "\n"
+        yield ("\n".join(lines) + "\n").encode()
 
 
-def _json(reader: _Reader) -> Iterator[str]:
+def _json(reader: _Reader) -> Iterator[bytes]:
     before = "[\n"
     for lines in _json_lines(reader):
-        yield before + ",\n".join(lines)
+        yield (before + ",\n".join(lines)).encode()
         before = ",\n"
-    yield "[]\n" if before == "[\n" else "\n]\n"
+    yield b"[]\n" if before == "[\n" else b"\n]\n"
 
 
 def _json_lines(reader: _Reader) -> Iterator[list[str]]:
@@ -282,7 +266,7 @@ def _json_lines(reader: _Reader) -> Iterator[list[str]]:
         yield [encode(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 
-_TEXT: Mapping[str, Callable[[_Reader], Iterator[str]]] = {
+_TEXT: Mapping[str, Callable[[_Reader], Iterator[bytes]]] = {
     "csv": _csv,
     "json": _json,
     "jsonl": _jsonl,

@@ -156,6 +156,10 @@ _MEANING = {
 """Source: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
 
+def _for_driver(sql: str) -> bytes:
+    return sql.replace("%", "%%").replace("?", "%s").encode()
+
+
 class _Placeholders:
     """A connection that takes ``?`` for a parameter; our statements have it nowhere else.
 
@@ -170,7 +174,7 @@ class _Placeholders:
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """See ``Connection.execute``."""
         if parameters:
-            return self._connection.execute(sql.replace("?", "%s").encode(), parameters)
+            return self._connection.execute(_for_driver(sql), parameters)
         if sql == "ROLLBACK":
             with suppress(psycopg.Error):  # the fault that is undone; its caller has it
                 self._pipeline.close()
@@ -183,7 +187,7 @@ class _Placeholders:
 
     def executemany(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         """See ``Connection.executemany``."""
-        self._connection.cursor().executemany(sql.replace("?", "%s").encode(), rows)
+        self._connection.cursor().executemany(_for_driver(sql), rows)
 
     @property
     def closed(self) -> bool:

@@ -23,6 +23,17 @@ _COLUMNS: Mapping[GroupBy, str] = {
 """What of ``requests`` a report's rows are named by."""
 
 
+# Steps from one scope to the next, so that only days that were asked for are read of each.
+_NAMES = """
+    WITH RECURSIVE names (scope) AS (
+        SELECT min(scope) FROM totals WHERE scope >= ? AND scope < ?
+        UNION ALL
+        SELECT (SELECT min(scope) FROM totals WHERE scope > names.scope AND scope < ?)
+        FROM names WHERE names.scope IS NOT NULL
+    )
+"""
+
+
 def spending(
     connection: Connection, by: GroupBy, days: Days, *, latency: bool = False
 ) -> list[CostRow]:
@@ -30,15 +41,15 @@ def spending(
     found = latencies(connection, by, days) if latency else {}
     prefix = "total" if by in _TIMES else f"{by}:"
     # The character after ":" is ";": the range covers exactly the scopes of this kind.
-    last = "total" if by in _TIMES else f"{by};"
-    name = _TIMES.get(by, "scope")
+    last = "total;" if by in _TIMES else f"{by};"
+    name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
     rows = connection.execute(
-        f"SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
+        f"{_NAMES} SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
         " sum(output_tokens), sum(spent_nano_usd) AS spent, sum(held_nano_usd)"
-        " FROM totals WHERE scope BETWEEN ? AND ? AND day >= ? AND day < ?"
+        " FROM names JOIN totals ON totals.scope = names.scope AND day >= ? AND day < ?"
         f" GROUP BY {name} ORDER BY {order}",
-        (prefix, last, *days),
+        (prefix, last, last, *days),
     ).fetchall()
     report = []
     for scope, *sums in rows:

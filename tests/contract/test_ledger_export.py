@@ -17,6 +17,7 @@ import pytest
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.export import BATCH_ROWS, COLUMNS, EXPORT_FORMATS, ExportFormat
+from aegis_graph.ledger.spreadsheet import inert
 from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.money import usd_text
 from tests.contract.ledger_store import USD, Store, hold, settlement
@@ -71,6 +72,24 @@ async def test_every_format_gives_back_every_row(store: Store, format: ExportFor
     if format == "parquet":
         rows = [{**row, "cost_usd": usd_text(int(row["cost_usd"] * USD))} for row in rows]
     assert rows == wanted
+
+
+@pytest.mark.parametrize("user", ["ada", "Doe, Jo", 'the "one"', "a\nb", "-1", "=1", "ü", "a-b=c"])
+async def test_csv_is_what_the_csv_module_writes(store: Store, user: str) -> None:
+    ledger = store.open()
+    for cost in (1, 10 * USD, 1_020_000_000):
+        admission = await ledger.admit([hold(20 * USD, user="ada", run_id="r")])
+        await ledger.settle([settlement(admission, cost)])
+    await ledger.admit([hold(5, user=user)])
+    safe = [
+        {name: inert(value) if isinstance(value, str) else value for name, value in row.items()}
+        for row in expected(store)
+    ]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(safe)
+    assert await exported(ledger, "csv") == text.getvalue().encode()
 
 
 @pytest.mark.parametrize("format", EXPORT_FORMATS)
