@@ -168,6 +168,8 @@ def resolve(step: Step, answers: Mapping[int, str | None], asked: Mapping[int, s
 
     def put(reference: re.Match[str]) -> str:
         n = int(reference[1])
+        if n not in step["needs"]:
+            return reference[0]  # The user wrote it, not a plan.
         answer = " ".join((answers.get(n) or "").split())[:LONGEST_ANSWER]
         return answer or f"({asked[n].rstrip(' ?.')})"
 

@@ -18,15 +18,26 @@ takes away again. So no document can end the block, start a passage or ask the q
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _OPEN, _CLOSE, _QUESTION = "<passages>", "</passages>", "Question:"
 _FRAME = re.compile(r"\\*(?:\[\d+\] \(source: |</?passages>|Question:)")
 _HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
+_RANGE = r"\d{1,3}\s*[-\u2013]\s*\d{1,3}"
+_NUMBERS = rf"(?:{_RANGE}|\d{{1,4}})"
 _MARK = re.compile(
-    r"(?P<code>`[^`\n]+`)|(?P<space>[ \t]*)\[(?P<numbers>\d{1,4}(?:\s*[,;]\s*\d{1,4})*)\]"
+    r"(?P<code>`[^`\n]+`)|(?P<space>[ \t]*)"
+    r"(?:\[\[|\[\^|\u3010|\[(?:(?:source|passage|document|quelle|textstelle|dokument)s?n?:?\s+)?)"
+    rf"(?P<numbers>{_NUMBERS}(?:\s*[,;]\s*{_NUMBERS})*)"
+    r"(?:\u2020[^\u3011\n]{0,60})?(?:\]\]|\]|\u3011)"
+    r"(?:\((?:https?:|www\.|mailto:|[/#.])[^()\s]*\))?",
+    re.IGNORECASE,
 )
+"""A citation in any form that models are known to write: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``,
+``[[1]]``, ``[Source 1]``, and with brackets as in East Asian text; with a link after it, which
+would lead somewhere else than to the passage."""
+_LONGEST_RANGE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +126,27 @@ def parse_question(prompt_text: str) -> str:
 
 
 def replace_citations(text: str, replace: Callable[[re.Match[str], list[int]], str]) -> str:
-    """Replace every ``[1]`` or ``[1, 3]`` of a text, with the spaces before it; not in code."""
+    """Replace every citation of a text, with the spaces before it; not in code.
+
+    Args:
+        text: A text with citations like ``[1]`` or ``[1, 3]``, or in other forms that models use.
+        replace: Gets the match and the numbers, and gives what to put there.
+    """
 
     def one(mark: re.Match[str]) -> str:
         if mark["code"] is not None:
             return mark[0]
-        return replace(mark, [int(n) for n in re.findall(r"\d+", mark["numbers"])])
+        return replace(mark, list(_numbers(mark["numbers"])))
 
     return _MARK.sub(one, text)
+
+
+def _numbers(text: str) -> Iterator[int]:
+    for part in re.split(r"[,;]", text):
+        first, *rest = (int(n) for n in re.findall(r"\d+", part))
+        last = rest[0] if rest else first
+        within = first <= last < first + _LONGEST_RANGE
+        yield from range(first, last + 1) if within else (first, last)
 
 
 def _split(prompt_text: str) -> tuple[list[str] | None, list[str]]:

@@ -248,3 +248,8 @@ def test_a_plainly_simple_question_is_told_by_rule(question: str, plain: bool) -
 
 def test_the_single_plan_is_valid() -> None:
     assert_valid(single_plan("What is a hold?"))
+
+
+def test_what_looks_like_a_reference_in_the_users_own_question_stays() -> None:
+    [step] = single_plan("What does {1} mean in f{2}?")["steps"]
+    assert resolve(step, {}, {}) == "What does {1} mean in f{2}?"
