@@ -32,7 +32,7 @@ bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user wou
 	$(BIN)/python benchmarks/ledger.py
 
 # Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
-studio: $(INSTALLED) ## Serve both graphs on this machine and open LangGraph Studio
+studio: $(INSTALLED) ## Serve every graph on this machine and open LangGraph Studio
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
 	LANGSMITH_TRACING=$${LANGSMITH_TRACING:-false} $(BIN)/langgraph dev
 
