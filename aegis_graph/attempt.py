@@ -10,7 +10,7 @@ from langgraph.types import Command
 from aegis_graph.call import AttemptCommand, Call
 from aegis_graph.health import Health, Unfit
 from aegis_graph.holds import HoldsInTransit
-from aegis_graph.ledger.base import Hold, Ledger, unused_hold
+from aegis_graph.ledger.base import Ledger, unused_hold
 from aegis_graph.policy import may_receive
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
@@ -36,8 +36,7 @@ class Attempt:
         assert route is not None, "only budget_check leads here, and it writes the route"
         if not may_receive(self.provider.spec, request.sensitivity):
             return await self._turn_back(route, given_up=True)
-        hold = hold_for(self.provider, request, route)
-        hold_id = await self._own_hold(hold, route)
+        hold_id, hold_nano_usd = await self._own_hold(request, route)
         if hold_id is None:
             return Command(goto="budget_check", update={"route": route})
         if self._unfit(route) is not None:
@@ -52,7 +51,7 @@ class Attempt:
             route=route,
             config=config,
             hold_id=hold_id,
-            hold_nano_usd=hold.nano_usd,
+            hold_nano_usd=hold_nano_usd,
         )
         return await call.make()
 
@@ -66,15 +65,16 @@ class Attempt:
             retrying=bool(route["attempts"]) and route["attempts"][-1]["provider"] == name,
         )
 
-    async def _own_hold(self, hold: Hold, route: Route) -> int | None:
+    async def _own_hold(self, request: Request, route: Route) -> tuple[int | None, int]:
         """The reservation handed over, or a new one when nobody keeps it any more.
 
         That is so after a breakpoint, and when a crashed run is resumed: the call that it may have
         made has a row of its own, and this one needs another.
         """
         if route["hold_id"] is not None and await self.transit.pick_up(route["hold_id"]):
-            return route["hold_id"]
-        return (await self.ledger.admit([hold])).hold_id
+            return route["hold_id"], route["hold_nano_usd"]
+        hold = hold_for(self.provider, request, route)
+        return (await self.ledger.admit([hold])).hold_id, hold.nano_usd
 
     async def _turn_back(self, route: Route, *, given_up: bool) -> AttemptCommand:
         """Make no call after all; the next plan says why not.

@@ -27,7 +27,7 @@ from aegis_graph.errors import (
 from aegis_graph.events import stream_writer
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
-from aegis_graph.ledger.base import Admission, Alert, Ledger, Unanswered, unused_hold
+from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered, unused_hold
 from aegis_graph.money import usd_text
 from aegis_graph.policy import Plan, Situation, make_plan, skip
 from aegis_graph.providers.base import Provider
@@ -46,6 +46,7 @@ def new_route() -> Route:
         skipped=[],
         given_up=[],
         hold_id=None,
+        hold_nano_usd=0,
         reason="",
         pending=None,
         retry_after_s=0.0,
@@ -91,7 +92,7 @@ class RouterNodes:
         admission = await self.ledger.admit(holds, settle=pending)
         await self._received(pending)
         _announce(admission.alerts)
-        return await self._next(route, plan, admission)
+        return await self._next(route, plan, holds, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -101,13 +102,12 @@ class RouterNodes:
             LedgerError: The ledger cannot be written. A checkpointer keeps the answer, and a
                 resumed run settles it without buying it again.
         """
-        request = Request.of(state, config)
         route = state["route"]
         assert route is not None, "every way here writes the route"
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
         error = None if answer is not None else _no_answer(route)
-        unanswered = None if error is None else _unanswered(request, error)
+        unanswered = None if error is None else _unanswered(Request.of(state, config), error)
         alerts = await self.ledger.settle(pending, unanswered=unanswered)
         await self._received(pending)
         _announce(alerts)
@@ -120,7 +120,9 @@ class RouterNodes:
             "route_id": route["id"],
         }
 
-    async def _next(self, route: Route, plan: Plan, admission: Admission) -> Command[str]:
+    async def _next(
+        self, route: Route, plan: Plan, holds: Sequence[Hold], admission: Admission
+    ) -> Command[str]:
         refused = [
             skip(self._named(refusal.provider).spec, "budget", refusal.reason())
             for refusal in admission.refusals
@@ -136,6 +138,7 @@ class RouterNodes:
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
             onward["reason"] = chosen.reason
+            onward["hold_nano_usd"] = holds[admission.index].nano_usd
             goto = f"attempt_{chosen.spec.name}"
             await self.transit.hand_over(unused_hold(admission.hold_id))
         update = {"route": onward, "attempts": onward["attempts"], "skipped": onward["skipped"]}

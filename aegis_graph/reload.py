@@ -16,7 +16,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.base import Budget, Clock, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.router import Core, Router, assemble
+from aegis_graph.router import Core, Router, assemble, compiled
 from aegis_graph.specs import ProviderSpec
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Live:
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=self._environ))
         graph = assemble(chain, self._core, config.health)
-        router = graph.compile(checkpointer=self._checkpointer, name=self._name)
+        router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _Now(config, chain, router)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
@@ -58,7 +59,7 @@ class AskedImage(NamedTuple):
     """``None`` where only the provider will know it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """What is asked, for whom, and how private it is."""
 
@@ -72,11 +73,15 @@ class Request:
     options: CallOptions
     prompt_tokens: int
     """An upper bound, without the images."""
-    query_hash: str
     run_id: str | None = None
     """What the request is a part of."""
     run_limit_nano_usd: int | None = None
     """What all requests of the run may cost together."""
+
+    @cached_property
+    def query_hash(self) -> str:
+        """SHA-256 of the prompt and its options; only a reservation's row needs it."""
+        return _hash(self.messages, self.options)
 
     @property
     def has_images(self) -> bool:
@@ -114,7 +119,6 @@ class Request:
             images=images,
             options=options,
             prompt_tokens=prompt_bound(messages) + options_bound(options),
-            query_hash=_hash(messages, options),
             run_id=run_id,
             run_limit_nano_usd=_run_limit(state.get("max_cost_usd"), run_id),
         )

@@ -131,6 +131,11 @@ def create_router(
         'ollama'
     """
     builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
+    return compiled(builder, checkpointer=checkpointer, name=name)
+
+
+def compiled(builder: Builder, *, checkpointer: Checkpointer, name: str) -> Router:
+    """Compile a routing graph into one that walks its own nodes where nobody watches."""
     return DirectGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 

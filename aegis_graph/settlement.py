@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
@@ -19,7 +19,7 @@ from aegis_graph.state import CostBasis, SettlementRecord, Status
 from aegis_graph.tokens import text_bound
 
 
-class Heard(AsyncCallbackHandler):
+class Heard(BaseCallbackHandler):
     """Everything that a streamed attempt has said so far, for when it ends early.
 
     Args:
@@ -27,6 +27,8 @@ class Heard(AsyncCallbackHandler):
     """
 
     run_inline = True
+    ignore_chat_model = True
+    """Not told that a call begins: LangChain would first write all messages as text."""
 
     def __init__(self, tell: Callable[[AIMessageChunk], None] | None = None) -> None:
         self._chunks: list[AIMessageChunk] = []
@@ -49,7 +51,7 @@ class Heard(AsyncCallbackHandler):
         """All of it, reasoning and tool calls included."""
         return "".join(map(said, self._chunks))
 
-    async def on_llm_new_token(
+    def on_llm_new_token(
         self,
         token: str | list[str | dict[str, Any]],
         *,

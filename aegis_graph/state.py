@@ -95,6 +95,8 @@ class Route(TypedDict):
     """Providers that are not asked again for this request."""
     hold_id: int | None
     """The reservation of the attempt to make next."""
+    hold_nano_usd: int
+    """What it holds."""
     reason: str
     """Why the next provider was chosen."""
     pending: SettlementRecord | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
@@ -58,13 +57,9 @@ def answer(text: str, tokens: tuple[int, int] | None, **details: Any) -> AIMessa
 
 def heard(*chunks: AIMessageChunk) -> Heard:
     listener = Heard()
-
-    async def listen() -> None:
-        for chunk in chunks:
-            generation = ChatGenerationChunk(message=chunk)
-            await listener.on_llm_new_token("", chunk=generation, run_id=uuid4())
-
-    asyncio.run(listen())
+    for chunk in chunks:
+        generation = ChatGenerationChunk(message=chunk)
+        listener.on_llm_new_token("", chunk=generation, run_id=uuid4())
     return listener
 
 
