@@ -32,6 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AegisError as error:
         print(f"aegis: {error}", file=sys.stderr)
         return exit_status(error)
+    except ModuleNotFoundError as error:
+        # One that says how to install an extra is raised from Python's own; any other is a fault.
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        print(f"aegis: {error}", file=sys.stderr)
+        return WRONG
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

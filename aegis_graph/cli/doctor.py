@@ -75,7 +75,7 @@ async def _examine(config: RouterConfig) -> tuple[list[_Finding], int | None, st
     findings = await asyncio.gather(*(_look_at(row, config.source) for row in config.providers))
     try:
         return findings, await create_ledger(config).check(), None
-    except LedgerError as error:
+    except (LedgerError, ModuleNotFoundError) as error:  # also where its driver is not installed
         return findings, None, str(error)
 
 
