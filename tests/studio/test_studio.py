@@ -96,6 +96,13 @@ class Studio:
             )
             return list(rows)
 
+    def ledger_tasks(self, run_id: str) -> list[str]:
+        with closing(sqlite3.connect(self.folder / "costs.db")) as connection:
+            rows = connection.execute(
+                "SELECT task FROM requests WHERE run_id = ? ORDER BY id", (run_id,)
+            )
+            return [str(row[0]) for row in rows]
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
@@ -105,7 +112,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     for part in ("graphs", "examples"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     config = folder / "aegis.toml"
-    config.write_text(f"[ledger]\nurl = 'sqlite:///{folder / 'costs.db'}'\n", encoding="utf-8")
+    # Without cooldowns, which would make a test's result depend on those before it.
+    config.write_text(
+        f"[ledger]\nurl = 'sqlite:///{folder / 'costs.db'}'\n[health]\nfailures = 10_000\n",
+        encoding="utf-8",
+    )
     log = folder / "server.log"
     with (
         socket.create_server(("127.0.0.1", 0)) as outside,
@@ -225,6 +236,29 @@ def test_the_pipeline_says_what_each_step_cost(studio: Studio) -> None:
     ]
     assert "Weeks begin on Monday. [" in result["answer"]
     assert result["degraded_reason"].startswith("no plan was made: every provider failed")
+
+
+def test_a_run_is_interrupted_and_resumed_and_its_history_read(studio: Studio) -> None:
+    thread = studio.client.threads.create()["thread_id"]
+    asked = {"question": "What is the limit of OpenAI, and when do weeks begin?"}
+
+    studio.client.runs.wait(thread, "rag", input=asked, interrupt_before=["answer"])
+    paused = studio.client.threads.get_state(thread)
+    assert isinstance(paused["values"], dict)
+    planned = studio.ledger_tasks(paused["values"]["ledger_run_id"])
+    result = studio.client.runs.wait(thread, "rag", input=None)
+
+    assert (paused["next"], planned) == (["answer"], ["decompose"])
+    assert isinstance(result, dict)
+    assert "Weeks begin on Monday. [" in result["answer"]
+    assert studio.ledger_tasks(result["ledger_run_id"]) == ["decompose", "answer", "answer"]
+    history = studio.client.threads.get_history(thread)
+    assert [state["next"] for state in reversed(history)][-4:] == [
+        ["prepare"],
+        ["decompose"],
+        ["answer"],
+        [],
+    ]
 
 
 def test_a_refused_request_says_why(studio: Studio) -> None:
