@@ -47,7 +47,7 @@ from aegis_graph.components.request import (
 )
 from aegis_graph.components.sources import passages_of, read_documents
 from aegis_graph.components.verification import Verifier, tell_citations
-from aegis_graph.providers.chat_extractive import MARKER
+from aegis_graph.providers.chat_extractive import NOTICES as EXTRACTIVE_NOTICES
 from aegis_graph.state import SkippedRecord
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
@@ -228,8 +228,11 @@ class _Nodes:
 
     def cite(self, state: AnswerState) -> Command[Literal["verify", "__end__"]]:
         """Check the draft's citations and its sentences, by rule."""
-        notices = [self.texts.degraded[language_of(state["question"])].substitute(), MARKER]
-        cited = cite(state["draft"], passages_of(state["documents"]), ignore=notices)
+        cited = cite(
+            state["draft"],
+            passages_of(state["documents"]),
+            ignore=self._notices(language_of(state["question"])),
+        )
         update = {
             "answer": cited.text,
             "citations": cited.citations,
@@ -239,6 +242,11 @@ class _Nodes:
         if self.verify == "model" and cited.citations and not state["degraded"]:
             return Command(goto="verify", update=update)
         return Command(goto="__end__", update=tell_citations(state, update))
+
+    def _notices(self, language: Language) -> tuple[str, ...]:
+        """What is said about an answer, and claims nothing."""
+        own = (self.texts.no_context[language], self.texts.degraded[language])
+        return (*(text.substitute() for text in own), *EXTRACTIVE_NOTICES)
 
     def _quoted(self, state: AnswerState) -> str:
         question = state["question"]

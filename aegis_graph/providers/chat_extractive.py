@@ -20,6 +20,8 @@ MARKER = "(Extractive answer: sentences quoted from the documents; no language m
 NO_PASSAGES = "The prompt has no passages, so there is nothing to quote."
 NOTHING_FOUND = "No passage was found for this question, so there is nothing to quote."
 NO_ANSWER = "None of the passages answers this question."
+NOTICES = (MARKER, NO_PASSAGES, NOTHING_FOUND, NO_ANSWER)
+"""What it says beside quotes."""
 
 
 class ChatExtractive(BaseChatModel):

@@ -219,6 +219,18 @@ async def test_with_nobody_left_the_documents_are_quoted_by_rule(
     assert [one["supported"] for one in result["sentences"]] == [True] * len(result["sentences"])
 
 
+@pytest.mark.parametrize("chain", [[EXTRACTIVE], []])
+async def test_what_says_that_there_is_no_answer_is_no_claim(
+    server: LoopbackServer, db: Path, chain: list[Any]
+) -> None:
+    server.always("openai", Fault.status(401))
+    graph = build(server, db, rows=chain or [provider(server, "openai")])
+    result = await graph.ainvoke(asked("Who sets the limit for giraffes in Africa?"))
+    assert (result["citations"], result["sentences"]) == ([], [])
+    assert (result["relevant"], result["degraded"]) == (True, True)
+    assert "answer" in result["answer"]
+
+
 @pytest.mark.parametrize("sensitivity", ["confidential", "pii", "hipaa"])
 async def test_sensitive_documents_reach_no_cloud(
     server: LoopbackServer, db: Path, sensitivity: str
