@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from aegis_graph.testing import LoopbackServer, Reply
-from tests.flow.support import ask, dust_settles, make_config, open_router, provider
+from tests.flow.support import ask, assert_sound, dust_settles, make_config, open_router, provider
 
 
 @pytest.mark.parametrize("kind", ["ollama", "openai", "dashscope"])
@@ -42,3 +42,4 @@ async def test_a_forgotten_router_settles_what_it_held(server: LoopbackServer, d
     gc.collect()
 
     await dust_settles(db)
+    assert_sound(db)
