@@ -27,7 +27,7 @@ from aegis_graph.health import Health
 from aegis_graph.history import for_provider
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Ledger
-from aegis_graph.listener import Discarded, Spoken, listener_in
+from aegis_graph.listener import Discarded, Spoken, alone, listener_in
 from aegis_graph.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
@@ -110,7 +110,7 @@ class Call:
         """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._provider
         try:
-            with provider.in_use():
+            with provider.in_use(), alone(self._listener):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
                 async with asyncio.timeout(self._spec.timeout_s):

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
+from langchain_core.tracers.context import _configure_hooks
 from langgraph.pregel._messages import StreamMessagesHandler
 
 LISTENER = "__aegis_listener"
@@ -90,3 +92,21 @@ def listener_in(config: RunnableConfig) -> Listener | None:
 def with_listener(config: RunnableConfig, listener: Listener) -> RunnableConfig:
     """A configuration in which a listener travels."""
     return {**config, "configurable": {**config.get("configurable", {}), LISTENER: listener}}
+
+
+@contextmanager
+def alone(listener: Listener | None) -> Iterator[None]:
+    """Keep the callbacks that LangChain takes from context variables out of a call.
+
+    ``get_usage_metadata_callback`` is one: it sees the chat model's own run already, and would
+    count the provider's once more.
+    """
+    if listener is None:
+        yield
+        return
+    tokens = [(hook[0], hook[0].set(None)) for hook in _configure_hooks]
+    try:
+        yield
+    finally:
+        for variable, token in tokens:
+            variable.reset(token)

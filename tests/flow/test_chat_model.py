@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessageChunk, HumanMessage
+from langgraph.checkpoint.memory import InMemorySaver
 
 from aegis_graph import RoutedChatModel
-from aegis_graph.errors import AllProvidersFailedError, InvalidRequestError
+from aegis_graph.errors import (
+    AllProvidersFailedError,
+    BudgetExceededError,
+    InvalidRequestError,
+)
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
+    DUST_S,
     KINDS,
     assert_one_row_per_call,
     assert_sound,
@@ -128,3 +137,119 @@ async def test_an_abandoned_stream_is_settled(server: LoopbackServer, db: Path) 
     (row,) = made(db)
     assert (row["status"], row["cost_basis"]) == ("cancelled", "estimated")
     assert_sound(db)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("form", ["path", "file address", "object address"])
+async def test_a_text_that_names_a_file_is_sent_as_text_and_nothing_else(
+    server: LoopbackServer, db: Path, tmp_path: Path, kind: Any, form: str
+) -> None:
+    secret = tmp_path / "secret.txt"
+    secret.write_text("the words of the file")
+    path = str(secret)
+    text = {"path": path, "file address": secret.as_uri(), "object address": f"oss://{path}"}[form]
+    server.script(kind, PARIS, PARIS)
+    model = routed(server, db, kind)
+    await model.ainvoke(text)
+    await model.ainvoke([HumanMessage([{"type": "text", "text": text}])])
+    assert [entry.generation for entry in server.journal] == [True, True]
+    for call in server.calls():
+        sent = json.dumps(call.body)
+        assert sent.count(text) == 1
+        assert "the words of the file" not in sent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_stop_temperature_and_cap_reach_the_wire(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    server.script(kind, PARIS, PARIS)
+    model = routed(server, db, kind, temperature=0.25, stop=["END"], max_output_tokens=77)
+    await model.ainvoke("Which city?")
+    await model.ainvoke("Which city?", stop=["FIN"], temperature=0.5, max_tokens=66)
+    for call, stop, temperature, cap in zip(
+        server.calls(), (["END"], ["FIN"]), (0.25, 0.5), (77, 66), strict=True
+    ):
+        body = {**call.body, **call.body.get("options", {}), **call.body.get("parameters", {})}
+        assert (body["stop"], body["temperature"]) == (stop, temperature)
+        assert cap in (body.get("num_predict"), body.get("max_tokens"))
+
+
+async def test_one_call_may_be_more_private_than_the_others(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", PARIS)
+    server.script("ollama", PARIS)
+    model = routed(server, db, "openai", "ollama", user_id="ada")
+    open_one = await model.ainvoke("Which city?")
+    private = await model.bind(sensitivity="pii", task="answer", user_id="bob").ainvoke("Who?")
+    assert open_one.response_metadata["provider"] == "openai"
+    assert private.response_metadata["provider"] == "ollama"
+    asked = [(row["user_id"], row["sensitivity"], row["task"]) for row in made(db)]
+    assert asked == [("ada", "internal", "chat"), ("bob", "pii", "answer")]
+
+
+async def test_all_calls_of_a_run_share_its_envelope(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", PARIS)
+    model = routed(server, db, "openai", run_id="job-1", max_cost_usd="0.00004")
+    with pytest.raises(BudgetExceededError):
+        await model.ainvoke("Which city?")
+    assert not server.calls()
+
+
+async def test_usage_is_counted_once_and_attempts_are_shown_once(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("openai", PARIS)
+    model = routed(server, db, "openai")
+    with get_usage_metadata_callback() as usage:
+        await model.ainvoke("Which city?")
+        model.invoke("Which city?")
+        assert [chunk async for chunk in model.astream("Which city?")]
+        assert list(model.stream("Which city?"))
+    assert {name: row["output_tokens"] for name, row in usage.usage_metadata.items()} == {
+        "gpt-4o": 16
+    }
+
+
+def test_five_hundred_threads_ask_at_once(server: LoopbackServer, db: Path) -> None:
+    count = 500
+    everybody = threading.Barrier(count)
+    server.always("ollama", PARIS)
+    model = routed(server, db, "ollama")
+    answers: list[str] = []
+
+    def ask(number: int) -> None:
+        everybody.wait(DUST_S)
+        if number % 2:
+            answers.append(model.invoke("Which city?").text)
+        else:
+            answers.append("".join(chunk.text for chunk in model.stream("Which city?")))
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert answers == [PARIS.text] * count
+    assert len(made(db)) == count
+    assert_sound(db)
+
+
+async def test_sync_calls_inside_a_running_loop_return(server: LoopbackServer, db: Path) -> None:
+    server.always("dashscope", PARIS)
+    model = routed(server, db, "dashscope")
+    assert model.invoke("Which city?").text == PARIS.text
+    assert "".join(chunk.text for chunk in model.stream("Which city?")) == PARIS.text
+    assert (await model.ainvoke("Which city?")).text == PARIS.text
+
+
+async def test_a_router_with_a_memory_of_its_own_is_used_without_it(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", PARIS)
+    config = make_config(server, db, providers=[provider(server, "ollama")])
+    model = RoutedChatModel(router=open_router(config, checkpointer=InMemorySaver()))
+    for text in ("Which city?", "Which river?"):
+        await model.ainvoke(text, {"configurable": {"thread_id": "t"}})
+    assert [len(call.body["messages"]) for call in server.calls()] == [1, 1]

@@ -19,12 +19,13 @@ from uuid import uuid4
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from aegis_graph import RouterConfig, create_router
+from aegis_graph import RoutedChatModel, RouterConfig, create_router
 from aegis_graph.errors import LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
@@ -94,7 +95,26 @@ def make_host(url: str, db: Path, checkpointer: Any) -> Any:
     return builder.compile(checkpointer=checkpointer)
 
 
-MAKERS = pytest.mark.parametrize("make", [make_router, make_host], ids=["alone", "as a node"])
+def make_chat_host(url: str, db: Path, checkpointer: Any) -> Any:
+    model = RoutedChatModel(router=make_router(url, db))
+
+    def answer(state: MessagesState) -> Any:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    async def answer_async(state: MessagesState) -> Any:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("llm", RunnableLambda(answer, answer_async))
+    builder.add_edge(START, "llm")
+    return builder.compile(checkpointer=checkpointer)
+
+
+MAKERS = pytest.mark.parametrize(
+    "make",
+    [make_router, make_host, make_chat_host],
+    ids=["alone", "as a node", "as a chat model"],
+)
 
 
 def asked() -> dict[str, Any]:
