@@ -18,11 +18,13 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel.protocol import PregelProtocol
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from aegis_graph.chat_answer import Heard, Pieces, Result, chat_result, whole_chunk
 from aegis_graph.chat_request import request_from, tool_choice_from
 from aegis_graph.chat_schema import answer_schema
+from aegis_graph.handle import RouterHandle
 from aegis_graph.hearing import hear, hear_sync, is_watched
 from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
 from aegis_graph.state import Sensitivity, Task
@@ -49,8 +51,9 @@ class RoutedChatModel(BaseChatModel):
 
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
-    router: CompiledStateGraph[Any, Any, Any, Any] = Field(repr=False, exclude=True)
-    """From ``create_router``. A checkpointer of its own is left out: each call stands alone."""
+    router: PregelProtocol[Any, Any, Any, Any] = Field(repr=False, exclude=True)
+    """From ``create_router``, or a ``RouterHandle``. A checkpointer of its own is left out: each
+    call stands alone."""
     task: Task = "chat"
     sensitivity: Sensitivity = "internal"
     user_id: str | None = None
@@ -73,12 +76,14 @@ class RoutedChatModel(BaseChatModel):
     @field_validator("router")
     @classmethod
     def _without_memory(
-        cls, router: CompiledStateGraph[Any, Any, Any, Any]
-    ) -> CompiledStateGraph[Any, Any, Any, Any]:
+        cls, router: PregelProtocol[Any, Any, Any, Any]
+    ) -> PregelProtocol[Any, Any, Any, Any]:
         # With a checkpointer of its own it would remember each conversation, and ask it again.
-        if router.checkpointer in (None, False):
-            return router
-        return router.copy({"checkpointer": None})
+        if isinstance(router, RouterHandle):
+            return router.without_memory()
+        if isinstance(router, CompiledStateGraph) and router.checkpointer not in (None, False):
+            return router.copy({"checkpointer": None})
+        return router
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(cache=fields.pop("cache", False), **fields)
@@ -92,12 +97,12 @@ class RoutedChatModel(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         own = set(RoutedChatModel.model_fields) - set(BaseChatModel.model_fields) - {"router"}
-        return {"model_name": self.router.name, **self.model_dump(include=own)}
+        return {"model_name": self.router.get_name(), **self.model_dump(include=own)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "aegis-graph"
-        params["ls_model_name"] = kwargs.get("model", self.router.name)
+        params["ls_model_name"] = kwargs.get("model", self.router.get_name())
         return params
 
     def bind_tools(

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from aegis_graph.config import RouterConfig
 from aegis_graph.ledger.base import Clock, Ledger
 from aegis_graph.ledger.factory import utc_now
-from aegis_graph.reload import Live
+from aegis_graph.reload import Live, Load
 from aegis_graph.router import Router
 from aegis_graph.state import RouterInput, RouterOutput, RouterState
 
@@ -43,6 +43,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         name: The graph's name.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
+        load: Reads the file, such as ``RouterConfig.load_vision``.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -67,9 +68,12 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         name: str = "router",
         clock: Clock = utc_now,
         environ: Mapping[str, str] | None = None,
+        load: Load = RouterConfig.load,
     ) -> None:
         self.name = name
         self._bound: RunnableConfig = {}
+        self._has_memory = checkpointer not in (None, False)
+        self._remembers = True
         self._live = Live(
             config,
             watch=watch,
@@ -78,6 +82,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
             name=name,
             clock=clock,
             environ=environ,
+            load=load,
         )
 
     @property
@@ -87,8 +92,21 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     @property
     def router(self) -> Router:
-        """The compiled router in force, after a look at the file where it is watched."""
-        return self._live.look()
+        """The compiled router in force; the file is not looked at."""
+        return self._in_use(self._live.router)
+
+    async def current(self) -> Router:
+        """The compiled router in force, after a look at the file where it is watched.
+
+        For hosts that ask for a graph at each run, such as the LangGraph server.
+        """
+        return self._in_use(await self._live.alook())
+
+    def without_memory(self) -> RouterHandle:
+        """The same handle without its checkpointer: each request stands alone."""
+        forgetful = copy(self)
+        forgetful._remembers = False
+        return forgetful
 
     def reload(self, config: RouterConfig | None = None) -> None:
         """Put a configuration in force for every request that starts from now on.
@@ -103,18 +121,18 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Ask, on the chain in force now."""
-        router = await self._live.alook()
+        router = await self.current()
         return await router.ainvoke(input, self._with(config), **kwargs)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``ainvoke``, for sync callers."""
-        return self._live.look().invoke(input, self._with(config), **kwargs)
+        return self._in_use(self._live.look()).invoke(input, self._with(config), **kwargs)
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
         """Stream, on the chain in force now."""
-        router = await self._live.alook()
+        router = await self.current()
         parts: Any = router.astream(input, self._with(config), **kwargs)
         async with aclosing(parts):
             async for part in parts:
@@ -124,7 +142,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Any]:
         """As ``astream``, for sync callers."""
-        yield from self._live.look().stream(input, self._with(config), **kwargs)
+        yield from self._in_use(self._live.look()).stream(input, self._with(config), **kwargs)
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:
         """The same handle with defaults for each call; a reload reaches it too."""
@@ -134,72 +152,77 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Draw the chain in force now."""
-        return self._live.look().get_graph(self._with(config), xray=xray)
+        return self._in_use(self._live.look()).get_graph(self._with(config), xray=xray)
 
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False
     ) -> Graph:
         """As ``get_graph``."""
-        router = await self._live.alook()
+        router = await self.current()
         return await router.aget_graph(self._with(config), xray=xray)
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """What a request may say."""
-        return self._live.router.get_input_schema(config)
+        return self.router.get_input_schema(config)
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """What an answer says."""
-        return self._live.router.get_output_schema(config)
+        return self.router.get_output_schema(config)
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """``get_input_schema`` as JSON Schema."""
-        return self._live.router.get_input_jsonschema(config)
+        return self.router.get_input_jsonschema(config)
 
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """``get_output_schema`` as JSON Schema."""
-        return self._live.router.get_output_jsonschema(config)
+        return self.router.get_output_jsonschema(config)
 
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """See ``CompiledStateGraph``, for a handle with a checkpointer of its own."""
-        return self._live.router.get_state(self._with(config), subgraphs=subgraphs)
+        return self.router.get_state(self._with(config), subgraphs=subgraphs)
 
     async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """As ``get_state``."""
-        return await self._live.router.aget_state(self._with(config), subgraphs=subgraphs)
+        return await self.router.aget_state(self._with(config), subgraphs=subgraphs)
 
     def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
         """See ``CompiledStateGraph``."""
-        return self._live.router.get_state_history(self._with(config), **kwargs)
+        return self.router.get_state_history(self._with(config), **kwargs)
 
     def aget_state_history(
         self, config: RunnableConfig, **kwargs: Any
     ) -> AsyncIterator[StateSnapshot]:
         """See ``CompiledStateGraph``."""
-        return self._live.router.aget_state_history(self._with(config), **kwargs)
+        return self.router.aget_state_history(self._with(config), **kwargs)
 
     def update_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """See ``CompiledStateGraph``."""
-        return self._live.router.update_state(self._with(config), values, as_node)
+        return self.router.update_state(self._with(config), values, as_node)
 
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """As ``update_state``."""
-        return await self._live.router.aupdate_state(self._with(config), values, as_node)
+        return await self.router.aupdate_state(self._with(config), values, as_node)
 
     def bulk_update_state(
         self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """See ``CompiledStateGraph``."""
-        return self._live.router.bulk_update_state(self._with(config), updates)
+        return self.router.bulk_update_state(self._with(config), updates)
 
     async def abulk_update_state(
         self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
         """As ``bulk_update_state``."""
-        return await self._live.router.abulk_update_state(self._with(config), updates)
+        return await self.router.abulk_update_state(self._with(config), updates)
 
     def _with(self, config: RunnableConfig | None) -> RunnableConfig:
         return merge_configs(self._bound, config) if self._bound else config or {}
+
+    def _in_use(self, router: Router) -> Router:
+        if self._remembers or not self._has_memory:
+            return router
+        return router.copy({"checkpointer": None})

@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from langgraph.types import Checkpointer
 
@@ -20,6 +20,13 @@ from aegis_graph.router import Core, Router, assemble, compiled
 from aegis_graph.specs import ProviderSpec
 
 logger = logging.getLogger(__name__)
+
+
+class Load(Protocol):
+    """How a configuration is read from its file: ``RouterConfig.load``, or like it."""
+
+    def __call__(self, path: Path | None, /, *, environ: Mapping[str, str] | None) -> RouterConfig:
+        """Read the file, or what counts without one."""
 
 
 class _Now(NamedTuple):
@@ -43,6 +50,7 @@ class Live:
         name: str,
         clock: Clock,
         environ: Mapping[str, str] | None,
+        load: Load,
     ) -> None:
         given = config if isinstance(config, RouterConfig) else None
         path = None if isinstance(config, RouterConfig) else config_path(config, environ=environ)
@@ -53,7 +61,8 @@ class Live:
         self._lock = threading.Lock()
         self._seen = _content(path)
         self._watched = watch and path is not None
-        first = given or RouterConfig.load(path, environ=environ)
+        self._load = load
+        first = given or load(path, environ=environ)
         self._core = Core.of(first, ledger=ledger, clock=clock)
         self._now = self._built(first, [])
 
@@ -106,7 +115,7 @@ class Live:
     def _read_again(self) -> RouterConfig:
         if self._path is None:
             raise ConfigError("there is no file to read again; give reload() a configuration")
-        return RouterConfig.load(self._path, environ=self._environ)
+        return self._load(self._path, environ=self._environ)
 
     def _replace(self, config: RouterConfig) -> None:
         old = self._now

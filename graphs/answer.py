@@ -6,8 +6,8 @@ documents that were found, the prompt, every attempt, and the answer with the sp
 Without a key and without Ollama the embedded provider answers, by quoting the documents.
 """
 
-from aegis_graph import RouterConfig, create_router
+from aegis_graph import RouterHandle
 from aegis_graph.components.rag import create_rag
 from graphs.documents import retriever
 
-graph = create_rag(create_router(RouterConfig.load()), retriever, decompose=False, name="answer")
+graph = create_rag(RouterHandle(watch=True), retriever, decompose=False, name="answer")

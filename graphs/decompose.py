@@ -5,8 +5,8 @@ sub-question with the documents that were found for it, and what the plan cost. 
 question is looked up as it is, and the output says ``degraded``.
 """
 
-from aegis_graph import RouterConfig, create_router
+from aegis_graph import RouterHandle
 from aegis_graph.components.query_decomposer import create_query_decomposer
 from graphs.documents import retriever
 
-graph = create_query_decomposer(create_router(RouterConfig.load()), retriever, name="decompose")
+graph = create_query_decomposer(RouterHandle(watch=True), retriever, name="decompose")

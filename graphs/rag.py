@@ -5,8 +5,8 @@ Give it a ``question``, and as ``max_cost_usd`` what the whole run may cost. ``d
 the checked answer, and the cost of each step.
 """
 
-from aegis_graph import RouterConfig, create_router
+from aegis_graph import RouterHandle
 from aegis_graph.components.rag import create_rag
 from graphs.documents import retriever
 
-graph = create_rag(create_router(RouterConfig.load()), retriever)
+graph = create_rag(RouterHandle(watch=True), retriever)

@@ -12,8 +12,8 @@ It needs a model: the embedded provider extracts nothing, so without Ollama and 
 
 import os
 
-from aegis_graph import RouterConfig, create_relation_extractor, create_router
+from aegis_graph import RouterHandle, create_relation_extractor
 
 graph = create_relation_extractor(
-    create_router(RouterConfig.load()), store=os.environ.get("AEGIS_EXTRACTIONS") or None
+    RouterHandle(watch=True), store=os.environ.get("AEGIS_EXTRACTIONS") or None
 )

@@ -5,10 +5,16 @@ Studio draws ``budget_check``, one ``attempt_`` node per provider of the configu
 providers that were asked, every fallback leads back through ``budget_check``, and the result lists
 the ``attempts`` with what each cost, and the providers that were ``skipped``, with the reason.
 
-The configuration is the file that ``AEGIS_CONFIG`` names, or the defaults. Keys are looked up by
-name when a call needs one, and the ledger is opened by the first request.
+The configuration is the file that ``AEGIS_CONFIG`` names, or the defaults. What changes in the file
+is in force at the next run, here and in the other graphs. Keys are looked up by name when a call
+needs one, and the ledger is opened by the first request.
 """
 
-from aegis_graph import RouterConfig, create_router
+from aegis_graph import RouterHandle
+from aegis_graph.router import Router
 
-graph = create_router(RouterConfig.load())
+handle = RouterHandle(watch=True)
+
+
+async def graph() -> Router:
+    return await handle.current()

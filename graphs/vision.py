@@ -15,12 +15,12 @@ from pathlib import Path
 
 from aegis_graph import (
     RouterConfig,
+    RouterHandle,
     create_image_describer,
     create_image_store,
-    create_router,
 )
 
 IMAGES = Path(os.environ.get("AEGIS_IMAGES") or Path(__file__).parents[1] / "examples" / "images")
 
-config = RouterConfig.load_vision()
-graph = create_image_describer(create_router(config), store=create_image_store(config), root=IMAGES)
+handle = RouterHandle(load=RouterConfig.load_vision, watch=True)
+graph = create_image_describer(handle, store=create_image_store(handle.config), root=IMAGES)

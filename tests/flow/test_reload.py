@@ -13,9 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from aegis_graph import RouterHandle
+from aegis_graph import RoutedChatModel, RouterHandle
 from aegis_graph.errors import BudgetExceededError, ConfigError
 from aegis_graph.state import TASKS
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -270,6 +271,55 @@ async def test_as_a_node_it_is_drawn_opened_and_streamed_like_the_router(
             steps += list(part)
     assert chunks == NEW.text
     assert steps == ["budget_check", "attempt_openai", "record_cost"]
+
+
+async def test_the_chat_model_over_it_follows_a_reload(server: LoopbackServer, db: Path) -> None:
+    server.always("ollama", OLD)
+    server.always("openai", NEW)
+    handle = open_handle(
+        make_config(server, db, providers=[provider(server, "ollama")]), checkpointer=MemorySaver()
+    )
+    model = RoutedChatModel(router=handle)
+    assert (await model.ainvoke("Which?")).text == OLD.text
+
+    handle.reload(make_config(server, db, providers=[provider(server, "openai")]))
+
+    assert (await model.ainvoke("Which?")).text == NEW.text
+    assert "".join([chunk.text async for chunk in model.astream("Which?")]) == NEW.text
+    assert await asyncio.to_thread(lambda: model.invoke("Which?").text) == NEW.text
+    assert [len(call.body["messages"]) for call in server.calls()] == [1, 1, 1, 1]
+
+
+async def test_a_checkpointer_of_its_own_keeps_the_conversation_across_a_reload(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", OLD)
+    server.always("openai", NEW)
+    thread: Any = {"configurable": {"thread_id": "one"}}
+    handle = open_handle(
+        make_config(server, db, providers=[provider(server, "ollama")]), checkpointer=MemorySaver()
+    )
+    await handle.ainvoke(ask("First?"), thread)
+    handle.reload(make_config(server, db, providers=[provider(server, "openai")]))
+    await handle.ainvoke(ask("Second?"), thread)
+
+    state = await handle.aget_state(thread)
+    said = [message.text for message in state.values["messages"]]
+    assert said == ["First?", OLD.text, "Second?", NEW.text]
+    assert handle.get_state(thread).values["route_id"] == state.values["route_id"]
+
+
+async def test_events_are_those_of_the_router(server: LoopbackServer, db: Path) -> None:
+    server.always("ollama", OLD)
+    handle = open_handle(make_config(server, db, providers=[provider(server, "ollama")]))
+    spoken = [
+        event["data"]["chunk"].text
+        async for event in handle.astream_events(ask(), version="v2")
+        if event["event"] == "on_chat_model_stream"
+    ]
+    assert "".join(spoken) == OLD.text
+    assert set(handle.get_input_jsonschema()["required"]) == {"messages"}
+    assert "attempts" in handle.get_output_jsonschema()["properties"]
 
 
 def test_sync_callers_share_one_loop_whatever_is_reloaded(server: LoopbackServer, db: Path) -> None:

@@ -32,10 +32,17 @@ START_S = 60.0
 STOP_S = 10.0
 DEV = ("dev", "--no-browser", "--no-reload")
 QUESTION = "How do I stop spending when the budget is used up?"
+ONLY_EXTRACTIVE = """
+[[providers]]
+name = "newcomer"
+kind = "extractive"
+model = "best-sentences"
+location = "local"
+"""
 FALLBACK = ["budget_check", "attempt_ollama", "budget_check", "attempt_extractive", "record_cost"]
 
 DRAW_WITH_NOTHING = """
-import runpy, sys
+import asyncio, inspect, runpy, sys
 
 def refuse(event, args):
     writes = event == "open" and set(args[1] or "") & set("wax+")
@@ -44,7 +51,9 @@ def refuse(event, args):
 
 sys.addaudithook(refuse)
 path, _, name = sys.argv[1].partition(":")
-print(runpy.run_path(path)[name].get_graph(xray=True).draw_mermaid())
+graph = runpy.run_path(path)[name]
+graph = asyncio.run(graph()) if inspect.iscoroutinefunction(graph) else graph
+print(graph.get_graph(xray=True).draw_mermaid())
 """
 
 
@@ -322,6 +331,26 @@ def test_relations_that_nobody_may_extract_are_degraded_and_block_nothing(studio
     assert "ollama failed" in result["degraded_reason"]
     [failed] = result["failed_chunks"]
     assert failed["places"] == [{"source": "text", "document": 0, "start": 0}]
+
+
+def test_a_changed_configuration_is_in_force_at_the_next_run(studio: Studio) -> None:
+    file = studio.folder / "aegis.toml"
+    before = file.read_text(encoding="utf-8")
+    passages = [Passage(source="a.md", text="The limit is 10 USD a month.")]
+    prompt = HumanMessage(format_question("What is the limit?", passages)).model_dump()
+    try:
+        file.write_text(before + ONLY_EXTRACTIVE, encoding="utf-8")
+        result = _run(studio, "router", {"messages": [prompt], "task": "answer"})
+        answer = _run(studio, "answer", {"question": QUESTION})
+        drawing = studio.client.assistants.get_graph("router")
+    finally:
+        file.write_text(before, encoding="utf-8")
+    restored = _run(studio, "router", {"messages": [prompt], "task": "answer"})
+
+    assert [row["provider"] for row in result["attempts"]] == ["newcomer"]
+    assert {row["provider"] for row in answer["attempts"]} == {"newcomer"}
+    assert "attempt_newcomer" in {str(node["id"]) for node in drawing["nodes"]}
+    assert [row["provider"] for row in restored["attempts"]] == ["ollama", "extractive"]
 
 
 def test_nothing_goes_out_to_the_network(studio: Studio) -> None:
