@@ -21,6 +21,7 @@ from aegis_graph.errors import BudgetExceededError, ConfigError
 from aegis_graph.state import TASKS
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
+    DUST_S,
     KEYS,
     Row,
     ask,
@@ -76,7 +77,7 @@ async def test_the_next_request_asks_the_new_chain_and_one_in_flight_ends_on_the
     handle = open_handle(make_config(server, db, providers=[provider(server, "openai")]))
 
     early = asyncio.create_task(text_of(handle))
-    await asyncio.to_thread(server.wait_for_calls, 1)
+    await asyncio.to_thread(server.wait_for_calls, 1, timeout_s=DUST_S)
     handle.reload(make_config(other, db, providers=[provider(other, "openai", name="second")]))
     late = await text_of(handle)
     assert not early.done()
@@ -99,7 +100,7 @@ async def test_a_request_in_flight_falls_back_to_a_provider_that_was_removed_mea
 
     before = open_connectors()
     request = asyncio.create_task(text_of(handle))
-    await asyncio.to_thread(other.wait_for_calls, 1)
+    await asyncio.to_thread(other.wait_for_calls, 1, timeout_s=DUST_S)
     handle.reload(make_config(server, db, providers=[provider(server, "dashscope")]))
     gate.set()
 
@@ -120,7 +121,7 @@ async def test_connections_of_a_removed_provider_close_when_its_last_call_has_en
     before = open_connectors()
 
     request = asyncio.create_task(text_of(handle))
-    await asyncio.to_thread(server.wait_for_calls, 1)
+    await asyncio.to_thread(server.wait_for_calls, 1, timeout_s=DUST_S)
     handle.reload(make_config(server, db, providers=[provider(server, "ollama")]))
     assert open_connectors() == before + 1
     gate.set()
