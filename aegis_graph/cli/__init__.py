@@ -135,6 +135,13 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
         "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
     )
     parser.add_argument(
+        "--verify",
+        choices=("rule", "model"),
+        default="rule",
+        help="who judges whether the sources support each sentence; a model costs a call"
+        " (default: rule)",
+    )
+    parser.add_argument(
         "--no-plan", action="store_true", help="never take the question apart, which costs a call"
     )
     parser.set_defaults(run=_ask)

@@ -23,6 +23,7 @@ from aegis_graph.cli.show import (
     route_lines,
     source_lines,
 )
+from aegis_graph.components.answer_generator import create_answer_generator
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.request import cost_text
@@ -48,9 +49,9 @@ def ask(options: argparse.Namespace) -> int:
     config = RouterConfig.load(options.config)
     ledger = create_ledger(config)
     retriever = create_retriever(_read(options.docs))
-    graph = create_rag(
-        create_router(config, ledger=ledger), retriever, decompose=not options.no_plan
-    )
+    router = create_router(config, ledger=ledger)
+    generator = create_answer_generator(router, verify=options.verify)
+    graph = create_rag(router, retriever, decompose=not options.no_plan, generator=generator)
     asked = {
         "question": options.question,
         "sensitivity": options.sensitivity,

@@ -169,6 +169,15 @@ def test_no_plan_is_made_where_none_is_wanted(folder: Path, server: LoopbackServ
     assert len(server.calls()) == 1
 
 
+def test_a_model_may_judge_the_sentences(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    verdict = '{"verdicts": [{"n": 1, "supported": false}]}'
+    server.script("ollama", Reply("The limit is 40 dollars. [1]"), Reply(verdict))
+    done = ask(folder, "--verify", "model")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\u201cThe limit is 40 dollars. [1]\u201d (so a model judged)" in done.stdout
+
+
 def test_an_envelope_holds_for_the_whole_run(folder: Path, server: LoopbackServer) -> None:
     configure(folder, server)
     server.always("ollama", Fault.status(404))

@@ -270,6 +270,22 @@ def test_a_run_is_interrupted_and_resumed_and_its_history_read(studio: Studio) -
     ]
 
 
+def test_a_run_is_stopped_between_steps_and_goes_on_with_its_history(studio: Studio) -> None:
+    thread = studio.client.threads.create()["thread_id"]
+    asked = {"question": QUESTION, "sensitivity": "pii"}
+
+    studio.client.runs.wait(thread, "rag", input=asked, interrupt_before=["answer"])
+    state = studio.client.threads.get_state(thread)
+    assert state["next"] == ["answer"]
+    result = studio.client.runs.wait(thread, "rag", input=None)
+
+    assert isinstance(result, dict)
+    assert [row["provider"] for row in result["attempts"]] == ["ollama", "extractive"]
+    assert len(studio.ledger_rows(result["route_id"])) == len(result["attempts"])
+    steps = [one["next"] for one in studio.client.threads.get_history(thread)]
+    assert steps == [[], ["answer"], ["decompose"], ["prepare"], ["__start__"]]
+
+
 def test_a_refused_request_says_why(studio: Studio) -> None:
     hello: dict[str, Any] = {
         "messages": [{"role": "user", "content": "Hello"}],
