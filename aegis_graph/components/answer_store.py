@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 from langgraph.graph.state import CompiledStateGraph
@@ -27,18 +27,26 @@ BUSY_TIMEOUT_S = 30.0
 _TABLE = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, task TEXT NOT NULL, sensitivity TEXT NOT NULL,
-    stored_at TEXT NOT NULL, answer TEXT NOT NULL
+    stored_at TEXT NOT NULL, answer TEXT NOT NULL, cut INTEGER NOT NULL
 ) WITHOUT ROWID
 """
+
+
+class Kept(NamedTuple):
+    """An answer as it was bought."""
+
+    answer: str
+    cut: bool = False
+    """Whether it ended at its cap of output tokens."""
 
 
 class AnswerStore:
     """Answers by what was asked, in one SQLite file or in memory.
 
     A row is a hash of everything that the answer depends on (prompt with text, schema and earlier
-    answers, task, sensitivity, models, output cap), the task, the sensitivity, the time, and the
-    model's answer, which quotes the text. The prompt is not stored. A new file can be read by its
-    owner only. Several processes may share it.
+    answers, task, sensitivity, models, output cap), the task, the sensitivity, the time, the
+    model's answer, which quotes the text, and whether it was cut. The prompt is not stored. A new
+    file can be read by its owner only. Several processes may share it.
 
     Args:
         path: The file; in memory, as long as this object lives, when absent. It is created by the
@@ -46,9 +54,9 @@ class AnswerStore:
 
     Example:
         >>> store = AnswerStore()
-        >>> store.keep("k", "{}", task="extract", sensitivity="internal")
+        >>> store.keep("k", Kept("{}"), task="extract", sensitivity="internal")
         >>> store.find("k"), store.find("another")
-        ('{}', None)
+        (Kept(answer='{}', cut=False), None)
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -56,26 +64,26 @@ class AnswerStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def find(self, key: str) -> str | None:
+    def find(self, key: str) -> Kept | None:
         """The answer that is kept under a key.
 
         Raises:
             ConfigError: The file cannot be used.
         """
-        rows = self._run("SELECT answer FROM answers WHERE key = ?", key)
-        return rows[0][0] if rows else None
+        rows = self._run("SELECT answer, cut FROM answers WHERE key = ?", key)
+        return Kept(rows[0][0], bool(rows[0][1])) if rows else None
 
-    def keep(self, key: str, answer: str, *, task: str, sensitivity: str) -> None:
+    def keep(self, key: str, kept: Kept, *, task: str, sensitivity: str) -> None:
         """Keep an answer; one that is there stays.
 
         Raises:
             ConfigError: The file cannot be used.
         """
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        row = (key, task, sensitivity, now, answer)
-        self._run("INSERT INTO answers VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", *row)
+        row = (key, task, sensitivity, now, kept.answer, kept.cut)
+        self._run("INSERT INTO answers VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", *row)
 
-    def _run(self, sql: str, *values: str) -> list[tuple[str]]:
+    def _run(self, sql: str, *values: str | bool) -> list[tuple[Any, ...]]:
         try:
             with self._lock:
                 return self._open().execute(sql, values).fetchall()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
-from aegis_graph.components.answer_store import AnswerStore, answer_key, model_chain
+from aegis_graph.components.answer_store import AnswerStore, Kept, answer_key, model_chain
 from aegis_graph.components.extraction_prompts import ANSWER_SCHEMA, ExtractionPrompts, Talk
 from aegis_graph.components.extraction_reading import read_extraction
 from aegis_graph.components.grounding import ground
@@ -28,6 +29,12 @@ from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord
 
 UNFIT = "UnfitAnswerError"
 """Type of an attempt whose answer did not fit the schema that was asked for."""
+
+CUT = (
+    "OutputCutError",
+    "the answer was cut at its cap of output tokens: raise max_output_tokens, or lower chunk_chars",
+)
+"""Type and text of a failure that no provider reports as one."""
 
 
 class ChunkTask(TypedDict, total=False):
@@ -64,8 +71,10 @@ class ChunkState(ChunkTask, total=False):
 
     key: str
     """Under which the next answer is kept."""
-    answer: str | None
+    answer: str
     """The last one."""
+    cut: bool
+    """Whether it ended at its cap of output tokens."""
     again: bool
     """Whether the question was put a second time, because the first answer is unreadable."""
     size: list[int]
@@ -115,7 +124,7 @@ class _ChunkNodes:
         kept = self.store.find(key)
         if kept is not None:
             reused = state.get("reused", 0) + 1
-            update = {"key": key, "answer": kept, "reused": reused, "refusal": None}
+            update = {"key": key, **kept._asdict(), "reused": reused, "refusal": None}
             return Command(goto="read", update=update)
         if state["may_ask"]:
             return Command(goto="ask", update={"key": key})
@@ -127,7 +136,7 @@ class _ChunkNodes:
         talk = _talk(state)
         again = state.get("again", False)
         messages = (
-            self.prompts.again(talk, state.get("answer") or "")
+            self.prompts.again(talk, state.get("answer", ""))
             if again
             else self.prompts.messages(talk)
         )
@@ -144,6 +153,7 @@ class _ChunkNodes:
         return {
             "attempts": attempts,
             "answer": "" if asked.answer is None else asked.answer.text,
+            "cut": asked.answer is not None and _is_cut(asked.answer),
             "refusal": None if error is None or unfit else (type(error).__name__, str(error)),
         }
 
@@ -151,7 +161,7 @@ class _ChunkNodes:
         """Read the answer, keep it, and decide what comes next."""
         if state["refusal"] is not None:
             return Command(goto="__end__", update={"done": _done(state, state["refusal"])})
-        answer = state["answer"] or ""
+        answer = state["answer"]
         fault = read_extraction(answer).fault
         if fault is not None and not state.get("again", False):
             return Command(goto="ask", update={"again": True})
@@ -160,14 +170,16 @@ class _ChunkNodes:
             return Command(
                 goto="__end__", update={"done": _done(state, ("MalformedAnswerError", reason))}
             )
-        self.store.keep(state["key"], answer, task=_task(state), sensitivity=_sensitivity(state))
+        kept = Kept(answer, state["cut"])
+        self.store.keep(state["key"], kept, task=_task(state), sensitivity=_sensitivity(state))
         answers = [*state.get("answers", []), answer]
         update: dict[str, Any] = {"answers": answers, "again": False}
         onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
         findings = _findings(onward)
         spent = len(answers) > state["max_gleanings"]
         if spent or _size(findings) == (state.get("size") or _size(_findings(state))):
-            return Command(goto="__end__", update={**update, "done": _done(onward, None)})
+            done = _done(onward, CUT if state["cut"] else None, task=_task(state))
+            return Command(goto="__end__", update={**update, "done": done})
         return Command(goto="recall", update={**update, "size": _size(findings)})
 
     def _key(self, state: ChunkState) -> str:
@@ -213,14 +225,21 @@ def _is_unfit(error: RoutingError) -> bool:
     return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
 
 
-def _done(state: ChunkState, refusal: tuple[str, str] | None) -> ChunkDone:
+def _is_cut(answer: AIMessage) -> bool:
+    facts = answer.response_metadata
+    return (facts.get("finish_reason") or facts.get("done_reason")) in {"length", "max_tokens"}
+
+
+def _done(
+    state: ChunkState, refusal: tuple[str, str] | None, *, task: ExtractionTask | None = None
+) -> ChunkDone:
     chunk = state["chunk"]
     failed = None
     if refusal is not None:
         failed = FailedChunk(
             id=chunk["id"],
             places=chunk["places"],
-            task=_task(state),
+            task=task or _task(state),
             error_type=refusal[0],
             reason=refusal[1],
         )

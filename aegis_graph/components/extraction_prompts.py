@@ -27,7 +27,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
     "title": "Extraction",
     "description": "Entities and relations that the text states.",
     **_object(
-        *("entities", "relations"),
+        "entities",
         entities={
             "type": "array",
             "items": _object("name", name=_TEXT, type=_TEXT, aliases=_NAMES),
@@ -38,7 +38,8 @@ ANSWER_SCHEMA: dict[str, Any] = {
         },
     ),
 }
-"""No more than is needed: an answer with one wrong label is filtered, and not bought again."""
+"""No more than is needed, so that an answer with one wrong label, or cut before its relations, is
+used for what is in it, and not bought again."""
 
 
 class ExtractionPrompts:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 from typing import cast
 
 from aegis_graph.components.extraction_reading import Reading, SaidEntity, SaidRelation
@@ -172,13 +172,14 @@ class _Ground:
             return find_quote(said.quote, self._text)
         ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])
         return next(
-            (s for s in self._sentences() if all(any(_within(p, s) for p in e) for e in ends)),
+            (s for s in self._sentences if all(any(_within(p, s) for p in e) for e in ends)),
             None,
         )
 
-    def _sentences(self) -> Iterator[Stretch]:
-        for sentence in split_sentences(self._text):
-            yield sentence.start, sentence.start + len(sentence.text)
+    @cached_property
+    def _sentences(self) -> list[Stretch]:
+        sentences = split_sentences(self._text)
+        return [(one.start, one.start + len(one.text)) for one in sentences]
 
 
 def _within(inner: Sequence[int], outer: Stretch) -> bool:

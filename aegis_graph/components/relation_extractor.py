@@ -22,12 +22,12 @@ is resumed without buying it again, and answers are kept by what was asked.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -41,15 +41,13 @@ from aegis_graph.components.relation_chunks import cut, read_documents, read_ent
 from aegis_graph.components.relation_records import FailedChunk
 from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.components.relation_state import RelationInput, RelationOutput, RelationState
-from aegis_graph.components.request import RouterGraph, chosen
+from aegis_graph.components.request import RouterGraph, chosen, run_graph
 from aegis_graph.components.splitting import LONGEST
 from aegis_graph.errors import (
     AllProvidersFailedError,
     ConfigError,
-    InvalidRequestError,
     StreamInterruptedError,
 )
-from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at
@@ -146,11 +144,6 @@ class _Nodes:
 
     def cut(self, state: RelationState) -> Command[Literal["extract"]]:
         """Cut the documents, and hand each chunk on."""
-        if (state.get("sensitivity") or DEFAULT_SENSITIVITY) not in SENSITIVITIES:
-            allowed = ", ".join(SENSITIVITIES)
-            raise InvalidRequestError(
-                f"sensitivity: {state['sensitivity']!r} is unknown; use one of {allowed}"
-            )
         schema = state.get("schema")
         what = self.schema if schema is None else RelationSchema.of(cast("dict[str, Any]", schema))
         given = read_entities(state.get("known_entities"))
@@ -221,15 +214,9 @@ def _extract(
     chunk_graph: CompiledStateGraph[Any, Any, Any, Any],
 ) -> Runnable[Any, Any]:
     """The node that extracts one chunk, and tells on the stream how it went."""
-
-    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
-    def extract(task: ChunkTask, config: RunnableConfig) -> dict[str, Any]:
-        return _told(chunk_graph.invoke(task, config))
-
-    async def aextract(task: ChunkTask, config: RunnableConfig) -> dict[str, Any]:
-        return _told(await chunk_graph.ainvoke(task, config))
-
-    return RunnableLambda(extract, cast("Callable[[Any], Awaitable[Any]]", aextract))
+    return run_graph(
+        chunk_graph, prepare=lambda task: task, conclude=lambda _, result: _told(result)
+    )
 
 
 def _told(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
 
 Stretch = tuple[int, int]
@@ -21,10 +22,9 @@ _LOOK_ALIKE = (
 _CLASS = {char: f"[{re.escape(alike)}]" for alike in _LOOK_ALIKE for char in alike}
 _FOLD = {ord(char): alike[0] for alike in _LOOK_ALIKE for char in alike}
 
-_UNSPACED = "\u0e00-\u0eff\u1780-\u17ff\u2e80-\uffef"
+_UNSPACED = (("\u0e00", "\u0eff"), ("\u1780", "\u17ff"), ("\u2e80", "\uffef"))
 """Letters of scripts without spaces between words: Thai, Lao, Khmer, and those of East Asia."""
-_LETTER = rf"[^\W{_UNSPACED}]"
-_GENITIVE = rf"(?=['\u2019]?s(?!{_LETTER}))"
+_APOSTROPHES = ("'", "\u2019")
 _EDGE = " \t\r\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb.,;:\u2026"
 
 
@@ -42,16 +42,11 @@ def find_mentions(name: str, text: str) -> list[Stretch]:
     pattern = _pattern(name) if _may_hold(text, name) else ""
     if not pattern:
         return []
-    before, after = _edges(name.strip())
-    for expression, flags in (
-        (f"{before}{pattern}{after}", 0),
-        (f"{before}{pattern}{after}", re.IGNORECASE),
-        (f"{before}{pattern}{_GENITIVE}", 0),
-    ):
-        found = [match.span() for match in re.finditer(expression, text, flags)]
-        if found:
-            return found
-    return []
+    return (
+        list(_whole(re.compile(pattern), text))
+        or list(_whole(re.compile(pattern, re.IGNORECASE), text))
+        or list(_whole(re.compile(pattern), text, genitive=True))
+    )
 
 
 def find_quote(quote: str, text: str) -> Stretch | None:
@@ -86,21 +81,54 @@ def _folded(text: str) -> str:
 
 def _pattern(said: str) -> str:
     """A regular expression for the words of a text; empty where it has none."""
-    words = unicodedata.normalize("NFC", said).split()
+    words = said.split()
     if not any(char.isalnum() for word in words for char in word):
         return ""
-    return r"\s+".join("".join(map(_letter, word)) for word in words)
+    return r"\s+".join("".join(map(_letter, _letters(word))) for word in words)
 
 
-def _letter(char: str) -> str:
-    if char in _CLASS:
-        return _CLASS[char]
-    apart = unicodedata.normalize("NFD", char)
-    return re.escape(char) if apart == char else f"(?:{re.escape(char)}|{re.escape(apart)})"
+def _letters(word: str) -> Iterator[str]:
+    """The word's characters, each with the marks that follow it."""
+    letter = ""
+    for char in word:
+        if letter and not unicodedata.combining(char):
+            yield letter
+            letter = ""
+        letter += char
+    yield letter
 
 
-def _edges(name: str) -> tuple[str, str]:
-    """What may not stand beside a name, so that it is not a part of another word."""
-    before = rf"(?<!{_LETTER})" if re.match(_LETTER, name[0]) else ""
-    after = rf"(?!{_LETTER})" if re.match(_LETTER, name[-1]) else ""
-    return before, after
+def _letter(letter: str) -> str:
+    """The letter in one character or in several."""
+    if letter in _CLASS:
+        return _CLASS[letter]
+    forms = {letter, *(unicodedata.normalize(form, letter) for form in ("NFC", "NFD"))}
+    written = "|".join(sorted(map(re.escape, forms), key=len, reverse=True))
+    return written if len(forms) == 1 else f"(?:{written})"
+
+
+def _whole(pattern: re.Pattern[str], text: str, *, genitive: bool = False) -> Iterator[Stretch]:
+    """The matches that are no part of another word."""
+    position = 0
+    while match := pattern.search(text, position):
+        begin, end = match.span()
+        position = begin + 1
+        after = _past_genitive(text, end) if genitive else end
+        if after is not None and not _joined(text, begin) and not _joined(text, after):
+            yield begin, end
+            position = end
+
+
+def _past_genitive(text: str, end: int) -> int | None:
+    mark = text[end : end + 1] in _APOSTROPHES
+    return end + mark + 1 if text[end + mark : end + mark + 1] == "s" else None
+
+
+def _joined(text: str, at: int) -> bool:
+    """Whether the characters before and after a place belong to one word."""
+    return 0 < at < len(text) and _spells(text[at - 1]) and _spells(text[at])
+
+
+def _spells(char: str) -> bool:
+    letter = char.isalnum() or char == "_" or unicodedata.combining(char) != 0
+    return letter and not any(first <= char <= last for first, last in _UNSPACED)

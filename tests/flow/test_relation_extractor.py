@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph import RouterHandle, create_relation_extractor
 from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError
-from aegis_graph.testing import Fault, LoopbackServer
+from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.extraction_support import (
     COST,
     EMPTY,
@@ -234,6 +234,63 @@ def test_the_budget_that_runs_out_keeps_what_was_found(server: LoopbackServer, d
     assert "no provider fits into its budget" in result["degraded_reason"]
     assert len(server.calls()) == 2
     assert spent(db) == 2_000_000_000
+
+
+def test_an_answer_that_was_cut_is_used_and_not_called_complete(
+    server: LoopbackServer, db: Path
+) -> None:
+    whole = answer_on(0, 1)
+    cut = whole[: whole.index(city(1))]
+    server.script("openai", Reply(cut, chunks=(cut,), finish_reason="length"))
+    graph = make_extractor(server, db)
+    text = f"{statement(0)} {statement(1)}"
+
+    first, second = graph.invoke({"text": text}), graph.invoke({"text": text})
+
+    assert [one["name"] for one in first["entities"]] == [person(0), city(0), person(1)]
+    for result in (first, second):
+        assert [(one["task"], one["error_type"]) for one in result["failed_chunks"]] == [
+            ("extract", "OutputCutError")
+        ]
+        assert "raise max_output_tokens" in result["degraded_reason"]
+    assert (second["reused"], len(server.calls())) == (1, 1)
+    server.script("openai", reply(whole))
+    assert not graph.invoke({"text": text, "max_output_tokens": 2000})["degraded"]
+
+
+def test_gleaning_completes_an_answer_that_was_cut(server: LoopbackServer, db: Path) -> None:
+    cut = answer_on(0)
+    server.script("openai", Reply(cut, chunks=(cut,), finish_reason="length"), reply(answer_on(1)))
+    text = f"{statement(0)} {statement(1)}"
+    result = make_extractor(server, db, max_gleanings=1).invoke({"text": text})
+    assert triples(result) == all_on(2)
+    assert not result["degraded"]
+
+
+def test_a_run_keeps_to_its_own_envelope(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", reply(answer_on(*range(4))))
+    row = provider(
+        server,
+        "openai",
+        max_output_tokens=5,
+        price={"input_usd_per_mtok": "0", "output_usd_per_mtok": "200000"},
+    )
+    graph = make_extractor(server, db, providers=[row], max_concurrency=1)
+    request = {"documents": people(4), "run_id": "r1", "max_cost_usd": "3"}
+
+    first = graph.invoke(request)
+    second = graph.invoke({**request, "run_id": "r2"})
+
+    assert (len(triples(first)), first["degraded"]) == (3, True)
+    assert (triples(second), second["reused"], second["degraded"]) == (all_on(4), 3, False)
+    assert [row["run_id"] for row in made(db)] == ["r1"] * 3 + ["r2"]
+
+
+def test_the_bound_of_the_graph_around_it_wins(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", slow())
+    graph = make_extractor(server, db, max_concurrency=4)
+    graph.invoke({"documents": people(9)}, {"max_concurrency": 1})
+    assert server.peak_in_flight == 1
 
 
 def test_an_unreadable_answer_is_asked_for_once_more(server: LoopbackServer, db: Path) -> None:
