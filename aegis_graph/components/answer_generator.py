@@ -45,7 +45,7 @@ from aegis_graph.components.request import (
     no_model_reason,
     question_of,
 )
-from aegis_graph.components.sources import passages_of, read_documents
+from aegis_graph.components.sources import passages_of, raised, read_documents
 from aegis_graph.components.verification import Verifier, tell_citations
 from aegis_graph.providers.chat_extractive import NOTICES as EXTRACTIVE_NOTICES
 from aegis_graph.state import SkippedRecord
@@ -198,7 +198,7 @@ class _Nodes:
             "documents": documents,
             "relevant": relevant,
             "noted": [" ".join(note.split()) for note in state.get("notes") or []],
-            "chosen": chosen(state),
+            "chosen": raised(chosen(state), documents),
         }
         return Command(goto="generate" if relevant else "decline", update=update)
 

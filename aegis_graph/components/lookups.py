@@ -18,7 +18,7 @@ from aegis_graph.components.finding import Finding, Source, afind, find
 from aegis_graph.components.plans import Step
 from aegis_graph.components.prompts import Language, language_of
 from aegis_graph.components.request import Ask, Asked, AsyncNode
-from aegis_graph.components.sources import passages_of
+from aegis_graph.components.sources import passages_of, raised
 from aegis_graph.errors import RoutingError
 from aegis_graph.state import AttemptRecord
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
@@ -88,7 +88,8 @@ class Notes:
         instructions = self.instructions[language_of(question)].substitute()
         prompt = format_question(question, passages_of(result["documents"]))
         messages = [SystemMessage(instructions), HumanMessage(prompt)]
-        return Ask(messages=messages, task="decompose", chosen=lookup["chosen"])
+        choices = raised(lookup["chosen"], result["documents"])
+        return Ask(messages=messages, task="decompose", chosen=choices)
 
     def note(self, lookup: Lookup, asked: Asked) -> dict[str, Any]:
         """Take the answer; quote the documents by rule where no model gives one."""

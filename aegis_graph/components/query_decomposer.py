@@ -58,6 +58,7 @@ from aegis_graph.components.request import (
     chosen,
     question_of,
 )
+from aegis_graph.components.sources import raised
 from aegis_graph.state import AttemptRecord
 
 MAX_DOCUMENTS = 12
@@ -255,11 +256,13 @@ def _lookup(step: Step, state: DecomposerState) -> Lookup:
     needed = {needed for one in state["plan"]["steps"] for needed in one["needs"]}
     answers = {one["id"]: one["answer"] for one in results.values()}
     asked = {one["id"]: one["question"] for one in results.values()}
+    # An answer that goes into this question is as private as what it was taken from.
+    before = [document for one in results.values() for document in one["documents"]]
     return Lookup(
         step=step,
         question=resolve(step, answers, asked),
         is_needed=step["id"] in needed,
-        chosen=state["chosen"],
+        chosen=raised(state["chosen"], before if step["needs"] else []),
         result=None,
     )
 

@@ -42,6 +42,7 @@ from aegis_graph.components.request import (
     question_of,
     run_graph,
 )
+from aegis_graph.components.sources import raised
 from aegis_graph.state import AttemptRecord, SkippedRecord, Task
 
 
@@ -212,7 +213,11 @@ def _retrieved(state: RagState, found: Finding) -> dict[str, Any]:
 def _context(state: RagState) -> dict[str, Any]:
     """The answer generator's input: the documents, and what was found out on the way."""
     notes = [f"{step['question']} {step['answer']}" for step in state["steps"] if step["answer"]]
-    return {**_question(state), "documents": state["documents"], "notes": notes}
+    # A note is as private as what it was taken from, whether or not that is among the documents.
+    behind = [document for step in state["steps"] for document in step["documents"]]
+    choices = raised(state["chosen"], behind if notes else [])
+    given = {"documents": state["documents"], "notes": notes}
+    return {"question": state["question"], **choices, **given}
 
 
 def _answered(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:

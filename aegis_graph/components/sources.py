@@ -1,7 +1,8 @@
 """LangChain documents as the numbered passages of a prompt, and passages as documents.
 
 A document's metadata may name its ``source``, its ``page`` (counted from 0, as LangChain's loaders
-do) or ``page_label``, and as ``start_index`` where its text begins in the whole document.
+do) or ``page_label``, as ``start_index`` where its text begins in the whole document, and as
+``sensitivity`` how private it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES
 from aegis_graph.text.passages import Passage
 
 
@@ -47,6 +49,27 @@ def read_documents(given: object) -> list[Document]:
     if not isinstance(given, Sequence) or isinstance(given, str):
         raise InvalidRequestError("documents: must be a list of LangChain documents")
     return [_document(one, place) for place, one in enumerate(given)]
+
+
+def raised(choices: Mapping[str, Any], documents: Sequence[Document]) -> dict[str, Any]:
+    """A request's choices, as private as the most private of its documents.
+
+    A document says how private it is by ``sensitivity`` in its metadata.
+
+    Raises:
+        InvalidRequestError: One of them says something unknown.
+    """
+    levels = [choices.get("sensitivity") or DEFAULT_SENSITIVITY]
+    for place, document in enumerate(documents):
+        level = document.metadata.get("sensitivity")
+        if level is not None and level not in SENSITIVITIES:
+            known = ", ".join(SENSITIVITIES)
+            raise InvalidRequestError(
+                f"documents[{place}]: sensitivity {level!r} is unknown; use one of {known}"
+            )
+        levels += [level] if level else []
+    highest = max(levels, key=SENSITIVITIES.index)
+    return {**choices, "sensitivity": highest} if highest != levels[0] else dict(choices)
 
 
 def _document(given: object, place: int) -> Document:

@@ -244,6 +244,21 @@ async def test_sensitive_documents_reach_no_cloud(
     assert {row["sensitivity"] for row in rows(db)} == {sensitivity}
 
 
+async def test_a_sensitive_document_pins_the_request_to_local_providers(
+    server: LoopbackServer, db: Path
+) -> None:
+    private = Document("The limit of Ann Lee is 10 USD.", metadata={"sensitivity": "hipaa"})
+    server.always("ollama", Fault.status(503))
+    given = asked(sensitivity="public", documents=[*DOCUMENTS, private])
+    result = await build(server, db).ainvoke(given)
+    assert server.calls("openai") == server.calls("dashscope") == ()
+    assert {row["sensitivity"] for row in rows(db)} == {"hipaa"}
+    assert result["degraded"]
+    odd = Document("The limit is 10 USD.", metadata={"sensitivity": "secret"})
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\]: sensitivity 'secret'"):
+        await build(server, db).ainvoke(asked(documents=[odd]))
+
+
 async def test_choices_reach_every_call_and_end_with_the_request(
     server: LoopbackServer, db: Path
 ) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk
+from langchain_core.retrievers import BaseRetriever
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
+from aegis_graph.components.retriever import CHOICES
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.text.passages import Passage
@@ -192,6 +194,36 @@ async def test_sensitive_documents_reach_no_cloud_through_any_step(
     assert {row["sensitivity"] for row in rows(db)} == {sensitivity}
     assert "searched by words alone: " in result["degraded_reason"]
     assert result["documents"]
+
+
+async def test_one_sensitive_document_pins_every_step_after_it(
+    server: LoopbackServer, db: Path
+) -> None:
+    heard: list[tuple[str, str | None]] = []
+
+    class Source(BaseRetriever):
+        def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
+            heard.append((query, run_manager.metadata[CHOICES].get("sensitivity")))
+            about = {"sensitivity": "pii"} if "founded" in query else {}
+            return [Document(f"Acme: {query}", metadata=about)]
+
+    server.script("openai", PLAN)
+    server.script("ollama", NOTE, ANSWER)
+    chain = [provider(server, "openai"), provider(server, "ollama")]
+    router = open_router(make_config(server, db, providers=chain))
+    decomposed = create_rag(router, Source(), max_steps=3)
+    result = await decomposed.ainvoke(asked(sensitivity="public"))
+    assert sorted(heard) == [
+        ("When was Ann Lee born?", "pii"),
+        ("Where is Acme?", "public"),
+        ("Who founded Acme?", "public"),
+    ]
+    assert [(row["provider"], row["sensitivity"]) for row in made(db)] == [
+        ("openai", "public"),
+        ("ollama", "pii"),
+        ("ollama", "pii"),
+    ]
+    assert result["citations"]
 
 
 async def test_embeddings_are_part_of_the_run_and_of_its_costs(
