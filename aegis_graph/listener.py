@@ -10,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,7 +18,6 @@ from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
-from langchain_core.tracers.context import _configure_hooks
 from langgraph.pregel._messages import StreamMessagesHandler
 
 LISTENER = "__aegis_listener"
@@ -96,17 +96,26 @@ def with_listener(config: RunnableConfig, listener: Listener) -> RunnableConfig:
 
 @contextmanager
 def alone(listener: Listener | None) -> Iterator[None]:
-    """Keep the callbacks that LangChain takes from context variables out of a call.
+    """Keep the callbacks that LangChain takes from its surroundings out of a call.
 
-    ``get_usage_metadata_callback`` is one: it sees the chat model's own run already, and would
-    count the provider's once more.
+    A tracer is one, and ``get_usage_metadata_callback``: they see the chat model's own run
+    already, and would count the provider's once more.
     """
     if listener is None:
         yield
         return
-    tokens = [(hook[0], hook[0].set(None)) for hook in _configure_hooks]
+    # LangChain loads these with the first call, because they take 130 ms.
+    from langchain_core.tracers.context import (  # noqa: PLC0415
+        _configure_hooks,
+        tracing_v2_callback_var,
+    )
+    from langsmith.run_helpers import tracing_context  # noqa: PLC0415
+
+    variables: list[ContextVar[Any]] = [hook[0] for hook in _configure_hooks]
+    tokens = [(one, one.set(None)) for one in (*variables, tracing_v2_callback_var)]
     try:
-        yield
+        with tracing_context(enabled=False):
+            yield
     finally:
         for variable, token in tokens:
             variable.reset(token)

@@ -90,6 +90,11 @@ def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
     return f"{where} breaks {error.validator!r}"
 
 
+def _was_cut(answer: AIMessage) -> bool:
+    facts = answer.response_metadata
+    return "length" in (facts.get("finish_reason"), facts.get("done_reason"))
+
+
 def _check_choice(answer: AIMessage, options: CallOptions) -> None:
     choice = options.get("tool_choice", "auto")
     called = [call["name"] for call in answer.tool_calls]
@@ -111,7 +116,10 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     candidate = (fenced[1] if fenced else text).strip()
     try:
         return json.loads(candidate)
-    except ValueError:
+    except ValueError as error:
+        if _was_cut(answer):
+            # Repaired, half a value would pass for a whole one.
+            raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
         repaired = json_repair.loads(candidate)
     if not isinstance(repaired, dict):
         raise UnfitAnswerError(f"{name}: the answer is not JSON")

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.tracers import BaseTracer
+from langchain_core.tracers.schemas import Run
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.errors import (
@@ -210,6 +213,42 @@ async def test_usage_is_counted_once_and_attempts_are_shown_once(
     assert {name: row["output_tokens"] for name, row in usage.usage_metadata.items()} == {
         "gpt-4o": 16
     }
+
+
+class Traces(BaseTracer):
+    """Keeps what a tracer would send away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.roots: list[Run] = []
+
+    def _persist_run(self, run: Run) -> None:
+        self.roots.append(run)
+
+    def models(self) -> list[str]:
+        return [run.name for root in self.roots for run in _all_runs(root) if run.run_type == "llm"]
+
+
+def _all_runs(run: Run) -> list[Run]:
+    return [run, *(below for child in run.child_runs for below in _all_runs(child))]
+
+
+@pytest.mark.parametrize("inside", [False, True], ids=["alone", "in a host"])
+async def test_a_trace_shows_one_model_run(server: LoopbackServer, db: Path, inside: bool) -> None:
+    server.always("openai", PARIS)
+    model = routed(server, db, "openai")
+    traces = Traces()
+
+    async def node(state: MessagesState) -> Any:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    host = StateGraph(MessagesState).add_node("llm", node).add_edge(START, "llm").compile()
+    asked: Any = {"messages": [HumanMessage("Which city?")]} if inside else "Which city?"
+    await (host if inside else model).ainvoke(asked, {"callbacks": [traces]})
+    assert traces.models() == ["RoutedChatModel"]
+    # The attempt itself is there, as a step of the router.
+    names = [run.name for root in traces.roots for run in _all_runs(root)]
+    assert ("attempt_openai" in names) == inside
 
 
 def test_five_hundred_threads_ask_at_once(server: LoopbackServer, db: Path) -> None:

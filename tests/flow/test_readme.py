@@ -60,6 +60,16 @@ def test_python_snippets_run_without_key_and_network(snippet: str, folder: Path)
     assert "extractive answered" in done.stdout
 
 
+def test_the_page_about_the_chat_model_runs(folder: Path) -> None:
+    page = (ROOT / "docs" / "chat_model.md").read_text()
+    [snippet] = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    # The embedded provider answers a question without tools, which this agent has none of.
+    asking = 'print(agent.invoke({"messages": ["Who answers?"]})["messages"][-1].text)'
+    done = run([sys.executable, "-W", "error", "-c", f"{snippet}\n{asking}"], folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Extractive answer" in done.stdout
+
+
 def test_toml_snippets_are_valid_and_build_a_router() -> None:
     snippets = blocks("toml")
     assert snippets

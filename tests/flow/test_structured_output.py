@@ -176,6 +176,20 @@ async def test_slightly_broken_json_is_repaired(
     assert await model.ainvoke("Which city?") == City(**PARIS)
 
 
+@pytest.mark.parametrize("method", ["json_mode", "tool"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_half_a_value_does_not_pass_for_a_whole_one(
+    server: LoopbackServer, db: Path, kind: Any, method: str
+) -> None:
+    class Note(BaseModel):
+        text: str
+
+    server.script(kind, Reply('{"text": "Stop before you', finish_reason="length"))
+    model = routed(server, db, provider(server, kind, structured=method))
+    with pytest.raises(AllProvidersFailedError, match="Note: the output cap cut the answer off"):
+        await model.with_structured_output(Note).ainvoke("Which city?")
+
+
 async def test_whoever_answers_the_message_has_the_same_form(
     server: LoopbackServer, db: Path
 ) -> None:
