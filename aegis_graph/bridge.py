@@ -63,6 +63,38 @@ class Portal:
             BaseException: Whatever the coroutine raises. When the waiting thread is interrupted,
                 the coroutine is cancelled and given time to put its work down first.
         """
+        done, cancel = self._start(work)
+        try:
+            return done.result()
+        except (KeyboardInterrupt, SystemExit):
+            cancel()
+            done.exception(timeout=EXIT_WAIT_S)
+            raise
+
+    async def arun(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a coroutine on the background loop for an async caller.
+
+        When the caller is cancelled, so is the coroutine, and its end is awaited: it may have work
+        to put down.
+
+        Raises:
+            BaseException: Whatever the coroutine raises.
+        """
+        if asyncio.get_running_loop() is self._loop:
+            return await work()
+        done, cancel = self._start(work)
+        waiting = asyncio.wrap_future(done)
+        try:
+            return await asyncio.shield(waiting)
+        except asyncio.CancelledError:
+            cancel()
+            await asyncio.wait([waiting])
+            raise
+
+    def _start(
+        self, work: Callable[[], Coroutine[Any, Any, T]]
+    ) -> tuple[Future[T], Callable[[], None]]:
+        """Start a coroutine on the background loop: its outcome, and how to cancel it."""
         loop = self._running_loop()
         done: Future[T] = Future()
         tasks: list[asyncio.Task[T]] = []
@@ -73,12 +105,12 @@ class Portal:
             task.add_done_callback(lambda finished: _copy_outcome(finished, done))
 
         loop.call_soon_threadsafe(start, context=copy_context())
-        try:
-            return done.result()
-        except (KeyboardInterrupt, SystemExit):
+
+        def cancel() -> None:
+            # Behind the start in the loop's queue: by then there is a task.
             loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
-            done.exception(timeout=EXIT_WAIT_S)
-            raise
+
+        return done, cancel
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
