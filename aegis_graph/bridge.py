@@ -55,6 +55,17 @@ class Portal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._end: Callable[[], object] | None = None
+
+    def close(self) -> None:
+        """End the loop, and with it the clients that were opened on it. Use after it begins anew.
+
+        Work that is still under way is cancelled. Not for the loop's own thread.
+        """
+        with self._lock:
+            end, self._end, self._loop = self._end, None, None
+        if end is not None:
+            end()
 
     def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run a coroutine on the background loop and return its result.
@@ -120,7 +131,7 @@ class Portal:
                     target=_serve, args=(loop,), name="aegis-portal", daemon=True
                 )
                 thread.start()
-                weakref.finalize(self, _stop, loop, thread)
+                self._end = weakref.finalize(self, _stop, loop, thread)
                 self._loop = loop
             return self._loop
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -15,6 +15,7 @@ from langgraph.constants import TAG_NOSTREAM
 from aegis_graph.bridge import Portal
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError, InvalidRequestError
+from aegis_graph.keeping import ask_and_keep
 from aegis_graph.ledger.base import Clock, Ledger
 from aegis_graph.ledger.factory import utc_now
 from aegis_graph.providers.vectors import VECTORS, TextType
@@ -24,6 +25,9 @@ from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord, RouterInput, S
 
 MAX_BATCH_BYTES = 300_000
 """Most text of one call: OpenAI takes 300,000 tokens, and a token is at least a byte."""
+
+
+Keep = Callable[[Sequence[str], Sequence[Sequence[float]]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +94,18 @@ class RoutedEmbeddings(Embeddings):
         return self.portal.run(lambda: self.aembed_query(text))
 
     async def aembed(
-        self, texts: Sequence[str], *, text_type: TextType = "document"
+        self,
+        texts: Sequence[str],
+        *,
+        text_type: TextType = "document",
+        keep: Keep | None = None,
     ) -> EmbeddedTexts:
         """Embed texts, and say what each call cost.
 
         Args:
             texts: None of them empty. They are sent in batches, each an attempt with its own row.
             text_type: Whether they are searched or search; DashScope's models tell them apart.
+            keep: Called with the texts and vectors of each batch before the ledger has its cost.
         """
         for index, text in enumerate(texts):
             if not isinstance(text, str) or not text.strip():
@@ -106,7 +115,7 @@ class RoutedEmbeddings(Embeddings):
         async def one(batch: Sequence[str]) -> dict[str, Any]:
             async with slots:
                 try:
-                    return await self._ask(batch, text_type)
+                    return await self._ask(batch, text_type, keep)
                 except BaseException:
                     # Before the slot is free: the others are of no use and must not be bought.
                     _cancel_others(tasks)
@@ -125,7 +134,9 @@ class RoutedEmbeddings(Embeddings):
             [attempt for found in results for attempt in found["attempts"]],
         )
 
-    async def _ask(self, texts: Sequence[str], text_type: TextType) -> dict[str, Any]:
+    async def _ask(
+        self, texts: Sequence[str], text_type: TextType, keep: Keep | None
+    ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "messages": [HumanMessage(text, name=text_type) for text in texts],
             "task": "embed",
@@ -138,7 +149,14 @@ class RoutedEmbeddings(Embeddings):
         }
         request.update({key: value for key, value in optional.items() if value is not None})
         config = RunnableConfig(tags=[TAG_NOSTREAM])
-        return await self.router.ainvoke(cast(RouterInput, request), config)
+        if keep is None:
+            return await self.router.ainvoke(cast(RouterInput, request), config)
+        return await ask_and_keep(
+            self.router,
+            request,
+            config,
+            keep=lambda answer: keep(texts, answer.additional_kwargs[VECTORS]),
+        )
 
 
 def create_embeddings(

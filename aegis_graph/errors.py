@@ -7,6 +7,7 @@ AegisError
 │   └── UnsupportedContentError         this model cannot take it; another one may
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
+├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
 │   ├── NoProviderError                 nobody may be asked: privacy, task, keys, cooldown
 │   │   └── BudgetExceededError         the budgets leave no room for any of them
@@ -62,6 +63,10 @@ class DocumentError(AegisError, ValueError):
 
 class LedgerError(AegisError, RuntimeError):
     """The ledger cannot be opened, read or written. The message says what to do."""
+
+
+class InsertError(AegisError, RuntimeError):
+    """LightRAG could not insert some of the documents. The message names them, and why."""
 
 
 class RoutingError(AegisError, RuntimeError):

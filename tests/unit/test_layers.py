@@ -24,6 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.hearing",),
     ("aegis_graph.chat_answer", "aegis_graph.chat_request", "aegis_graph.chat_schema"),
     ("aegis_graph.embeddings",),
+    ("aegis_graph.keeping",),
     ("aegis_graph.handle",),
     ("aegis_graph.reload",),
     ("aegis_graph.router",),
@@ -62,6 +63,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """From top to bottom. A module imports from its own package and from lower layers, nothing else."""
 
 MAY_READ_THE_ENVIRONMENT = {
+    "aegis_graph.components.lightrag.library",
     "aegis_graph.config",
     "aegis_graph.providers.base",
 }

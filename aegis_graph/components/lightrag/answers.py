@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.state import SENSITIVITIES, Sensitivity
@@ -100,9 +100,9 @@ class PaidAnswers:
         if SENSITIVITIES.index(level) > SENSITIVITIES.index(self.sensitivity):
             self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", [("sensitivity", level)])
 
-    def _one(self, query: str, *parameters: object) -> tuple[object, ...] | None:
+    def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
         with closing(self._db.execute(query, parameters)) as cursor:
-            found: tuple[object, ...] | None = cursor.fetchone()
+            found: tuple[Any, ...] | None = cursor.fetchone()
         return found
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -118,4 +118,6 @@ class PaidAnswers:
 
 def request_key(*parts: object) -> str:
     """The name of a request: everything that changes its answer, or who may see it."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(
+        json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")
+    ).hexdigest()

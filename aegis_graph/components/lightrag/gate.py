@@ -25,6 +25,7 @@ class Gate:
     """
 
     def __init__(self, slots: int) -> None:
+        self._most = slots
         self._slots = asyncio.Semaphore(slots)
         self._parked: deque[asyncio.Future[None]] = deque()
         self._in_flight = 0
@@ -34,6 +35,10 @@ class Gate:
         """The latest refusal."""
         self.stopping = False
         """Whether nothing new is asked any more; what is under way goes on."""
+
+    def another(self) -> Gate:
+        """A gate of the same width."""
+        return Gate(self._most)
 
     @property
     def is_still(self) -> bool:

@@ -1,0 +1,283 @@
+"""Every model and embedding call of LightRAG, on its way through the routing subgraph."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
+
+from aegis_graph.components.lightrag.answers import PaidAnswer, PaidAnswers, request_key
+from aegis_graph.components.lightrag.gate import Gate
+from aegis_graph.components.lightrag.settings import Asking
+from aegis_graph.components.lightrag.spending import Operation, Spending
+from aegis_graph.embeddings import RoutedEmbeddings
+from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
+from aegis_graph.keeping import ask_and_keep
+from aegis_graph.providers.vectors import TextType
+from aegis_graph.router import Router
+from aegis_graph.state import SENSITIVITIES, AttemptRecord, Sensitivity
+
+if TYPE_CHECKING:
+    import numpy as np
+
+T = TypeVar("T")
+
+FINISHING_SHARE = Decimal("0.1")
+"""The share of a run's envelope that extraction leaves for merging what it has extracted."""
+
+_KEPT: frozenset[Operation] = frozenset({"extract", "glean", "summary"})
+"""Answers that are needed again when an insert is resumed; a question is asked anew each time."""
+
+_PATIENT: frozenset[Operation] = frozenset({"extract", "glean"})
+"""Operations that may wait: none of their documents is half written."""
+
+
+class RunEndedError(AegisError, RuntimeError):
+    """A call of a run that was put down. LightRAG leaves tasks behind; they may buy nothing."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One insert or one query: what its calls choose, and what came of them."""
+
+    asking: Asking
+    """What the caller chose."""
+    gate: Gate | None = None
+    """Where an insert's calls wait for room; a query's do not wait."""
+    spending: Spending = field(default_factory=Spending)
+    alive: bool = True
+    error: AegisError | None = None
+    """The latest error. LightRAG swallows what its functions raise, or changes its class."""
+    answer: str | None = None
+    """The answer as the model gave it; LightRAG takes words out of it."""
+
+    @property
+    def refusal(self) -> BudgetExceededError | None:
+        """What an insert stopped for."""
+        return None if self.gate is None else self.gate.refusal
+
+    def again(self) -> Run:
+        """The same run from its beginning: tasks that the first one left behind stay dead."""
+        gate = None if self.gate is None else self.gate.another()
+        return Run(self.asking, gate, self.spending)
+
+    def request(self, operation: Operation) -> dict[str, Any]:
+        """The run's part of a request to the router."""
+        chosen = {key: value for key, value in self.asking.items() if value is not None}
+        chosen.pop("sensitivity", None)
+        if operation in _PATIENT and "max_cost_usd" in chosen:
+            chosen["max_cost_usd"] = _without_finishing(chosen["max_cost_usd"])
+        return chosen
+
+
+RUN: ContextVar[Run | None] = ContextVar("aegis_lightrag_run", default=None)
+DOCUMENT: ContextVar[str | None] = ContextVar("aegis_lightrag_document", default=None)
+"""LightRAG takes the context of a caller along into its queues and tasks."""
+
+
+def operation_of(role: str, system_prompt: str | None, history: Sequence[Any]) -> Operation:
+    """What LightRAG is doing when it calls a role's function in this way."""
+    if role == "query":
+        return "answer"
+    if role == "keyword":
+        return "keywords"
+    if history:
+        return "glean"
+    return "extract" if system_prompt else "summary"
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedCalls:
+    """The functions that LightRAG is given.
+
+    Args:
+        router: Compiled without a checkpointer: an insert makes thousands of calls.
+        embeddings: Routed as well.
+        answers: What was bought before.
+        default_run: For calls that no run of ours began.
+        output_tokens: Caps of the answers by operation.
+    """
+
+    router: Router
+    embeddings: RoutedEmbeddings
+    answers: PaidAnswers
+    default_run: Run
+    output_tokens: Mapping[Operation, int]
+    _under_way: weakref.WeakValueDictionary[str, asyncio.Lock] = field(
+        default_factory=weakref.WeakValueDictionary
+    )
+
+    def for_role(self, role: str) -> Callable[..., Awaitable[str]]:
+        """A role's function. A plain closure, because LightRAG copies what it is given deeply."""
+
+        async def model(
+            prompt: str,
+            system_prompt: str | None = None,
+            history_messages: Sequence[Mapping[str, str]] | None = None,
+            **_: Any,
+        ) -> str:
+            history = history_messages or []
+            operation = operation_of(role, system_prompt, history)
+            return await self._ask(operation, _messages(prompt, system_prompt, history))
+
+        return model
+
+    def for_texts(self) -> Callable[..., Awaitable[np.ndarray]]:
+        """The embedding function."""
+
+        async def embed(texts: list[str], context: TextType = "document", **_: Any) -> np.ndarray:
+            import numpy as np  # noqa: PLC0415  heavy, and LightRAG has loaded it
+
+            return np.asarray(await self._embed(texts, context), dtype=np.float32)
+
+        return embed
+
+    def level(self, run: Run) -> Sensitivity:
+        """How private a call is: as its request, and as everything in the workspace."""
+        asked = run.asking.get("sensitivity") or self.default_run.asking["sensitivity"]
+        return max(asked, self.answers.sensitivity, key=SENSITIVITIES.index)
+
+    async def _ask(self, operation: Operation, messages: Sequence[BaseMessage]) -> str:
+        run = RUN.get() or self.default_run
+        level = self.level(run)
+        said = [(message.type, message.text) for message in messages]
+        cap = self.output_tokens[operation]
+        # With the cap: an answer that it cut is asked for again once there is a larger one.
+        key = request_key(operation, level, cap, said)
+        lock = self._under_way.setdefault(key, asyncio.Lock())
+        # Two chunks with the same text are one request, also when they are asked at once.
+        async with lock:
+            found = self.answers.answer(key) if operation in _KEPT else None
+            if found is None:
+                request = {
+                    "messages": list(messages),
+                    "task": operation,
+                    "sensitivity": level,
+                    "max_output_tokens": cap,
+                    **run.request(operation),
+                }
+                found = await _through(
+                    run, operation, lambda: self._buy(run, operation, key, request)
+                )
+        if operation == "answer":
+            run.answer = found.text
+        return _as_lightrag_reads(found)
+
+    async def _buy(
+        self, run: Run, operation: Operation, key: str, request: Mapping[str, Any]
+    ) -> PaidAnswer:
+        answers: list[PaidAnswer] = []
+
+        def keep(message: AIMessage) -> None:
+            answers.append(_paid(message))
+            if operation in _KEPT:
+                self.answers.keep_answer(key, operation, answers[-1])
+
+        config = RunnableConfig(tags=[] if operation == "answer" else [TAG_NOSTREAM])
+        attempts = await _counted(
+            run, operation, ask_and_keep(self.router, request, config, keep=keep)
+        )
+        run.spending.add(operation, DOCUMENT.get(), attempts["attempts"])
+        return answers[-1]
+
+    async def _embed(self, texts: Sequence[str], context: TextType) -> list[list[float]]:
+        run = RUN.get() or self.default_run
+        level = self.level(run)
+        space = self.embeddings.spec.vector_space
+        keys = {text: request_key("embed", level, space, context, text) for text in texts}
+        found = self.answers.vectors(list(keys.values())) if context == "document" else {}
+        missing = [text for text, key in keys.items() if key not in found]
+
+        def keep(batch: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+            bought = {keys[text]: vector for text, vector in zip(batch, vectors, strict=True)}
+            found.update({key: list(vector) for key, vector in bought.items()})
+            if context == "document":
+                self.answers.keep_vectors(bought)
+
+        async def buy() -> None:
+            chosen = self.embeddings.asking(sensitivity=level, **run.request("embed"))
+            embedded = await _counted(
+                run, "embed", chosen.aembed(missing, text_type=context, keep=keep)
+            )
+            run.spending.add("embed", None, embedded.attempts)
+
+        if missing:
+            await _through(run, "embed", buy)
+        return [found[keys[text]] for text in texts]
+
+
+def _without_finishing(usd: object) -> object:
+    try:
+        return f"{Decimal(str(usd)) * (1 - FINISHING_SHARE):f}"
+    except InvalidOperation:
+        # The router says what is wrong with it.
+        return usd
+
+
+async def _counted(run: Run, operation: Operation, asked: Awaitable[T]) -> T:
+    """Remember the error that LightRAG will not pass on, and what it cost."""
+    try:
+        return await asked
+    except RoutingError as error:
+        attempts: list[AttemptRecord] = error.attempts  # type: ignore[assignment]  # as in the state
+        run.spending.add(operation, DOCUMENT.get(), attempts)
+        run.error = error
+        raise
+    except AegisError as error:
+        run.error = error
+        raise
+
+
+async def _through(run: Run, operation: Operation, buy: Callable[[], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        if not run.alive:
+            raise RunEndedError(f"{operation}: the run that asks has ended")
+        return await buy()
+
+    if run.gate is None:
+        return await ask()
+    if operation in _PATIENT:
+        return await run.gate.patient(ask)
+    try:
+        return await run.gate.counted(ask)
+    except BudgetExceededError as refusal:
+        # A merge cannot wait: its document fails, cleanly, and is taken up by the next insert.
+        run.gate.refusal = refusal
+        run.gate.close(refusal)
+        raise
+
+
+def _messages(
+    prompt: str, system_prompt: str | None, history: Sequence[Mapping[str, str]]
+) -> list[BaseMessage]:
+    system = [SystemMessage(system_prompt)] if system_prompt else []
+    said = [
+        AIMessage(turn["content"]) if turn["role"] == "assistant" else HumanMessage(turn["content"])
+        for turn in history
+    ]
+    return [*system, *said, HumanMessage(prompt)]
+
+
+def _paid(message: AIMessage) -> PaidAnswer:
+    facts, usage = message.response_metadata, message.usage_metadata
+    reason = facts.get("finish_reason") or facts.get("done_reason")
+    return PaidAnswer(
+        message.text, reason == "length", usage["output_tokens"] if usage is not None else None
+    )
+
+
+def _as_lightrag_reads(answer: PaidAnswer) -> str:
+    if not answer.truncated:
+        return answer.text
+    from lightrag.utils import TruncatedResponse  # type: ignore[import-untyped]  # noqa: PLC0415  heavy, and loaded by now
+
+    text: str = TruncatedResponse(answer.text)
+    return text

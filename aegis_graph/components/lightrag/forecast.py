@@ -1,0 +1,212 @@
+"""What an insert will cost, before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from aegis_graph.components.lightrag.spending import Operation
+from aegis_graph.errors import ConfigError
+from aegis_graph.policy import may_receive
+from aegis_graph.prices import Price, Usage, most_usd
+from aegis_graph.providers.base import Provider
+from aegis_graph.state import Sensitivity
+from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST
+
+EXTRACT_PROMPT_TOKENS = 1781
+GLEAN_PROMPT_TOKENS = 400
+SUMMARY_PROMPT_TOKENS = 421
+"""What LightRAG 1.5.7 writes around a chunk, in addition to that for gleaning, and around the
+descriptions of an entity: measured with the vocabulary o200k."""
+
+EXTRACT_PROMPT_BYTES = 10_000
+GLEAN_PROMPT_BYTES = 2_500
+SUMMARY_PROMPT_BYTES = 3_000
+"""Bounds of the same in bytes, for the most that it can cost. A test measures the real prompts."""
+
+USUAL_OUTPUT_TOKENS: Mapping[Operation, float] = {
+    "extract": 900.0,
+    "glean": 100.0,
+    "summary": 250.0,
+}
+"""What is expected where the workspace has no answers to learn from yet: about twenty entities with
+their relations, nothing new, and a paragraph."""
+
+ROWS_PER_ANSWER = 100
+"""Most entities and relations that LightRAG asks for in one answer."""
+
+FRAGMENTS_PER_SUMMARY = 8
+"""Descriptions of one entity or relation that LightRAG has summarised."""
+
+BYTES_PER_TOKEN = 8
+"""Of an answer that is read again: more than the average of any language's tokens."""
+
+TOKENS_PER_ROW = 45
+"""What an entity or a relation with its description takes, for the vectors of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One operation of an insert."""
+
+    calls: int
+    input_tokens: int
+    """Expected."""
+    output_tokens: int
+    """Expected."""
+    expected_usd: Decimal
+    """At the provider that is asked first."""
+    most_usd: Decimal
+    """When the dearest provider answers each call, at full length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What an insert will cost. It bought nothing to find out.
+
+    ``most_usd`` bounds the calls for extraction, gleaning and the vectors of chunks. The number of
+    summaries depends on what the documents say: they are bounded for a workspace in which no entity
+    is near its eighth description. Attempts that fail and are billed all the same come on top.
+    """
+
+    documents: int
+    """That are not in the workspace yet."""
+    known: int
+    """That are, and cost nothing."""
+    chunks: int
+    operations: Mapping[str, Line]
+
+    @property
+    def expected_usd(self) -> Decimal:
+        """All operations together."""
+        return sum((line.expected_usd for line in self.operations.values()), Decimal(0))
+
+    @property
+    def most_usd(self) -> Decimal:
+        """All operations together."""
+        return sum((line.most_usd for line in self.operations.values()), Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece that is read by the model on its own."""
+
+    tokens: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Turns chunks into money.
+
+    Args:
+        chat: The providers of answers.
+        vectors: The providers of embeddings.
+        output_tokens: The caps that are sent.
+        usual: Expected length of an answer by operation, in tokens.
+        gleaning: Rounds of gleaning.
+    """
+
+    chat: Sequence[Provider]
+    vectors: Sequence[Provider]
+    output_tokens: Mapping[Operation, int]
+    usual: Mapping[Operation, float]
+    gleaning: int
+
+    def operations(self, chunks: Sequence[Chunk], level: Sensitivity) -> dict[str, Line]:
+        """What inserting these chunks will cost, by operation.
+
+        Raises:
+            ConfigError: No configured provider may be asked for it.
+        """
+        expected, most = self._expected(chunks), self._most(chunks)
+        return {
+            operation: self._line(operation, level, expected[operation], most[operation])
+            for operation in expected
+        }
+
+    def _expected(self, chunks: Sequence[Chunk]) -> dict[Operation, _Load]:
+        count, tokens = len(chunks), sum(chunk.tokens for chunk in chunks)
+        said = round(count * self.usual["extract"])
+        rows = said // TOKENS_PER_ROW
+        # Of the rows, a quarter is about something that many chunks describe.
+        summaries = rows // FRAGMENTS_PER_SUMMARY // 4
+        described = summaries * (SUMMARY_PROMPT_TOKENS + FRAGMENTS_PER_SUMMARY * TOKENS_PER_ROW)
+        extract = EXTRACT_PROMPT_TOKENS * count + tokens
+        loads: dict[Operation, _Load] = {"extract": _Load(count, extract, said)}
+        if self.gleaning:
+            again = extract + GLEAN_PROMPT_TOKENS * count + said
+            loads["glean"] = _Load(count, again, round(count * self.usual["glean"]))
+        loads["summary"] = _Load(summaries, described, round(summaries * self.usual["summary"]))
+        loads["embed"] = _Load(-(-(count + rows) // 10), tokens + said, 0)
+        return loads
+
+    def _most(self, chunks: Sequence[Chunk]) -> dict[Operation, _Load]:
+        """Bounds: bytes for tokens read, caps for tokens written."""
+        count, size = len(chunks), sum(chunk.bytes for chunk in chunks)
+        cap, glean_cap = self.output_tokens["extract"], self.output_tokens["glean"]
+        said = BYTES_PER_TOKEN * (cap + (glean_cap if self.gleaning else 0)) * count
+        summaries = ROWS_PER_ANSWER * (1 + self.gleaning) * count // FRAGMENTS_PER_SUMMARY
+        extract = EXTRACT_PROMPT_BYTES * count + size
+        again = extract + (GLEAN_PROMPT_BYTES + BYTES_PER_TOKEN * cap) * count
+        return {
+            "extract": _Load(count, extract, cap * count),
+            "glean": _Load(count, again, glean_cap * count),
+            "summary": _Load(
+                summaries,
+                SUMMARY_PROMPT_BYTES * summaries + said,
+                self.output_tokens["summary"] * summaries,
+            ),
+            # A relation's vector is of its ends' names and its keywords as well.
+            "embed": _Load(-(-size // 1000) + count, size + 2 * said, 0),
+        }
+
+    def _line(self, operation: Operation, level: Sensitivity, expected: _Load, most: _Load) -> Line:
+        providers = self._may_be_asked(operation, level)
+        return Line(
+            expected.calls,
+            expected.input_tokens,
+            expected.output_tokens,
+            expected.usd(providers[0].price),
+            max(most.bound_usd(provider) for provider in providers),
+        )
+
+    def _may_be_asked(self, operation: Operation, level: Sensitivity) -> Sequence[Provider]:
+        found = [
+            provider
+            for provider in (self.vectors if operation == "embed" else self.chat)
+            if may_receive(provider.spec, level)
+            and (provider.spec.tasks is None or operation in provider.spec.tasks)
+            and not (provider.key_env and not provider.api_key())
+            and provider.missing_package() is None
+        ]
+        if not found:
+            raise ConfigError(
+                f"no configured provider may be asked for {operation} of {level} data"
+            )
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Calls, and the tokens of all of them."""
+
+    calls: int
+    input_tokens: int
+    output_tokens: int
+
+    def usd(self, price: Price) -> Decimal:
+        """Priced call by call: some prices depend on a call's length."""
+        if not self.calls:
+            return Decimal(0)
+        usage = Usage(-(-self.input_tokens // self.calls), -(-self.output_tokens // self.calls))
+        return price(usage) * self.calls
+
+    def bound_usd(self, provider: Provider) -> Decimal:
+        """The most that the provider can bill for it."""
+        if not self.calls:
+            return Decimal(0)
+        read = -(-self.input_tokens // self.calls) + PER_REQUEST + 4 * PER_MESSAGE
+        written = provider.output_bound(-(-self.output_tokens // self.calls))
+        return most_usd(provider.price, read, written) * self.calls

@@ -1,0 +1,270 @@
+"""Inserts documents, stops cleanly when the budget ends, and takes up what was left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import import_module
+from typing import Any, Literal
+from uuid import uuid4
+
+from aegis_graph.components.lightrag.calls import RUN, Run, RunEndedError
+from aegis_graph.components.lightrag.spending import OperationCost
+from aegis_graph.components.lightrag.workspace import Workspace
+from aegis_graph.errors import AegisError, BudgetExceededError, InvalidRequestError
+from aegis_graph.state import AttemptRecord
+
+LOOK_S = 0.02
+"""How often a run is looked at for a point at which it can be put down, in seconds."""
+
+LOOKS = 3
+"""How many looks in a row have to find it still: between two calls of a document nothing is asked
+for a moment. Stopping too early loses nothing but time."""
+
+_STUCK = "Refusing to purge"
+"""How LightRAG's error begins for a document that was interrupted twice in its merge."""
+
+Progress = Callable[[Mapping[str, Any]], None]
+"""Told of each document: ``event`` is ``lightrag_document``, and see ``docs/lightrag.md``."""
+
+
+@dataclass(frozen=True, slots=True)
+class InsertReport:
+    """What became of an insert."""
+
+    state: Literal["done", "stopped", "failed"]
+    """``stopped``: nothing may be asked; the same insert goes on from here when it may."""
+    documents: Mapping[str, str]
+    """By name: ``processed``, ``failed``, ``duplicate``, or LightRAG's word for one in progress."""
+    errors: Mapping[str, str]
+    """Why a document failed, by its name."""
+    reason: str | None
+    """Why it stopped or failed, in one line."""
+    refusal: BudgetExceededError | None
+    """The refusal that it stopped for."""
+    cost_usd: Decimal
+    by_operation: Mapping[str, OperationCost]
+    attempts: list[AttemptRecord]
+
+
+async def insert(
+    workspace: Workspace, documents: Mapping[str, str], run: Run, progress: Progress
+) -> InsertReport:
+    """Insert documents, and whatever an earlier insert has left.
+
+    Args:
+        workspace: Open, and no other insert in it.
+        documents: Texts by name.
+        run: With a gate.
+        progress: Called on LightRAG's thread.
+
+    Raises:
+        InvalidRequestError: A document is empty, or its name is taken by another text.
+    """
+    new = await not_there(workspace, documents)
+    if new:
+        await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=list(new))
+    followed = _Followed(workspace, run, progress)
+    workspace.on_document = followed.changed
+    try:
+        if await _left(workspace):
+            await _retry_failed(workspace)
+            await _drive(workspace, run)
+        if await _free_stuck(workspace) and run.refusal is None:
+            run = run.again()
+            await _retry_failed(workspace)
+            await _drive(workspace, run)
+    finally:
+        workspace.on_document = None
+    return await _report(workspace, documents, run)
+
+
+async def _drive(workspace: Workspace, run: Run) -> None:
+    """Let LightRAG work until it is done or nothing more may be asked."""
+    gate = run.gate
+    assert gate is not None, "an insert's calls wait at its gate"
+    token = RUN.set(run)
+    try:
+        driver = asyncio.create_task(workspace.rag.apipeline_process_enqueue_documents())
+    finally:
+        RUN.reset(token)
+    try:
+        await _until_still(workspace, run, driver)
+    except asyncio.CancelledError:
+        # The caller has gone. What is being merged is finished, and nothing else is begun.
+        gate.stopping = True
+        await _until_still(workspace, run, driver)
+        raise
+    finally:
+        run.alive = False
+        driver.cancel()
+        await asyncio.gather(driver, return_exceptions=True)
+        gate.close(RunEndedError("the insert was put down"))
+        # A chunk names its entries of this cache.
+        await workspace.rag.llm_response_cache.index_done_callback()
+    if not driver.cancelled():
+        driver.result()
+
+
+async def _until_still(workspace: Workspace, run: Run, driver: asyncio.Task[None]) -> None:
+    gate = run.gate
+    assert gate is not None, "an insert's calls wait at its gate"
+    looks = 0
+    while not driver.done() and looks < LOOKS:
+        await asyncio.wait([driver], timeout=LOOK_S)
+        looks = looks + 1 if gate.is_still and workspace.may_be_put_down() else 0
+
+
+async def not_there(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
+    """The documents that LightRAG does not have, by the name that it knows them by.
+
+    Raises:
+        InvalidRequestError: A document is empty, or its name is taken by another text: LightRAG
+            would take it for a duplicate, and leave it out.
+    """
+    pipeline = import_module("lightrag.utils_pipeline")
+    utils = import_module("lightrag.utils")
+    new: dict[str, str] = {}
+    for short, name in _short_names(documents).items():
+        found = await workspace.rag.doc_status.get_doc_by_file_basename(short)
+        clean = utils.sanitize_text_for_encoding(documents[name])
+        if found is None:
+            new[short] = documents[name]
+        elif found[1].get("content_hash") != pipeline.compute_text_content_hash(clean):
+            raise InvalidRequestError(
+                f"document {name!r}: is there with another text; delete that one first"
+            )
+    return new
+
+
+def _short_names(documents: Mapping[str, str]) -> dict[str, str]:
+    shorten = import_module("lightrag.utils_pipeline").normalize_document_file_path
+    names: dict[str, str] = {}
+    for name, text in documents.items():
+        if not isinstance(text, str) or not text.strip():
+            raise InvalidRequestError(f"document {name!r}: empty")
+        short = shorten(name)
+        if short in names:
+            raise InvalidRequestError(
+                f"document {name!r}: LightRAG knows files by their last part, and {short!r} is the"
+                f" last part of {names[short]!r} too; rename one of them"
+            )
+        names[short] = name
+    return names
+
+
+async def states(workspace: Workspace) -> dict[str, str]:
+    """How far each document is, by name."""
+    return {name: _status(record.status) for name, record in (await _records(workspace)).items()}
+
+
+async def _records(workspace: Workspace) -> dict[str, Any]:
+    """Every document's record by name, without LightRAG's notes of attempted duplicates."""
+    statuses = list(import_module("lightrag.base").DocStatus)
+    found = await workspace.rag.doc_status.get_docs_by_statuses(statuses)
+    return {
+        record.file_path: record
+        for record in found.values()
+        if not record.metadata.get("is_duplicate")
+    }
+
+
+def _status(status: Any) -> str:
+    """LightRAG's word for a state: a member of its enumeration, or the word as it was stored."""
+    return str(getattr(status, "value", status))
+
+
+async def _left(workspace: Workspace) -> bool:
+    records = await _records(workspace)
+    return any(_status(record.status) != "processed" for record in records.values())
+
+
+async def _retry_failed(workspace: Workspace) -> None:
+    """Have failed documents taken up again by the next run; LightRAG leaves them alone."""
+    records = await _records(workspace)
+    if not any(_status(record.status) == "failed" for record in records.values()):
+        return
+    shared = import_module("lightrag.kg.shared_storage")
+    name = workspace.rag.workspace
+    refusal = await shared.commit_manual_retry_request(
+        await shared.get_namespace_data("pipeline_status", workspace=name),
+        shared.get_namespace_lock("pipeline_status", workspace=name),
+        await shared.get_pipeline_ingress(name),
+        uuid4().hex,
+        {},
+    )
+    if refusal is not None:
+        raise InvalidRequestError(f"LightRAG does not take up its failed documents: {refusal}")
+
+
+async def _free_stuck(workspace: Workspace) -> bool:
+    """Rebuild what a document lost that was interrupted twice in its merge; else it stays stuck."""
+    records = await _records(workspace)
+    if not any(_STUCK in (record.error_msg or "") for record in records.values()):
+        return False
+    repair = import_module("lightrag.tools.kg_integrity_repair")
+    await repair.audit_kg_integrity(workspace.rag, apply=True)
+    return True
+
+
+async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) -> InsertReport:
+    records = await _records(workspace)
+    pipeline = import_module("lightrag.utils_pipeline")
+    states = {name: _status(record.status) for name, record in records.items()}
+    for name in documents:
+        states.setdefault(pipeline.normalize_document_file_path(name), "duplicate")
+    errors = {
+        name: record.error_msg or "no reason given"
+        for name, record in records.items()
+        if _status(record.status) == "failed"
+    }
+    open_ = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
+    state: Literal["done", "stopped", "failed"] = "done"
+    reason: str | None = None
+    if open_ and run.refusal is not None:
+        state, reason = "stopped", str(run.refusal)
+    elif open_:
+        state = "failed"
+        reason = _why(run.error, errors)
+    return InsertReport(
+        state,
+        states,
+        errors,
+        reason,
+        run.refusal,
+        run.spending.cost_usd,
+        run.spending.by_operation(),
+        run.spending.attempts,
+    )
+
+
+def _why(error: AegisError | None, errors: Mapping[str, str]) -> str:
+    if error is not None:
+        return str(error)
+    return "; ".join(f"{name}: {why}" for name, why in errors.items()) or "LightRAG did not finish"
+
+
+@dataclass(frozen=True, slots=True)
+class _Followed:
+    """Tells of each document as it begins and ends."""
+
+    workspace: Workspace
+    run: Run
+    progress: Progress
+
+    async def changed(self, doc_id: str) -> None:
+        record = await self.workspace.rag.doc_status.get_by_id(doc_id) or {}
+        status = record.get("status", "")
+        in_progress = doc_id in self.workspace.phases
+        self.progress(
+            {
+                "event": "lightrag_document",
+                "document": record.get("file_path", doc_id),
+                "status": "started" if in_progress else _status(status),
+                "chunks": record.get("chunks_count") or 0,
+                "cost_usd": str(self.run.spending.of_document(doc_id)),
+                "total_cost_usd": str(self.run.spending.cost_usd),
+            }
+        )

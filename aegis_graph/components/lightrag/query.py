@@ -1,0 +1,107 @@
+"""Asks a workspace: what LightRAG finds for a question, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, get_args
+
+from aegis_graph.components.lightrag.calls import RUN, Run
+from aegis_graph.components.lightrag.workspace import Workspace
+from aegis_graph.errors import AegisError, InvalidRequestError
+
+Mode = Literal["naive", "local", "global", "hybrid", "mix"]
+"""``naive`` searches chunks by vector, ``local`` entities, ``global`` relations, ``hybrid`` both,
+``mix`` all three. All but ``naive`` ask a model for the question's keywords first."""
+
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+_QUESTION = "\n\n---User Query---\n\n"
+"""What LightRAG writes between its instructions and the question."""
+
+Stage = Callable[[Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What was found for a question, without an answer."""
+
+    mode: Mode
+    prompt: str
+    """LightRAG's instructions with everything that was found; empty when nothing was."""
+    references: list[dict[str, str]]
+    """``reference_id`` and ``file_path`` of each document that something was found in."""
+    entities: list[dict[str, Any]]
+    relations: list[dict[str, Any]]
+    chunks: list[dict[str, Any]]
+
+
+async def retrieve(
+    workspace: Workspace, question: str, mode: Mode, run: Run, tell: Stage
+) -> Retrieved:
+    """Find what belongs to a question, and ask no model to answer it.
+
+    Raises:
+        InvalidRequestError: The question or the mode cannot be asked.
+        RoutingError: The keywords or the question's vector could not be had.
+    """
+    if mode not in MODES:
+        raise InvalidRequestError(f"mode: {mode!r} is unknown; use one of {', '.join(MODES)}")
+    param = import_module("lightrag").QueryParam(
+        mode=mode, only_need_prompt=True, enable_rerank=False
+    )
+    result = await _ask(workspace, question, param, run, tell)
+    data = result.get("data") or {}
+    prompt = result["llm_response"]["content"] if result["status"] == "success" else ""
+    return Retrieved(
+        mode,
+        prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
+        data.get("references") or [],
+        data.get("entities") or [],
+        data.get("relationships") or [],
+        data.get("chunks") or [],
+    )
+
+
+async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> str:
+    """LightRAG's own answer, in any of its modes.
+
+    Args:
+        workspace: Open.
+        question: What is asked.
+        param: LightRAG's ``QueryParam``, without ``stream``.
+        run: Without a gate.
+
+    Raises:
+        InvalidRequestError: The question cannot be asked.
+        RoutingError: Nobody answered.
+    """
+    result = await _ask(workspace, question, param, run, lambda _: None)
+    # The model's own words: LightRAG deletes some of them where they are in the prompt as well.
+    return run.answer or str(result["llm_response"]["content"] or "")
+
+
+async def _ask(
+    workspace: Workspace, question: str, param: Any, run: Run, tell: Stage
+) -> dict[str, Any]:
+    async def stage(name: Any) -> None:
+        tell({"event": "lightrag_query", "stage": str(getattr(name, "value", name))})
+
+    token = RUN.set(run)
+    try:
+        result: dict[str, Any] = await workspace.rag.aquery_llm(
+            question, param, progress_callback=stage
+        )
+    except ValueError as error:
+        raise InvalidRequestError(f"question: {error}") from error
+    finally:
+        RUN.reset(token)
+    if run.error is not None:
+        raise run.error
+    if (
+        result["status"] == "failure"
+        and (result.get("metadata") or {}).get("failure_reason") is None
+    ):
+        raise AegisError(f"LightRAG: {result['message']}")
+    return result

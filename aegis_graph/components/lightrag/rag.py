@@ -1,0 +1,325 @@
+"""``RoutedLightRAG``: LightRAG with every call of it routed, budgeted and recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from typing_extensions import Unpack
+
+from aegis_graph.bridge import Portal
+from aegis_graph.components.lightrag.calls import Run
+from aegis_graph.components.lightrag.forecast import Forecast
+from aegis_graph.components.lightrag.insert import InsertReport, Progress
+from aegis_graph.components.lightrag.library import LOOP
+from aegis_graph.components.lightrag.query import Mode, Retrieved
+from aegis_graph.components.lightrag.session import Session
+from aegis_graph.components.lightrag.settings import (
+    Asking,
+    Documents,
+    LightRAGSettings,
+    checked_level,
+    named,
+)
+from aegis_graph.components.lightrag.workspace import checked_name
+from aegis_graph.config import RouterConfig
+from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
+from aegis_graph.errors import InsertError
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.router import Router, create_router
+from aegis_graph.specs import ProviderSpec
+from aegis_graph.state import DEFAULT_SENSITIVITY, Sensitivity
+
+
+class RoutedLightRAG:
+    """LightRAG whose every model and embedding call goes through the routing subgraph.
+
+    It is opened by its first use, on a loop of its own, and serves the ``a...`` methods on any loop
+    and the others from any thread. Close it, or use it as a context manager.
+
+    A workspace remembers the highest sensitivity of anything in it, and every later call of it is
+    as private: a summary or an answer may hold any document's words.
+
+    Args:
+        config: The providers, embeddings, budgets and ledger; the defaults when absent.
+        working_dir: Where its files are.
+        workspace: The folder in there; one object may have it open.
+        sensitivity: How private documents and questions are that do not say it themselves.
+        settings: How LightRAG works.
+        ledger: A ledger to share, by default the one that the configuration names.
+        router: The compiled router, by default built from the configuration.
+        embeddings: The routed embeddings, by default built from the configuration.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: A name, a setting or the configuration is wrong; or somebody has it open.
+        ModuleNotFoundError: At the first use: LightRAG is not installed.
+
+    Example:
+        >>> with RoutedLightRAG(RouterConfig(), working_dir="data/rag") as rag:  # doctest: +SKIP
+        ...     rag.forecast({"curie.txt": text}).expected_usd
+        ...     rag.add({"curie.txt": text}).state
+        ...     rag.query("What did Marie Curie discover?")
+    """
+
+    def __init__(
+        self,
+        config: RouterConfig | None = None,
+        *,
+        working_dir: str | Path,
+        workspace: str = "default",
+        sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
+        settings: LightRAGSettings | None = None,
+        ledger: Ledger | None = None,
+        router: Router | None = None,
+        embeddings: RoutedEmbeddings | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._config = config or RouterConfig()
+        self._environ = environ
+        book = ledger or create_ledger(self._config)
+        built = router or create_router(self._config, ledger=book, environ=environ)
+        # Without a checkpointer: with one, each of its thousands of calls would be written down.
+        self.router: Router = built.copy({"checkpointer": False})
+        """The routing subgraph that its calls go through."""
+        self.embeddings = embeddings or create_embeddings(
+            self._config, ledger=book, environ=environ
+        )
+        """The routed embeddings."""
+        self._portal: Portal | None = None
+        self._borrowing = threading.Lock()
+        self._session = Session(
+            Path(working_dir),
+            checked_name(workspace),
+            settings or LightRAGSettings(),
+            self.router,
+            self.embeddings,
+            checked_level(sensitivity),
+        )
+
+    async def aadd(
+        self,
+        documents: Documents,
+        *,
+        on_progress: Progress | None = None,
+        **asking: Unpack[Asking],
+    ) -> InsertReport:
+        """Insert documents, and whatever an earlier insert has left.
+
+        When the budget ends, it stops with the state ``stopped``: called again it goes on, with
+        nothing lost and nothing bought twice. One insert runs at a time; a second one waits. When
+        the caller is cancelled, what is being merged is finished first.
+
+        Args:
+            documents: Texts by name, such as a file's; or texts, which are named by their content.
+            on_progress: Told of each document, on LightRAG's thread.
+            **asking: See ``Asking``.
+
+        Raises:
+            InvalidRequestError: A document is empty, or its name is taken by another text.
+            LedgerError: The ledger or the workspace's file cannot be used.
+        """
+        tell = on_progress or _nobody
+        return await self._loop().arun(lambda: self._session.insert(named(documents), asking, tell))
+
+    def add(
+        self,
+        documents: Documents,
+        *,
+        on_progress: Progress | None = None,
+        **asking: Unpack[Asking],
+    ) -> InsertReport:
+        """See ``aadd``."""
+        tell = on_progress or _nobody
+        return self._loop().run(lambda: self._session.insert(named(documents), asking, tell))
+
+    async def ainsert(
+        self,
+        input: str | Sequence[str],
+        *,
+        file_paths: str | Sequence[str] | None = None,
+        **asking: Unpack[Asking],
+    ) -> InsertReport:
+        """LightRAG's own way to insert. What is not done is an error, which LightRAG hides.
+
+        Args:
+            input: One text or several.
+            file_paths: Their names, for references.
+            **asking: See ``Asking``.
+
+        Raises:
+            BudgetExceededError: The budget ended; the same insert goes on from here.
+            InsertError: A document could not be inserted.
+        """
+        report = await self.aadd(_paired(input, file_paths), **asking)
+        return _done(report)
+
+    def insert(
+        self,
+        input: str | Sequence[str],
+        *,
+        file_paths: str | Sequence[str] | None = None,
+        **asking: Unpack[Asking],
+    ) -> InsertReport:
+        """See ``ainsert``."""
+        return _done(self.add(_paired(input, file_paths), **asking))
+
+    async def aquery(self, query: str, param: Any = None, **asking: Unpack[Asking]) -> str:
+        """LightRAG's own way to ask, in each of its modes.
+
+        Args:
+            query: The question.
+            param: LightRAG's ``QueryParam``; the mode ``mix`` when absent.
+            **asking: See ``Asking``.
+
+        Raises:
+            InvalidRequestError: The question cannot be asked.
+            RoutingError: Nobody answered.
+        """
+        return await self._loop().arun(lambda: self._session.answer(query, param, asking))
+
+    def query(self, query: str, param: Any = None, **asking: Unpack[Asking]) -> str:
+        """See ``aquery``."""
+        return self._loop().run(lambda: self._session.answer(query, param, asking))
+
+    async def aretrieve(
+        self,
+        question: str,
+        mode: Mode = "mix",
+        *,
+        on_progress: Progress | None = None,
+        run: Run | None = None,
+        **asking: Unpack[Asking],
+    ) -> Retrieved:
+        """Find what belongs to a question, and ask no model to answer it.
+
+        Args:
+            question: What is asked.
+            mode: See ``Mode``.
+            on_progress: Told of each stage, on LightRAG's thread.
+            run: Shows afterwards what was bought, also when this raises.
+            **asking: See ``Asking``.
+
+        Raises:
+            InvalidRequestError: The question or the mode cannot be asked.
+            RoutingError: The keywords or the question's vector could not be had.
+        """
+        mine, tell = run or Run(asking), on_progress or _nobody
+        return await self._loop().arun(lambda: self._session.retrieve(question, mode, mine, tell))
+
+    def retrieve(self, question: str, mode: Mode = "mix", **asking: Unpack[Asking]) -> Retrieved:
+        """See ``aretrieve``."""
+        return self._loop().run(
+            lambda: self._session.retrieve(question, mode, Run(asking), _nobody)
+        )
+
+    async def aforecast(
+        self, documents: Documents, *, sensitivity: Sensitivity | None = None
+    ) -> Forecast:
+        """What inserting these documents will cost. Nothing is bought to find out.
+
+        Raises:
+            ConfigError: No configured provider may be asked.
+            InvalidRequestError: A document is empty, or its name is taken by another text.
+        """
+        return await self._loop().arun(lambda: self._forecast(documents, sensitivity))
+
+    def forecast(self, documents: Documents, *, sensitivity: Sensitivity | None = None) -> Forecast:
+        """See ``aforecast``."""
+        return self._loop().run(lambda: self._forecast(documents, sensitivity))
+
+    async def adelete(self, name: str, **asking: Unpack[Asking]) -> None:
+        """Take a document out; what it shares with others is rebuilt, which may ask a model.
+
+        Raises:
+            InvalidRequestError: It is not there.
+            InsertError: LightRAG could not.
+        """
+        await self._loop().arun(lambda: self._session.delete(name, asking))
+
+    async def adocuments(self) -> dict[str, str]:
+        """How far each document of the workspace is, by name."""
+        return await self._loop().arun(self._session.states)
+
+    async def aclose(self) -> None:
+        """Write everything, end LightRAG's tasks, and let go of the workspace; see ``close``."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Write everything, end LightRAG's tasks, and let go of the workspace.
+
+        A later use opens it again.
+        """
+        with self._borrowing:
+            portal, self._portal = self._portal, None
+        if portal is not None:
+            try:
+                portal.run(self._session.close)
+            finally:
+                LOOP.give_back()
+
+    def __enter__(self) -> RoutedLightRAG:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> RoutedLightRAG:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def _loop(self) -> Portal:
+        with self._borrowing:
+            if self._portal is None:
+                self._portal = LOOP.borrow()
+            return self._portal
+
+    async def _forecast(self, documents: Documents, level: Sensitivity | None) -> Forecast:
+        return await self._session.forecast(
+            named(documents),
+            level,
+            chat=self._providers(self._config.providers),
+            vectors=self._providers(self._config.embeddings),
+        )
+
+    def _providers(self, rows: Sequence[ProviderSpec]) -> list[Provider]:
+        source = self._config.source
+        return [create_provider(row, source=source, environ=self._environ) for row in rows]
+
+
+def _nobody(event: Mapping[str, Any]) -> None:
+    """Nobody is told."""
+
+
+def _paired(texts: str | Sequence[str], names: str | Sequence[str] | None) -> Documents:
+    if names is None:
+        return texts
+    given = [texts] if isinstance(texts, str) else texts
+    return dict(zip([names] if isinstance(names, str) else names, given, strict=True))
+
+
+def _done(report: InsertReport) -> InsertReport:
+    if report.state == "stopped" and report.refusal is not None:
+        raise report.refusal
+    if report.state != "done":
+        raise InsertError(report.reason or "not every document was inserted")
+    return report

@@ -1,0 +1,115 @@
+"""How LightRAG works in a workspace, and what one request may choose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from aegis_graph.components.lightrag.spending import Operation
+from aegis_graph.components.lightrag.tokenizer import PieceTokenizer
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.state import SENSITIVITIES, Sensitivity
+
+OUTPUT_TOKENS: Mapping[Operation, int] = {
+    "answer": 2048,
+    "extract": 4096,
+    "glean": 4096,
+    "keywords": 512,
+    "summary": 1200,
+}
+"""Caps of the answers. LightRAG sets none: it asks for at most 100 rows of an extraction, which
+4,096 tokens hold at 40 a row, and for summaries of 600 tokens, of which it keeps 1,200."""
+
+Documents = str | Sequence[str] | Mapping[str, str]
+"""Texts by name; or texts alone, which are named by their content."""
+
+
+class Asking(TypedDict, total=False):
+    """What one insert or question may choose."""
+
+    sensitivity: Sensitivity
+    """How private it is; a workspace stays as private as the most private thing in it."""
+    user_id: str
+    """Whose budgets count."""
+    run_id: str
+    """The envelope that its calls count in."""
+    max_cost_usd: str
+    """What the envelope may cost, as decimal text. Extraction leaves a tenth of it for merging
+    what it has read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightRAGSettings:
+    """How LightRAG works; what it costs follows from these.
+
+    Example:
+        >>> LightRAGSettings(gleaning=0).arguments()["entity_extract_max_gleaning"]
+        0
+    """
+
+    chunk_tokens: int = 1200
+    """Length of a chunk, in tokens of ``tokenizer``."""
+    chunk_overlap_tokens: int = 100
+    gleaning: int = 1
+    """0 or 1: whether each chunk is read a second time for what was missed."""
+    concurrency: int = 4
+    """Most calls of an insert under way at the same time."""
+    parallel_documents: int = 3
+    """Most documents in progress at the same time."""
+    output_tokens: Mapping[Operation, int] = field(default_factory=dict)
+    """Caps of the answers by operation, over ``OUTPUT_TOKENS``."""
+    tokenizer: Any = field(default_factory=PieceTokenizer)
+    """With ``name``, ``encode`` and ``decode``, safe in threads; a model's own is more exact."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of LightRAG's constructor."""
+
+    def caps(self) -> dict[Operation, int]:
+        """The output cap of each operation, in tokens."""
+        return {**OUTPUT_TOKENS, **self.output_tokens}
+
+    def arguments(self) -> dict[str, Any]:
+        """LightRAG's own names for them."""
+        return {
+            "chunk_token_size": self.chunk_tokens,
+            "chunk_overlap_token_size": self.chunk_overlap_tokens,
+            "entity_extract_max_gleaning": self.gleaning,
+            "llm_model_max_async": self.concurrency,
+            "embedding_func_max_async": self.concurrency,
+            "embedding_batch_num": 10,
+            "max_parallel_insert": self.parallel_documents,
+            **self.more,
+        }
+
+
+def checked_level(level: object) -> Sensitivity:
+    """A level of sensitivity.
+
+    Raises:
+        InvalidRequestError: It is none; it may not become a lower one.
+    """
+    for known in SENSITIVITIES:
+        if level == known:
+            return known
+    raise InvalidRequestError(
+        f"sensitivity: {level!r} is unknown; use one of {', '.join(SENSITIVITIES)}"
+    )
+
+
+def named(documents: Documents) -> dict[str, str]:
+    """Texts by name.
+
+    >>> named("Paris is a city.")
+    {'text-28ce4d0c68a6': 'Paris is a city.'}
+    """
+    if isinstance(documents, Mapping):
+        return dict(documents)
+    texts = [documents] if isinstance(documents, str) else list(documents)
+    return {_name_of(text): text for text in texts}
+
+
+def _name_of(text: str) -> str:
+    return f"text-{sha256(text.encode('utf-8', errors='replace')).hexdigest()[:12]}"

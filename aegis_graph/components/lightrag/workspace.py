@@ -1,0 +1,149 @@
+"""A workspace of LightRAG, open: its object, its lock, and how far each document is."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from aegis_graph.components.lightrag import library
+from aegis_graph.components.lightrag.answers import PaidAnswers
+from aegis_graph.components.lightrag.calls import DOCUMENT, RoutedCalls
+from aegis_graph.errors import ConfigError
+
+Phase = Literal["prepare", "extract", "merge"]
+"""Where a document is: being cut up, having its chunks read, or being merged into the graph."""
+
+_ROLES = ("base", "extract", "keyword", "query", "vlm")
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
+
+
+def checked_name(workspace: str) -> str:
+    """The name of a workspace, which is a folder's name as well.
+
+    Raises:
+        ConfigError: It is empty, or has characters that LightRAG would replace.
+    """
+    if not _NAME.fullmatch(workspace):
+        raise ConfigError(f"workspace: {workspace!r} is not 1 to 64 letters, digits and _")
+    return workspace
+
+
+@dataclass(slots=True)
+class Workspace:
+    """What is open between ``open_workspace`` and ``close``."""
+
+    rag: Any
+    """LightRAG's object, unmodified."""
+    answers: PaidAnswers
+    calls: RoutedCalls
+    phases: dict[str, Phase] = field(default_factory=dict)
+    """The documents in progress, by LightRAG's name for them."""
+    on_document: Callable[[str], Awaitable[None]] | None = None
+    """Called with a document's identifier when it begins and when it ends."""
+
+    def may_be_put_down(self) -> bool:
+        """Whether no document is at a point at which the graph may be half written."""
+        return all(phase == "extract" for phase in self.phases.values())
+
+    def watch(self) -> None:
+        """Follow each document, and let its calls know which one they are for.
+
+        Both methods are LightRAG's own; the second is private, and pinned by a test.
+        """
+        process, extract = self.rag.process_single_document, self.rag._process_extract_entities
+
+        async def followed(*, doc_id: str, **more: Any) -> Any:
+            DOCUMENT.set(doc_id)
+            # A document that was interrupted is purged first: not a point to stop at.
+            self.phases[doc_id] = "prepare"
+            await self._tell(doc_id)
+            try:
+                return await process(doc_id=doc_id, **more)
+            finally:
+                self.phases.pop(doc_id, None)
+                await self._tell(doc_id)
+
+        async def extracting(*given: Any, **more: Any) -> Any:
+            doc_id = DOCUMENT.get()
+            if doc_id not in self.phases:
+                return await extract(*given, **more)
+            self.phases[doc_id] = "extract"
+            try:
+                return await extract(*given, **more)
+            finally:
+                self.phases[doc_id] = "merge"
+
+        self.rag.process_single_document = followed
+        self.rag._process_extract_entities = extracting
+
+    async def close(self) -> None:
+        """Write everything, end everything."""
+        await library.stop(self.rag)
+        self.answers.close()
+
+    async def _tell(self, doc_id: str) -> None:
+        if self.on_document is not None:
+            await self.on_document(doc_id)
+
+
+def lock_workspace(folder: Path, workspace: str) -> IO[str]:
+    """Keep other processes out: of two writers of LightRAG's files, the last one wins.
+
+    Raises:
+        ConfigError: The folder cannot be used, or somebody has it open.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / f".{workspace}.lock").open("w")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be used: {error.strerror or error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ConfigError(
+            f"{folder}: workspace {workspace!r} is open already; close it there first"
+        ) from error
+    return lock
+
+
+async def open_workspace(
+    folder: Path,
+    workspace: str,
+    answers: PaidAnswers,
+    calls: RoutedCalls,
+    *,
+    tokenizer: Any,
+    settings: Mapping[str, Any],
+) -> Workspace:
+    """Open LightRAG over its files.
+
+    Args:
+        folder: Its working directory, locked.
+        workspace: The name, checked.
+        answers: What was bought before.
+        calls: The functions that it is given.
+        tokenizer: With ``encode``, ``decode`` and ``name``.
+        settings: Arguments of its constructor.
+
+    Raises:
+        ConfigError: A setting is refused, or the workspace is open in this process.
+        ModuleNotFoundError: LightRAG is not installed.
+    """
+    rag = library.build(
+        working_dir=str(folder),
+        workspace=workspace,
+        tokenizer=tokenizer,
+        role_functions={role: calls.for_role(role) for role in _ROLES},
+        embed=calls.for_texts(),
+        dimensions=calls.embeddings.dimensions,
+        settings=settings,
+    )
+    await library.start(rag)
+    opened = Workspace(rag, answers, calls)
+    opened.watch()
+    return opened
