@@ -86,12 +86,8 @@ async def test_three_documents_are_inserted_and_asked_in_all_five_modes(
     assert spent(db) == sum(
         1000 * (one.input_tokens + 2 * one.output_tokens) for one in usage if one
     )
-    inserting = {"extract", "glean", "summary", "embed"}
-    assert {name: line["calls"] for name, line in report.by_operation.items()} == {
-        name: sum(attempt is not None for attempt in report.attempts if True)
-        and Counter(row["task"] for row in made(db)[: len(report.attempts)])[name]
-        for name in inserting
-    }
+    inserted = Counter(row["task"] for row in made(db)[: len(report.attempts)])
+    assert {name: line["calls"] for name, line in report.by_operation.items()} == inserted
     assert_sound(db)
 
 
@@ -298,7 +294,7 @@ def test_names_that_lightrag_would_confuse_are_refused(
         with pytest.raises(InvalidRequestError, match="mode: 'deep' is unknown"):
             rag.retrieve(QUESTION, "deep")  # type: ignore[arg-type]
         with pytest.raises(InvalidRequestError, match="sensitivity: '' is unknown"):
-            rag.add({"z.txt": "z"}, sensitivity="")  # type: ignore[typeddict-item]
+            rag.add({"z.txt": "z"}, sensitivity="")  # type: ignore[arg-type]
 
 
 async def test_a_document_can_be_taken_out_and_put_in_again(
@@ -320,10 +316,16 @@ def test_a_workspace_is_open_once(server: LoopbackServer, db: Path, tmp_path: Pa
     document = {"curie.txt": DOCUMENTS["curie.txt"]}
     with open_rag(config, tmp_path / "rag", workspace="one") as rag:
         rag.add(document)
-        with pytest.raises(ConfigError, match="workspace 'one' is open already"):
-            open_rag(config, tmp_path / "rag", workspace="one").add(document)
-        with pytest.raises(ConfigError, match="'one' is open in this process already"):
-            open_rag(config, tmp_path / "other", workspace="one").add(document)
+        with (
+            open_rag(config, tmp_path / "rag", workspace="one") as second,
+            pytest.raises(ConfigError, match="workspace 'one' is open already"),
+        ):
+            second.add(document)
+        with (
+            open_rag(config, tmp_path / "other", workspace="one") as other,
+            pytest.raises(ConfigError, match="'one' is open in this process already"),
+        ):
+            other.add(document)
     # Another folder, the same name, after the first one is closed: nothing is left of it.
     with open_rag(config, tmp_path / "third", workspace="one") as rag:
         assert rag.add({"radium.txt": DOCUMENTS["radium.txt"]}).documents == {
