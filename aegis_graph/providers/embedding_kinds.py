@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -38,6 +39,10 @@ class EmbeddingProvider(Provider):
 
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """None: an embedding has no output to cap."""
+        return {}
+
+    def arguments(self, max_output_tokens: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """None: what a request may choose is about answers."""
         return {}
 
     def output_bound(self, max_output_tokens: int) -> int:
