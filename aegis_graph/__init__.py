@@ -17,6 +17,15 @@ if typing.TYPE_CHECKING:
     )
     from aegis_graph.components.image_describer import describe_image as describe_image
     from aegis_graph.components.image_store import create_image_store as create_image_store
+    from aegis_graph.components.lightrag.graphs import create_lightrag as create_lightrag
+    from aegis_graph.components.lightrag.graphs import (
+        create_lightrag_insert as create_lightrag_insert,
+    )
+    from aegis_graph.components.lightrag.graphs import (
+        create_lightrag_query as create_lightrag_query,
+    )
+    from aegis_graph.components.lightrag.rag import RoutedLightRAG as RoutedLightRAG
+    from aegis_graph.components.lightrag.settings import LightRAGSettings as LightRAGSettings
     from aegis_graph.components.query_decomposer import (
         create_query_decomposer as create_query_decomposer,
     )
@@ -37,8 +46,10 @@ if typing.TYPE_CHECKING:
     from aegis_graph.router import router_builder as router_builder
 
 _HOMES = {
+    "LightRAGSettings": "aegis_graph.components.lightrag.settings",
     "RelationSchema": "aegis_graph.components.relation_schema",
     "RoutedChatModel": "aegis_graph.chat_model",
+    "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
     "RouterConfig": "aegis_graph.config",
     "RouterHandle": "aegis_graph.handle",
     "create_answer_generator": "aegis_graph.components.answer_generator",
@@ -46,6 +57,9 @@ _HOMES = {
     "create_image_describer": "aegis_graph.components.image_describer",
     "create_image_store": "aegis_graph.components.image_store",
     "create_ledger": "aegis_graph.ledger.factory",
+    "create_lightrag": "aegis_graph.components.lightrag.graphs",
+    "create_lightrag_insert": "aegis_graph.components.lightrag.graphs",
+    "create_lightrag_query": "aegis_graph.components.lightrag.graphs",
     "create_query_decomposer": "aegis_graph.components.query_decomposer",
     "create_rag": "aegis_graph.components.rag",
     "create_relation_extractor": "aegis_graph.components.relation_extractor",

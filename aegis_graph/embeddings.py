@@ -9,13 +9,11 @@ from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage
-from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 
 from aegis_graph.bridge import Portal
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError, InvalidRequestError
-from aegis_graph.keeping import ask_and_keep
+from aegis_graph.keeping import ask_and_keep, unseen
 from aegis_graph.ledger.base import Clock, Ledger
 from aegis_graph.ledger.factory import utc_now
 from aegis_graph.providers.vectors import VECTORS, TextType
@@ -148,15 +146,15 @@ class RoutedEmbeddings(Embeddings):
             "max_cost_usd": self.max_cost_usd,
         }
         request.update({key: value for key, value in optional.items() if value is not None})
-        config = RunnableConfig(tags=[TAG_NOSTREAM])
-        if keep is None:
-            return await self.router.ainvoke(cast(RouterInput, request), config)
-        return await ask_and_keep(
-            self.router,
-            request,
-            config,
-            keep=lambda answer: keep(texts, answer.additional_kwargs[VECTORS]),
-        )
+        with unseen() as config:
+            if keep is None:
+                return await self.router.ainvoke(cast(RouterInput, request), config)
+            return await ask_and_keep(
+                self.router,
+                request,
+                config,
+                keep=lambda answer: keep(texts, answer.additional_kwargs[VECTORS]),
+            )
 
 
 def create_embeddings(

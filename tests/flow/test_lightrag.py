@@ -318,7 +318,7 @@ def test_a_workspace_is_open_once(server: LoopbackServer, db: Path, tmp_path: Pa
         rag.add(document)
         with (
             open_rag(config, tmp_path / "rag", workspace="one") as second,
-            pytest.raises(ConfigError, match="workspace 'one' is open already"),
+            pytest.raises(ConfigError, match="the workspace is open already"),
         ):
             second.add(document)
         with (

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aegis_graph.errors import LedgerError
+from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.state import SENSITIVITIES, Sensitivity
 
 _SCHEMA = """
@@ -40,21 +40,36 @@ class PaidAnswers:
     An answer is on disk before the ledger has its cost and before LightRAG sees it, so a killed
     process has either the answer or a call without one. Use it from one thread.
 
+    It is locked while it is open: of two writers of LightRAG's files, the last one wins.
+
     Args:
         path: The database's file.
 
     Raises:
+        ConfigError: Somebody has it open.
         LedgerError: The file cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=0
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"{path}: cannot be used: {error}") from error
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
         except sqlite3.Error as error:
+            self._db.close()
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise ConfigError(
+                    f"{path.parent}: the workspace is open already; close it there first"
+                ) from error
             raise LedgerError(f"{path}: cannot be used: {error}") from error
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.constants import TAG_NOSTREAM
 
 from aegis_graph.components.lightrag.answers import PaidAnswer, PaidAnswers, request_key
 from aegis_graph.components.lightrag.gate import Gate
@@ -20,7 +20,7 @@ from aegis_graph.components.lightrag.settings import Asking
 from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
-from aegis_graph.keeping import ask_and_keep
+from aegis_graph.keeping import ask_and_keep, unseen
 from aegis_graph.providers.vectors import TextType
 from aegis_graph.router import Router
 from aegis_graph.state import SENSITIVITIES, AttemptRecord, Sensitivity
@@ -181,10 +181,10 @@ class RoutedCalls:
             if operation in _KEPT:
                 self.answers.keep_answer(key, operation, answers[-1])
 
-        config = RunnableConfig(tags=[] if operation == "answer" else [TAG_NOSTREAM])
-        attempts = await _counted(
-            run, operation, ask_and_keep(self.router, request, config, keep=keep)
-        )
+        # Who streams messages is shown answers, not what was read on the way to them.
+        with nullcontext(RunnableConfig()) if operation == "answer" else unseen() as config:
+            asked = ask_and_keep(self.router, request, config, keep=keep)
+            attempts = await _counted(run, operation, asked)
         run.spending.add(operation, DOCUMENT.get(), attempts["attempts"])
         return answers[-1]
 

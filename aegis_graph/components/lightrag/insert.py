@@ -13,7 +13,7 @@ from uuid import uuid4
 from aegis_graph.components.lightrag.calls import RUN, Run, RunEndedError
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
-from aegis_graph.errors import AegisError, BudgetExceededError, InvalidRequestError
+from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
 from aegis_graph.state import AttemptRecord
 
 LOOK_S = 0.02
@@ -47,6 +47,20 @@ class InsertReport:
     cost_usd: Decimal
     by_operation: Mapping[str, OperationCost]
     attempts: list[AttemptRecord]
+
+
+def completed(report: InsertReport) -> InsertReport:
+    """The report of an insert that has to be done.
+
+    Raises:
+        BudgetExceededError: It was stopped.
+        InsertError: A document failed.
+    """
+    if report.state == "stopped" and report.refusal is not None:
+        raise report.refusal
+    if report.state != "done":
+        raise InsertError(report.reason or "not every document was inserted")
+    return report
 
 
 async def insert(

@@ -83,9 +83,6 @@ def load() -> Any:
             library = import_module("lightrag")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"LightRAG needs: {INSTALL}", name=missing.name) from missing
-    # They tell each step on the console; what matters is in the reports of this package.
-    for name in ("lightrag", "nano-vectordb"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     return library
 
 
@@ -114,6 +111,7 @@ def build(
         ConfigError: It does not accept a setting.
     """
     lightrag, utils = load(), import_module("lightrag.utils")
+    _be_quiet()
     waiting = {"max_async": settings["llm_model_max_async"], "timeout": WAIT_S}
     roles = {role: {"func": role_functions[role], **waiting} for role in _ROLES}
     # Extraction that waits for room sits in this queue, and must not keep summaries out of it.
@@ -178,6 +176,12 @@ async def stop(rag: Any) -> None:
     for table in filter(None, tables):
         for name in [name for name in table if name.startswith(f"{rag.workspace}:")]:
             table.pop(name)
+
+
+def _be_quiet() -> None:
+    """Each step is told on the console; what matters is in the reports of this package."""
+    for name in ("lightrag", "nano-vectordb"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _defaults() -> dict[str, Any]:

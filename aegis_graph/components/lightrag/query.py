@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from aegis_graph.components.lightrag.calls import RUN, Run
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, InvalidRequestError
+from aegis_graph.state import Sensitivity
 
 Mode = Literal["naive", "local", "global", "hybrid", "mix"]
 """``naive`` searches chunks by vector, ``local`` entities, ``global`` relations, ``hybrid`` both,
@@ -28,6 +29,8 @@ class Retrieved:
     """What was found for a question, without an answer."""
 
     mode: Mode
+    sensitivity: Sensitivity
+    """How private it is: as the question, and as everything in the workspace."""
     prompt: str
     """LightRAG's instructions with everything that was found; empty when nothing was."""
     references: list[dict[str, str]]
@@ -56,6 +59,7 @@ async def retrieve(
     prompt = result["llm_response"]["content"] if result["status"] == "success" else ""
     return Retrieved(
         mode,
+        workspace.calls.level(run),
         prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
         data.get("references") or [],
         data.get("entities") or [],

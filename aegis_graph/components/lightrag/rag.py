@@ -6,15 +6,14 @@ import asyncio
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import Unpack
 
 from aegis_graph.bridge import Portal
 from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.forecast import Forecast
-from aegis_graph.components.lightrag.insert import InsertReport, Progress
+from aegis_graph.components.lightrag.insert import InsertReport, Progress, completed
 from aegis_graph.components.lightrag.library import LOOP
 from aegis_graph.components.lightrag.query import Mode, Retrieved
 from aegis_graph.components.lightrag.session import Session
@@ -24,11 +23,11 @@ from aegis_graph.components.lightrag.settings import (
     LightRAGSettings,
     checked_level,
     named,
+    paired,
 )
 from aegis_graph.components.lightrag.workspace import checked_name
 from aegis_graph.config import RouterConfig
 from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
-from aegis_graph.errors import InsertError
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.base import Provider
@@ -38,14 +37,18 @@ from aegis_graph.specs import ProviderSpec
 from aegis_graph.state import DEFAULT_SENSITIVITY, Sensitivity
 
 
+def _nobody(event: Mapping[str, Any]) -> None:
+    """Nobody is told."""
+
+
 class RoutedLightRAG:
     """LightRAG whose every model and embedding call goes through the routing subgraph.
 
     It is opened by its first use, on a loop of its own, and serves the ``a...`` methods on any loop
     and the others from any thread. Close it, or use it as a context manager.
 
-    A workspace remembers the highest sensitivity of anything in it, and every later call of it is
-    as private: a summary or an answer may hold any document's words.
+    A workspace remembers the highest sensitivity of anything in it, and every later call is as
+    private: a summary or an answer may hold any document's words.
 
     Args:
         config: The providers, embeddings, budgets and ledger; the defaults when absent.
@@ -56,11 +59,11 @@ class RoutedLightRAG:
         ledger: A ledger to share, by default the one that the configuration names.
         router: The compiled router, by default built from the configuration.
         embeddings: The routed embeddings, by default built from the configuration.
-        environ: Where keys are looked up by name, by default the process's environment.
+        environ: Where keys are looked up by name.
 
     Raises:
         ConfigError: A name, a setting or the configuration is wrong; or somebody has it open.
-        ModuleNotFoundError: At the first use: LightRAG is not installed.
+        ModuleNotFoundError: At its first use: LightRAG is not installed.
 
     Example:
         >>> with RoutedLightRAG(RouterConfig(), working_dir="data/rag") as rag:  # doctest: +SKIP
@@ -85,21 +88,19 @@ class RoutedLightRAG:
         self._config = config or RouterConfig()
         self._environ = environ
         book = ledger or create_ledger(self._config)
-        built = router or create_router(self._config, ledger=book, environ=environ)
-        # Without a checkpointer: with one, each of its thousands of calls would be written down.
-        self.router: Router = built.copy({"checkpointer": False})
+        self.router = router or create_router(self._config, ledger=book, environ=environ)
         """The routing subgraph that its calls go through."""
         self.embeddings = embeddings or create_embeddings(
             self._config, ledger=book, environ=environ
         )
-        """The routed embeddings."""
         self._portal: Portal | None = None
         self._borrowing = threading.Lock()
         self._session = Session(
             Path(working_dir),
             checked_name(workspace),
             settings or LightRAGSettings(),
-            self.router,
+            # Without a checkpointer: with one, each of its thousands of calls would be kept.
+            self.router.copy({"checkpointer": False}),
             self.embeddings,
             checked_level(sensitivity),
         )
@@ -108,7 +109,7 @@ class RoutedLightRAG:
         self,
         documents: Documents,
         *,
-        on_progress: Progress | None = None,
+        on_progress: Progress = _nobody,
         **asking: Unpack[Asking],
     ) -> InsertReport:
         """Insert documents, and whatever an earlier insert has left.
@@ -126,19 +127,19 @@ class RoutedLightRAG:
             InvalidRequestError: A document is empty, or its name is taken by another text.
             LedgerError: The ledger or the workspace's file cannot be used.
         """
-        tell = on_progress or _nobody
-        return await self._loop().arun(lambda: self._session.insert(named(documents), asking, tell))
+        return await self._loop().arun(
+            lambda: self._session.insert(named(documents), asking, on_progress)
+        )
 
     def add(
         self,
         documents: Documents,
         *,
-        on_progress: Progress | None = None,
+        on_progress: Progress = _nobody,
         **asking: Unpack[Asking],
     ) -> InsertReport:
         """See ``aadd``."""
-        tell = on_progress or _nobody
-        return self._loop().run(lambda: self._session.insert(named(documents), asking, tell))
+        return self._loop().run(lambda: self._session.insert(named(documents), asking, on_progress))
 
     async def ainsert(
         self,
@@ -151,15 +152,15 @@ class RoutedLightRAG:
 
         Args:
             input: One text or several.
-            file_paths: Their names, for references.
+            file_paths: Their names.
             **asking: See ``Asking``.
 
         Raises:
             BudgetExceededError: The budget ended; the same insert goes on from here.
             InsertError: A document could not be inserted.
         """
-        report = await self.aadd(_paired(input, file_paths), **asking)
-        return _done(report)
+        report = await self.aadd(paired(input, file_paths), **asking)
+        return completed(report)
 
     def insert(
         self,
@@ -169,7 +170,7 @@ class RoutedLightRAG:
         **asking: Unpack[Asking],
     ) -> InsertReport:
         """See ``ainsert``."""
-        return _done(self.add(_paired(input, file_paths), **asking))
+        return completed(self.add(paired(input, file_paths), **asking))
 
     async def aquery(self, query: str, param: Any = None, **asking: Unpack[Asking]) -> str:
         """LightRAG's own way to ask, in each of its modes.
@@ -194,7 +195,7 @@ class RoutedLightRAG:
         question: str,
         mode: Mode = "mix",
         *,
-        on_progress: Progress | None = None,
+        on_progress: Progress = _nobody,
         run: Run | None = None,
         **asking: Unpack[Asking],
     ) -> Retrieved:
@@ -211,14 +212,23 @@ class RoutedLightRAG:
             InvalidRequestError: The question or the mode cannot be asked.
             RoutingError: The keywords or the question's vector could not be had.
         """
-        mine, tell = run or Run(asking), on_progress or _nobody
-        return await self._loop().arun(lambda: self._session.retrieve(question, mode, mine, tell))
-
-    def retrieve(self, question: str, mode: Mode = "mix", **asking: Unpack[Asking]) -> Retrieved:
-        """See ``aretrieve``."""
-        return self._loop().run(
-            lambda: self._session.retrieve(question, mode, Run(asking), _nobody)
+        mine = run or Run(asking)
+        return await self._loop().arun(
+            lambda: self._session.retrieve(question, mode, mine, on_progress)
         )
+
+    def retrieve(
+        self,
+        question: str,
+        mode: Mode = "mix",
+        *,
+        on_progress: Progress = _nobody,
+        run: Run | None = None,
+        **asking: Unpack[Asking],
+    ) -> Retrieved:
+        """See ``aretrieve``."""
+        mine = run or Run(asking)
+        return self._loop().run(lambda: self._session.retrieve(question, mode, mine, on_progress))
 
     async def aforecast(
         self, documents: Documents, *, sensitivity: Sensitivity | None = None
@@ -227,7 +237,6 @@ class RoutedLightRAG:
 
         Raises:
             ConfigError: No configured provider may be asked.
-            InvalidRequestError: A document is empty, or its name is taken by another text.
         """
         return await self._loop().arun(lambda: self._forecast(documents, sensitivity))
 
@@ -236,27 +245,19 @@ class RoutedLightRAG:
         return self._loop().run(lambda: self._forecast(documents, sensitivity))
 
     async def adelete(self, name: str, **asking: Unpack[Asking]) -> None:
-        """Take a document out; what it shares with others is rebuilt, which may ask a model.
-
-        Raises:
-            InvalidRequestError: It is not there.
-            InsertError: LightRAG could not.
-        """
+        """Take a document out; what it shares with others is rebuilt, which may ask a model."""
         await self._loop().arun(lambda: self._session.delete(name, asking))
 
     async def adocuments(self) -> dict[str, str]:
-        """How far each document of the workspace is, by name."""
+        """How far each document is, by name."""
         return await self._loop().arun(self._session.states)
 
     async def aclose(self) -> None:
-        """Write everything, end LightRAG's tasks, and let go of the workspace; see ``close``."""
+        """See ``close``."""
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Write everything, end LightRAG's tasks, and let go of the workspace.
-
-        A later use opens it again.
-        """
+        """Write everything, and end LightRAG's tasks. A later use opens the workspace again."""
         with self._borrowing:
             portal, self._portal = self._portal, None
         if portal is not None:
@@ -265,26 +266,16 @@ class RoutedLightRAG:
             finally:
                 LOOP.give_back()
 
-    def __enter__(self) -> RoutedLightRAG:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *why: object) -> None:
         self.close()
 
-    async def __aenter__(self) -> RoutedLightRAG:
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *why: object) -> None:
         await self.aclose()
 
     def _loop(self) -> Portal:
@@ -304,22 +295,3 @@ class RoutedLightRAG:
     def _providers(self, rows: Sequence[ProviderSpec]) -> list[Provider]:
         source = self._config.source
         return [create_provider(row, source=source, environ=self._environ) for row in rows]
-
-
-def _nobody(event: Mapping[str, Any]) -> None:
-    """Nobody is told."""
-
-
-def _paired(texts: str | Sequence[str], names: str | Sequence[str] | None) -> Documents:
-    if names is None:
-        return texts
-    given = [texts] if isinstance(texts, str) else texts
-    return dict(zip([names] if isinstance(names, str) else names, given, strict=True))
-
-
-def _done(report: InsertReport) -> InsertReport:
-    if report.state == "stopped" and report.refusal is not None:
-        raise report.refusal
-    if report.state != "done":
-        raise InsertError(report.reason or "not every document was inserted")
-    return report

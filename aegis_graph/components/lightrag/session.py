@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from aegis_graph.components.lightrag import insert, library, query
 from aegis_graph.components.lightrag.answers import PaidAnswers
@@ -21,7 +21,7 @@ from aegis_graph.components.lightrag.forecast import (
 from aegis_graph.components.lightrag.gate import Gate
 from aegis_graph.components.lightrag.settings import Asking, LightRAGSettings, checked_level
 from aegis_graph.components.lightrag.spending import Operation
-from aegis_graph.components.lightrag.workspace import Workspace, lock_workspace, open_workspace
+from aegis_graph.components.lightrag.workspace import Workspace, open_workspace
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import InsertError, InvalidRequestError
 from aegis_graph.providers.base import Provider
@@ -41,7 +41,6 @@ class Session:
     sensitivity: Sensitivity
     """Of what does not say it itself."""
     _opened: Workspace | None = None
-    _lock: IO[str] | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _inserting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -125,11 +124,8 @@ class Session:
         """See ``RoutedLightRAG.close``."""
         async with self._opening:
             opened, self._opened = self._opened, None
-            lock, self._lock = self._lock, None
             if opened is not None:
                 await opened.close()
-            if lock is not None:
-                lock.close()
 
     def _complete(self, asking: Asking) -> Asking:
         level = asking.get("sensitivity")
@@ -156,16 +152,11 @@ class Session:
             if self._opened is not None:
                 return self._opened
             library.load()
-            lock = lock_workspace(self.folder, self.name)
-            try:
-                self._opened = await self._open_locked()
-            except BaseException:
-                lock.close()
-                raise
-            self._lock = lock
+            self._opened = await self._open_files()
             return self._opened
 
-    async def _open_locked(self) -> Workspace:
+    async def _open_files(self) -> Workspace:
+        # Before anything else: it keeps others out.
         answers = PaidAnswers(self.folder / f"{self.name}.answers.db")
         default = Run({"sensitivity": self.sensitivity})
         calls = RoutedCalls(self.router, self.embeddings, answers, default, self.settings.caps())

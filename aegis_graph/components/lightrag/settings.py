@@ -103,12 +103,27 @@ def named(documents: Documents) -> dict[str, str]:
     """Texts by name.
 
     >>> named("Paris is a city.")
-    {'text-28ce4d0c68a6': 'Paris is a city.'}
+    {'text-53817ab400ce': 'Paris is a city.'}
     """
     if isinstance(documents, Mapping):
         return dict(documents)
     texts = [documents] if isinstance(documents, str) else list(documents)
     return {_name_of(text): text for text in texts}
+
+
+def paired(texts: str | Sequence[str], names: str | Sequence[str] | None) -> Documents:
+    """LightRAG's two lists as texts by name.
+
+    Raises:
+        InvalidRequestError: They are not of the same length.
+    """
+    if names is None:
+        return texts
+    given = [texts] if isinstance(texts, str) else list(texts)
+    called = [names] if isinstance(names, str) else list(names)
+    if len(given) != len(called):
+        raise InvalidRequestError(f"file_paths: {len(called)} for {len(given)} texts")
+    return dict(zip(called, given, strict=True))
 
 
 def _name_of(text: str) -> str:

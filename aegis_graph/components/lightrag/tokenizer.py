@@ -24,7 +24,7 @@ class PieceTokenizer:
         >>> tokenizer = PieceTokenizer()
         >>> tokens = tokenizer.encode("Who pays for 1,024 tokens?")
         >>> len(tokens), tokenizer.decode(tokens)
-        (9, 'Who pays for 1,024 tokens?')
+        (8, 'Who pays for 1,024 tokens?')
     """
 
     name = "pieces"

@@ -1,13 +1,12 @@
-"""A workspace of LightRAG, open: its object, its lock, and how far each document is."""
+"""A workspace of LightRAG, open: its object, and how far each document is."""
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from aegis_graph.components.lightrag import library
 from aegis_graph.components.lightrag.answers import PaidAnswers
@@ -90,27 +89,6 @@ class Workspace:
             await self.on_document(doc_id)
 
 
-def lock_workspace(folder: Path, workspace: str) -> IO[str]:
-    """Keep other processes out: of two writers of LightRAG's files, the last one wins.
-
-    Raises:
-        ConfigError: The folder cannot be used, or somebody has it open.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / f".{workspace}.lock").open("w")
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be used: {error.strerror or error}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        lock.close()
-        raise ConfigError(
-            f"{folder}: workspace {workspace!r} is open already; close it there first"
-        ) from error
-    return lock
-
-
 async def open_workspace(
     folder: Path,
     workspace: str,
@@ -123,9 +101,9 @@ async def open_workspace(
     """Open LightRAG over its files.
 
     Args:
-        folder: Its working directory, locked.
+        folder: Its working directory.
         workspace: The name, checked.
-        answers: What was bought before.
+        answers: What was bought before; its file keeps other processes out.
         calls: The functions that it is given.
         tokenizer: With ``encode``, ``decode`` and ``name``.
         settings: Arguments of its constructor.

@@ -1,0 +1,293 @@
+"""LightRAG as nodes: documents in, a report out; a question in, an answer with references out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableLambda
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from aegis_graph.components.lightrag.calls import Run
+from aegis_graph.components.lightrag.graph_state import (
+    Found,
+    InsertRecord,
+    LightRAGInput,
+    LightRAGInsertInput,
+    LightRAGInsertOutput,
+    LightRAGOutput,
+    LightRAGQueryInput,
+    LightRAGQueryOutput,
+    LightRAGState,
+)
+from aegis_graph.components.lightrag.insert import InsertReport
+from aegis_graph.components.lightrag.query import Mode, Retrieved
+from aegis_graph.components.lightrag.rag import RoutedLightRAG
+from aegis_graph.components.lightrag.settings import Asking
+from aegis_graph.components.prompts import language_of
+from aegis_graph.components.request import Ask, Asked, ask_router, chosen
+from aegis_graph.errors import InvalidRequestError, RoutingError
+
+NOTHING = {
+    "en": "Nothing in the documents belongs to this question.",
+    "de": "Nichts in den Dokumenten gehört zu dieser Frage.",
+}
+"""What is answered where nothing was found; no model is asked for it."""
+
+Graph = CompiledStateGraph[Any, None, Any, Any]
+
+
+def create_lightrag_insert(rag: RoutedLightRAG, *, name: str = "lightrag_insert") -> Graph:
+    """Build the graph that inserts documents; run again, it goes on where the budget ended.
+
+    It streams ``lightrag_document`` events in the mode ``custom``. ``degraded`` says that not all
+    is inserted, and why.
+
+    Args:
+        rag: The workspace.
+        name: Name of the graph.
+
+    Example:
+        >>> graph = create_lightrag_insert(rag)  # doctest: +SKIP
+        >>> found = await graph.ainvoke({"documents": {"a.txt": text}})  # doctest: +SKIP
+        >>> found["insert"]["state"]  # doctest: +SKIP
+        'done'
+    """
+    builder = StateGraph(
+        LightRAGState, input_schema=LightRAGInsertInput, output_schema=LightRAGInsertOutput
+    )
+    builder.add_node("insert", _insert(rag))
+    builder.add_edge(START, "insert")
+    builder.add_edge("insert", END)
+    return builder.compile(name=name)
+
+
+def create_lightrag_query(rag: RoutedLightRAG, *, name: str = "lightrag_query") -> Graph:
+    """Build the graph that answers a question from a workspace: ``retrieve -> answer``.
+
+    Where the keywords cannot be paid it searches as in the mode ``naive``; where the answer cannot,
+    it gives what was found without one. ``degraded`` says so.
+
+    Args:
+        rag: The workspace.
+        name: Name of the graph.
+
+    Example:
+        >>> graph = create_lightrag_query(rag)  # doctest: +SKIP
+        >>> (await graph.ainvoke({"question": "Who found radium?"}))["answer"]  # doctest: +SKIP
+        'Marie and Pierre Curie. [1]'
+    """
+    builder = StateGraph(
+        LightRAGState, input_schema=LightRAGQueryInput, output_schema=LightRAGQueryOutput
+    )
+    _add_question(builder, rag)
+    builder.add_edge(START, "retrieve")
+    return builder.compile(name=name)
+
+
+def create_lightrag(rag: RoutedLightRAG, *, name: str = "lightrag") -> Graph:
+    """Build the graph that inserts ``documents``, where given, and answers the ``question``.
+
+    Args:
+        rag: The workspace.
+        name: Name of the graph.
+
+    Example:
+        >>> graph = create_lightrag(rag)  # doctest: +SKIP
+        >>> asked = {"documents": {"a.txt": text}, "question": "Who?"}  # doctest: +SKIP
+        >>> (await graph.ainvoke(asked))["answer"]  # doctest: +SKIP
+        'Marie Curie. [1]'
+    """
+    builder = StateGraph(LightRAGState, input_schema=LightRAGInput, output_schema=LightRAGOutput)
+    builder.add_node("insert", _insert(rag))
+    _add_question(builder, rag)
+    builder.add_edge(START, "insert")
+    builder.add_conditional_edges("insert", _has_question, {True: "retrieve", False: END})
+    return builder.compile(name=name)
+
+
+def _add_question(builder: StateGraph[Any, Any, Any, Any], rag: RoutedLightRAG) -> None:
+    answering = _Answering()
+    builder.add_node("retrieve", _retrieve(rag))
+    answer = ask_router(
+        rag.router, prepare=answering.ask, conclude=answering.conclude, streamed=True
+    )
+    builder.add_node("answer", answer)
+    builder.add_conditional_edges("retrieve", _has_prompt, {True: "answer", False: END})
+    builder.add_edge("answer", END)
+
+
+def _has_question(state: LightRAGState) -> bool:
+    return bool(state.get("question"))
+
+
+def _has_prompt(state: LightRAGState) -> bool:
+    return bool(state.get("prompt"))
+
+
+def _both(
+    sync: Callable[[Any], dict[str, Any]], async_: Callable[[Any], Awaitable[dict[str, Any]]]
+) -> RunnableLambda[Any, Any]:
+    return RunnableLambda(sync, async_)
+
+
+def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
+    def insert(state: LightRAGState) -> dict[str, Any]:
+        documents = state.get("documents")
+        if not documents:
+            return _nothing_inserted(state)
+        return _inserted(
+            state, rag.add(documents, on_progress=get_stream_writer(), **_asking(chosen(state)))
+        )
+
+    async def ainsert(state: LightRAGState) -> dict[str, Any]:
+        documents = state.get("documents")
+        if not documents:
+            return _nothing_inserted(state)
+        report = await rag.aadd(
+            documents, on_progress=get_stream_writer(), **_asking(chosen(state))
+        )
+        return _inserted(state, report)
+
+    return _both(insert, ainsert)
+
+
+def _retrieve(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
+    def retrieve(state: LightRAGState) -> dict[str, Any]:
+        searching = _Searching.of(state)
+        while (mode := searching.next_mode()) is not None:
+            try:
+                searching.found = rag.retrieve(searching.question, mode, **searching.how())
+            except RoutingError as error:
+                searching.refused(error)
+        return searching.update(state)
+
+    async def aretrieve(state: LightRAGState) -> dict[str, Any]:
+        searching = _Searching.of(state)
+        while (mode := searching.next_mode()) is not None:
+            try:
+                searching.found = await rag.aretrieve(searching.question, mode, **searching.how())
+            except RoutingError as error:
+                searching.refused(error)
+        return searching.update(state)
+
+    return _both(retrieve, aretrieve)
+
+
+@dataclass(slots=True)
+class _Searching:
+    """One question's search, and the way it degrades: from the given mode to ``naive`` to none."""
+
+    question: str
+    modes: list[Mode]
+    picked: dict[str, Any]
+    run: Run
+    found: Retrieved | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, state: LightRAGState) -> _Searching:
+        question = state.get("question")
+        if not isinstance(question, str) or not question.strip():
+            raise InvalidRequestError("question: empty; give it a text")
+        mode = state.get("mode") or "mix"
+        modes: list[Mode] = [mode] if mode == "naive" else [mode, "naive"]
+        handed_on = state.get("chosen")
+        picked = chosen(state) if handed_on is None else handed_on
+        return cls(question, modes, picked, Run(_asking(picked)))
+
+    def next_mode(self) -> Mode | None:
+        return None if self.found is not None or not self.modes else self.modes.pop(0)
+
+    def how(self) -> dict[str, Any]:
+        # Of a refused try, only the cost is kept.
+        self.run = Run(_asking(self.picked), spending=self.run.spending)
+        return {"on_progress": get_stream_writer(), "run": self.run}
+
+    def refused(self, error: RoutingError) -> None:
+        what = (
+            "the question was searched without keywords" if self.modes else "nothing was searched"
+        )
+        self.reason = f"{what}: {error}"
+
+    def update(self, state: LightRAGState) -> dict[str, Any]:
+        continued = state.get("chosen") is not None
+        before = state.get("attempts") or [] if continued else []
+        found = self.found
+        ask = found is not None and found.prompt and not state.get("only_retrieve")
+        silent = "" if found is None or found.prompt else NOTHING[language_of(self.question)]
+        level = {} if found is None else {"sensitivity": found.sensitivity}
+        reason = (state.get("degraded_reason") if continued else None) or self.reason
+        return {
+            "found": _found(found),
+            "answer": silent,
+            "prompt": found.prompt if found is not None and ask else "",
+            # The answer is asked as what it is made of.
+            "chosen": {**self.picked, **level},
+            "attempts": [*before, *self.run.spending.attempts],
+            "degraded": reason is not None,
+            "degraded_reason": reason,
+        }
+
+
+class _Answering:
+    """The last step: the router is asked with LightRAG's instructions."""
+
+    def ask(self, state: LightRAGState) -> Ask:
+        messages = [SystemMessage(state["prompt"]), HumanMessage(state["question"])]
+        return Ask(messages=messages, task="answer", chosen=state["chosen"])
+
+    def conclude(self, state: LightRAGState, asked: Asked) -> dict[str, Any]:
+        update: dict[str, Any] = {"attempts": [*state["attempts"], *asked.attempts]}
+        if asked.answer is not None:
+            return {**update, "answer": asked.answer.text}
+        return {**update, "degraded": True, "degraded_reason": f"no answer: {asked.error}"}
+
+
+def _asking(picked: Mapping[str, Any]) -> Asking:
+    return cast(
+        Asking, {key: value for key, value in picked.items() if key in Asking.__annotations__}
+    )
+
+
+def _nothing_inserted(state: LightRAGState) -> dict[str, Any]:
+    return {
+        "chosen": chosen(state),
+        "attempts": [],
+        "degraded": False,
+        "degraded_reason": None,
+        "answer": "",
+        "found": _found(None),
+    }
+
+
+def _inserted(state: LightRAGState, report: InsertReport) -> dict[str, Any]:
+    record = InsertRecord(
+        state=report.state,
+        documents=dict(report.documents),
+        errors=dict(report.errors),
+        by_operation=dict(report.by_operation),
+        cost_usd=str(report.cost_usd),
+    )
+    return {
+        **_nothing_inserted(state),
+        "insert": record,
+        "attempts": report.attempts,
+        "degraded": report.state != "done",
+        "degraded_reason": report.reason,
+    }
+
+
+def _found(found: Retrieved | None) -> Found:
+    if found is None:
+        return Found(references=[], entities=[], relations=[], chunks=[])
+    return Found(
+        references=found.references,
+        entities=found.entities,
+        relations=found.relations,
+        chunks=found.chunks,
+    )
