@@ -12,10 +12,11 @@ from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 from worker import PROMPT, Contestant
 
+from aegis_graph.chat_model import RoutedChatModel
 from aegis_graph.config import RouterConfig
 from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.router import create_router
+from aegis_graph.router import Router, create_router
 from aegis_graph.specs import PriceSpec, ProviderSpec
 from aegis_graph.state import SettlementRecord
 
@@ -86,6 +87,12 @@ def with_fallbacks(*, url: str, failing_url: str) -> Contestant:
     return _contestant_of(cast(BaseChatModel, first.with_fallbacks([second])))
 
 
+def routed_model(*, kind: str, url: str, ledger: str) -> Contestant:
+    """The router as a chat model."""
+    graph = _graph(kind, url, ledger)
+    return _contestant_of(RoutedChatModel(router=graph))
+
+
 def router(
     *, kind: str, url: str, ledger: str | None, failing_url: str | None = None
 ) -> Contestant:
@@ -97,6 +104,21 @@ def router(
         ledger: The database's address, or ``None`` for a ledger that does nothing.
         failing_url: Where a first provider is, which fails.
     """
+    graph = _graph(kind, url, ledger, failing_url)
+    question: Any = {"messages": [QUESTION]}
+
+    async def call() -> Any:
+        return await graph.ainvoke(question)
+
+    async def stream() -> AsyncIterator[Any]:
+        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
+            if mode == "messages" and event[0].content:
+                yield event
+
+    return Contestant(call, stream)
+
+
+def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = None) -> Router:
     chain = [_spec(kind, url)]
     if failing_url:
         chain.insert(0, _spec(kind, failing_url, "first"))
@@ -109,18 +131,7 @@ def router(
             "health": {"failures": 1_000_000_000},
         }
     )
-    graph = create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
-    question: Any = {"messages": [QUESTION]}
-
-    async def call() -> Any:
-        return await graph.ainvoke(question)
-
-    async def stream() -> AsyncIterator[Any]:
-        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
-            if mode == "messages" and event[0].content:
-                yield event
-
-    return Contestant(call, stream)
+    return create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
 
 
 class NoLedger:
