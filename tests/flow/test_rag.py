@@ -129,6 +129,26 @@ async def test_only_the_answer_is_streamed_and_then_its_citations(
     ]
 
 
+def test_an_answer_that_dies_is_announced_before_the_next_one_speaks(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("ollama", Fault.cut(Reply("Nobody knows who it was."), after_chunks=2))
+    server.script("openai", Reply("Ann Lee founded Acme. [1]"))
+    chain = [provider(server, "ollama"), provider(server, "openai")]
+    heard: list[str] = []
+    stream = build(server, db, rows=chain).stream(
+        asked("Who founded Acme?"), stream_mode=["messages", "custom"], subgraphs=True
+    )
+    for _, mode, data in stream:
+        if mode == "custom" and data["event"] in {"attempt_discarded", "citations"}:
+            heard.append(f"<{data['event']}>")
+        elif mode == "messages" and isinstance(data[0], AIMessageChunk):
+            heard.append(data[0].text)
+    assert "".join(heard) == (
+        "Nobody knows <attempt_discarded>Ann Lee founded Acme. [1]<citations>"
+    )
+
+
 @pytest.mark.parametrize("question", ["Who founded Acme?", "Wer gründete Acme?"])
 async def test_a_simple_question_is_one_call(
     server: LoopbackServer, db: Path, question: str
