@@ -124,7 +124,7 @@ def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
             _word(finding.reachable, "reachable", "unreachable").ljust(11),
             _word(finding.model_there, "model there", "model not there", unknown="model not asked"),
         )
-        price = "price known" if finding.price_known else "PRICE UNKNOWN"
+        price = "price known" if finding.price_known else "row refused"
         cells = (finding.provider.ljust(names), finding.model.ljust(models), *facts, price)
         yield "  " + "  ".join(cells)
         if finding.problem:

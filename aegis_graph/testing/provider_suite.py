@@ -8,88 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from aegis_graph.chat_model import RoutedChatModel
 from aegis_graph.config import RouterConfig
-from aegis_graph.errors import AegisError, RoutingError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.router import Router, create_router
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.provider_cases import (
+    BROKEN,
+    CAP,
+    ECHOES,
+    KEY,
+    KEY_ENV,
+    PARIS,
+    REFUSALS,
+    TOOL,
+    WAIT_S,
+    City,
+    ask,
+    numbers,
+    open_holds,
+)
 from aegis_graph.testing.replies import Step
 
-KEY_ENV = "PROVIDER_SUITE_KEY"
-KEY = "sk-provider-suite-0123456789abcdef"
-CAP = 77
-"""An output cap that nothing else in a request is equal to."""
-WAIT_S = 30.0
-"""Generous: how long something may take that has to happen."""
-
-PARIS = Reply("The capital is Paris", input_tokens=50, output_tokens=6)
-TOOL: Mapping[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "weather",
-        "description": "The weather in a city",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-        },
-    },
-}
-
-
-class Refusal(NamedTuple):
-    """A fault before the first byte, and the class that it must become."""
-
-    step: Fault
-    error: str
-    basis: str = "none"
-    """``none`` where the provider did no work, ``held`` where nobody knows."""
-
-
-REFUSALS: Mapping[str, Refusal] = {
-    "400": Refusal(Fault.status(400), "BadRequestError"),
-    "401": Refusal(Fault.status(401), "AuthenticationError"),
-    "403": Refusal(Fault.status(403), "ModelAccessError"),
-    "404": Refusal(Fault.status(404), "ModelAccessError"),
-    "429": Refusal(Fault.status(429), "RateLimitError"),
-    "500": Refusal(Fault.status(500), "ProviderUnavailableError"),
-    "503": Refusal(Fault.status(503), "ProviderUnavailableError"),
-    "drop": Refusal(Fault.drop(), "ProviderUnavailableError", "held"),
-    "hang": Refusal(Fault.hang(), "ProviderTimeoutError", "held"),
-}
-
-BROKEN: Mapping[str, Fault] = {
-    "cut at once": Fault.cut(PARIS, after_chunks=0),
-    "cut in the middle": Fault.cut(PARIS, after_chunks=2),
-    "ended at once": Fault.end_early(PARIS, after_chunks=0),
-    "ended in the middle": Fault.end_early(PARIS, after_chunks=2),
-    "malformed": Fault.malformed(1),
-}
-"""Answers that begin and do not end: the work may be billed."""
-
 each_mode = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-class Seen(NamedTuple):
-    """What came of a request."""
-
-    text: str
-    attempts: list[dict[str, Any]]
-    message: Any = None
-    error: str = ""
 
 
 class ProviderSuite:
@@ -309,6 +261,21 @@ class RemoteProviderSuite(ProviderSuite):
         assert (found["name"], found["args"]) == (call["name"], call["args"])
         assert "weather" in str(server.calls()[0].body), "the tool was not offered"
 
+    @each_mode
+    def test_an_answer_can_be_made_to_fit_a_schema(
+        self, router: Router, server: LoopbackServer, provider: Provider, stream: bool
+    ) -> None:
+        """Through a tool, the protocol's own form, or words: as the kind says it can."""
+        if provider.structured is None:
+            pytest.skip("this kind has one form of answer")
+        call = {"name": "City", "args": {"name": "Paris"}, "id": "call_1"}
+        by_tool = provider.structured == "tool"
+        self.play(server, Reply(tool_calls=(call,)) if by_tool else Reply('{"name": "Paris"}'))
+        model = RoutedChatModel(router=router, task="chat", streaming=stream)
+        found = asyncio.run(model.with_structured_output(City).ainvoke(self.messages()))
+        assert found == City(name="Paris")
+        assert "properties" in str(server.calls()[0].body), "the schema was not sent"
+
     @pytest.mark.parametrize("name", ["answer", "401", "500", "in the stream", "drop"])
     def test_the_key_goes_to_the_provider_and_nowhere_else(
         self,
@@ -319,7 +286,7 @@ class RemoteProviderSuite(ProviderSuite):
         name: str,
     ) -> None:
         """Not into the model's picture, errors, logs, or the ledger, whatever the provider says."""
-        self.play(server, _ECHOES[name])
+        self.play(server, ECHOES[name])
         caplog.set_level(logging.DEBUG)
         seen = asyncio.run(ask(self.open_router(tmp_path), self.request(), stream=True))
         said = [repr(seen), caplog.text, repr(asyncio.run(_model_of(provider)))]
@@ -362,56 +329,5 @@ class RemoteProviderSuite(ProviderSuite):
         assert asyncio.run(provider.probe()).reachable is not True
 
 
-_ECHOES: Mapping[str, Step] = {
-    "answer": PARIS,
-    "401": Fault.status(401, message=f"Incorrect API key: {KEY}", error_code=KEY),
-    "500": Fault.status(500, message=KEY, error_code=KEY),
-    "in the stream": Fault.stream_error(PARIS, 1, error_code=KEY),
-    "drop": Fault.drop(),
-}
-
-
-async def ask(router: Router, request: Any, *, stream: bool = False) -> Seen:
-    """Ask the router, and keep what came of it."""
-    text, last = "", dict[str, Any]()
-    try:
-        if not stream:
-            last = await router.ainvoke(request)
-            return Seen(str(last["messages"][-1].text), last["attempts"], last["messages"][-1])
-        parts: Any = router.astream(request, stream_mode=["messages", "values"])
-        async for mode, part in parts:
-            if mode == "messages":
-                text += part[0].text
-            else:
-                last = part
-    except RoutingError as error:
-        return Seen(text, error.attempts, None, f"{error!r} {_causes(error)}")
-    return Seen(text, last["attempts"], last["messages"][-1])
-
-
-def numbers(value: object) -> Iterator[object]:
-    """Every number in a JSON document."""
-    if isinstance(value, Mapping):
-        for part in value.values():
-            yield from numbers(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from numbers(part)
-    elif isinstance(value, int | float):
-        yield value
-
-
-def open_holds(folder: Path) -> int:
-    """Reservations that nobody has settled."""
-    with closing(sqlite3.connect(folder / "costs.db", timeout=WAIT_S)) as ledger:
-        query = "SELECT count(*) FROM requests WHERE status = 'reserved'"
-        return int(ledger.execute(query).fetchone()[0])
-
-
 async def _model_of(provider: Provider) -> object:
     return await provider.model()
-
-
-def _causes(error: BaseException) -> str:
-    found = [error.__cause__, error.__context__]
-    return " ".join(repr(one) for one in found if isinstance(one, AegisError))

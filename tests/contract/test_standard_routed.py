@@ -7,7 +7,7 @@ parameters of each provider's row, not of the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class _Routed:
         with LoopbackServer() as server:
             for kind in KINDS:
                 server.always(kind, obedient)
-            chain = [row if "model" in row else provider(server, **row) for row in self.rows]
+            chain = [_row(server, row) for row in self.rows]
             self.router = open_router(make_config(server, tmp_path / "costs.db", providers=chain))
             yield
 
@@ -53,6 +53,14 @@ class _Routed:
         return True
 
 
+def _row(server: LoopbackServer, row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that says everything, a kind with its usual model, or one that opens any model."""
+    if "spoken" in row:
+        changes = {name: value for name, value in row.items() if name != "spoken"}
+        return {**provider(server, row["spoken"]), **changes}
+    return dict(row) if "model" in row else provider(server, **row)
+
+
 class TestUnit(_Routed, ChatModelUnitTests):
     rows = ({"kind": "ollama"},)
 
@@ -71,6 +79,44 @@ class TestOpenAI(_Routed, ChatModelIntegrationTests):
 
 class TestOpenAIBySchema(_Routed, ChatModelIntegrationTests):
     rows = ({"kind": "openai", "structured": "json_schema"},)
+
+
+class TestLangChainOpenAI(_Routed, ChatModelIntegrationTests):
+    rows = ({"kind": "langchain", "spoken": "openai", "model": "openai:gpt-4o"},)
+
+
+class TestLangChainOpenAIBySchema(_Routed, ChatModelIntegrationTests):
+    rows = (
+        {
+            "kind": "langchain",
+            "spoken": "openai",
+            "model": "openai:gpt-4o",
+            "structured": "json_schema",
+        },
+    )
+
+
+class TestLangChainOllama(_Routed, ChatModelIntegrationTests):
+    rows = ({"kind": "langchain", "spoken": "ollama", "model": "ollama:llama3.2:3b"},)
+
+
+class TestAnyLLMOpenAI(_Routed, ChatModelIntegrationTests):
+    rows = ({"kind": "anyllm", "spoken": "openai", "model": "openai:gpt-4o"},)
+
+
+class TestAnyLLMOpenAIBySchema(_Routed, ChatModelIntegrationTests):
+    rows = (
+        {
+            "kind": "anyllm",
+            "spoken": "openai",
+            "model": "openai:gpt-4o",
+            "structured": "json_schema",
+        },
+    )
+
+
+class TestAnyLLMOllama(_Routed, ChatModelIntegrationTests):
+    rows = ({"kind": "anyllm", "spoken": "ollama", "model": "ollama:llama3.2:3b"},)
 
 
 class TestExtractive(_Routed, ChatModelIntegrationTests):
