@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import networkx as nx  # type: ignore[import-untyped]
+
 from aegis_graph import RouterConfig
 from aegis_graph.components.lightrag.rag import RoutedLightRAG
 from aegis_graph.components.lightrag.settings import LightRAGSettings
@@ -169,3 +171,22 @@ def bought(server: LoopbackServer) -> Counter[str]:
         for call in server.calls()
         if operation(call) in kept and call.produced.completed
     )
+
+
+def graph_of(folder: Path) -> dict[str, Any]:
+    """What LightRAG has written: entities, relations and their descriptions, and the statuses."""
+    [path] = folder.rglob("graph_chunk_entity_relation.graphml")
+    graph = nx.read_graphml(path)
+    passing = {"created_at", "file_path", "source_id"}
+
+    def lasting(facts: dict[str, Any]) -> dict[str, Any]:
+        # Several documents' descriptions and sources are joined in the order of their ends.
+        kept = {key: value for key, value in facts.items() if key not in passing}
+        kept["description"] = sorted(str(facts["description"]).split("<SEP>"))
+        kept["source_id"] = sorted(str(facts["source_id"]).split("<SEP>"))
+        return kept
+
+    return {
+        "nodes": {name: lasting(facts) for name, facts in graph.nodes(data=True)},
+        "edges": {tuple(sorted((a, b))): lasting(facts) for a, b, facts in graph.edges(data=True)},
+    }

@@ -9,7 +9,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import networkx as nx  # type: ignore[import-untyped]
 import pytest
 from lightrag import QueryParam  # type: ignore[import-untyped]
 
@@ -29,6 +28,7 @@ from tests.flow.lightrag_support import (
     PRICE,
     QUESTION,
     bought,
+    graph_of,
     lightrag_config,
     model,
     open_rag,
@@ -37,25 +37,6 @@ from tests.flow.lightrag_support import (
     vectors,
 )
 from tests.flow.support import assert_sound, dust_settles, made, provider, rows, spent
-
-
-def graph_of(folder: Path) -> dict[str, Any]:
-    """What LightRAG has written: entities, relations and their descriptions, and the statuses."""
-    [path] = folder.rglob("graph_chunk_entity_relation.graphml")
-    graph = nx.read_graphml(path)
-    passing = {"created_at", "file_path", "source_id"}
-
-    def lasting(facts: dict[str, Any]) -> dict[str, Any]:
-        # Several documents' descriptions and sources are joined in the order of their ends.
-        kept = {key: value for key, value in facts.items() if key not in passing}
-        kept["description"] = sorted(str(facts["description"]).split("<SEP>"))
-        kept["source_id"] = sorted(str(facts["source_id"]).split("<SEP>"))
-        return kept
-
-    return {
-        "nodes": {name: lasting(facts) for name, facts in graph.nodes(data=True)},
-        "edges": {tuple(sorted((a, b))): lasting(facts) for a, b, facts in graph.edges(data=True)},
-    }
 
 
 async def test_three_documents_are_inserted_and_asked_in_all_five_modes(

@@ -211,6 +211,10 @@ def _defaults() -> dict[str, Any]:
     known = {field: getattr(constants, f"DEFAULT_{name}") for field, name in names.items()}
     return {
         **known,
+        "addon_params": {
+            "language": constants.DEFAULT_SUMMARY_LANGUAGE,
+            "entity_type_prompt_file": "",
+        },
         "entity_extraction_use_json": False,
         "enable_content_headings": True,
         "vlm_process_enable": False,
