@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 
 from aegis_graph.errors import UnsupportedContentError
 from aegis_graph.images import inline_bytes, is_image
-from aegis_graph.providers.ocr_engine import Line, OcrEngine, as_text
+from aegis_graph.providers.ocr_engine import Line, OcrEngine
 
 MODEL_NAME = "rapidocr"
 MARKER = "(Text recognition: what is written in the image; no language model looked at it.)"
@@ -107,8 +107,8 @@ class ChatOcr(BaseChatModel):
         return self._engine
 
     def _answer(self, messages: Sequence[BaseMessage], max_tokens: int | None) -> AIMessage:
-        lines = [self._loaded().read(image) for image in images_of(messages)]
-        text, finish = _limited("\n\n".join(as_text(page) or NO_TEXT for page in lines), max_tokens)
+        pages = [self._loaded().read(image) for image in images_of(messages)]
+        text, finish = _limited("\n\n".join(page.text or NO_TEXT for page in pages), max_tokens)
         return AIMessage(
             content=f"{text}\n\n{MARKER}",
             usage_metadata=_usage(messages, text),
@@ -116,8 +116,12 @@ class ChatOcr(BaseChatModel):
                 "model_name": MODEL_NAME,
                 "finish_reason": finish,
                 "ocr": True,
-                "text": "" if not any(lines) else text,
-                "lines": [_record(line, n) for n, page in enumerate(lines) for line in page],
+                "text": text if any(page.lines for page in pages) else "",
+                "lines": [
+                    _record(line, number)
+                    for number, page in enumerate(pages)
+                    for line in page.lines
+                ],
             },
         )
 

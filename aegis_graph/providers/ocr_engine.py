@@ -16,8 +16,13 @@ INSTALL = "pip install 'aegis-graph[ocr]'"
 REINSTALL = "pip install --force-reinstall rapidocr"
 """The line that brings back models that are missing; the engine itself would download them."""
 
-_MODELS = {"Det": "*_det_*.onnx", "Cls": "*_cls_*.onnx", "Rec": "*_rec_*.onnx"}
-"""Finds text, finds out whether it is upside down, reads it."""
+_MODELS = {"Det": "*_det_*.onnx", "Rec": "*_rec_*.onnx"}
+"""Finds text, and reads it. The wheel's third model, which tells whether a line is upside down,
+turned one line in twenty of clean pages the wrong way (see ``benchmarks/vision.py``): whole pages
+are turned instead, where they read badly."""
+
+READS_WELL = 0.85
+"""The mean score of a page that is the right way up; upside down it was at most 0.75."""
 
 _PACKAGES = ("rapidocr", "onnxruntime")
 
@@ -52,6 +57,14 @@ class Line(NamedTuple):
         return max(x for x, _ in self.box)
 
 
+class Page(NamedTuple):
+    """What is written in a picture."""
+
+    text: str
+    lines: list[Line]
+    """Where it is, in the picture as it came."""
+
+
 def missing_package() -> str | None:
     """The line that installs what is missing, or ``None`` where all is there."""
     if not all(importlib.util.find_spec(name) for name in _PACKAGES):
@@ -72,7 +85,7 @@ def _model_files() -> dict[str, Path]:
 
 
 class OcrEngine:
-    """The three models, loaded. One picture at a time: they use all cores already.
+    """The two models, loaded. One picture at a time: they use all cores already.
 
     Raises:
         ModuleNotFoundError: The extra is not installed, or its models are gone. Nothing is
@@ -88,8 +101,8 @@ class OcrEngine:
         # Its log has a handler of its own, which would write to the application's terminal.
         self._engine = RapidOCR(params={"Global.log_level": "critical", **models})
 
-    def read(self, data: bytes) -> list[Line]:
-        """The text in a picture, line by line from the top; blocks. Without text, an empty list.
+    def read(self, data: bytes) -> Page:
+        """The text in a picture, also where the picture lies on its side or on its head.
 
         Args:
             data: An image file.
@@ -99,8 +112,20 @@ class OcrEngine:
         """
         import numpy  # noqa: PLC0415  heavy, and comes with the engine
 
+        # The engine wants blue first, and one block of memory.
         picture = numpy.asarray(opened(data))[:, :, ::-1]
-        result: Any = self._engine(picture)
+        lines = self._lines(picture)
+        if not lines or (_mean(lines) >= READS_WELL and not _lies_on_its_side(lines)):
+            return Page(as_text(lines), lines)
+        # Quarter turns against the clock that may set it right, and how it is.
+        turns = (1, 3) if _lies_on_its_side(lines) else (2,)
+        tries = [(turn, self._lines(numpy.rot90(picture, turn))) for turn in turns]
+        turn, best = max([(0, lines), *tries], key=lambda one: _mean(one[1]) - 0.01 * (not one[0]))
+        height, width = picture.shape[:2]
+        return Page(as_text(best), [_turned_back(line, turn, width, height) for line in best])
+
+    def _lines(self, picture: Any) -> list[Line]:
+        result: Any = self._engine(picture.copy(), use_cls=False)
         if result.boxes is None or result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
@@ -109,6 +134,28 @@ class OcrEngine:
 
 def _corners(box: Any) -> tuple[tuple[float, float], ...]:
     return tuple((round(float(x), 1), round(float(y), 1)) for x, y in box)
+
+
+def _mean(lines: Sequence[Line]) -> float:
+    """The score of a page, by the length of its lines."""
+    weights = sum(len(line.text) for line in lines)
+    return sum(line.score * len(line.text) for line in lines) / weights if weights else 0.0
+
+
+def _lies_on_its_side(lines: Sequence[Line]) -> bool:
+    tall = sum(line.bottom - line.top > line.right - line.left for line in lines)
+    return tall > len(lines) / 2
+
+
+def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:
+    """The line where it is in the picture as it came, which was turned by so many quarters."""
+    places = {
+        0: lambda x, y: (x, y),
+        1: lambda x, y: (width - y, x),
+        2: lambda x, y: (width - x, height - y),
+        3: lambda x, y: (y, height - x),
+    }
+    return line._replace(box=_corners([places[turn](x, y) for x, y in line.box]))
 
 
 def in_rows(lines: Sequence[Line]) -> list[list[Line]]:

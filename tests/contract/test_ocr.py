@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from PIL import Image, ImageDraw
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.image_parts import image_part
@@ -57,6 +59,35 @@ async def test_every_way_to_ask_gives_the_same_answer(model: ChatOcr) -> None:
     assert {answer.text for answer in many} == {whole.text}
     assert whole.usage_metadata is not None
     assert whole.usage_metadata["output_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    "turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270]
+)
+def test_a_picture_on_its_side_or_head_is_read_and_its_lines_are_where_they_are(
+    model: ChatOcr, turn: Image.Transpose
+) -> None:
+    upright = Image.new("RGB", (700, 200), "white")
+    for number, text in enumerate(["Invoice of November", "Paid in full"]):
+        ImageDraw.Draw(upright).text((20, 20 + 80 * number), text, fill="black", font_size=40)
+    turned = upright.transpose(turn)
+    stream = io.BytesIO()
+    turned.save(stream, "PNG")
+    facts = model.invoke([HumanMessage([image_part(stream.getvalue())])]).response_metadata
+    assert facts["text"] == "Invoice of November\nPaid in full"
+    for line in facts["lines"]:
+        xs, ys = zip(*line["box"], strict=True)
+        place = (round(min(xs)), round(min(ys)), round(max(xs)), round(max(ys)))
+        inside = turned.crop(place).convert("L")
+        assert min(inside.tobytes()) < 60, "there is ink in the box"
+    (x, y), *_ = facts["lines"][0]["box"]
+    corner = {
+        Image.Transpose.ROTATE_90: (20, 680),
+        Image.Transpose.ROTATE_180: (680, 180),
+        Image.Transpose.ROTATE_270: (180, 20),
+    }[turn]
+    assert abs(x - corner[0]) < 20
+    assert abs(y - corner[1]) < 20
 
 
 def test_a_picture_without_text_is_said_to_have_none(model: ChatOcr) -> None:
@@ -138,7 +169,7 @@ async def test_it_opens_no_connection_and_writes_nothing() -> None:
         "from aegis_graph.providers.ocr_engine import OcrEngine\n"
         "data = sys.stdin.buffer.read()\n"
         "sys.addaudithook(refuse)\n"
-        "print([line.text for line in OcrEngine().read(data)])"
+        "print([line.text for line in OcrEngine().read(data).lines])"
     )
     done = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-W", "error", "-c", program], input=HELLO,
