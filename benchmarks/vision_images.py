@@ -87,6 +87,10 @@ def _clean() -> Iterator[Case]:
         for language, text in (("en", ENGLISH), ("de", GERMAN)):
             page, shown = _page(text, font=font, points=11)
             yield _case("clean documents, 150 dpi", f"{font} 11 pt {language}", page, shown)
+    page, shown = _page(
+        "\n".join([ENGLISH, GERMAN, ENGLISH, GERMAN]), font="DejaVuSerif", points=11
+    )
+    yield _case("clean documents, 150 dpi", "a full page, both languages", page, shown)
 
 
 def _sizes() -> Iterator[Case]:
@@ -135,13 +139,21 @@ def _shapes() -> Iterator[Case]:
     chance = random.Random(7)
     for number in range(8):
         ground, first, second = chance.sample(names, 3)
-        image = Image.new("RGB", (480, 320), COLOURS[ground])
+        image = Image.new("RGB", (480, 320), _shade(ground, chance))
         draw = ImageDraw.Draw(image)
-        draw.ellipse((40, 60, 220, 240), fill=COLOURS[first])
-        draw.rectangle((260, 80, 430, 250), fill=COLOURS[second])
+        draw.ellipse((40, 60, 220, 240), fill=_shade(first, chance))
+        draw.rectangle((260, 80, 430, 250), fill=_shade(second, chance))
         yield Case(
             "coloured shapes", f"{number + 1}", _file(image), colours=(ground, first, second)
         )
+
+
+def _shade(name: str, chance: random.Random) -> tuple[int, int, int]:
+    """A colour that people would still call so: up to 20 of 255 off in each channel."""
+    red, green, blue = (
+        min(255, max(0, value + chance.randint(-20, 20))) for value in COLOURS[name]
+    )
+    return red, green, blue
 
 
 def _page(text: str, *, font: str, points: int) -> tuple[Image.Image, str]:

@@ -63,6 +63,32 @@ def test_the_router_is_measured_with_or_without_its_peers(tmp_path: Path) -> Non
     assert all("make bench" in reason for reason in skipped)
 
 
+def test_text_recognition_reads_clean_documents(tmp_path: Path) -> None:
+    written = tmp_path / "figures.json"
+    command = [sys.executable, "benchmarks/vision.py", "--quick", "--json", str(written)]
+    # A closed port and no key: whatever this machine has must not matter.
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "OLLAMA_BASE_URL": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *others, ocr = json.loads(written.read_text())["tiers"]
+    assert [tier["tier"] for tier in others if tier["skipped"]] == [
+        "dashscope_vision",
+        "dashscope_vision_thinking",
+        "ollama_vision",
+    ]
+    assert 0 < float(others[0]["likely_usd_per_image"]) < float(others[0]["reserved_usd_per_image"])
+    characters = {row["group"]: row["characters"] for row in ocr["figures"]}
+    assert characters.pop("coloured shapes") is None
+    assert characters["clean documents, 150 dpi"] >= 0.95
+    assert min(characters.values()) >= 0.9, characters
+
+
 def test_every_row_is_measured(tmp_path: Path) -> None:
     figures = figures_of("ledger.py", tmp_path)
     *_, snipz = (row for row in figures["rows"] if "skipped" in row)

@@ -9,6 +9,7 @@ import pytest
 
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.errors import ConfigError
+from aegis_graph.vision import VISION_PROVIDERS
 
 TEXT = """
 [[providers]]
@@ -42,6 +43,14 @@ def test_the_default_chain_goes_from_the_cloud_to_what_needs_nothing() -> None:
     assert {row.tasks for row in config.providers} == {("vision",)}
     nodes = create_router(config).get_graph().nodes
     assert {f"attempt_{row.name}" for row in config.providers} <= set(nodes)
+
+
+def test_the_example_file_has_the_default_chain() -> None:
+    example = RouterConfig.load(Path(__file__).parents[2] / "aegis.example.toml", environ={})
+    shown = {row.name: row for row in example.providers}
+    for spec in VISION_PROVIDERS:
+        default = spec.model_dump(exclude={"base_url", "price"})
+        assert shown[spec.name].model_dump(exclude={"base_url", "price"}) == default
 
 
 def test_the_originals_limit_holds_for_both_cloud_models_together() -> None:
