@@ -19,7 +19,11 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("graphs.documents",),
     ("aegis_graph.cli",),
     ("aegis_graph",),
-    ("aegis_graph.components", "aegis_graph.testing.provider_suite"),
+    (
+        "aegis_graph.components",
+        "aegis_graph.testing.embedded_suite",
+        "aegis_graph.testing.provider_suite",
+    ),
     ("aegis_graph.chat_model",),
     ("aegis_graph.hearing",),
     ("aegis_graph.chat_answer", "aegis_graph.chat_request", "aegis_graph.chat_schema"),
