@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, closing
 from queue import SimpleQueue
 from typing import Any, Literal, cast
@@ -22,6 +30,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from aegis_graph.chat_answer import Heard, Pieces, Result, chat_result, whole_chunk
+from aegis_graph.chat_config import QUIET, THREAD, ConfiguredChatModel
 from aegis_graph.chat_request import request_from, tool_choice_from
 from aegis_graph.chat_schema import answer_schema
 from aegis_graph.handle import RouterHandle
@@ -30,7 +39,7 @@ from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
 from aegis_graph.state import Sensitivity, Task
 
 
-class RoutedChatModel(BaseChatModel):
+class RoutedChatModel(ConfiguredChatModel):
     """The router as a LangChain chat model, with budgets, fallback and a record of every attempt.
 
     Goes wherever a chat model goes: agents, chains, other packages. The answer's
@@ -59,9 +68,8 @@ class RoutedChatModel(BaseChatModel):
     user_id: str | None = None
     max_output_tokens: int | None = Field(default=None, ge=1, alias="max_tokens")
     run_id: str | None = None
-    """Requests with the same ``run_id`` together never cost more than ``max_cost_usd``."""
     max_cost_usd: str | None = None
-    """Decimal text."""
+    """What all requests of a ``run_id`` may cost together, as decimal text."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
     stop: list[str] | None = None
     streaming: bool = False
@@ -72,6 +80,7 @@ class RoutedChatModel(BaseChatModel):
     next provider's answer from its beginning."""
 
     _problem: Callable[[Any], str | None] | None = PrivateAttr(default=None)
+    _quiet: bool = PrivateAttr(default=False)
 
     @field_validator("router")
     @classmethod
@@ -87,6 +96,7 @@ class RoutedChatModel(BaseChatModel):
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(cache=fields.pop("cache", False), **fields)
+        self._quiet = TAG_NOSTREAM in (self.tags or ())
         # Hosts are shown the attempts' own pieces instead: see ``Listener.callbacks``.
         self.tags = [*(self.tags or []), TAG_NOSTREAM]
 
@@ -186,9 +196,9 @@ class RoutedChatModel(BaseChatModel):
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
         if not is_watched(run_manager) and not self.streaming:
-            return chat_result(await self._ask(request, self._listener()))
+            return chat_result(await self._ask(request, self._listener(kwargs)))
         pieces = Pieces()
-        async with aclosing(self._hear(request)) as heard:
+        async with aclosing(self._hear(request, kwargs)) as heard:
             async for item in heard:
                 if not isinstance(item, Spoken | Discarded):
                     return chat_result(item)
@@ -206,9 +216,9 @@ class RoutedChatModel(BaseChatModel):
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
         if not is_watched(run_manager) and not self.streaming:
-            return chat_result(self._ask_sync(request, self._listener()))
+            return chat_result(self._ask_sync(request, self._listener(kwargs)))
         pieces = Pieces()
-        with closing(self._hear_sync(request)) as heard:
+        with closing(self._hear_sync(request, kwargs)) as heard:
             for item in heard:
                 if not isinstance(item, Spoken | Discarded):
                     return chat_result(item)
@@ -227,10 +237,12 @@ class RoutedChatModel(BaseChatModel):
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
             # Nothing of it is worth showing before it is known to fit.
-            yield whole_chunk(await self._ask(request, self._listener()))
+            yield whole_chunk(await self._ask(request, self._listener(kwargs)))
             return
         pieces = Pieces()
-        async with aclosing(self._hear(request, ends=self.on_interrupt == "raise")) as heard:
+        async with aclosing(
+            self._hear(request, kwargs, ends=self.on_interrupt == "raise")
+        ) as heard:
             async for item in heard:
                 yield pieces.of(item)
 
@@ -243,32 +255,38 @@ class RoutedChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
-            yield whole_chunk(self._ask_sync(request, self._listener()))
+            yield whole_chunk(self._ask_sync(request, self._listener(kwargs)))
             return
-        pieces = Pieces()
-        with closing(self._hear_sync(request, ends=self.on_interrupt == "raise")) as heard:
+        pieces, ends = Pieces(), self.on_interrupt == "raise"
+        with closing(self._hear_sync(request, kwargs, ends=ends)) as heard:
             for item in heard:
                 yield pieces.of(item)
 
     def _hear(
-        self, request: dict[str, Any], *, ends: bool = False
+        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
     ) -> AsyncGenerator[Heard | Result, None]:
         heard: asyncio.Queue[Heard | None] = asyncio.Queue()
-        return hear(heard, self._ask(request, self._listener(heard.put_nowait, ends=ends)))
+        return hear(heard, self._ask(request, self._listener(kwargs, heard.put_nowait, ends=ends)))
 
     def _hear_sync(
-        self, request: dict[str, Any], *, ends: bool = False
+        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
     ) -> Generator[Heard | Result, None, None]:
         heard: SimpleQueue[Any] = SimpleQueue()
-        listener = self._listener(heard.put, ends=ends)
+        listener = self._listener(kwargs, heard.put, ends=ends)
         return hear_sync(heard, lambda: self._ask_sync(request, listener), listener.abandon)
 
     def _listener(
-        self, hear: Callable[[Heard], None] | None = None, *, ends: bool = False
+        self,
+        kwargs: Mapping[str, Any],
+        hear: Callable[[Heard], None] | None = None,
+        *,
+        ends: bool = False,
     ) -> Listener:
         return Listener(
             hear=hear,
             ends_when_broken_off=ends,
+            quiet=self._quiet or bool(kwargs.get(QUIET)),
+            thread_id=kwargs.get(THREAD),
             problem=self._problem,
             metadata=dict(ensure_config().get("metadata") or {}),
         )

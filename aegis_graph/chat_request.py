@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
+from aegis_graph.chat_config import QUIET, THREAD
 from aegis_graph.errors import InvalidRequestError
 
 _OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
@@ -19,8 +20,8 @@ _OPTIONS = (
     "schema_method",
     "strict",
 )
-_IGNORED = frozenset({"stream"})
-"""What LangChain adds on its own."""
+_ELSEWHERE = frozenset({"stream", QUIET, THREAD})
+"""What says how to call, and is no part of the request."""
 
 
 class Defaults(Protocol):
@@ -52,9 +53,9 @@ def request_from(
         given["max_output_tokens"] = given.pop("max_tokens")
     if "response_format" in given:
         given["response_schema"] = _schema_of(given.pop("response_format"))
-    known = {*_OF_THE_REQUEST, *_OPTIONS, "tool_choice", *_IGNORED}
+    known = {*_OF_THE_REQUEST, *_OPTIONS, "tool_choice"}
     for name in given:
-        if name not in known:
+        if name not in known | _ELSEWHERE:
             raise InvalidRequestError(
                 f"{name}: the router knows no such argument; it takes {', '.join(sorted(known))}"
             )

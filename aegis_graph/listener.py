@@ -47,6 +47,10 @@ class Listener:
     """Whether an attempt that breaks off after its first piece ends the request."""
     problem: Callable[[Any], str | None] | None = None
     """Says where the value of an answer does not fit the caller's own idea of the schema."""
+    quiet: bool = False
+    """Whether a host that streams messages is shown nothing of this request."""
+    thread_id: str | None = None
+    """The conversation, where the run does not say it itself."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Of the node in which the chat model was called: a host streams the pieces as that node's."""
 
@@ -79,7 +83,9 @@ class Listener:
         only these say whose they are; the chat model's own run is tagged ``nostream``.
         """
         manager = get_async_callback_manager_for_config(config)
-        shown = [one for one in manager.handlers if type(one) is StreamMessagesHandler]
+        shown = [
+            one for one in manager.handlers if type(one) is StreamMessagesHandler and not self.quiet
+        ]
         return AsyncCallbackManager(handlers=[*shown], parent_run_id=manager.parent_run_id)
 
 
@@ -91,7 +97,8 @@ def listener_in(config: RunnableConfig) -> Listener | None:
 
 def with_listener(config: RunnableConfig, listener: Listener) -> RunnableConfig:
     """A configuration in which a listener travels."""
-    return {**config, "configurable": {**config.get("configurable", {}), LISTENER: listener}}
+    own = {} if listener.thread_id is None else {"thread_id": listener.thread_id}
+    return {**config, "configurable": {**own, **config.get("configurable", {}), LISTENER: listener}}
 
 
 @contextmanager

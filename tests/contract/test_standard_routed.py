@@ -1,8 +1,8 @@
 """LangChain's own suites for chat models, on the router over every kind of provider.
 
 Not run here, each for its reason: inputs of images, PDF and audio are fetched from the internet by
-the suites themselves; recorded cassettes need a real service. ``timeout`` and ``max_retries`` are
-parameters of each provider's row, not of the model.
+the suites themselves; recorded cassettes need a real service; the kind ``ocr`` takes nothing but
+images. ``timeout`` and ``max_retries`` are parameters of each provider's row, not of the model.
 """
 
 from __future__ import annotations

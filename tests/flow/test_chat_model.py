@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.flow.support import (
     KINDS,
     assert_one_row_per_call,
     assert_sound,
+    drawn,
     dust_settles,
     made,
     make_config,
@@ -292,3 +294,71 @@ async def test_a_router_with_a_memory_of_its_own_is_used_without_it(
     for text in ("Which city?", "Which river?"):
         await model.ainvoke(text, {"configurable": {"thread_id": "t"}})
     assert [len(call.body["messages"]) for call in server.calls()] == [1, 1]
+
+
+async def test_a_configuration_of_the_model_reaches_its_run(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", PARIS)
+    traces = Traces()
+    named = routed(server, db, "ollama").with_config(
+        {"run_name": "city", "tags": ["t"], "metadata": {"m": 1}, "callbacks": [traces]}
+    )
+    await named.ainvoke("Which city?")
+    named.invoke("Which city?")
+    for run in traces.roots:
+        assert (run.name, run.run_type) == ("city", "llm")
+        assert "t" in (run.tags or [])
+        assert run.metadata["m"] == 1
+
+
+@pytest.mark.parametrize("where", ["tags of the model", "tags of its configuration"])
+async def test_a_host_is_not_shown_what_is_tagged_nostream(
+    server: LoopbackServer, db: Path, where: str
+) -> None:
+    server.always("ollama", PARIS)
+    at_model = where == "tags of the model"
+    model = routed(server, db, "ollama", tags=["nostream"] if at_model else None)
+    quiet = model if at_model else model.with_config({"tags": ["nostream"]})
+
+    async def node(state: MessagesState) -> Any:
+        await quiet.ainvoke(state["messages"])
+        return {}
+
+    host = StateGraph(MessagesState).add_node("llm", node).add_edge(START, "llm").compile()
+    asked: Any = {"messages": [HumanMessage("Which city?")]}
+    assert [part async for part in host.astream(asked, stream_mode="messages")] == []
+    assert len(made(db)) == 1
+
+
+async def test_a_row_names_the_conversation_also_outside_a_graph(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", PARIS)
+    model = routed(server, db, "ollama")
+    thread: Any = {"configurable": {"thread_id": "t-7"}}
+    await model.ainvoke("Which city?", thread)
+    model.invoke("Which city?", thread)
+    assert [chunk async for chunk in model.astream("Which city?", thread)]
+    assert list(model.stream("Which city?", thread))
+    assert [row["thread_id"] for row in made(db)] == ["t-7"] * 4
+
+
+@pytest.mark.parametrize("kind", ["openai", "dashscope", "ollama"])
+async def test_images_reach_a_model_that_takes_them(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    server.script(kind, PARIS, model="sees")
+    blind = provider(server, "openai", name="blind")
+    config = make_config(
+        server,
+        db,
+        providers=[blind, provider(server, kind, model="sees", images=True, price="free")],
+    )
+    model = RoutedChatModel(router=open_router(config))
+    picture = base64.b64encode(drawn(text="PARIS")).decode()
+    part = {"type": "image", "base64": picture, "mime_type": "image/png"}
+    answer = await model.ainvoke([HumanMessage([{"type": "text", "text": "What?"}, part])])
+    assert [one["code"] for one in answer.response_metadata["skipped"]] == ["images"]
+    (call,) = server.calls()
+    assert picture in json.dumps(call.body)

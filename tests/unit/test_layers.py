@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.chat_model",),
     ("aegis_graph.hearing",),
     ("aegis_graph.chat_answer", "aegis_graph.chat_request", "aegis_graph.chat_schema"),
+    ("aegis_graph.chat_config",),
     ("aegis_graph.embeddings",),
     ("aegis_graph.keeping",),
     ("aegis_graph.handle",),
