@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
 from tests.contract.ledger_store import Store, empty_store
@@ -14,10 +18,14 @@ from tests.contract.ledger_store import Store, empty_store
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server, from a wheel; or the one that ``AEGIS_TEST_POSTGRES_URL`` names."""
+    """A real server, from a wheel; or the one that ``AEGIS_TEST_POSTGRES_URL`` names.
+
+    Each process of the tests has its own server, or a database of its own on that one.
+    """
     given = os.environ.get("AEGIS_TEST_POSTGRES_URL")
     if given:
-        yield given
+        with _database(given, os.environ.get("PYTEST_XDIST_WORKER")) as url:
+            yield url
         return
     # Before the import: the wheel warns where the system has no runtime folder.
     os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
@@ -25,9 +33,26 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
     # Not below pytest's folder: run by root, the server has a user of its own, shut out of there.
     with tempfile.TemporaryDirectory() as folder:
-        server = get_server(folder)
+        # One after the other: started by root, the first makes a user for all of them.
+        with (tmp_path_factory.getbasetemp().parent / "postgres.lock").open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            server = get_server(folder)
         yield server.get_uri()
         server.cleanup()
+
+
+@contextmanager
+def _database(url: str, worker: str | None) -> Iterator[str]:
+    """The server's database, or where several processes would share it, one for this process."""
+    if worker is None:
+        yield url
+        return
+    with psycopg.connect(url, autocommit=True) as server:
+        name = f"aegis_test_{worker}"
+        server.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)".encode())
+        server.execute(f"CREATE DATABASE {name}".encode())
+        yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
