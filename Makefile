@@ -5,8 +5,8 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 UV ?= uv
-# Processes of the tests. A file's tests stay in one, because they share servers.
-WORKERS ?= auto
+# How many processes the tests run in, at most.
+WORKERS ?= 4
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 # The router's peers: some need other versions of what this package needs, too.
@@ -27,7 +27,7 @@ test: $(INSTALLED) ## Check format, lint and types, and run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile
 
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about ten minutes)
 	$(BIN)/python benchmarks/routing.py

@@ -28,7 +28,7 @@ from aegis_graph.state import SettlementRecord
 HOLD, COST = 1000, 600
 """What each attempt reserves and then costs, in nano-USD."""
 
-WAIT_S = 60.0
+WAIT_S = 300.0
 """Generous: how long a lock or a process is waited for, in seconds."""
 
 processes = multiprocessing.get_context("forkserver")
