@@ -24,11 +24,16 @@ from aegis_graph.components.relation_records import (
 )
 from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.components.request import Ask, Asked, RouterGraph, ask_router
-from aegis_graph.errors import RoutingError
+from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
 from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord
 
 UNFIT = "UnfitAnswerError"
 """Type of an attempt whose answer did not fit the schema that was asked for."""
+
+Retry = Literal["now", "later"]
+
+TRANSIENT = (AllProvidersFailedError, StreamInterruptedError)
+"""Errors after which the same question may yet be answered."""
 
 CUT = (
     "OutputCutError",
@@ -53,6 +58,8 @@ class ChunkTask(TypedDict, total=False):
     """Those that could be read so far, in order."""
     attempts: list[AttemptRecord]
     reused: int
+    tries: int
+    """Rounds in which models were asked about it."""
 
 
 class ChunkDone(TypedDict):
@@ -64,6 +71,9 @@ class ChunkDone(TypedDict):
     attempts: list[AttemptRecord]
     reused: int
     failed: FailedChunk | None
+    retry: Retry | None
+    """Whether the same question may yet be answered: at once, or when a provider has rested."""
+    tries: int
 
 
 class ChunkState(ChunkTask, total=False):
@@ -79,6 +89,9 @@ class ChunkState(ChunkTask, total=False):
     """Whether the question was put a second time, because the first answer is unreadable."""
     size: list[int]
     """How much was found before the last answer."""
+    retry: Retry | None
+    asked: bool
+    """Whether a provider was called in this round."""
     refusal: tuple[str, str] | None
     """Type and text of the error, where nobody answered."""
     done: ChunkDone
@@ -154,6 +167,8 @@ class _ChunkNodes:
             "attempts": attempts,
             "answer": "" if asked.answer is None else asked.answer.text,
             "cut": asked.answer is not None and _is_cut(asked.answer),
+            "asked": state.get("asked", False) or bool(asked.attempts),
+            "retry": _retry(asked),
             "refusal": None if error is None or unfit else (type(error).__name__, str(error)),
         }
 
@@ -225,6 +240,14 @@ def _is_unfit(error: RoutingError) -> bool:
     return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
 
 
+def _retry(asked: Asked) -> Retry | None:
+    if asked.error is None:
+        return None
+    if any(one["code"] == "cooldown" for one in asked.skipped):
+        return "later"
+    return "now" if isinstance(asked.error, TRANSIENT) else None
+
+
 def _is_cut(answer: AIMessage) -> bool:
     facts = answer.response_metadata
     return (facts.get("finish_reason") or facts.get("done_reason")) in {"length", "max_tokens"}
@@ -250,4 +273,6 @@ def _done(
         attempts=state.get("attempts", []),
         reused=state.get("reused", 0),
         failed=failed,
+        retry=None if failed is None else state.get("retry"),
+        tries=state.get("tries", 0) + state.get("asked", False),
     )

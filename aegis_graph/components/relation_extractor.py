@@ -5,7 +5,7 @@ graph TD
   START --> cut
   cut -. one per chunk .-> extract
   extract --> gather
-  gather -. failed chunks .-> extract
+  gather -. chunks to try again .-> extract
   gather -. nothing left to try .-> merge
   merge --> END
   subgraph extract
@@ -22,12 +22,14 @@ is resumed without buying it again, and answers are kept by what was asked.
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableLambda
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -36,6 +38,7 @@ from langgraph.types import Checkpointer, Command, Overwrite, Send
 from aegis_graph.components.answer_store import AnswerStore
 from aegis_graph.components.chunk_extractor import ChunkDone, ChunkTask, create_chunk_extractor
 from aegis_graph.components.extraction_prompts import ExtractionPrompts
+from aegis_graph.components.extraction_rounds import Rounds, next_round
 from aegis_graph.components.merging import merge
 from aegis_graph.components.relation_chunks import cut, read_documents, read_entities
 from aegis_graph.components.relation_records import FailedChunk
@@ -43,18 +46,11 @@ from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.components.relation_state import RelationInput, RelationOutput, RelationState
 from aegis_graph.components.request import RouterGraph, chosen, run_graph
 from aegis_graph.components.splitting import LONGEST
-from aegis_graph.errors import (
-    AllProvidersFailedError,
-    ConfigError,
-    StreamInterruptedError,
-)
+from aegis_graph.errors import ConfigError
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at
 2,400 (arXiv 2404.16130)."""
-
-TRANSIENT = {AllProvidersFailedError.__name__, StreamInterruptedError.__name__}
-"""Errors after which the same question may yet be answered."""
 
 
 def create_relation_extractor(
@@ -63,6 +59,7 @@ def create_relation_extractor(
     schema: RelationSchema | dict[str, Any] | None = None,
     max_gleanings: int = 1,
     max_retries: int = 2,
+    retry_wait_s: float = 30.0,
     max_concurrency: int = 4,
     chunk_chars: int = CHUNK_CHARS,
     structured: bool = True,
@@ -76,13 +73,16 @@ def create_relation_extractor(
     Calls carry the tasks ``extract`` and ``glean``. A chunk for which nobody may be asked, or whose
     answers cannot be read, is reported in ``failed_chunks``; the same request again asks for no
     other chunk, as long as the store lives. The run emits custom events: ``extraction_started``
-    with the number of chunks, then one ``chunk_extracted`` or ``chunk_failed`` for each.
+    with the number of chunks, then one ``chunk_extracted`` or ``chunk_failed`` for each, and
+    ``extraction_waits`` before a wait.
 
     Args:
         router: The compiled router.
         schema: What may be found; anything when absent.
         max_gleanings: How often at most a chunk is asked about again, until nothing new comes.
         max_retries: How often chunks for which every provider failed are tried again at the end.
+        retry_wait_s: How long to wait before that, in seconds, when a provider is in cooldown; the
+            default is that of ``health.cooldown_s``.
         max_concurrency: How many chunks are in work at once. A run's own ``max_concurrency``, or
             that of the graph around it, wins.
         chunk_chars: About how long a chunk is, in characters; at least 900.
@@ -107,11 +107,19 @@ def create_relation_extractor(
         [('Ada', 'BORN_IN', 'London')]
     """
     _check_least(0, max_gleanings=max_gleanings, max_retries=max_retries)
+    _check_least(0, retry_wait_s=retry_wait_s)
     _check_least(1, max_concurrency=max_concurrency)
     _check_least(LONGEST, chunk_chars=chunk_chars)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
     chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts_folder))
-    nodes = _Nodes(RelationSchema.of(schema), max_gleanings, max_retries, chunk_chars, structured)
+    nodes = _Nodes(
+        RelationSchema.of(schema),
+        max_gleanings,
+        max_retries,
+        retry_wait_s,
+        chunk_chars,
+        structured,
+    )
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
     return graph.with_config(max_concurrency=max_concurrency)
 
@@ -124,7 +132,7 @@ def _build(
     )
     builder.add_node("cut", nodes.cut)
     builder.add_node("extract", _extract(chunk_graph), input_schema=cast("Any", ChunkTask))
-    builder.add_node("gather", nodes.gather)
+    builder.add_node("gather", _gather(nodes), destinations=("extract", "merge"))
     builder.add_node("merge", nodes.merge)
     builder.add_edge(START, "cut")
     builder.add_edge("extract", "gather")
@@ -139,6 +147,7 @@ class _Nodes:
     schema: RelationSchema
     max_gleanings: int
     max_retries: int
+    retry_wait_s: float
     chunk_chars: int
     structured: bool
 
@@ -161,18 +170,22 @@ class _Nodes:
             ChunkTask(**common, chunk=chunk, may_ask=only is None or chunk["id"] in only)
             for chunk in chunks
         ]
-        update = {"common": common, "done": Overwrite([]), "retries": 0}
+        update = {
+            "common": common,
+            "done": Overwrite([]),
+            "rounds": Rounds(lost=len(tasks), idle=0),
+        }
         return Command(goto=[Send("extract", task) for task in tasks], update=update)
 
-    def gather(self, state: RelationState) -> Command[Literal["extract", "merge"]]:
-        """Try again the chunks that may yet be answered."""
-        lost: list[ChunkDone] = []
-        kept: list[ChunkDone] = []
-        for one in state["done"]:
-            failed = one["failed"]
-            (lost if failed and failed["error_type"] in TRANSIENT else kept).append(one)
-        if not lost or state["retries"] == self.max_retries:
-            return Command(goto="merge")
+    def gather(self, state: RelationState) -> tuple[Command[str], float]:
+        """Try again the chunks that may yet be answered, after so many seconds."""
+        following = next_round(state["done"], state["rounds"], self.max_retries)
+        if not following.lost:
+            return Command(goto="merge"), 0.0
+        wait_s = self.retry_wait_s if following.wait else 0.0
+        if following.wait:
+            lost = len(following.lost)
+            get_stream_writer()({"event": "extraction_waits", "chunks": lost, "seconds": wait_s})
         tasks = [
             ChunkTask(
                 **state["common"],
@@ -181,11 +194,12 @@ class _Nodes:
                 answers=one["answers"],
                 attempts=one["attempts"],
                 reused=one["reused"],
+                tries=one["tries"],
             )
-            for one in lost
+            for one in following.lost
         ]
-        update = {"done": Overwrite(kept), "retries": state["retries"] + 1}
-        return Command(goto=[Send("extract", task) for task in tasks], update=update)
+        update = {"done": Overwrite(list(following.kept)), "rounds": following.rounds}
+        return Command(goto=[Send("extract", task) for task in tasks], update=update), wait_s
 
     def merge(self, state: RelationState) -> dict[str, Any]:
         """Join what the chunks gave, and say what is missing."""
@@ -208,6 +222,22 @@ class _Nodes:
             "degraded_reason": _why(failed, len(done)),
             "done": Overwrite([]),
         }
+
+
+def _gather(nodes: _Nodes) -> Runnable[Any, Any]:
+    """The node between two rounds; it may wait."""
+
+    def gather(state: RelationState) -> Command[str]:
+        command, wait_s = nodes.gather(state)
+        time.sleep(wait_s)
+        return command
+
+    async def agather(state: RelationState) -> Command[str]:
+        command, wait_s = nodes.gather(state)
+        await asyncio.sleep(wait_s)
+        return command
+
+    return RunnableLambda(gather, agather)
 
 
 def _extract(
@@ -245,7 +275,7 @@ def _why(failed: Sequence[FailedChunk], chunks: int) -> str | None:
     return f"{len(failed)} of {chunks} chunks are not complete: {first['reason']}"
 
 
-def _check_least(least: int, **values: int) -> None:
+def _check_least(least: int, **values: float) -> None:
     for name, value in values.items():
         if value < least:
             raise ConfigError(f"{name}: {value} is too small; use at least {least}")

@@ -10,6 +10,7 @@ from langgraph.channels import EphemeralValue
 from typing_extensions import TypedDict
 
 from aegis_graph.components.chunk_extractor import ChunkDone, ChunkTask
+from aegis_graph.components.extraction_rounds import Rounds
 from aegis_graph.components.relation_records import Entity, FailedChunk, GivenEntity, Relation
 from aegis_graph.components.request import Choices, Report
 from aegis_graph.state import AttemptRecord
@@ -63,7 +64,7 @@ class RelationState(Choices, total=False):
     common: ChunkTask
     """What the tasks of all chunks share."""
     done: Annotated[list[ChunkDone], operator.add]
-    retries: int
+    rounds: Rounds
     relations: list[Relation]
     dropped: dict[str, int]
     chunks: int

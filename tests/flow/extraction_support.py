@@ -58,11 +58,13 @@ def make_extractor(
     *,
     providers: list[Row] | None = None,
     budgets: dict[str, str] | None = None,
+    health: Row | None = None,
     **more: Any,
 ) -> Any:
     """An extractor over one played provider, which answers a schema and may fail ever so often."""
     rows = providers or [provider(server, "openai", max_retries=1, **PRICE)]
-    config = make_config(server, db, providers=rows, budgets=budgets, health={"failures": 10_000})
+    health = health or {"failures": 10_000}
+    config = make_config(server, db, providers=rows, budgets=budgets, health=health)
     return create_relation_extractor(
         open_router(config), **{"schema": SCHEMA, "max_gleanings": 0, **more}
     )

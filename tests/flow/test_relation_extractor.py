@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.extraction_support import (
     COST,
     EMPTY,
+    PRICE,
     SCHEMA,
     answer_on,
     asked_about,
@@ -36,6 +38,7 @@ from tests.flow.support import (
     assert_sound,
     made,
     make_config,
+    open_router,
     provider,
     rows,
     spent,
@@ -89,8 +92,11 @@ def test_entities_and_relations_come_with_their_places(server: LoopbackServer, d
     ]
 
 
+@pytest.mark.parametrize(
+    "health", [{"failures": 10_000}, {"failures": 3, "cooldown_s": 0.05}], ids=["", "cooldowns"]
+)
 async def test_two_hundred_chunks_survive_a_provider_that_fails_one_in_five(
-    server: LoopbackServer, db: Path
+    server: LoopbackServer, db: Path, health: Any
 ) -> None:
     dice = random.Random(SEED)
     good, bad = reply(answer_on(*range(MANY))), (Fault.status(500), Fault.status(429))
@@ -99,7 +105,9 @@ async def test_two_hundred_chunks_survive_a_provider_that_fails_one_in_five(
     )
     documents = people(MANY)
 
-    result = await make_extractor(server, db, max_retries=5).ainvoke({"documents": documents})
+    graph = make_extractor(server, db, health=health, max_retries=9, retry_wait_s=0.05)
+
+    result = await graph.ainvoke({"documents": documents})
 
     assert result["failed_chunks"] == []
     assert sorted(triples(result)) == all_on(MANY)
@@ -110,6 +118,32 @@ async def test_two_hundred_chunks_survive_a_provider_that_fails_one_in_five(
     assert spent(db) == len(answered) * COST
     assert len(result["attempts"]) == len(made(db)) == len(server.calls())
     assert_sound(db)
+
+
+async def test_a_provider_that_rests_is_waited_for(server: LoopbackServer, db: Path) -> None:
+    server.script("openai", Fault.status(500), Fault.status(500))
+    server.always("openai", reply(answer_on(*range(4))))
+    row = provider(server, "openai", max_retries=0, **PRICE)
+    config = make_config(server, db, providers=[row], health={"failures": 2, "cooldown_s": 60})
+    now = [datetime.now(UTC)]
+    graph = create_relation_extractor(
+        open_router(config, clock=lambda: now[0]),
+        schema=SCHEMA,
+        max_gleanings=0,
+        max_concurrency=1,
+        retry_wait_s=0.05,
+    )
+
+    waits = []
+    async for event in graph.astream({"documents": people(4)}, stream_mode="custom"):
+        if event["event"] == "extraction_waits":
+            now[0] += timedelta(seconds=61)
+            waits.append(event)
+    result = await graph.ainvoke({"documents": people(4)})
+
+    assert waits[0] == {"event": "extraction_waits", "chunks": 4, "seconds": 0.05}
+    assert (triples(result), result["reused"]) == (all_on(4), 4)
+    assert len(server.calls()) == 6
 
 
 def test_a_failed_chunk_is_reported_and_run_again_alone(server: LoopbackServer, db: Path) -> None:
