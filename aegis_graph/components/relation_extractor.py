@@ -106,20 +106,11 @@ def create_relation_extractor(
         >>> [(r["head"], r["relation"], r["tail"]) for r in result["relations"]]  # doctest: +SKIP
         [('Ada', 'BORN_IN', 'London')]
     """
-    _check_least(0, max_gleanings=max_gleanings, max_retries=max_retries)
-    _check_least(0, retry_wait_s=retry_wait_s)
     _check_least(1, max_concurrency=max_concurrency)
-    _check_least(LONGEST, chunk_chars=chunk_chars)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
     chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts_folder))
-    nodes = _Nodes(
-        RelationSchema.of(schema),
-        max_gleanings,
-        max_retries,
-        retry_wait_s,
-        chunk_chars,
-        structured,
-    )
+    limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
+    nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
     return graph.with_config(max_concurrency=max_concurrency)
 
@@ -150,6 +141,11 @@ class _Nodes:
     retry_wait_s: float
     chunk_chars: int
     structured: bool
+
+    def __post_init__(self) -> None:
+        _check_least(0, max_gleanings=self.max_gleanings, max_retries=self.max_retries)
+        _check_least(0, retry_wait_s=self.retry_wait_s)
+        _check_least(LONGEST, chunk_chars=self.chunk_chars)
 
     def cut(self, state: RelationState) -> Command[Literal["extract"]]:
         """Cut the documents, and hand each chunk on."""
