@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from langgraph_runtime_inmem.queue import (  # type: ignore[import-untyped]
+    _enable_blockbuster,
+)
 from typing_extensions import TypedDict
 
 from aegis_graph import (
@@ -195,3 +198,19 @@ async def test_an_answer_that_fails_is_told_after_its_cost(
     found = await create_lightrag_query(rag).ainvoke({"question": QUESTION})
     assert found["degraded_reason"].startswith("no answer: every provider failed")
     assert [row["status"] for row in found["attempts"]][-1] == "failed"
+
+
+async def test_the_watchdog_of_the_development_server_finds_nothing(
+    server: LoopbackServer, db: Path, tmp_path: Path
+) -> None:
+    play(server)
+    rag = open_rag(lightrag_config(server, db), tmp_path / "rag")
+    graph = create_lightrag(rag)
+    watchdog = _enable_blockbuster()
+    try:
+        found = await graph.ainvoke({"documents": DOCUMENTS, "question": QUESTION})
+    finally:
+        watchdog.deactivate()
+    await rag.aclose()
+    assert found["insert"]["state"] == "done"
+    assert found["answer"].startswith("Answer to: ")

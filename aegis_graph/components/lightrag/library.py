@@ -178,6 +178,16 @@ async def stop(rag: Any) -> None:
             table.pop(name)
 
 
+def bear_blocking() -> None:
+    """Let this thread's loop be blocked by files, which is what it is for.
+
+    LangGraph's development server has a watchdog, blockbuster, that refuses such calls on any loop.
+    """
+    skip = getattr(sys.modules.get("blockbuster.blockbuster"), "_skip", None)
+    if skip is not None:
+        skip.value = True
+
+
 def _be_quiet() -> None:
     """Each step is told on the console; what matters is in the reports of this package."""
     for name in ("lightrag", "nano-vectordb"):

@@ -151,6 +151,7 @@ class Session:
         async with self._opening:
             if self._opened is not None:
                 return self._opened
+            library.bear_blocking()
             library.load()
             self._opened = await self._open_files()
             return self._opened
