@@ -216,16 +216,18 @@ async def test_sensitive_documents_reach_no_cloud_through_any_step(
     assert result["documents"]
 
 
+@pytest.mark.parametrize("before", [0, 20], ids=["is cited", "is not even among the documents"])
 async def test_one_sensitive_document_pins_every_step_after_it(
-    server: LoopbackServer, db: Path
+    server: LoopbackServer, db: Path, before: int
 ) -> None:
     heard: list[tuple[str, str | None]] = []
 
     class Source(BaseRetriever):
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
             heard.append((query, run_manager.metadata[CHOICES].get("sensitivity")))
+            found = [Document(f"Acme {n}: {query}") for n in range(before)]
             about = {"sensitivity": "pii"} if "founded" in query else {}
-            return [Document(f"Acme: {query}", metadata=about)]
+            return [*found, Document(f"Acme: {query}", metadata=about)]
 
     server.script("openai", PLAN)
     server.script("ollama", NOTE, ANSWER)
@@ -243,7 +245,8 @@ async def test_one_sensitive_document_pins_every_step_after_it(
         ("ollama", "pii"),
         ("ollama", "pii"),
     ]
-    assert result["citations"]
+    kept = {document.metadata.get("sensitivity") for document in result["documents"]}
+    assert kept == ({None} if before else {None, "pii"})
 
 
 async def test_embeddings_are_part_of_the_run_and_of_its_costs(
