@@ -72,6 +72,7 @@ class Call:
         self._heard = Heard(self._speak if self._listener and self._listener.hear else None)
         self._unspoken: list[AIMessageChunk] = []
         self._answer: AIMessage | None = None
+        self._sent = False
         self._began = time.monotonic()
         self._cap = output_cap(provider, request)
         self._bill = Bill(
@@ -96,7 +97,7 @@ class Call:
             return await self._failed(error, tell)
         except BaseException:
             # The caller is gone, or its own callback raised: either way nobody else is asked.
-            self._ledger.settle_soon(self._bill.cancelled(self._heard, **self._latency()))
+            self._ledger.settle_soon(self._left_alone())
             health.abandoned(name)
             raise
         self._speak_up()
@@ -106,6 +107,11 @@ class Call:
         update: dict[str, Any] = {"answer": self._signed(answer, settlement)}
         return self._leave("record_cost", settlement, self._route["reason"], update)
 
+    def _left_alone(self) -> SettlementRecord:
+        if not self._sent:
+            return self._bill.unsent(**self._latency())
+        return self._bill.cancelled(self._heard, **self._latency())
+
     async def _ask(self) -> AIMessage:
         """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._provider
@@ -114,6 +120,7 @@ class Call:
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
                 async with asyncio.timeout(self._spec.timeout_s):
+                    self._sent = True
                     self._answer = await model.ainvoke(
                         self._messages(), self._config_of_call(), **self._arguments()
                     )

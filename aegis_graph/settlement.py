@@ -138,6 +138,10 @@ class Bill:
         """The settlement of an attempt whose caller went away."""
         return self._of_fragment("cancelled", None, heard, unknown=True, latency_ms=latency_ms)
 
+    def unsent(self, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of an attempt whose caller went away before anything was sent."""
+        return self._record("cancelled", None, 0, "none", latency_ms)
+
     def _of_message(
         self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:

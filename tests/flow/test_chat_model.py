@@ -23,10 +23,12 @@ from aegis_graph.errors import (
     BudgetExceededError,
     InvalidRequestError,
 )
+from aegis_graph.listener import Listener, with_listener
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     DUST_S,
     KINDS,
+    ask,
     assert_one_row_per_call,
     assert_sound,
     drawn,
@@ -362,3 +364,18 @@ async def test_images_reach_a_model_that_takes_them(
     assert [one["code"] for one in answer.response_metadata["skipped"]] == ["images"]
     (call,) = server.calls()
     assert picture in json.dumps(call.body)
+
+
+async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
+    server: LoopbackServer, db: Path
+) -> None:
+    router = open_router(make_config(server, db, providers=[provider(server, "openai")]))
+    listener = Listener()
+    listener.abandon()
+    with pytest.raises(asyncio.CancelledError):
+        await router.ainvoke(ask(), with_listener({}, listener))
+    await dust_settles(db)
+    assert not server.calls()
+    (row,) = rows(db)
+    assert (row["status"], row["cost_basis"], row["cost_nano_usd"]) == ("cancelled", "none", 0)
+    assert_sound(db)
