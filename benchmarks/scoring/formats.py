@@ -222,10 +222,14 @@ def _index(value: int, entities: Sequence[GoldEntity]) -> int:
 
 
 def _hotpotqa(row: dict[str, Any], number: int) -> QuestionExample:
-    paragraphs = [Paragraph(title, "".join(sentences)) for title, sentences in row["context"]]
-    needed = {title for title, _ in row["supporting_facts"]}
+    context, facts = row["context"], row["supporting_facts"]
+    if isinstance(context, dict):  # As Hugging Face has it: columns in place of rows.
+        context = zip(context["title"], context["sentences"], strict=True)
+        facts = zip(facts["title"], facts["sent_id"], strict=True)
+    paragraphs = [Paragraph(title, "".join(sentences)) for title, sentences in context]
+    needed = {title for title, _ in facts}
     return QuestionExample(
-        str(row.get("_id", number)),
+        str(row.get("_id") or row.get("id") or number),
         row["question"],
         [row["answer"]],
         paragraphs,

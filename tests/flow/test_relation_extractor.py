@@ -270,13 +270,15 @@ def test_the_budget_that_runs_out_keeps_what_was_found(server: LoopbackServer, d
     assert spent(db) == 2_000_000_000
 
 
+@pytest.mark.parametrize(("structured", "calls"), [(True, 2), (False, 1)])
 def test_an_answer_that_was_cut_is_used_and_not_called_complete(
-    server: LoopbackServer, db: Path
+    server: LoopbackServer, db: Path, structured: bool, calls: int
 ) -> None:
     whole = answer_on(0, 1)
     cut = whole[: whole.index(city(1))]
-    server.script("openai", Reply(cut, chunks=(cut,), finish_reason="length"))
-    graph = make_extractor(server, db)
+    # In a schema half an answer is none, so the question is put again in words.
+    server.script("openai", *[Reply(cut, chunks=(cut,), finish_reason="length")] * calls)
+    graph = make_extractor(server, db, structured=structured)
     text = f"{statement(0)} {statement(1)}"
 
     first, second = graph.invoke({"text": text}), graph.invoke({"text": text})
@@ -287,7 +289,7 @@ def test_an_answer_that_was_cut_is_used_and_not_called_complete(
             ("extract", "OutputCutError")
         ]
         assert "raise max_output_tokens" in result["degraded_reason"]
-    assert (second["reused"], len(server.calls())) == (1, 1)
+    assert (second["reused"], len(server.calls())) == (1, calls)
     server.script("openai", reply(whole))
     assert not graph.invoke({"text": text, "max_output_tokens": 2000})["degraded"]
 
@@ -437,6 +439,13 @@ def test_known_entities_are_the_only_ones(server: LoopbackServer, db: Path) -> N
     assert triples(result) == all_on(1)
     assert [one["name"] for one in result["entities"]] == [person(0), city(0)]
     assert "Person000 (Person); City000 (City)" in said(server.calls()[0])[0]
+
+
+def test_documents_may_be_json(server: LoopbackServer, db: Path) -> None:
+    server.script("openai", reply(answer_on(0)))
+    documents = [{"page_content": statement(0), "metadata": {"source": "a.md"}}]
+    result = make_extractor(server, db).invoke({"documents": documents})
+    assert result["relations"][0]["evidence"][0]["source"] == "a.md"
 
 
 def test_the_same_text_is_bought_once_and_found_everywhere(

@@ -54,6 +54,24 @@ def test_hotpotqa(tmp_path: Path) -> None:
     assert {one.title for one in first.supporting} == {"Ada Berg", "Dust (novel)"}
 
 
+def test_hotpotqa_as_hugging_face_has_it(tmp_path: Path) -> None:
+    row = HOTPOTQA[0]
+    columns = {
+        **row,
+        "id": row["_id"],
+        "context": {
+            "title": [title for title, _ in row["context"]],
+            "sentences": [sentences for _, sentences in row["context"]],
+        },
+        "supporting_facts": {
+            "title": [title for title, _ in row["supporting_facts"]],
+            "sent_id": [place for _, place in row["supporting_facts"]],
+        },
+    }
+    theirs = read_questions(write(tmp_path / "a.jsonl", columns))
+    assert theirs == read_questions(write(tmp_path / "b.json", HOTPOTQA))[:1]
+
+
 def test_musique_in_json_lines(tmp_path: Path) -> None:
     lines = "\n".join(json.dumps(row) for row in MUSIQUE)
     first, _ = read_questions(write(tmp_path / "a.jsonl", lines))
