@@ -189,11 +189,11 @@ def create_embeddings(
         1024
     """
     given = config or RouterConfig()
-    rows = given.embeddings
+    rows = [row for row in given.embeddings if row.enabled]
     if not rows:
-        raise ConfigError(f"{given.source}: embeddings: empty; name at least one")
+        raise ConfigError(f"{given.source}: embeddings: empty; name at least one that is enabled")
     router = create_router(
-        given.model_copy(update={"providers": rows}),
+        given.model_copy(update={"providers": tuple(rows)}),
         ledger=ledger,
         # Vectors have no place in a checkpoint, and a vector store resumes by itself.
         checkpointer=False,

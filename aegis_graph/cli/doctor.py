@@ -50,7 +50,7 @@ class _Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Check every provider and the ledger; status 0 when a request can be answered."""
     config = RouterConfig.load(options.config)
-    findings, version, trouble = asyncio.run(_examine(config))
+    findings, embeddings, version, trouble = asyncio.run(_examine(config))
     healthy = trouble is None and any(finding.usable for finding in findings)
     if options.json:
         ledger = {
@@ -60,10 +60,15 @@ def doctor(options: argparse.Namespace) -> int:
             "problem": trouble or "",
         }
         rows = [asdict(finding) for finding in findings]
-        print(json.dumps({"healthy": healthy, "providers": rows, "ledger": ledger}))
+        vectors = [asdict(finding) for finding in embeddings]
+        found = {"healthy": healthy, "providers": rows, "embeddings": vectors, "ledger": ledger}
+        print(json.dumps(found))
     else:
         print("Providers, in the order in which they are asked:")
         for line in _lines(findings):
+            print(line)
+        print("\nEmbeddings, in the order in which they are asked:")
+        for line in _lines(embeddings):
             print(line)
         state = trouble or f"writable, schema version {version}"
         print(f"\nLedger {config.ledger.shown}: {state}")
@@ -71,12 +76,16 @@ def doctor(options: argparse.Namespace) -> int:
     return DONE if healthy else NOT_ASKED
 
 
-async def _examine(config: RouterConfig) -> tuple[list[_Finding], int | None, str | None]:
-    findings = await asyncio.gather(*(_look_at(row, config.source) for row in config.providers))
+async def _examine(
+    config: RouterConfig,
+) -> tuple[list[_Finding], list[_Finding], int | None, str | None]:
+    rows: list[ProviderSpec] = [*config.providers, *config.embeddings]
+    looked = await asyncio.gather(*(_look_at(row, config.source) for row in rows))
+    findings, embeddings = looked[: len(config.providers)], looked[len(config.providers) :]
     try:
-        return findings, await create_ledger(config).check(), None
+        return findings, embeddings, await create_ledger(config).check(), None
     except (LedgerError, ModuleNotFoundError) as error:  # also where its driver is not installed
-        return findings, None, str(error)
+        return findings, embeddings, None, str(error)
 
 
 async def _look_at(row: ProviderSpec, source: str) -> _Finding:
@@ -111,8 +120,8 @@ async def _look_at(row: ProviderSpec, source: str) -> _Finding:
 
 def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
     """A line per provider, and one below it where something is wrong."""
-    names = max(len(finding.provider) for finding in findings)
-    models = max(len(finding.model) for finding in findings)
+    names = max((len(finding.provider) for finding in findings), default=0)
+    models = max((len(finding.model) for finding in findings), default=0)
     for finding in findings:
         if not finding.enabled:
             yield f"  {finding.provider.ljust(names)}  {finding.model.ljust(models)}  switched off"

@@ -233,6 +233,8 @@ def test_rows_of_two_spaces_are_refused_in_one_line(server: LoopbackServer, db: 
 def test_what_cannot_be_embedded_is_a_configuration_error(server: LoopbackServer, db: Path) -> None:
     with pytest.raises(ConfigError, match="embeddings: empty; name at least one"):
         embeddings_of(server, db)
+    with pytest.raises(ConfigError, match="name at least one that is enabled"):
+        embeddings_of(server, db, embedder(server, "ollama", enabled=False))
     with pytest.raises(ConfigError, match=r"embeddings\.ollama\.kind: 'extractive' is unknown"):
         embeddings_of(server, db, {**embedder(server, "ollama"), "kind": "extractive"})
     with pytest.raises(ConfigError, match=r"embeddings\.ollama\.price: no price is known"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 from langgraph_runtime_inmem.queue import (  # type: ignore[import-untyped]
     _enable_blockbuster,
 )
@@ -214,3 +215,30 @@ async def test_the_watchdog_of_the_development_server_finds_nothing(
     await rag.aclose()
     assert found["insert"]["state"] == "done"
     assert found["answer"].startswith("Answer to: ")
+
+
+async def test_a_host_that_is_interrupted_and_resumed_buys_nothing_twice(
+    rag: RoutedLightRAG, server: LoopbackServer, db: Path
+) -> None:
+    async def review(state: Host) -> dict[str, Any]:
+        return {"question": interrupt("Which question?")}
+
+    builder = StateGraph(Host)
+    builder.add_node("insert", create_lightrag_insert(rag))
+    builder.add_node("review", review)
+    builder.add_node("query", create_lightrag_query(rag))
+    builder.add_edge(START, "insert")
+    builder.add_edge("insert", "review")
+    builder.add_edge("review", "query")
+    host = builder.compile(checkpointer=InMemorySaver())
+    config: Any = {"configurable": {"thread_id": "t"}}
+
+    first: Any = {"documents": DOCUMENTS}
+    await host.ainvoke(first, config)
+    inserted = len(server.calls())
+    found = await host.ainvoke(Command(resume=QUESTION), config)
+
+    assert found["answer"].startswith(f"Answer to: {QUESTION}")
+    asked = [operation(call) for call in server.calls()[inserted:]]
+    assert sorted(asked) == ["answer", "embed", "keywords"]
+    assert len(rows(db)) == len(server.calls())

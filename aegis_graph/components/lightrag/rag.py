@@ -294,4 +294,5 @@ class RoutedLightRAG:
 
     def _providers(self, rows: Sequence[ProviderSpec]) -> list[Provider]:
         source = self._config.source
-        return [create_provider(row, source=source, environ=self._environ) for row in rows]
+        asked = [row for row in rows if row.enabled]
+        return [create_provider(row, source=source, environ=self._environ) for row in asked]
