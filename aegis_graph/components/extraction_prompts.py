@@ -38,8 +38,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
         },
     ),
 }
-"""No more than is needed, so that an answer with one wrong label, or cut before its relations, is
-used for what is in it, and not bought again."""
+"""No more than is needed: an answer with one wrong label is filtered, and not bought again."""
 
 
 class ExtractionPrompts:
