@@ -61,8 +61,7 @@ class RoutedChatModel(ConfiguredChatModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     router: PregelProtocol[Any, Any, Any, Any] = Field(repr=False, exclude=True)
-    """From ``create_router``, or a ``RouterHandle``. A checkpointer of its own is left out: each
-    call stands alone."""
+    """From ``create_router``, or a ``RouterHandle``. Its own checkpointer is left out."""
     task: Task = "chat"
     sensitivity: Sensitivity = "internal"
     user_id: str | None = None
