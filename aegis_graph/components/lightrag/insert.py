@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from aegis_graph.components.lightrag.calls import RUN, Run, RunEndedError
+from aegis_graph.components.lightrag.gate import Gate
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
@@ -20,8 +22,8 @@ LOOK_S = 0.02
 """How often a run is looked at for a point at which it can be put down, in seconds."""
 
 LOOKS = 3
-"""How many looks in a row have to find it still: between two calls of a document nothing is asked
-for a moment. Stopping too early loses nothing but time."""
+"""How many looks in a row have to find it still: between two calls nothing is asked for a moment.
+Stopping too early loses nothing but time."""
 
 _STUCK = "Refusing to purge"
 """How LightRAG's error begins for a document that was interrupted twice in its merge."""
@@ -85,7 +87,8 @@ async def insert(
     try:
         if await _left(workspace):
             await _retry_failed(workspace)
-            await _drive(workspace, run)
+            async with _one_by_one_after_a_break(workspace):
+                await _drive(workspace, run)
         if await _free_stuck(workspace) and run.refusal is None:
             run = run.again()
             await _retry_failed(workspace)
@@ -93,6 +96,23 @@ async def insert(
     finally:
         workspace.on_document = None
     return await _report(workspace, documents, run)
+
+
+@asynccontextmanager
+async def _one_by_one_after_a_break(workspace: Workspace) -> AsyncIterator[None]:
+    """Take up documents that were interrupted one at a time.
+
+    Each is taken out of the graph first, and what it shares is rebuilt from the chunks of others,
+    which have to be there: two at once would take them away from each other.
+    """
+    records = await _records(workspace)
+    broken = {"failed", "processing"} & {_status(one.status) for one in records.values()}
+    most = workspace.rag.max_parallel_insert
+    workspace.rag.max_parallel_insert = 1 if broken else most
+    try:
+        yield
+    finally:
+        workspace.rag.max_parallel_insert = most
 
 
 async def _drive(workspace: Workspace, run: Run) -> None:
@@ -105,11 +125,11 @@ async def _drive(workspace: Workspace, run: Run) -> None:
     finally:
         RUN.reset(token)
     try:
-        await _until_still(workspace, run, driver)
+        await _until_still(workspace, gate, driver)
     except asyncio.CancelledError:
         # The caller has gone. What is being merged is finished, and nothing else is begun.
         gate.stopping = True
-        await _until_still(workspace, run, driver)
+        await _until_still(workspace, gate, driver)
         raise
     finally:
         run.alive = False
@@ -122,9 +142,7 @@ async def _drive(workspace: Workspace, run: Run) -> None:
         driver.result()
 
 
-async def _until_still(workspace: Workspace, run: Run, driver: asyncio.Task[None]) -> None:
-    gate = run.gate
-    assert gate is not None, "an insert's calls wait at its gate"
+async def _until_still(workspace: Workspace, gate: Gate, driver: asyncio.Task[None]) -> None:
     looks = 0
     while not driver.done() and looks < LOOKS:
         await asyncio.wait([driver], timeout=LOOK_S)
@@ -135,8 +153,7 @@ async def not_there(workspace: Workspace, documents: Mapping[str, str]) -> dict[
     """The documents that LightRAG does not have, by the name that it knows them by.
 
     Raises:
-        InvalidRequestError: A document is empty, or its name is taken by another text: LightRAG
-            would take it for a duplicate, and leave it out.
+        InvalidRequestError: A document is empty, or its name is taken by another text.
     """
     pipeline = import_module("lightrag.utils_pipeline")
     utils = import_module("lightrag.utils")
@@ -240,8 +257,7 @@ async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) 
     if open_ and run.refusal is not None:
         state, reason = "stopped", str(run.refusal)
     elif open_:
-        state = "failed"
-        reason = _why(run.error, errors)
+        state, reason = "failed", _why(run.error, errors)
     return InsertReport(
         state,
         states,

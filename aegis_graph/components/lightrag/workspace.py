@@ -72,7 +72,12 @@ class Workspace:
                 return await extract(*given, **more)
             self.phases[doc_id] = "extract"
             try:
-                return await extract(*given, **more)
+                found = await extract(*given, **more)
+                # On disk before the graph changes: whoever resumes after a crash takes this
+                # document out again, and rebuilds from these what others share with it.
+                await self.rag.llm_response_cache.index_done_callback()
+                await self.rag.text_chunks.index_done_callback()
+                return found
             finally:
                 self.phases[doc_id] = "merge"
 
