@@ -30,6 +30,8 @@ ROUTING = [
     *["calls per second, 4 callers"] * 2,
     "first token of a stream over the bare client, ollama",
     *["each chunk of a stream, ollama"] * 3,
+    "first token of a stream over the bare client, ollama, RoutedChatModel",
+    *["each chunk of a stream, ollama, RoutedChatModel"] * 3,
     *["8 in flight of 400 ms, openai"] * 2,
     *["8 in flight of 400 ms, ollama"] * 2,
     "8 in flight of 1 s, ollama",
