@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, cast
@@ -132,6 +133,18 @@ def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = No
         }
     )
     return create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
+
+
+def disk(*, folder: str) -> Contestant:
+    """What two durable transactions ask of the disk, and nothing else."""
+    file = os.open(f"{folder}/disk", os.O_CREAT | os.O_WRONLY)
+
+    async def call() -> Any:
+        for _ in range(2):
+            os.pwrite(file, b"x" * 4096, 0)
+            os.fdatasync(file)
+
+    return Contestant(call)
 
 
 class NoLedger:

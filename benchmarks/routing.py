@@ -99,7 +99,8 @@ class Field:
     """Where contestants are started: the provider's address, a place for ledgers, the peers."""
 
     def __init__(self, port: int, folder: Path, peers: Path) -> None:
-        self._port, self._folder, self._peers = port, folder, peers
+        self.folder = folder
+        self._port, self._peers = port, peers
         self._ledgers = 0
         self.has_peers = peers.exists()
 
@@ -113,7 +114,7 @@ class Field:
     def ledger(self) -> str:
         """The address of a ledger that is not there yet."""
         self._ledgers += 1
-        return f"sqlite:///{self._folder}/{self._ledgers}.db"
+        return f"sqlite:///{self.folder}/{self._ledgers}.db"
 
     @contextmanager
     def workers(self, **wanted: tuple[str, dict[str, Any]]) -> Iterator[dict[Name, Worker]]:
@@ -156,11 +157,13 @@ def _pick(results: Mapping[Name, list[Result]], name: Name, key: str) -> list[fl
     return [result[key] for result in results[name]]
 
 
-def _added(results: Mapping[Name, list[Result]], name: Name, bare: Name, key: str) -> list[float]:
-    """What each round took more than the bare one of the same round."""
-    pairs = zip(_pick(results, name, key), _pick(results, bare, key), strict=True)
+def _added(
+    results: Mapping[Name, list[Result]], name: Name, bare: Name, key: str, also: Name | None = None
+) -> list[float]:
+    """What each round took more than the bare one, and another one, of the same round."""
+    columns = [_pick(results, one, key) for one in (name, bare, also) if one is not None]
     # Not below a microsecond: a ratio needs something to divide by.
-    return [max(more - less, 0.001) for more, less in pairs]
+    return [max(more - sum(less), 0.001) for more, *less in zip(*columns, strict=True)]
 
 
 NO_PEERS = "not measured: the peers' environment is not there; `make bench` builds it"
@@ -176,6 +179,7 @@ def one_caller(scale: Scale, field: Field) -> list[Row]:
         any_llm=("any_llm", {"url": url}),
         bare=("same_client", {"kind": "openai", "url": url}),
         empty=("empty_graph", {}),
+        disk=("disk", {"folder": str(field.folder)}),
         ours=("router", {"kind": "openai", "url": url, "ledger": field.ledger()}),
         no_ledger=("router", {"kind": "openai", "url": url, "ledger": None}),
         ours_fallback=(
@@ -195,6 +199,13 @@ def one_caller(scale: Scale, field: Field) -> list[Row]:
     rows = [
         Row(name, unit, added, empty, graph, "1.6 times", at_most(1.6)),
         Row(f"{name}, processor time", "ms", cpu, _pick(found, "empty", "cpu_ms"), graph, ""),
+        Row(
+            f"{name}, less the disk's share",
+            unit,
+            _added(found, "ours", "bare", "p50_ms", "disk"),
+            empty,
+            graph,
+        ),
         Row(
             f"{name}, without a ledger",
             unit,
