@@ -12,7 +12,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import json_repair
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 
 from aegis_graph.images import is_image
@@ -89,6 +88,9 @@ def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCal
 
 
 def _mended(arguments: str | None) -> dict[str, Any]:
+    # Imported here: with its parts it takes as long as half of this package.
+    import json_repair  # noqa: PLC0415
+
     value = json_repair.loads(arguments or "{}")
     return value if isinstance(value, dict) else {}
 

@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import json_repair
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
@@ -83,6 +80,10 @@ def fitted(
 
 
 def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
+    # Imported here: few requests have a schema, and it takes longer than most of this package.
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
     error = best_match(Draft202012Validator(schema).iter_errors(value))
     if error is None:
         return None
@@ -114,6 +115,9 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     text = broken[0] if broken else answer.text
     fenced = _FENCE.search(text)
     candidate = (fenced[1] if fenced else text).strip()
+    # Imported here, as in ``history``.
+    import json_repair  # noqa: PLC0415
+
     try:
         return json.loads(candidate)
     except ValueError as error:
