@@ -15,6 +15,7 @@ from typing import Any, cast
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT
+from langgraph.checkpoint.base import Checkpoint
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
@@ -23,6 +24,9 @@ from aegis_graph.state import RouterInput, RouterOutput, RouterState, join_messa
 
 _ENGINE_KEY = "__pregel_"
 """How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
+
+_EDGE = "branch:to:"
+"""How LangGraph names the channel that says which node is next."""
 
 _ASKED = frozenset(RouterInput.__annotations__)
 _ANSWERED = tuple(RouterOutput.__annotations__)
@@ -50,6 +54,21 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
             if not self.config and not _is_watched(merged):
                 return await self._walk(input, merged)
         return await super().ainvoke(input, config, **more)
+
+    def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Lead a run whose next provider is no longer there back to ``budget_check``.
+
+        LangGraph asks each graph to read older checkpoints as its own; without this, such a run
+        has no next node and ends without an answer.
+        """
+        super()._migrate_checkpoint(checkpoint)
+        values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
+        for edge in [name for name in values if name.startswith(f"{_EDGE}attempt_")]:
+            if edge.removeprefix(_EDGE) not in self.nodes:
+                values[f"{_EDGE}budget_check"] = values.pop(edge)
+                versions[f"{_EDGE}budget_check"] = versions.pop(edge)
+                # Only what is named here is looked at, where anything is.
+                checkpoint["updated_channels"] = None
 
     def _remembers_or_pauses(self) -> bool:
         return bool(

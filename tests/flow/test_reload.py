@@ -310,6 +310,35 @@ async def test_a_checkpointer_of_its_own_keeps_the_conversation_across_a_reload(
     assert handle.get_state(thread).values["route_id"] == state.values["route_id"]
 
 
+@pytest.mark.parametrize("place", ["alone", "as a node"])
+async def test_a_stopped_run_whose_provider_was_removed_meanwhile_is_answered_by_another(
+    server: LoopbackServer, db: Path, place: str
+) -> None:
+    server.script("ollama", Fault.hang())
+    server.always("openai", NEW)
+    thread: Any = {"configurable": {"thread_id": "one"}}
+    saver = MemorySaver()
+    config = make_config(server, db, providers=[provider(server, "ollama")])
+    handle = open_handle(config, checkpointer=saver if place == "alone" else None)
+    builder = StateGraph(MessagesState).add_node("llm", handle).add_edge(START, "llm")
+    graph: Any = handle if place == "alone" else builder.compile(checkpointer=saver)
+    running = asyncio.create_task(graph.ainvoke(ask(), thread, durability="sync"))
+    await asyncio.to_thread(server.wait_for_calls, 1, timeout_s=DUST_S)
+    running.cancel()
+    await asyncio.wait([running])
+
+    handle.reload(make_config(server, db, providers=[provider(server, "openai")]))
+    result = await graph.ainvoke(None, thread)
+
+    assert result["messages"][-1].text == NEW.text
+    await dust_settles(db)
+    assert [(row["provider"], row["status"]) for row in made(db)] == [
+        ("ollama", "cancelled"),
+        ("openai", "answered"),
+    ]
+    assert_sound(db)
+
+
 async def test_events_are_those_of_the_router(server: LoopbackServer, db: Path) -> None:
     server.always("ollama", OLD)
     handle = open_handle(make_config(server, db, providers=[provider(server, "ollama")]))
