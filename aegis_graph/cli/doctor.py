@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from aegis_graph.cli import DONE, NOT_ASKED
@@ -14,6 +14,8 @@ from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.specs import ProviderSpec
+
+_TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddings": "embeddings"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,14 @@ class _Finding:
 def doctor(options: argparse.Namespace) -> int:
     """Check every provider and the ledger; status 0 when a request can be answered."""
     config = RouterConfig.load(options.config)
-    findings, embeddings, version, trouble = asyncio.run(_examine(config))
-    healthy = trouble is None and any(finding.usable for finding in findings)
+    vision = RouterConfig.load_vision(options.config)
+    chains: dict[str, Sequence[ProviderSpec]] = {
+        "providers": config.providers,
+        "vision": [row for row in vision.providers if row.images and _serves_vision(row)],
+        "embeddings": config.embeddings,
+    }
+    found, version, trouble = asyncio.run(_examine(config, chains))
+    healthy = trouble is None and any(finding.usable for finding in found["providers"])
     if options.json:
         ledger = {
             "url": config.ledger.shown,
@@ -59,33 +67,34 @@ def doctor(options: argparse.Namespace) -> int:
             "schema_version": version,
             "problem": trouble or "",
         }
-        rows = [asdict(finding) for finding in findings]
-        vectors = [asdict(finding) for finding in embeddings]
-        found = {"healthy": healthy, "providers": rows, "embeddings": vectors, "ledger": ledger}
-        print(json.dumps(found))
+        rows = {name: [asdict(finding) for finding in chain] for name, chain in found.items()}
+        print(json.dumps({"healthy": healthy, **rows, "ledger": ledger}))
     else:
-        print("Providers, in the order in which they are asked:")
-        for line in _lines(findings):
-            print(line)
-        print("\nEmbeddings, in the order in which they are asked:")
-        for line in _lines(embeddings):
-            print(line)
-        state = trouble or f"writable, schema version {version}"
-        print(f"\nLedger {config.ledger.shown}: {state}")
+        for title, name in _TITLES.items():
+            print(f"{title}, in the order in which they are asked:")
+            for line in _lines(found[name]):
+                print(line)
+            print()
+        print(f"Ledger {config.ledger.shown}: {trouble or f'writable, schema version {version}'}")
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return DONE if healthy else NOT_ASKED
 
 
+def _serves_vision(row: ProviderSpec) -> bool:
+    return row.tasks is None or "vision" in row.tasks
+
+
 async def _examine(
-    config: RouterConfig,
-) -> tuple[list[_Finding], list[_Finding], int | None, str | None]:
-    rows: list[ProviderSpec] = [*config.providers, *config.embeddings]
-    looked = await asyncio.gather(*(_look_at(row, config.source) for row in rows))
-    findings, embeddings = looked[: len(config.providers)], looked[len(config.providers) :]
+    config: RouterConfig, chains: Mapping[str, Sequence[ProviderSpec]]
+) -> tuple[dict[str, list[_Finding]], int | None, str | None]:
+    found = {
+        name: list(await asyncio.gather(*(_look_at(row, config.source) for row in rows)))
+        for name, rows in chains.items()
+    }
     try:
-        return findings, embeddings, await create_ledger(config).check(), None
+        return found, await create_ledger(config).check(), None
     except (LedgerError, ModuleNotFoundError) as error:  # also where its driver is not installed
-        return findings, embeddings, None, str(error)
+        return found, None, str(error)
 
 
 async def _look_at(row: ProviderSpec, source: str) -> _Finding:

@@ -325,6 +325,25 @@ def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: Loopback
     assert "sk-hidden" not in done.stdout + text.stdout + done.stderr + text.stderr
 
 
+def test_doctor_shows_who_looks_at_images(folder: Path, server: LoopbackServer) -> None:
+    path = configure(folder, server)
+    shown = "doctor", "--config", "aegis.toml"
+    without = answer_of(aegis(*shown, "--json", cwd=folder, OLLAMA_BASE_URL=server.ollama_url))
+    assert [(row["provider"], row["location"]) for row in without["vision"]] == [
+        ("ollama_vision", "local"),
+        ("ocr", "local"),
+    ]
+    path.write_text(
+        path.read_text().replace('location = "cloud"', 'location = "cloud"\nimages = true')
+    )
+    named = answer_of(aegis(*shown, "--json", cwd=folder))
+    assert [(row["provider"], row["problem"]) for row in named["vision"]] == [
+        ("openai", "TEST_KEY is not set")
+    ]
+    text = aegis(*shown, cwd=folder).stdout
+    assert "Providers for images, in the order in which they are asked:\n  openai" in text
+
+
 def test_doctor_ends_with_status_3_when_nothing_can_be_asked(
     folder: Path, server: LoopbackServer
 ) -> None:
