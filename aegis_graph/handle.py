@@ -102,6 +102,10 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         """
         return self._in_use(await self._live.alook())
 
+    def look(self) -> Router:
+        """As ``current``, for sync callers: reading the file blocks."""
+        return self._in_use(self._live.look())
+
     def without_memory(self) -> RouterHandle:
         """The same handle without its checkpointer: each request stands alone."""
         forgetful = copy(self)
@@ -126,7 +130,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``ainvoke``, for sync callers."""
-        return self._in_use(self._live.look()).invoke(input, self._with(config), **kwargs)
+        return self.look().invoke(input, self._with(config), **kwargs)
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
@@ -142,7 +146,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Any]:
         """As ``astream``, for sync callers."""
-        yield from self._in_use(self._live.look()).stream(input, self._with(config), **kwargs)
+        yield from self.look().stream(input, self._with(config), **kwargs)
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:
         """The same handle with defaults for each call; a reload reaches it too."""
@@ -152,7 +156,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Draw the chain in force now."""
-        return self._in_use(self._live.look()).get_graph(self._with(config), xray=xray)
+        return self.look().get_graph(self._with(config), xray=xray)
 
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False

@@ -68,6 +68,8 @@ class AnswerInput(Choices, total=False):
     """In the order of their numbers: ``[1]`` is the first. A thread keeps them."""
     notes: Annotated[list[str], EphemeralValue]
     """What was found out on the way to the question; shown to the model, never cited."""
+    parts: Annotated[list[str], EphemeralValue]
+    """Its sub-questions: a document is relevant, too, that speaks of one of them."""
 
 
 class AnswerOutput(Report):
@@ -192,7 +194,11 @@ class _Nodes:
         """Check the input, and whether any document speaks of the question."""
         question = question_of(state)
         documents = read_documents(state.get("documents"))
-        relevant = any(self.relevance(question, one) >= self.threshold for one in documents)
+        relevant = any(
+            self.relevance(asked, one) >= self.threshold
+            for asked in (question, *(state.get("parts") or []))
+            for one in documents
+        )
         update = {
             **_NOTHING,
             "documents": documents,

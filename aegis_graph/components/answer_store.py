@@ -139,9 +139,10 @@ _NO_MATTER = {
 def model_chain(router: RouterGraph) -> list[str]:
     """What a router asks now, in order: each provider's kind, model, address and manner.
 
-    Empty for a graph that only looks like a router.
+    A handle that watches its file reads it, which blocks. Empty for a graph that only looks like
+    a router.
     """
-    compiled = router.router if isinstance(router, RouterHandle) else router
+    compiled = router.look() if isinstance(router, RouterHandle) else router
     if not isinstance(compiled, CompiledStateGraph):
         return []
     bodies = [getattr(node.runnable, "body", None) for node in compiled.builder.nodes.values()]

@@ -6,21 +6,18 @@ A file is ``<component>.<en|de>.md``, a ``string.Template`` whose placeholders a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import Literal, get_args
+from typing import get_args
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.text.words import language
+from aegis_graph.text.words import Language as Language
+from aegis_graph.text.words import language_of as language_of
 
-Language = Literal["en", "de"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 SHIPPED = Path(__file__).parent / "prompts"
-
-_GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
 
 
 def prompt(name: str, language: Language, folder: str | Path | None = None) -> Template:
@@ -52,19 +49,6 @@ def prompt(name: str, language: Language, folder: str | Path | None = None) -> T
 def prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Template]:
     """Read a component's prompt in every language; errors as in ``prompt``."""
     return {language: prompt(name, language, folder) for language in LANGUAGES}
-
-
-def language_of(text: str) -> Language:
-    """The language to answer a text in: its small words tell, else its letters, else English.
-
-    Example:
-        >>> language_of("Was kostet ein Aufruf?"), language_of("What is a hold?")
-        ('de', 'en')
-    """
-    told = language(text)
-    if told is None:
-        return "de" if _GERMAN_LETTER.search(text) else "en"
-    return "de" if told == "de" else "en"
 
 
 def _own(folder: Path, name: str) -> Path | None:

@@ -216,7 +216,8 @@ def _context(state: RagState) -> dict[str, Any]:
     # A note is as private as what it was taken from, whether or not that is among the documents.
     behind = [document for step in state["steps"] for document in step["documents"]]
     choices = raised(state["chosen"], behind if notes else [])
-    given = {"documents": state["documents"], "notes": notes}
+    parts = [step["question"] for step in state["steps"]]
+    given = {"documents": state["documents"], "notes": notes, "parts": parts}
     return {"question": state["question"], **choices, **given}
 
 

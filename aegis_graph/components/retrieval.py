@@ -12,6 +12,8 @@ from aegis_graph.text.words import closeness, topic_words
 
 _STEM = 3
 """Letters that two forms of a word share at least."""
+_LONGEST = 100
+"""Letters of a word that has other forms; the longest in any law of Germany had 80."""
 
 
 class PassageIndex:
@@ -59,11 +61,17 @@ class PassageIndex:
 
         scores = np.zeros(len(self._passages))
         for form in self._forms(word):
-            scores = np.maximum(scores, closeness(word, form) * self._bm25.get_scores([form]))
+            weight = closeness(word, form)
+            if weight:
+                scores = np.maximum(scores, weight * self._bm25.get_scores([form]))
         return scores
 
     def _forms(self, word: str) -> Iterator[str]:
         """Words of the passages that may be forms of a word or compounds with it."""
+        if len(word) > _LONGEST:
+            if _contains(self._by_start, word):
+                yield word
+            return
         yield from _starting(self._by_start, word[:_STEM] if len(word) >= _STEM else word)
         for end in _starting(self._by_end, word[::-1]):
             if len(end) > len(word):

@@ -14,14 +14,21 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 
 from aegis_graph.text.passages import parse_passages, parse_question
 from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.text.words import language_of
 
 MODEL_NAME = "best-sentences"
 MARKER = "(Extractive answer: sentences quoted from the documents; no language model was asked.)"
 NO_PASSAGES = "The prompt has no passages, so there is nothing to quote."
 NOTHING_FOUND = "No passage was found for this question, so there is nothing to quote."
 NO_ANSWER = "None of the passages answers this question."
-NOTICES = (MARKER, NO_PASSAGES, NOTHING_FOUND, NO_ANSWER)
-"""What it says beside quotes."""
+GERMAN = {
+    MARKER: "(Zitate aus den Dokumenten; kein Sprachmodell wurde gefragt.)",
+    NO_PASSAGES: "Der Prompt enthält keine Textstellen, also gibt es nichts zu zitieren.",
+    NOTHING_FOUND: "Zu dieser Frage wurde keine Textstelle gefunden, die zu zitieren wäre.",
+    NO_ANSWER: "Keine der Textstellen beantwortet diese Frage.",
+}
+NOTICES = (*GERMAN, *GERMAN.values())
+"""What it says beside quotes, in English and in German."""
 
 
 class ChatExtractive(BaseChatModel):
@@ -109,13 +116,13 @@ def _answer(messages: Sequence[BaseMessage]) -> str:
     asked = next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
     blocks = (parse_passages(one.text) for one in reversed(messages))
     passages = next((block for block in blocks if block is not None), None)
-    if passages is None:
-        lines = [NO_PASSAGES]
-    elif not passages:
-        lines = [NOTHING_FOUND]
-    else:
-        lines = quoted_lines(parse_question(asked), passages) or [NO_ANSWER]
-    return "\n".join([*lines, "", MARKER])
+    question = parse_question(asked)
+    notices = GERMAN if language_of(question) == "de" else {}
+    lines = quoted_lines(question, passages) if passages else []
+    if not lines:
+        notice = NO_PASSAGES if passages is None else NO_ANSWER if passages else NOTHING_FOUND
+        lines = [notices.get(notice, notice)]
+    return "\n".join([*lines, "", notices.get(MARKER, MARKER)])
 
 
 def _limited(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:

@@ -7,6 +7,7 @@ unsupported.
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from typing import Literal, NamedTuple
 
 from aegis_graph.text.quotes import by_support
@@ -23,6 +24,8 @@ LONGEST_QUOTE = 3
 """Sentences of a quote, at most."""
 
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_AMOUNT = re.compile(rf"(?<![^\W_]){_NUMBER.pattern}")
+"""A number by itself, or with a unit behind it; in ``RFC7519`` it is a part of the name."""
 _GROUPED = re.compile(r"\d{1,3}(?:\.\d{3})+")
 _NOT = re.compile(
     r"\b(?:no|not|never|none|nobody|nothing|neither|nor|without|cannot|\w+n['\u2019]t"
@@ -64,22 +67,20 @@ def shared_words(claim: str, text: str) -> float:
 
     Numbers and what says no are judged by themselves.
     """
-    plain = _NOT.sub(" ", _NUMBER.sub(" ", claim))
-    claimed = set(topic_words(plain)) or set(words(claim))
-    said = set(words(text))
-    found = sum(1 for word in claimed if closest(word, said))
-    return found / len(claimed) if claimed else 0.0
+    plain = _NOT.sub(" ", _AMOUNT.sub(" ", claim))
+    return _share(set(topic_words(plain)) or set(words(claim)), text)
 
 
 def relevance(question: str, text: str) -> float:
-    """Share of a question's words that a text has in some form.
+    """Share of a question's words and numbers that a text has in some form.
 
     1 where words cannot tell: the question has none that carries a topic, or the text is in
     another language.
     """
-    if not topic_words(question) or {language(question), language(text)} == {"en", "de"}:
+    asked = set(topic_words(_NOT.sub(" ", question)))
+    if not asked or {language(question), language(text)} == {"en", "de"}:
         return 1.0
-    return shared_words(question, text)
+    return _share(asked, text)
 
 
 def best_quote(claim: str, text: str) -> Quote:
@@ -104,6 +105,12 @@ def best_quote(claim: str, text: str) -> Quote:
                 return Quote(start, end, "supported")
     start, end = spans[best]
     return Quote(start, end, judge(claim, text[start:end]))
+
+
+def _share(wanted: Set[str], text: str) -> float:
+    said = set(words(text))
+    found = sum(1 for word in wanted if closest(word, said))
+    return found / len(wanted) if wanted else 0.0
 
 
 def _numbers(text: str) -> set[str]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from typing import Literal
 
+Language = Literal["en", "de"]
+"""What is spoken here."""
+
+_GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
 _ENGLISH = """
@@ -50,7 +55,7 @@ INFLECTED = 0.75
 _ENDINGS = frozenset(("", "s", "es", "ed", "d", "ing", "er", "e", "en", "n", "em", "t", "et", "te"))
 
 
-def language(text: str) -> str | None:
+def language(text: str) -> Language | None:
     """``en`` or ``de``, where the small words of a text tell."""
     said = words(text)
     english, german = (
@@ -59,6 +64,17 @@ def language(text: str) -> str | None:
     if english == german:
         return None
     return "en" if english > german else "de"
+
+
+def language_of(text: str) -> Language:
+    """The language to answer a text in: its small words tell, else its letters, else English.
+
+    Example:
+        >>> language_of("Was kostet ein Aufruf?"), language_of("What is a hold?")
+        ('de', 'en')
+    """
+    told = language(text)
+    return told or ("de" if _GERMAN_LETTER.search(text) else "en")
 
 
 def topic_words(text: str) -> list[str]:

@@ -177,6 +177,27 @@ async def test_nothing_in_the_documents_is_said_and_nobody_is_asked(
     assert server.journal == ()
 
 
+async def test_what_speaks_of_a_part_of_the_question_is_relevant(
+    server: LoopbackServer, db: Path
+) -> None:
+    passages = [
+        Passage(source="eiger.md", text="The Eiger rises 3967 m above the Bernese Oberland."),
+        Passage(source="zugspitze.md", text="The Zugspitze, 2962 m, is the summit of Bavaria."),
+    ]
+    asks = ["How tall is the Eiger?", "How tall is the Zugspitze?"]
+    steps = [{"id": n, "question": one, "needs": []} for n, one in enumerate(asks, start=1)]
+    said = Reply("The Eiger rises 3967 m. [1]")
+    server.script("ollama", Reply(json.dumps({"kind": "comparison", "steps": steps})), said)
+    rag = create_rag(open_router(make_config(server, db)), create_retriever(passages))
+    result = await rag.ainvoke(
+        asked(
+            "Which of the two famous Alpine mountains, the Eiger in Switzerland or the Zugspitze "
+            "in Germany, has the taller peak?"
+        )
+    )
+    assert (result["relevant"], result["answer"]) == (True, said.text)
+
+
 @pytest.mark.parametrize(("envelope", "calls"), [("0", 0), ("1", 1), ("2", 2), ("3", 3)])
 async def test_the_envelope_is_never_overdrawn_wherever_it_ends(
     server: LoopbackServer, db: Path, envelope: str, calls: int

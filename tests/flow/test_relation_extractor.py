@@ -505,6 +505,30 @@ def test_a_router_whose_models_change_is_asked_again(server: LoopbackServer, db:
     assert [call.model for call in server.calls()] == ["gpt-4o", "gpt-4.1"]
 
 
+def test_an_answer_is_kept_for_the_models_of_the_file_as_it_is_now(
+    server: LoopbackServer, db: Path, tmp_path: Path
+) -> None:
+    server.always("openai", reply(answer_on(0)))
+    file = tmp_path / "aegis.toml"
+
+    def write(model: str) -> None:
+        row = provider(server, "openai", model=model, price="free")
+        lines = [f"{key} = {json.dumps(value)}" for key, value in row.items()]
+        head = ["budgets = []", "[ledger]", f'url = "sqlite:///{db}"', "[[providers]]"]
+        file.write_text("\n".join([*head, *lines]), encoding="utf-8")
+
+    write("gpt-4o")
+    handle = RouterHandle(file, watch=True, environ=KEYS)
+    graph = create_relation_extractor(handle, schema=SCHEMA, max_gleanings=0)
+    reused = []
+    for model in ("gpt-4o", "gpt-4.1", "gpt-4o", "gpt-4.1"):
+        write(model)
+        reused.append(graph.invoke({"text": statement(0)})["reused"])
+
+    assert reused == [0, 0, 1, 1]
+    assert [call.model for call in server.calls()] == ["gpt-4o", "gpt-4.1"]
+
+
 def test_a_store_that_cannot_be_used_says_so(
     server: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:

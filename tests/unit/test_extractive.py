@@ -14,10 +14,12 @@ from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
 from aegis_graph.providers.chat_extractive import (
+    GERMAN,
     MARKER,
     NO_ANSWER,
     NO_PASSAGES,
     NOTHING_FOUND,
+    NOTICES,
     ChatExtractive,
 )
 from aegis_graph.providers.extractive import ExtractiveProvider
@@ -28,6 +30,7 @@ from aegis_graph.text.words import closeness, language
 
 DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
 LIMIT = Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is hard.")
+HART = Passage(source="c.md", text="Das Limit gilt hart.")
 COLOUR = Passage(source="b.md", text="The sky is blue.\n\n- Grass is green.")
 
 
@@ -84,8 +87,10 @@ def test_sample_documents_answer(index: PassageIndex, question: str, quoted: str
 )
 def test_unrelated_question_is_declined(index: PassageIndex, question: str) -> None:
     everything = read_passages([DOCUMENTS])
-    assert ask(question, everything) == f"{NO_ANSWER}\n\n{MARKER}"
-    assert ask(question, index.search(question)).splitlines()[0] in {NO_ANSWER, NOTHING_FOUND}
+    notices = GERMAN if question.startswith("W") and "Wh" not in question else {}
+    none, nothing, marker = (notices.get(one, one) for one in (NO_ANSWER, NOTHING_FOUND, MARKER))
+    assert ask(question, everything) == f"{none}\n\n{marker}"
+    assert ask(question, index.search(question)).splitlines()[0] in {none, nothing}
 
 
 def test_each_sentence_is_quoted_with_the_number_of_its_passage() -> None:
@@ -133,6 +138,22 @@ def test_no_answer_is_said_plainly(prompt: str, says: str) -> None:
     answer = ChatExtractive().invoke([HumanMessage(prompt)])
     assert answer.text == f"{says}\n\n{MARKER}"
     assert answer.response_metadata["extractive"] is True
+
+
+@pytest.mark.parametrize(
+    ("prompt", "says"),
+    [
+        ("Wie geht das?", "Der Prompt enthält keine Textstellen"),
+        (format_question("Was ist das?", []), "Zu dieser Frage wurde keine Textstelle gefunden"),
+        (format_question("Wer singt?", [LIMIT]), "Keine der Textstellen beantwortet diese Frage."),
+        (format_question("Wie gilt das Limit?", [HART]), "Das Limit gilt hart. [1]"),
+    ],
+)
+def test_a_german_question_is_answered_in_german(prompt: str, says: str) -> None:
+    said = ChatExtractive().invoke([HumanMessage(prompt)]).text
+    assert said.startswith(says)
+    assert said.endswith("\n\n(Zitate aus den Dokumenten; kein Sprachmodell wurde gefragt.)")
+    assert set(said.splitlines()) & set(NOTICES)
 
 
 def test_passages_may_stand_in_the_system_message() -> None:

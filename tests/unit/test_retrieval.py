@@ -45,6 +45,12 @@ def test_question_about_nothing_finds_nothing(question: str) -> None:
     assert PassageIndex(passages(*TEXTS)).search(question) == []
 
 
+def test_what_is_no_word_is_found_whole_and_in_time() -> None:
+    """A million letters without a space, such as an encoded file, have no other forms."""
+    blob = "ab" * 500_000
+    assert [one.source for one in PassageIndex(passages(*TEXTS, blob)).search(blob)] == ["4.md"]
+
+
 @pytest.mark.parametrize("texts", [[], [""], ["the of"], ["?!"]])
 def test_index_without_words_is_searched_in_vain(texts: list[str]) -> None:
     assert PassageIndex(passages(*texts)).search("budget") == []
