@@ -123,7 +123,11 @@ def draw_network(
     places = nx.circular_layout(graph)
     kinds = sorted({str(data.get(node, "")) for _, data in graph.nodes(data=True)})
     tints = [plt.get_cmap("Pastel1")(number) for number in range(len(kinds))]
-    nx.draw_networkx_edges(graph, places, ax=axes, edge_color=EDGE, arrowsize=14, node_size=2200)
+    directed = graph if graph.is_directed() else nx.DiGraph(graph.edges(data=True))
+    style = "-|>" if graph.is_directed() else "-"
+    nx.draw_networkx_edges(
+        directed, places, ax=axes, edge_color=EDGE, arrowstyle=style, node_size=2200
+    )
     for kind, tint in zip(kinds, tints, strict=True):
         members = [name for name, data in graph.nodes(data=True) if str(data.get(node, "")) == kind]
         nx.draw_networkx_nodes(
@@ -141,7 +145,7 @@ def draw_network(
     nx.draw_networkx_labels(graph, places, names, ax=axes, font_size=8, font_color=INK)
     said = {(head, tail): data.get(edge, "") for head, tail, data in graph.edges(data=True)}
     nx.draw_networkx_edge_labels(
-        nx.DiGraph(graph), places, said, ax=axes, font_size=7, font_color=INK
+        nx.DiGraph(directed), places, said, ax=axes, font_size=7, font_color=INK
     )
     axes.legend(markerscale=0.25, loc="best", fontsize=8)
     _finish(axes, title)

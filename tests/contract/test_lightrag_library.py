@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -152,3 +153,34 @@ def test_the_tokenizer_gives_back_every_text(text: str) -> None:
     assert tokenizer.decode(tokens) == text
     middle = len(tokens) // 2
     assert tokenizer.decode(tokens[:middle]) + tokenizer.decode(tokens[middle:]) == text
+
+
+STOPPED_ON_THE_CONSOLE = """
+import logging, sys
+from pathlib import Path
+
+from aegis_graph.testing import LoopbackServer
+from tests.flow.lightrag_support import DOCUMENTS, lightrag_config, open_rag, play
+
+folder = Path(sys.argv[1])
+with LoopbackServer() as server:
+    play(server)
+    with open_rag(lightrag_config(server, folder / "costs.db"), folder / "rag") as rag:
+        print(rag.add(DOCUMENTS, run_id="a", max_cost_usd="0.01").state)
+        print(rag.add(DOCUMENTS).state)
+print(logging.getLogger().handlers, logging.getLogger().level)
+"""
+
+
+def test_an_insert_that_is_stopped_and_resumed_prints_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_ON_THE_CONSOLE, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=WAIT_S,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == ["stopped", "done", f"[] {logging.WARNING}"]
+    assert done.stderr == ""

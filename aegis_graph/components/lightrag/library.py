@@ -5,7 +5,6 @@ What this relies on beyond LightRAG's documented interface is pinned by ``tests/
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -15,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from aegis_graph.bridge import Portal
+from aegis_graph.components.lightrag.console import unprinted
 from aegis_graph.errors import ConfigError
 
 INSTALL = "pip install 'aegis-graph[lightrag]'"
@@ -79,8 +79,9 @@ def load() -> Any:
     if "ENTITY_TYPES" in os.environ:
         raise ConfigError("ENTITY_TYPES: LightRAG refuses to run with this variable; take it away")
     try:
-        with _loading, _without_dotenv():
+        with _loading, _without_dotenv(), unprinted():
             library = import_module("lightrag")
+            import_module("nano_vectordb")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"LightRAG needs: {INSTALL}", name=missing.name) from missing
     return library
@@ -111,7 +112,6 @@ def build(
         ConfigError: It does not accept a setting.
     """
     lightrag, utils = load(), import_module("lightrag.utils")
-    _be_quiet()
     waiting = {"max_async": settings["llm_model_max_async"], "timeout": WAIT_S}
     roles = {role: {"func": role_functions[role], **waiting} for role in _ROLES}
     # Extraction that waits for room sits in this queue, and must not keep summaries out of it.
@@ -186,12 +186,6 @@ def bear_blocking() -> None:
     skip = getattr(sys.modules.get("blockbuster.blockbuster"), "_skip", None)
     if skip is not None:
         skip.value = True
-
-
-def _be_quiet() -> None:
-    """Each step is told on the console; what matters is in the reports of this package."""
-    for name in ("lightrag", "nano-vectordb"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _defaults() -> dict[str, Any]:

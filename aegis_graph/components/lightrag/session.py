@@ -12,6 +12,7 @@ from typing import Any
 from aegis_graph.components.lightrag import insert, library, query
 from aegis_graph.components.lightrag.answers import PaidAnswers
 from aegis_graph.components.lightrag.calls import RUN, RoutedCalls, Run
+from aegis_graph.components.lightrag.console import forgive_ended_runs
 from aegis_graph.components.lightrag.forecast import (
     USUAL_OUTPUT_TOKENS,
     Chunk,
@@ -153,6 +154,7 @@ class Session:
                 return self._opened
             library.bear_blocking()
             library.load()
+            forgive_ended_runs()
             self._opened = await self._open_files()
             return self._opened
 
