@@ -159,6 +159,8 @@ STOPPED_ON_THE_CONSOLE = """
 import logging, sys
 from pathlib import Path
 
+import lightrag
+
 from aegis_graph.testing import LoopbackServer
 from tests.flow.lightrag_support import DOCUMENTS, lightrag_config, open_rag, play
 

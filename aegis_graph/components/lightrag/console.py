@@ -22,14 +22,16 @@ def unprinted() -> Iterator[None]:
     """Around imports: leaves the process's log as it was, and LightRAG's without its printer."""
     root = logging.getLogger()
     level, handlers = root.level, [*root.handlers]
-    own = [*_LOG.handlers]
     try:
         yield
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
-        if not own:
-            _LOG.handlers[:] = [logging.NullHandler()]
+        printers = [one for one in _LOG.handlers if type(one).__module__ == "lightrag.utils"]
+        for printer in printers:
+            _LOG.removeHandler(printer)
+        if printers:
+            _LOG.addHandler(logging.NullHandler())
             _LOG.propagate = True
         for name in ("lightrag", "nano-vectordb"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -81,7 +81,8 @@ def load() -> Any:
     try:
         with _loading, _without_dotenv(), unprinted():
             library = import_module("lightrag")
-            import_module("nano_vectordb")
+            for printing in ("lightrag.utils", "nano_vectordb"):
+                import_module(printing)
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"LightRAG needs: {INSTALL}", name=missing.name) from missing
     return library
