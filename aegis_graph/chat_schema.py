@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.json_schema import schema_problem
 from aegis_graph.structured import PARSED
 
 
@@ -30,9 +31,10 @@ class AnswerSchema:
 
     def problem(self, value: Any) -> str | None:
         """Where a value does not fit, without the value itself; ``None`` where it fits."""
+        if self.validate is None:
+            return schema_problem(value, self.json_schema)
         try:
-            if self.validate is not None:
-                self.validate(value)
+            self.validate(value)
         except (ValidationError, ValidationErrorV1) as error:
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"]) or "the whole"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.json_schema import schema_fault
 from aegis_graph.state import CallOptions
 from aegis_graph.tokens import text_bound
 
@@ -108,6 +109,9 @@ def _schema(value: object) -> None:
     titled = isinstance(value, Mapping) and isinstance(value.get("title"), str)
     if not titled or value.get("type") != "object" or not _is_json(value):  # type: ignore[attr-defined]
         _refuse("options.response_schema", "must be a JSON Schema of an object, with a title")
+    fault = schema_fault(json.dumps(value))
+    if fault is not None:
+        _refuse("options.response_schema", fault)
 
 
 _CHECKS: Mapping[str, Callable[[object], None]] = {

@@ -10,12 +10,14 @@ from typing import Any
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
+from aegis_graph.json_schema import schema_problem
 from aegis_graph.state import CallOptions
 
 PARSED = "parsed"
 """Key of ``additional_kwargs`` under which an answer that fits carries its value."""
 
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```(?:json)?\s*(?={)")
+_DECODER = json.JSONDecoder()
 _TOOL_NAME = re.compile(r"[^A-Za-z0-9_-]")
 MAX_TOOL_NAME = 64
 """Source: https://platform.openai.com/docs/api-reference/chat/create"""
@@ -69,7 +71,7 @@ def fitted(
         _check_choice(answer, options)
         return answer
     value = _value(answer, schema)
-    problem = find_problem(value) if find_problem else _problem(value, schema)
+    problem = find_problem(value) if find_problem else schema_problem(value, schema)
     if problem is not None:
         raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
     text = json.dumps(value, ensure_ascii=False)
@@ -77,18 +79,6 @@ def fitted(
     return answer.model_copy(
         update={**update, "content": text, "tool_calls": [], "invalid_tool_calls": []}
     )
-
-
-def _problem(value: Any, schema: Mapping[str, Any]) -> str | None:
-    # Imported here: few requests have a schema, and it takes longer than most of this package.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
-    from jsonschema.exceptions import best_match  # noqa: PLC0415
-
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
-    if error is None:
-        return None
-    where = ".".join(str(step) for step in error.absolute_path) or "the whole"
-    return f"{where} breaks {error.validator!r}"
 
 
 def _was_cut(answer: AIMessage) -> bool:
@@ -112,19 +102,23 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
         if call["name"] == name:
             return call["args"]
     broken = [call["args"] or "" for call in answer.invalid_tool_calls if call["name"] == name]
-    text = broken[0] if broken else answer.text
-    fenced = _FENCE.search(text)
-    candidate = (fenced[1] if fenced else text).strip()
     # Imported here, as in ``history``.
     import json_repair  # noqa: PLC0415
 
+    text = (broken[0] if broken else answer.text).strip()
+    # A fence inside of an object is part of one of its texts.
+    if not text.startswith("{") and (fence := _FENCE.search(text)):
+        text = text[fence.end() :]
     try:
-        return json.loads(candidate)
+        value, end = _DECODER.raw_decode(text)
     except ValueError as error:
         if _was_cut(answer):
             # Repaired, half a value would pass for a whole one.
             raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
-        repaired = json_repair.loads(candidate)
+    else:
+        if not (rest := text[end:].strip()) or rest.startswith("```"):
+            return value
+    repaired = json_repair.loads(text)
     if not isinstance(repaired, dict):
         raise UnfitAnswerError(f"{name}: the answer is not JSON")
     return repaired

@@ -12,7 +12,9 @@ from pydantic import BaseModel, Field, field_validator
 from typing_extensions import TypedDict
 
 from aegis_graph import RoutedChatModel
+from aegis_graph.chat_schema import answer_schema
 from aegis_graph.errors import AllProvidersFailedError, InvalidRequestError
+from aegis_graph.structured import schema_name
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from tests.flow.support import (
     KINDS,
@@ -144,6 +146,28 @@ async def test_an_answer_that_does_not_fit_is_a_failed_attempt(
     assert_sound(db)
 
 
+@pytest.mark.parametrize(
+    "schema", [CityRow, City.model_json_schema()], ids=["typed dict", "json schema"]
+)
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [({"name": "Paris"}, "the whole breaks 'required'"), ({**PARIS, "people": "many"}, "type")],
+)
+async def test_a_schema_without_a_class_is_kept_to_as_well(
+    server: LoopbackServer, db: Path, schema: Any, value: Any, why: str
+) -> None:
+    server.script("ollama", said(value))
+    server.script("dashscope", called(PARIS, schema_name(answer_schema(schema).json_schema)))
+    model = routed(server, db, "ollama", "dashscope").with_structured_output(schema)
+    assert await model.ainvoke("Which city?") == PARIS
+    first, _ = rows(db)
+    assert (first["provider"], first["error_type"]) == ("ollama", "UnfitAnswerError")
+    server.always("ollama", said(value))
+    server.always("dashscope", said(value))
+    with pytest.raises(AllProvidersFailedError, match=why):
+        await model.ainvoke("Which city?")
+
+
 async def test_the_error_at_the_end_carries_what_was_wrong_with_each(
     server: LoopbackServer, db: Path
 ) -> None:
@@ -158,6 +182,19 @@ async def test_the_error_at_the_end_carries_what_was_wrong_with_each(
     assert "City: people breaks 'int_type'" in text
     assert "secret words" not in text
     assert_sound(db)
+
+
+@pytest.mark.parametrize("fence", ["{}", "```json\n{}\n```", "So:\n```\n{}\n```\nThat is all."])
+@pytest.mark.parametrize(
+    "name", ['A\n```json\n{"name": "B", "people": 1}\n```', "A ``` x = {1} ``` B"]
+)
+async def test_a_fence_in_a_text_is_part_of_that_text(
+    server: LoopbackServer, db: Path, fence: str, name: str
+) -> None:
+    value = {"name": name, "people": 7}
+    server.script("ollama", Reply(fence.replace("{}", json.dumps(value))))
+    model = routed(server, db, "ollama").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**value)
 
 
 @pytest.mark.parametrize(

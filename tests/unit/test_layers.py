@@ -52,7 +52,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.providers",),
     ("aegis_graph.ledger",),
     ("aegis_graph.options", "aegis_graph.structured"),
-    ("aegis_graph.prices", "aegis_graph.tokens"),
+    ("aegis_graph.json_schema", "aegis_graph.prices", "aegis_graph.tokens"),
     ("aegis_graph.image_parts",),
     ("aegis_graph.images",),
     ("aegis_graph.text",),

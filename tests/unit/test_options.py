@@ -52,6 +52,22 @@ def test_sound_options_come_back(options: Any) -> None:
         ({"temperature": True}, r"^options\.temperature"),
         ({"response_schema": {"type": "object"}}, r"with a title"),
         ({"response_schema": {"title": "L", "type": "array"}}, r"of an object"),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"type": "strange"}}}},
+            r"response_schema: properties\.a\.type breaks",
+        ),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"pattern": "("}}}},
+            r"response_schema: properties\.a\.pattern breaks 'format'",
+        ),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"$ref": "#/$defs/gone"}}}},
+            r"'#/\$defs/gone' is not in the schema itself",
+        ),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"$ref": "http://127.0.0.1/s"}}}},
+            r"'http://127.0.0.1/s' is not in the schema itself",
+        ),
         ({"schema_method": "magic"}, r"^options\.schema_method"),
         ({"response_schema": {**SCHEMA, "x": "y" * 1_000_000}}, r"more than 1,000,000 bytes"),
     ],

@@ -1,0 +1,67 @@
+"""JSON Schemas: whether one is sound, and whether a value fits it. Pure, without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+# ``jsonschema`` is imported where it is used: few requests have a schema, and it takes longer than
+# most of this package.
+
+
+@lru_cache(maxsize=64)
+def schema_fault(text: str) -> str | None:
+    """What is wrong with a JSON Schema, given as JSON; ``None`` where nothing is.
+
+    Example:
+        >>> schema_fault('{"type": "object", "properties": {"a": {"$ref": "https://a.b/c"}}}')
+        "'https://a.b/c' is not in the schema itself"
+    """
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415  as above
+    from referencing import Registry  # noqa: PLC0415
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+
+    schema = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(schema, Draft202012Validator.FORMAT_CHECKER)
+    except SchemaError as error:
+        where = ".".join(str(step) for step in error.absolute_path) or "the whole"
+        return f"{where} breaks {error.validator!r} of JSON Schema itself"
+    resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
+    for reference in _references(schema):
+        try:
+            resolver.lookup(reference)
+        except Unresolvable:
+            return f"{reference!r} is not in the schema itself"
+    return None
+
+
+def schema_problem(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Where a value breaks a sound JSON Schema, without the value itself; ``None`` where it fits.
+
+    Example:
+        >>> schema_problem({"usd": "much"}, {"properties": {"usd": {"type": "number"}}})
+        "usd breaks 'type'"
+    """
+    from jsonschema import Draft202012Validator  # noqa: PLC0415  as above
+    from jsonschema.exceptions import best_match  # noqa: PLC0415
+
+    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    if error is None:
+        return None
+    where = ".".join(str(step) for step in error.absolute_path) or "the whole"
+    return f"{where} breaks {error.validator!r}"
+
+
+def _references(part: object) -> Iterator[str]:
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for one in part.values():
+            yield from _references(one)
