@@ -26,7 +26,6 @@ from aegis_graph.cli.show import (
 from aegis_graph.components.answer_generator import create_answer_generator
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.request import cost_text
 from aegis_graph.components.retriever import create_retriever
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import (
@@ -61,19 +60,17 @@ def ask(options: argparse.Namespace) -> int:
     }
     question = {key: value for key, value in asked.items() if value is not None}
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
-    try:
-        result, budgets = asyncio.run(_answer(graph, question, ledger, live))
-    except RoutingError as error:
-        live.end()
-        if not options.json:
-            raise
-        print(json.dumps(_refusal(error), ensure_ascii=False))
-        return exit_status(error)
+    result, budgets = asyncio.run(_answer(graph, question, ledger, live))
     live.end()
+    error = None if result["refusal"] is None else _no_answer(result)
     if options.json:
-        print(json.dumps(_summary(result), ensure_ascii=False))
-    else:
-        _show(Console(highlight=False), result, budgets, config, answer_shown=live.text)
+        print(json.dumps({**(result["refusal"] or {}), **_summary(result)}, ensure_ascii=False))
+        return DONE if error is None else exit_status(error)
+    if error is not None:
+        for line in (result["answer"], *source_lines(result["citations"])):
+            print(line)
+        raise error
+    _show(Console(highlight=False), result, budgets, config, answer_shown=live.text)
     return DONE
 
 
@@ -103,13 +100,11 @@ async def _answer(
             live.discard(data["provider"], data["reason"])
         elif mode == "values" and not namespace:
             result = data
-    if result["refusal"] is not None:
-        raise _no_answer(result)
     return result, await ledger.budgets()
 
 
 def _no_answer(result: dict[str, Any]) -> RoutingError:
-    """The error of a run that nobody answered. A command quotes nothing then: it has failed."""
+    """The error of a run that nobody answered: the command fails, whatever it could quote."""
     kinds = (AllProvidersFailedError, BudgetExceededError, NoProviderError, RequestRejectedError)
     kind = next(kind for kind in kinds if kind.__name__ == result["refusal"]["error"])
     return kind(
@@ -195,15 +190,4 @@ def _summary(result: dict[str, Any]) -> dict[str, Any]:
         "route_id": result["route_id"],
         "attempts": result["attempts"],
         "skipped": result["skipped"],
-    }
-
-
-def _refusal(error: RoutingError) -> dict[str, Any]:
-    return {
-        "error": type(error).__name__,
-        "message": str(error),
-        "cost_usd": cost_text(error.attempts),
-        "route_id": error.route_id,
-        "attempts": error.attempts,
-        "skipped": error.skipped,
     }

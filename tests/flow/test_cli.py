@@ -20,6 +20,7 @@ DOCUMENT = """# Budgets
 
 The monthly limit of the reading room is 40 dollars. Books are ordered on Fridays.
 """
+QUOTE = "The monthly limit of the reading room is 40 dollars. [1]"
 
 
 @pytest.fixture
@@ -207,7 +208,9 @@ def test_a_spent_budget_ends_with_status_3(folder: Path, server: LoopbackServer)
     server.script("ollama", Fault.status(404))
     done = ask(folder, TEST_KEY="sk-test")
     assert done.returncode == 3
-    assert done.stdout == ""
+    assert done.stdout.splitlines()[0] == QUOTE
+    assert "(No language model could be asked" in done.stdout
+    assert "[1] docs/budgets.md" in done.stdout
     assert "budget provider:openai per month: needs up to $" in done.stderr
     assert done.stderr.count("\n") == 1
     assert server.calls("openai") == ()
@@ -234,6 +237,8 @@ def test_every_provider_failing_ends_with_status_4(folder: Path, server: Loopbac
     assert done.returncode == 4
     found = answer_of(done)
     assert found["error"] == "AllProvidersFailedError"
+    assert found["answer"].splitlines()[0] == QUOTE
+    assert (found["degraded"], found["provider"]) == (True, None)
     assert [row["error_type"] for row in found["attempts"]][-1] == "AuthenticationError"
 
 
