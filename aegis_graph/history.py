@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 
 from aegis_graph.images import is_image
+from aegis_graph.text.json_text import mended_json
 
 M = TypeVar("M", bound=BaseMessage)
 
@@ -88,10 +89,7 @@ def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCal
 
 
 def _mended(arguments: str | None) -> dict[str, Any]:
-    # Imported here: with its parts it takes as long as half of this package.
-    import json_repair  # noqa: PLC0415
-
-    value = json_repair.loads(arguments or "{}")
+    value = mended_json(arguments or "{}")
     return value if isinstance(value, dict) else {}
 
 

@@ -12,12 +12,12 @@ from langchain_core.messages import AIMessage
 from aegis_graph.errors import UnfitAnswerError
 from aegis_graph.json_schema import schema_problem
 from aegis_graph.state import CallOptions
+from aegis_graph.text.json_text import leading_json, mended_json
 
 PARSED = "parsed"
 """Key of ``additional_kwargs`` under which an answer that fits carries its value."""
 
 _FENCE = re.compile(r"```(?:json)?\s*(?={)")
-_DECODER = json.JSONDecoder()
 _TOOL_NAME = re.compile(r"[^A-Za-z0-9_-]")
 MAX_TOOL_NAME = 64
 """Source: https://platform.openai.com/docs/api-reference/chat/create"""
@@ -102,15 +102,12 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
         if call["name"] == name:
             return call["args"]
     broken = [call["args"] or "" for call in answer.invalid_tool_calls if call["name"] == name]
-    # Imported here, as in ``history``.
-    import json_repair  # noqa: PLC0415
-
     text = (broken[0] if broken else answer.text).strip()
     # A fence inside of an object is part of one of its texts.
     if not text.startswith("{") and (fence := _FENCE.search(text)):
         text = text[fence.end() :]
     try:
-        value, end = _DECODER.raw_decode(text)
+        value, end = leading_json(text)
     except ValueError as error:
         if _was_cut(answer):
             # Repaired, half a value would pass for a whole one.
@@ -118,7 +115,7 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     else:
         if not (rest := text[end:].strip()) or rest.startswith("```"):
             return value
-    repaired = json_repair.loads(text)
+    repaired = mended_json(text)
     if not isinstance(repaired, dict):
         raise UnfitAnswerError(f"{name}: the answer is not JSON")
     return repaired

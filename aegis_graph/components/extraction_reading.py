@@ -6,13 +6,12 @@ bears out.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import json_repair
+from aegis_graph.text.json_text import mended_json
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
@@ -104,18 +103,8 @@ def _from_bracket(text: str) -> Iterator[str]:
 
 
 def _json(text: str) -> Any:
-    try:
-        value = _loads(text)
-    except RecursionError:
-        return None  # Brackets nested a thousand deep are no answer.
+    value = mended_json(text)
     return value if isinstance(value, (dict, list)) else None
-
-
-def _loads(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return json_repair.loads(text)
 
 
 def _lists(value: Any) -> tuple[list[Any], list[Any]] | None:

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.image_colours import Colour
 from aegis_graph.state import AttemptRecord, SkippedRecord
+from aegis_graph.text.json_text import mended_json
 
 Kind = Literal["description", "text", "table", "chart"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -140,10 +141,7 @@ def _of_model(answer: AIMessage, kind: Kind) -> tuple[dict[str, Any], str | None
     text = answer.text.strip()
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None
-    # Imported here: most programs never read such an answer.
-    import json_repair  # noqa: PLC0415
-
-    found = json_repair.loads(text) if "{" in text else None
+    found = mended_json(text) if "{" in text else None
     if isinstance(found, list):
         found = next((one for one in found if isinstance(one, dict)), None)
     if not isinstance(found, dict) or not {"description", "text"} & set(found):

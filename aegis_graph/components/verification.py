@@ -8,13 +8,13 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import json_repair
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.config import get_stream_writer
 
 from aegis_graph.components.citations import Citation, Sentence
 from aegis_graph.components.prompts import Language, language_of, prompts
 from aegis_graph.components.request import Ask, Asked
+from aegis_graph.text.json_text import mended_json
 
 VERDICTS_SCHEMA: Mapping[str, Any] = {
     "title": "verdicts",
@@ -99,7 +99,7 @@ def _judged(sentence: Sentence, supported: bool | None) -> Sentence:
 
 def _verdicts(text: str) -> dict[int, bool]:
     """The verdicts of a reply that may be malformed, by the sentence's number."""
-    found = json_repair.loads(text)
+    found = mended_json(text)
     rows = found.get("verdicts") if isinstance(found, dict) else found
     verdicts: dict[int, bool] = {}
     for row in rows if isinstance(rows, list) else []:

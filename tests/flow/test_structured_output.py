@@ -213,6 +213,20 @@ async def test_slightly_broken_json_is_repaired(
     assert await model.ainvoke("Which city?") == City(**PARIS)
 
 
+@pytest.mark.parametrize(
+    "rubbish", ["[" * 20_000, "{" * 5_000, '{"name": ' * 900 + "1" + "}" * 900]
+)
+async def test_brackets_nested_beyond_all_bounds_are_a_failed_attempt(
+    server: LoopbackServer, db: Path, rubbish: str
+) -> None:
+    server.script("ollama", said(rubbish))
+    server.script("openai", said(PARIS))
+    model = routed(server, db, "ollama", "openai").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert [row["error_type"] for row in rows(db)] == ["UnfitAnswerError", None]
+    assert_one_row_per_call(db, server.calls())
+
+
 @pytest.mark.parametrize("method", ["json_mode", "tool"])
 @pytest.mark.parametrize("kind", KINDS)
 async def test_half_a_value_does_not_pass_for_a_whole_one(

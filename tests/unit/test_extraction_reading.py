@@ -89,6 +89,7 @@ def test_readable(kind: str) -> None:
         "<think>and so on",
         "[" * 100_000,
         '{"a":' * 50_000,
+        "{" * 5_000,
         "```json\n```",
     ],
 )
