@@ -93,7 +93,9 @@ class _Corpus:
 
     @classmethod
     def of(cls, passages: Sequence[Passage]) -> _Corpus:
-        return cls(PassageIndex(passages), [document_of(passage) for passage in passages])
+        # What is empty can be neither embedded nor quoted.
+        full = [passage for passage in passages if passage.text.strip()]
+        return cls(PassageIndex(full), [document_of(passage) for passage in full])
 
 
 class PassageRetriever(BaseRetriever):

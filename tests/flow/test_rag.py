@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import ExitStack
 from decimal import Decimal
@@ -16,7 +17,13 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
+from aegis_graph import (
+    create_answer_generator,
+    create_embeddings,
+    create_rag,
+    create_retriever,
+    holds,
+)
 from aegis_graph.components.retriever import CHOICES
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -286,6 +293,21 @@ async def test_embeddings_are_part_of_the_run_and_of_its_costs(
     assert [one["calls"] for one in again["costs"]] == [1, 1], "documents are embedded once"
 
 
+async def test_an_empty_passage_spoils_no_search_by_meaning(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", ANSWER)
+    config = make_config(
+        server, db, providers=priced(server), embeddings=[embedder(server, "ollama")]
+    )
+    passages = [Passage(source="empty.md", text=" \n", heading="Acme"), *PASSAGES]
+    retriever = create_retriever(passages, embeddings=create_embeddings(config, environ=KEYS))
+    rag = create_rag(open_router(config), retriever, decompose=False)
+    result = await rag.ainvoke(asked())
+    assert (result["degraded"], result["relevant"]) == (False, True)
+    assert "empty.md" not in [one.metadata["source"] for one in result["documents"]]
+
+
 async def test_spent_embeddings_leave_the_search_by_words(server: LoopbackServer, db: Path) -> None:
     server.script("ollama", ANSWER)
     config = make_config(
@@ -370,6 +392,23 @@ def test_wrong_input_is_refused_before_anything(
     with pytest.raises(InvalidRequestError):
         build(server, db).invoke({**asked(), **wrong})
     assert server.journal == ()
+
+
+async def test_a_crowd_too_slow_for_its_holds_buys_nothing_twice(
+    server: LoopbackServer, db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine a hold is given back before its node comes, which makes another one."""
+    monkeypatch.setattr(holds, "PICKUP_S", 0.0)
+    server.always("openai", PLAN)
+    rag = build(server, db, rows=priced(server))
+    asks = [rag.ainvoke(asked(f"Where is Acme, and who founded number {n}?")) for n in range(20)]
+    results = await asyncio.gather(*asks)
+
+    calls = sum(len(result["attempts"]) for result in results)
+    assert (len(server.calls()), len(made(db))) == (calls, calls)
+    assert len(rows(db)) > calls, "no hold was given back: this proves nothing"
+    assert sum(row["cost_nano_usd"] for row in made(db)) == spent(db)
+    assert_sound(db)
 
 
 def test_the_drawing_opens_every_level(server: LoopbackServer, db: Path) -> None:
