@@ -44,9 +44,12 @@ class ImageFacts(NamedTuple):
 
 
 def is_image(part: object) -> bool:
-    """Whether a content part is an image, in LangChain's, OpenAI's or DashScope's form."""
+    """Whether a content part is an image, in whichever form a client might take it for one."""
     return isinstance(part, dict) and (
-        part.get("type") in {"image", "image_url"} or "image" in part
+        part.get("type") in {"image", "image_url", "input_image"}
+        or "image" in part
+        or "image_url" in part
+        or str(part.get("mime_type")).startswith("image/")
     )
 
 
@@ -58,7 +61,7 @@ def addresses(part: Mapping[str, Any]) -> list[Any]:
 
 def inline_data(part: Mapping[str, Any]) -> Any:
     """The base64 text of an image part that has it in a field of its own, if it has."""
-    return part.get("base64") or (part.get("data") if part.get("source_type") == "base64" else None)
+    return part.get("base64") or part.get("data")
 
 
 def inline_text(address: object) -> str | None:

@@ -60,7 +60,7 @@ def _part_bound(part: Any) -> int:
     if isinstance(part, str):
         return text_bound(part)
     if is_image(part):
-        return 0
+        return _json_bound(part["text"]) if "text" in part else 0
     if part.keys() == {"type", "text"} and isinstance(part["text"], str):
         return text_bound(part["text"])
     return _json_bound(part)

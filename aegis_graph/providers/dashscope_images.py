@@ -54,7 +54,8 @@ def image_value(block: Mapping[str, Any]) -> str:
         case {"type": "image", "url": str(value)} | {"image": str(value)}:
             pass
         case _:
-            raise InvalidRequestError(f"DashScope takes no part of the type {block.get('type')!r}")
+            named = block.get("type")
+            raise UnsupportedContentError(f"DashScope takes no part of the type {named!r}")
     if value.startswith("https://"):
         return value
     if not _is_inline(value):

@@ -24,8 +24,15 @@ from aegis_graph.testing.journal import ProtocolName
 
 KEY = "sk-distinctive-0123456789abcdef"
 ENVIRON = {"SECRET": KEY}
-KINDS: tuple[ProtocolName, ...] = ("dashscope", "ollama", "openai")
-each_kind = pytest.mark.parametrize("kind", KINDS)
+PROTOCOLS: dict[str, ProtocolName] = {
+    "dashscope": "dashscope",
+    "ollama": "ollama",
+    "openai": "openai",
+    "langchain": "openai",
+    "anyllm": "openai",
+}
+"""What each kind speaks here."""
+each_kind = pytest.mark.parametrize("kind", PROTOCOLS)
 
 ECHOES: dict[str, Reply | Fault] = {
     "answered": Reply("It is Paris."),
@@ -41,11 +48,12 @@ ECHOES: dict[str, Reply | Fault] = {
 }
 
 
-def row(kind: ProtocolName, server: LoopbackServer) -> dict[str, Any]:
+def row(kind: str, server: LoopbackServer) -> dict[str, Any]:
     price = {"input_usd_per_mtok": "2", "output_usd_per_mtok": "10"}
-    facts = {"name": kind, "kind": kind, "model": "qwen-plus", "location": "cloud", "price": price}
+    model = f"{'openai:' if kind in ('langchain', 'anyllm') else ''}qwen-plus"
+    facts = {"name": kind, "kind": kind, "model": model, "location": "cloud", "price": price}
     rules = {"api_key_env": "SECRET", "max_retries": 0}
-    return {**facts, **rules, "base_url": getattr(server, f"{kind}_url")}
+    return {**facts, **rules, "base_url": getattr(server, f"{PROTOCOLS[kind]}_url")}
 
 
 @pytest.fixture
@@ -100,13 +108,13 @@ async def ask(router: Any, config: dict[str, Any]) -> str:
 @each_kind
 @pytest.mark.parametrize("what", ECHOES)
 async def test_the_key_stays_out_of_all_that_is_kept_said_or_logged(
-    kind: ProtocolName,
+    kind: str,
     what: str,
     server: LoopbackServer,
     tmp_path: Path,
     everything_logged: pytest.LogCaptureFixture,
 ) -> None:
-    server.always(kind, ECHOES[what])
+    server.always(PROTOCOLS[kind], ECHOES[what])
     config = RouterConfig.model_validate(
         {
             "ledger": {"url": f"sqlite:///{tmp_path}/costs.db"},
@@ -120,7 +128,7 @@ async def test_the_key_stays_out_of_all_that_is_kept_said_or_logged(
         # The second request meets what was remembered of the first.
         learned = [await ask(router, thread), await ask(router, thread)]
         kept = await asyncio.to_thread(bytes_under, tmp_path)
-    assert server.calls(kind)[0].headers["authorization"] == f"Bearer {KEY}"
+    assert server.calls(PROTOCOLS[kind])[0].headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in "\n".join(learned)
     assert KEY.encode() not in kept
     assert KEY not in written(everything_logged)
@@ -130,7 +138,7 @@ async def test_the_key_stays_out_of_all_that_is_kept_said_or_logged(
 
 @each_kind
 async def test_the_key_stays_out_of_every_description_of_a_provider_and_its_model(
-    kind: ProtocolName, server: LoopbackServer
+    kind: str, server: LoopbackServer
 ) -> None:
     provider: Provider = create_provider(
         ProviderSpec.model_validate(row(kind, server)), source="test", environ=ENVIRON
@@ -144,9 +152,9 @@ async def test_the_key_stays_out_of_every_description_of_a_provider_and_its_mode
 
 @each_kind
 async def test_the_next_key_is_used_as_soon_as_it_is_there_and_the_old_one_no_more(
-    kind: ProtocolName, server: LoopbackServer, tmp_path: Path
+    kind: str, server: LoopbackServer, tmp_path: Path
 ) -> None:
-    server.script(kind, Fault.status(401), Reply("It is Paris."))
+    server.script(PROTOCOLS[kind], Fault.status(401), Reply("It is Paris."))
     environ = {"SECRET": "sk-old"}
     providers = {"budgets": [], "providers": [row(kind, server)]}
     place = {"ledger": {"url": f"sqlite:///{tmp_path}/costs.db"}}
@@ -159,5 +167,5 @@ async def test_the_next_key_is_used_as_soon_as_it_is_there_and_the_old_one_no_mo
             await router.ainvoke(asked)
     environ["SECRET"] = "sk-new"
     assert (await router.ainvoke(asked))["messages"][-1].text == "It is Paris."
-    sent = [call.headers["authorization"] for call in server.calls(kind)]
+    sent = [call.headers["authorization"] for call in server.calls(PROTOCOLS[kind])]
     assert sent == ["Bearer sk-old", "Bearer sk-new"]

@@ -191,7 +191,7 @@ async def test_the_error_at_the_end_carries_what_was_wrong_with_each(
 async def test_a_fence_in_a_text_is_part_of_that_text(
     server: LoopbackServer, db: Path, fence: str, name: str
 ) -> None:
-    value = {"name": name, "people": 7}
+    value: dict[str, Any] = {"name": name, "people": 7}
     server.script("ollama", Reply(fence.replace("{}", json.dumps(value))))
     model = routed(server, db, "ollama").with_structured_output(City)
     assert await model.ainvoke("Which city?") == City.model_validate(value)

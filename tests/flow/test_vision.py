@@ -220,6 +220,20 @@ async def test_a_picture_that_one_provider_cannot_take_goes_to_the_next(
     assert [row["cost_basis"] for row in rows(db)] == ["none", "none", "reported"]
 
 
+async def test_a_part_of_another_sort_goes_to_who_takes_it(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("openai", Reply("Bells."))
+    chain = [provider(server, kind) for kind in ("dashscope", "openai")]
+    sound = {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}}
+    result = await open_router(make_config(server, db, providers=chain)).ainvoke(
+        {"messages": [HumanMessage([sound])]}
+    )
+    assert result["messages"][-1].text == "Bells."
+    assert [call.protocol for call in server.calls()] == ["openai"]
+    assert rows(db)[0]["cost_nano_usd"] == 0
+
+
 def uri(data: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
@@ -242,7 +256,12 @@ async def test_a_hostile_image_is_refused_in_one_line_and_nobody_is_asked(
     server: LoopbackServer, db: Path, value: Any, complaint: str
 ) -> None:
     router = open_router(vision_config(server, db))
-    for part in ({"type": "image_url", "image_url": {"url": value}}, {"image": value}):
+    for part in (
+        {"type": "image_url", "image_url": {"url": value}},
+        {"image": value},
+        {"type": "input_image", "image_url": value},
+        {"image_url": {"url": value}},
+    ):
         with pytest.raises(InvalidRequestError, match=complaint) as refused:
             await router.ainvoke({"messages": [HumanMessage([part])], "task": "vision"})
         assert "\n" not in str(refused.value)

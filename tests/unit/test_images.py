@@ -155,6 +155,10 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
         {"type": "image", "base64": "aGk=", "mime_type": "image/png"},
         {"type": "image", "source_type": "base64", "data": "aGk=", "mime_type": "image/png"},
         {"image": "data:image/png;base64,aGk="},
+        {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
+        {"image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "media", "mime_type": "image/png", "data": "aGk="},
+        {"type": "file", "mime_type": "image/png", "base64": "aGk="},
     ],
 )
 def test_every_form_of_an_inline_image_is_read(part: dict[str, Any]) -> None:

@@ -82,3 +82,11 @@ def test_an_unknown_part_counts_with_all_its_text(value: Any) -> None:
     part = {"type": "tool_use", "input": value}
     written = len(json.dumps(part, ensure_ascii=False).encode("utf-8", errors="replace"))
     assert prompt_bound([HumanMessage([part])]) >= written
+
+
+def test_a_text_beside_an_image_in_one_part_is_counted() -> None:
+    image = {"image_url": {"url": "data:image/png;base64,aGk="}}
+    alone, both = (
+        prompt_bound([HumanMessage([{**image, **more}])]) for more in ({}, {"text": "x" * 5000})
+    )
+    assert both - alone >= 5000
