@@ -332,6 +332,27 @@ def test_the_input_form_requires_one_field(studio: Studio, graph: str, required:
     assert chosen < set(form["properties"])
 
 
+@pytest.mark.parametrize(
+    ("graph", "fields"),
+    [
+        ("lightrag", {"documents", "question", "mode", "sensitivity", "max_cost_usd"}),
+        ("relations", {"text", "documents", "schema", "sensitivity", "max_cost_usd"}),
+        ("vision", {"paths", "kind", "sensitivity", "max_cost_usd"}),
+    ],
+)
+def test_the_input_form_has_a_field_for_what_it_takes(
+    studio: Studio, graph: str, fields: set[str]
+) -> None:
+    (assistant,) = studio.client.assistants.search(graph_id=graph)
+    form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
+    drawing = studio.client.assistants.get_graph(graph, xray=True)
+
+    assert assistant["description"] == GRAPHS[graph]["description"]
+    assert form is not None
+    assert fields <= set(form["properties"])
+    assert any("budget_check" in str(node["id"]) for node in drawing["nodes"])
+
+
 def test_relations_that_nobody_may_extract_are_degraded_and_block_nothing(studio: Studio) -> None:
     (assistant,) = studio.client.assistants.search(graph_id="relations")
     form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
