@@ -10,6 +10,7 @@ from uuid import UUID
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
@@ -34,6 +35,7 @@ class Heard(BaseCallbackHandler):
         self._chunks: list[AIMessageChunk] = []
         self._tell = tell
         self._anything = False
+        self._told_chunks = False
 
     @property
     def anything(self) -> bool:
@@ -63,9 +65,29 @@ class Heard(BaseCallbackHandler):
     ) -> None:
         """Keep a chunk."""
         if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
-            self._chunks.append(chunk.message)
-            if self._tell is not None:
-                self._tell(chunk.message)
+            self._told_chunks = True
+            self._keep(chunk.message)
+
+    def on_stream_event(self, event: Any, **kwargs: Any) -> None:
+        """Keep a piece of a stream of events, ``version="v3"``, where no chunk is told of it."""
+        if event["event"] != "content-block-delta" or self._told_chunks:
+            return
+        delta = event["delta"]
+        args = delta.get("args") or delta.get("fields", {}).get("args")
+        calls = [tool_call_chunk(args=args, index=event["index"])] if args else []
+        thought = {"reasoning_content": delta["reasoning"]} if delta.get("reasoning") else {}
+        self._keep(
+            AIMessageChunk(
+                content=delta.get("text") or "",
+                additional_kwargs=thought,
+                tool_call_chunks=calls,
+            )
+        )
+
+    def _keep(self, chunk: AIMessageChunk) -> None:
+        self._chunks.append(chunk)
+        if self._tell is not None:
+            self._tell(chunk)
 
 
 def said(message: AIMessage) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessageChunk
+from langchain_core.messages import AIMessageChunk, HumanMessage
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.errors import StreamInterruptedError
@@ -229,3 +229,26 @@ def test_the_error_survives_another_process() -> None:
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.partial_text, again.cost_usd) == ("it broke off", "It may", "0.75")
     assert again.attempts == error.attempts
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The v3 streaming protocol:langchain_core._api.LangChainBetaWarning"
+)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_said_in_events_of_version_3_is_settled_as_that(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    server.script(kind, Fault.cut(DOOMED, after_chunks=3))
+    other = KINDS[KINDS.index(kind) - 1]
+    server.always(other, PARIS)
+    chain = [provider(server, one, price=PRICE) for one in (kind, other)]
+    router = open_router(make_config(server, db, providers=chain))
+    stream: Any = await router.astream_events(
+        {"messages": [HumanMessage("Which city?")]}, version="v3"
+    )
+    assert [event async for event in stream]
+    first, second = rows(db)
+    assert (first["provider"], first["cost_basis"]) == (kind, "estimated")
+    assert first["output_tokens"] == len("".join(DOOMED.pieces()[:3]))
+    assert second["cost_basis"] == "reported"
+    assert_sound(db)
