@@ -28,15 +28,12 @@ class OcrProvider(Provider):
         super().__init__(spec, **more)
         # One for all event loops: its models take 200 MB.
         self._model = ChatOcr()
-        self._complete = False
+        # Looked up once, here: looking into a folder would hold up the loop of a request.
+        self._missing = missing_package()
 
     def missing_package(self) -> str | None:
         """The line that installs the engine, where it or its models are missing."""
-        if not self._complete:
-            missing = missing_package()
-            self._complete = missing is None
-            return missing
-        return None
+        return self._missing
 
     def load(self) -> None:
         """See ``Provider.load``; half a second."""

@@ -353,6 +353,18 @@ def test_the_input_form_has_a_field_for_what_it_takes(
     assert any("budget_check" in str(node["id"]) for node in drawing["nodes"])
 
 
+def test_the_text_in_an_image_is_read_without_a_model(studio: Studio) -> None:
+    result = _run(
+        studio,
+        "vision",
+        {"paths": ["examples/images/receipt.png"], "kind": "text"},
+    )
+
+    (one,) = result["results"]
+    assert "TOTAL" in one["text"].upper(), str(one)
+    assert result["degraded"]
+
+
 def test_relations_that_nobody_may_extract_are_degraded_and_block_nothing(studio: Studio) -> None:
     (assistant,) = studio.client.assistants.search(graph_id="relations")
     form = studio.client.assistants.get_schemas(assistant["assistant_id"])["input_schema"]
