@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 
-from aegis_graph.images import is_image
+from aegis_graph.images import is_image, plain_image
 from aegis_graph.text.json_text import mended_json
 
 M = TypeVar("M", bound=BaseMessage)
@@ -47,7 +47,7 @@ def for_provider(messages: Sequence[BaseMessage], provider: str) -> list[BaseMes
         if isinstance(message, ToolMessage):
             told.append(_result(message, pending))
         elif not isinstance(message, AIMessage):
-            told.append(_with_plain_name(message))
+            told.append(_with_plain_name(_with_plain_images(message)))
         elif message.response_metadata.get("provider") == provider:
             pending = []
             told.append(_with_plain_name(message))
@@ -121,6 +121,13 @@ def _told(part: dict[str, Any]) -> str:
 
 def _has_image(content: str | Sequence[str | dict[str, Any]]) -> bool:
     return not isinstance(content, str) and any(is_image(part) for part in content)
+
+
+def _with_plain_images(message: M) -> M:
+    if not _has_image(message.content):
+        return message
+    parts = [plain_image(part) if is_image(part) else part for part in message.content]  # type: ignore[arg-type]
+    return message.model_copy(update={"content": parts})
 
 
 def _with_plain_name(message: M) -> M:

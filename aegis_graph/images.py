@@ -74,6 +74,25 @@ def inline_text(address: object) -> str | None:
     return text if head.startswith("data:image/") and text else None
 
 
+def plain_image(part: Mapping[str, Any]) -> dict[str, Any]:
+    """An image part in a form that every client takes, with whatever else it says.
+
+    Example:
+        >>> plain_image({"type": "input_image", "image_url": "https://a.b/c.png"})
+        {'type': 'image_url', 'image_url': {'url': 'https://a.b/c.png'}}
+    """
+    if isinstance(part.get("image_url"), Mapping):
+        return {**part, "type": "image_url"}
+    if part.get("type") == "image" and "base64" in part:
+        return dict(part)
+    places = {"url", "image", "image_url", "base64", "data", "source_type", "mime_type"}
+    more = {key: value for key, value in part.items() if key not in places}
+    data = inline_data(part)
+    kind = part.get("mime_type") or "image/png"
+    address = f"data:{kind};base64,{data}" if data else addresses(part)[0]
+    return {**more, "type": "image_url", "image_url": {"url": address}}
+
+
 def inline_bytes(part: Mapping[str, Any]) -> bytes | None:
     """The image that is in a part itself; ``None`` where there is an address only.
 

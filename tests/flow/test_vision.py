@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -218,6 +219,28 @@ async def test_a_picture_that_one_provider_cannot_take_goes_to_the_next(
     assert result["attempts"][2]["provider"] == "ollama_vision"
     assert {call.protocol for call in server.journal} == {"ollama"}
     assert [row["cost_basis"] for row in rows(db)] == ["none", "none", "reported"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_image_arrives_in_whichever_form_it_is_given(
+    server: LoopbackServer, db: Path, kind: str
+) -> None:
+    server.always(kind, DIME)  # type: ignore[arg-type]
+    data, address = base64.b64encode(PAGE).decode(), uri(PAGE)
+    router = open_router(make_config(server, db, providers=[provider(server, kind, images=True)]))
+    for part in (
+        {"type": "image_url", "image_url": {"url": address}},
+        {"type": "image_url", "image_url": address},
+        {"type": "image", "url": address},
+        {"type": "image", "base64": data, "mime_type": "image/png"},
+        {"type": "image", "source_type": "base64", "data": data, "mime_type": "image/png"},
+        {"type": "input_image", "image_url": address},
+        {"type": "media", "mime_type": "image/png", "data": data},
+        {"type": "file", "mime_type": "image/png", "base64": data},
+        {"image": address},
+    ):
+        await router.ainvoke({"messages": [HumanMessage([part])]})
+    assert [data in json.dumps(call.body) for call in server.calls()] == [True] * 9
 
 
 async def test_a_part_of_another_sort_goes_to_who_takes_it(
