@@ -9,6 +9,16 @@ from notebooks.execute import execute, notebooks, read, shown
 PATHS = {path.stem: path for path in notebooks()}
 
 
+def test_each_subject_has_its_notebook() -> None:
+    assert list(PATHS) == [
+        "01_routing",
+        "02_budgets_and_costs",
+        "03_rag",
+        "04_lightrag",
+        "05_vision",
+    ]
+
+
 @pytest.mark.parametrize("name", PATHS)
 def test_running_it_again_shows_the_same_but_for_times(name: str) -> None:
     again = execute(PATHS[name])

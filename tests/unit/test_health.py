@@ -22,6 +22,7 @@ from aegis_graph.errors import (
     QuotaError,
     RateLimitError,
     StreamCutError,
+    UnfitAnswerError,
 )
 from aegis_graph.health import Health
 from aegis_graph.specs import HealthSpec
@@ -34,7 +35,7 @@ SICK = (
     RateLimitError,
     StreamCutError,
 )
-OWN_FAULTS = (BadRequestError, ContentRefusedError, ContextTooLongError)
+OWN_FAULTS = (BadRequestError, ContentRefusedError, ContextTooLongError, UnfitAnswerError)
 SPEC = HealthSpec(failures=3, cooldown_s=30, verdict_s=600)
 
 
