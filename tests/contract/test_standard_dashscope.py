@@ -70,9 +70,9 @@ NO_ANY = pytest.mark.xfail(
 
 class TestUnit(_Played, ChatModelUnitTests):
     @NO_ANY
-    def test_bind_tool_pydantic(
+    def test_bind_tool_pydantic(  # house: the suite's own test asserts
         self, model: Any, my_adder_tool: Any
-    ) -> None:  # house: the suite's own test asserts
+    ) -> None:
         super().test_bind_tool_pydantic(model, my_adder_tool)
 
 
