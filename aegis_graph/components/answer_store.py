@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 import threading
 import weakref
@@ -17,6 +16,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.graph.state import CompiledStateGraph
 
 from aegis_graph.attempt import Attempt
+from aegis_graph.components.private_file import make_private
 from aegis_graph.components.request import RouterGraph
 from aegis_graph.errors import ConfigError
 from aegis_graph.handle import RouterHandle
@@ -101,9 +101,7 @@ class AnswerStore:
 
 def _connect(path: Path | None) -> sqlite3.Connection:
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Made before SQLite opens it: its own files take their rights from this one.
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        make_private(path)
     connection = sqlite3.connect(
         path or ":memory:",
         timeout=BUSY_TIMEOUT_S,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aegis_graph.components.private_file import make_private
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.base import Clock
@@ -96,25 +95,10 @@ class ImageStore:
                 (key, self._clock().isoformat(), int(degraded), text),
             )
 
-    def _make_private(self) -> None:
-        """Make the file before SQLite would, which makes it readable for everybody."""
-        if self.path.exists():
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        # Under another name: closing a file that SQLite has open would drop its locks.
-        handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=self.path.name)
-        os.close(handle)
-        try:
-            os.link(name, self.path)
-        except FileExistsError:
-            return  # Another process was first.
-        finally:
-            os.unlink(name)
-
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._make_private()
+            make_private(self.path)
             with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
                 connection.execute(_SCHEMA)
                 yield connection
