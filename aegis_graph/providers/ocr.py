@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage
-
-from aegis_graph.errors import (
-    MalformedAnswerError,
-    ProviderError,
-    StreamCutError,
-)
 from aegis_graph.images import ImageSize
-from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.chat_ocr import MODEL_NAME, ChatOcr
+from aegis_graph.providers.embedded import EmbeddedProvider, nothing_to_close
 from aegis_graph.providers.ocr_engine import missing_package
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import CallOptions
 
 
-class OcrProvider(Provider):
+class OcrProvider(EmbeddedProvider):
     """Answers requests that have images with the text in them, so that a chain ends somewhere."""
 
+    model_name = MODEL_NAME
+    work = "text recognition"
     fetches_images = False
 
     def __init__(self, spec: ProviderSpec, **more: Any) -> None:
@@ -41,50 +36,8 @@ class OcrProvider(Provider):
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """The model; there is nothing to connect to."""
-        return OpenModel(self._model, _nothing_to_close)
-
-    @property
-    def takes_tools(self) -> bool:
-        """It reads, and calls nothing."""
-        return False
-
-    @property
-    def structured(self) -> None:
-        """It has one form of answer."""
-        return
-
-    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """There is nothing to ask for."""
-        return {}
-
-    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        """The cap, which this model counts in words."""
-        return {"max_tokens": max_output_tokens}
+        return OpenModel(self._model, nothing_to_close)
 
     def image_bound(self, size: ImageSize | None) -> int:
         """Nothing: it is free."""
         return 0
-
-    def translate(self, error: Exception) -> ProviderError:
-        """Any error in here is a fault that asking again does not cure."""
-        return MalformedAnswerError(f"text recognition failed: {type(error).__name__}")
-
-    def check_complete(self, answer: AIMessage) -> None:
-        """Make sure that the answer came whole.
-
-        Raises:
-            StreamCutError: It did not.
-        """
-        if "finish_reason" not in answer.response_metadata:
-            raise StreamCutError("the answer ended without its last piece")
-
-    async def probe(self) -> Probe:
-        """Whether it is installed."""
-        missing = self.missing_package()
-        there = self.spec.model == MODEL_NAME
-        detail = "" if there else f"the only model of this kind is {MODEL_NAME!r}"
-        return Probe(missing is None, there, f"needs: {missing}" if missing else detail)
-
-
-async def _nothing_to_close() -> None:
-    pass

@@ -1,0 +1,62 @@
+"""What the kinds that run inside this package have in common: no key, no network, one model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.providers.base import Probe, Provider
+from aegis_graph.state import CallOptions
+
+
+class EmbeddedProvider(Provider):
+    """A model of this package's own, so that a chain ends somewhere."""
+
+    model_name: str
+    """The only model of the kind."""
+    work: str
+    """What it does, for the error that says that it failed."""
+
+    @property
+    def takes_tools(self) -> bool:
+        """It calls nothing."""
+        return False
+
+    @property
+    def structured(self) -> None:
+        """It has one form of answer."""
+        return
+
+    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
+        """There is nothing to ask for."""
+        return {}
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """The cap, which these models count in words."""
+        return {"max_tokens": max_output_tokens}
+
+    def translate(self, error: Exception) -> ProviderError:
+        """Any error in here is a fault that asking again does not cure."""
+        return MalformedAnswerError(f"{self.work} failed: {type(error).__name__}")
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """Make sure that the answer came to its last piece, which alone names a reason to end.
+
+        Raises:
+            StreamCutError: It did not.
+        """
+        if "finish_reason" not in answer.response_metadata:
+            raise StreamCutError("the answer ended without its last piece")
+
+    async def probe(self) -> Probe:
+        """Whether what it needs is installed."""
+        missing = self.missing_package()
+        there = self.spec.model == self.model_name
+        detail = "" if there else f"the only model of this kind is {self.model_name!r}"
+        return Probe(missing is None, there, f"needs: {missing}" if missing else detail)
+
+
+async def nothing_to_close() -> None:
+    """For ``OpenModel``: an embedded model holds no connection."""
