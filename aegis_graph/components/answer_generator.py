@@ -89,20 +89,9 @@ class AnswerOutput(Report):
     route_id: str | None
 
 
-class AnswerState(AnswerInput, total=False):
+class AnswerState(AnswerInput, AnswerOutput):
     """The graph's own state."""
 
-    answer: str
-    citations: list[Citation]
-    sentences: list[Sentence]
-    removed: int
-    relevant: bool
-    refusal: Refusal | None
-    skipped: list[SkippedRecord]
-    route_id: str | None
-    attempts: list[Any]
-    degraded: bool
-    degraded_reason: str | None
     chosen: dict[str, Any]
     noted: list[str]
     draft: Annotated[str, EphemeralValue]

@@ -59,7 +59,6 @@ from aegis_graph.components.request import (
     question_of,
 )
 from aegis_graph.components.sources import raised
-from aegis_graph.state import AttemptRecord
 
 MAX_DOCUMENTS = 12
 """Documents of all steps together, at most, unless the caller says otherwise."""
@@ -86,16 +85,9 @@ def _joined(left: dict[str, StepResult], right: dict[str, StepResult]) -> dict[s
     return {**left, **right}
 
 
-class DecomposerState(DecomposerInput, total=False):
+class DecomposerState(DecomposerInput, DecomposerOutput):
     """The graph's own state."""
 
-    plan: Plan
-    planned_by: Literal["rule", "model", "fallback"]
-    steps: list[StepResult]
-    documents: list[Document]
-    attempts: list[AttemptRecord]
-    degraded: bool
-    degraded_reason: str | None
     chosen: dict[str, Any]
     started: list[int]
     results: Annotated[dict[str, StepResult], _joined]

@@ -83,26 +83,9 @@ class RagOutput(Report):
     """The ``run_id`` of the run's rows in the ledger."""
 
 
-class RagState(RagInput, total=False):
+class RagState(RagInput, RagOutput):
     """The graph's own state."""
 
-    answer: str
-    citations: list[Citation]
-    sentences: list[Sentence]
-    removed: int
-    relevant: bool
-    refusal: Refusal | None
-    plan: Plan
-    steps: list[StepResult]
-    documents: list[Document]
-    skipped: list[SkippedRecord]
-    route_id: str | None
-    costs: list[TaskCost]
-    cost_usd: str
-    ledger_run_id: str
-    attempts: list[AttemptRecord]
-    degraded: bool
-    degraded_reason: str | None
     chosen: dict[str, Any]
 
 
