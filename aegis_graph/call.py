@@ -9,10 +9,10 @@ from traceback import walk_tb
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
+from langchain_core.callbacks import BaseCallbackHandler, Callbacks
 from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.types import Command
 
 from aegis_graph.errors import (
@@ -159,8 +159,12 @@ class Call:
     def _config_of_call(self) -> RunnableConfig:
         who = {"attempt": self._number, "provider": self._spec.name}
         if self._listener is None:
-            own: RunnableConfig = {"callbacks": [self._heard], "metadata": who}
-            return merge_configs(self._config, {**own, "run_id": self._run_id})
+            return {
+                **self._config,
+                "callbacks": _with_handler(self._config.get("callbacks"), self._heard),
+                "metadata": {**(self._config.get("metadata") or {}), **who},
+                "run_id": self._run_id,
+            }
         callbacks = self._listener.callbacks(self._config)
         callbacks.add_handler(self._heard)
         return {
@@ -288,6 +292,15 @@ class Call:
         """A provider's own error code is foreign text: it may repeat what it was sent."""
         key = self._provider.api_key()
         return reason.replace(key, "***") if key else reason
+
+
+def _with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
+    """A run's callbacks and one more, which hears nothing but what is called with them."""
+    if callbacks is None or isinstance(callbacks, list):
+        return [*(callbacks or []), handler]
+    manager = callbacks.copy()
+    manager.add_handler(handler)
+    return manager
 
 
 def _raised_by_callback(error: Exception) -> bool:

@@ -18,7 +18,7 @@ from aegis_graph.ledger.base import Admission, Alert, Budget, Clock, Hold, Refus
 from aegis_graph.ledger.entries import OpenRow
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals
-from aegis_graph.ledger.windows import WINDOWS, Calendar, Days
+from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.state import SettlementRecord
 
 
@@ -99,8 +99,9 @@ class _Batch:
     def __init__(self, connection: Connection, now: datetime, calendar: Calendar) -> None:
         self._connection = connection
         self._now = now
-        self._day = calendar.day(now).isoformat()
-        self._windows = {window: calendar.days_now(window, now) for window in WINDOWS}
+        today = calendar.day(now)
+        self._day = today.isoformat()
+        self._windows = calendar.windows(today)
         self._totals = Totals(connection)
         self._limits: list[Budget] = []
         self._rows: dict[int, OpenRow] = {}

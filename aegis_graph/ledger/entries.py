@@ -69,6 +69,8 @@ def write_holds(
     connection: Connection, made: Sequence[tuple[int, Hold]], now: datetime, day: str
 ) -> None:
     """Write the rows of attempts that were admitted, each with its number."""
+    if not made:
+        return
     present = timestamp(now)
     rows = [
         (
@@ -90,8 +92,7 @@ def write_holds(
         )
         for number, hold in made
     ]
-    if rows:
-        connection.executemany(_RESERVE, rows)
+    connection.executemany(_RESERVE, rows)
 
 
 _SETTLE = """
@@ -125,6 +126,8 @@ def write_settlements(connection: Connection, settled: Sequence[SettlementRecord
 
 def write_unanswered(connection: Connection, requests: Sequence[Unanswered], now: datetime) -> None:
     """Record requests that ended without an answer; saying it twice changes nothing."""
+    if not requests:
+        return
     present = timestamp(now)
     rows = [
         (
@@ -140,8 +143,7 @@ def write_unanswered(connection: Connection, requests: Sequence[Unanswered], now
         )
         for request in requests
     ]
-    if rows:
-        connection.executemany(_UNANSWERED, rows)
+    connection.executemany(_UNANSWERED, rows)
 
 
 _UNANSWERED = (

@@ -70,6 +70,10 @@ class PostgresStore:
             raise
         return opened
 
+    def open_to_write(self) -> Connection:
+        """See ``Store.open_to_write``."""
+        return self.open()
+
     def open_empty(self) -> Connection:
         """See ``Store.open_empty``."""
         return self.open()

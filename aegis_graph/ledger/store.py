@@ -65,6 +65,9 @@ class Store(Protocol):
     def open(self) -> Connection:
         """Connect, creating or migrating the tables where needed."""
 
+    def open_to_write(self) -> Connection:
+        """The same, for one who does nothing outside of transactions that ``begin`` began."""
+
     def open_empty(self) -> Connection:
         """A ledger without rows, for questions about one that does not exist."""
 

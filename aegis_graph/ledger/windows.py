@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
@@ -59,7 +62,17 @@ class Calendar:
 
     def days_now(self, window: Window, now: datetime) -> Days:
         """The days that a window covers now."""
-        return self.days(window, self.day(now))
+        return self.windows(self.day(now))[window]
+
+    def windows(self, today: date) -> Mapping[Window, Days]:
+        """The days that each window covers when today is one of them."""
+        return _windows(self, today)
+
+
+# Every admission asks for them, and they change once a day.
+@lru_cache(maxsize=16)
+def _windows(calendar: Calendar, today: date) -> Mapping[Window, Days]:
+    return MappingProxyType({window: calendar.days(window, today) for window in WINDOWS})
 
 
 def _month(first: date, step: int) -> date:

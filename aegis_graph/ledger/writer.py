@@ -169,7 +169,7 @@ class Writer(Generic[Job]):
         return connection
 
     def _connect(self) -> Connection:
-        connection = self._store.open()
+        connection = self._store.open_to_write()
         try:
             self._store.begin(connection)
             self._transact(connection, lambda: self._prepare(connection), 1)
