@@ -47,7 +47,22 @@ from aegis_graph.specs import HealthSpec
 from aegis_graph.state import RouterInput, RouterOutput, RouterState
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
-Builder = StateGraph[RouterState, None, RouterInput, RouterOutput]
+
+
+class Builder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
+    """The routing graph before it is compiled. A caller may add nodes of his own to it."""
+
+    def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
+        """As ``StateGraph.compile``; like any router, it leads a run past a removed provider."""
+        return _OwnGraph.of(super().compile(checkpointer, **options))
+
+
+class _OwnGraph(DirectGraph):
+    """What a caller compiled himself."""
+
+    def _remembers_or_pauses(self) -> bool:
+        # Only the engine runs the nodes that he may have added.
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,9 @@ def router_builder(
     environ: Mapping[str, str] | None = None,
 ) -> Builder:
     """Build the routing graph, for callers who compile it themselves.
+
+    What they compile runs on LangGraph's engine; ``create_router`` walks its nodes itself where
+    nobody watches.
 
     Args:
         config: The chain of providers, the budgets and the ledger.
@@ -143,7 +161,7 @@ def assemble(chain: Sequence[Provider], core: Core, limits: HealthSpec) -> Build
     """Put the nodes around a chain of providers together."""
     nodes = RouterNodes(chain, core.ledger, core.health, core.transit)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
-    builder: Builder = StateGraph(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    builder = Builder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
     _add(builder, "budget_check", Node(nodes.budget_check, core.portal), (*names, "record_cost"))
     for name, provider in zip(names, chain, strict=True):
         attempt = Attempt(provider, core.ledger, core.health, core.transit, limits)

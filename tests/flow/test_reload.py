@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import MemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from aegis_graph import RoutedChatModel, RouterHandle
+from aegis_graph import RoutedChatModel, RouterHandle, router_builder
 from aegis_graph.errors import BudgetExceededError, ConfigError
 from aegis_graph.state import TASKS
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -337,6 +337,45 @@ async def test_a_stopped_run_whose_provider_was_removed_meanwhile_is_answered_by
         ("openai", "answered"),
     ]
     assert_sound(db)
+
+
+@pytest.mark.parametrize("place", ["alone", "as a node"])
+async def test_a_router_that_was_compiled_by_hand_leads_a_run_past_a_removed_provider(
+    server: LoopbackServer, db: Path, place: str
+) -> None:
+    server.always("openai", NEW)
+    thread: Any = {"configurable": {"thread_id": "one"}}
+    saver = MemorySaver()
+    results = []
+    for kind, asked in (("ollama", ask()), ("openai", None)):
+        config = make_config(server, db, providers=[provider(server, kind)])
+        graph: Any = router_builder(config, environ=KEYS).compile(
+            checkpointer=saver if place == "alone" else None,
+            interrupt_before=["attempt_ollama"] if kind == "ollama" else None,
+        )
+        if place == "as a node":
+            host = StateGraph(MessagesState).add_node("llm", graph).add_edge(START, "llm")
+            graph = host.compile(checkpointer=saver)
+        results.append(await graph.ainvoke(asked, thread))
+
+    assert [message.type for message in results[0]["messages"]] == ["human"]
+    assert results[1]["messages"][-1].text == NEW.text
+    assert (made(db)[-1]["provider"], made(db)[-1]["status"]) == ("openai", "answered")
+
+
+async def test_a_router_that_was_compiled_by_hand_runs_the_nodes_that_were_added_to_it(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", OLD)
+    config = make_config(server, db, providers=[provider(server, "ollama")])
+    builder = router_builder(config, environ=KEYS)
+    seen: list[str] = []
+    builder.add_node("audit", lambda state: seen.append(state["messages"][-1].text))
+    builder.add_edge("record_cost", "audit")
+
+    result = await builder.compile(name="audited").ainvoke(ask())
+
+    assert seen == [result["messages"][-1].text] == [OLD.text]
 
 
 async def test_events_are_those_of_the_router(server: LoopbackServer, db: Path) -> None:
