@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any, cast
 
+import httpx
+from by_hand import ByHand
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
+from support import create_tables
 from typing_extensions import TypedDict
 from worker import PROMPT, Contestant
 
@@ -51,7 +56,7 @@ def _contestant_of(model: BaseChatModel, close: Any = None, **options: Any) -> C
     return Contestant(call, stream, close)
 
 
-def _default_model(kind: str, url: str) -> BaseChatModel:
+def _default_model(kind: str, url: str, client: httpx.AsyncClient | None = None) -> BaseChatModel:
     if kind == "ollama":
         from langchain_ollama import ChatOllama  # noqa: PLC0415  each process imports its own
 
@@ -64,6 +69,7 @@ def _default_model(kind: str, url: str) -> BaseChatModel:
         api_key=cast(Any, "none"),
         max_retries=0,
         stream_usage=True,
+        http_async_client=client,
         max_tokens=MAX_OUTPUT_TOKENS,  # type: ignore[call-arg]
     )
 
@@ -71,6 +77,14 @@ def _default_model(kind: str, url: str) -> BaseChatModel:
 def default_client(*, kind: str, url: str) -> Contestant:
     """The bare LangChain client as it comes."""
     return _contestant_of(_default_model(kind, url))
+
+
+def httpx_client(*, url: str) -> Contestant:
+    """``ChatOpenAI`` as it came before openai 3, which brought a client of its own."""
+    # The limits are those of openai 2's DEFAULT_CONNECTION_LIMITS.
+    limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
+    client = httpx.AsyncClient(limits=limits, timeout=600)
+    return _contestant_of(_default_model("openai", url, client), client.aclose)
 
 
 def same_client(*, kind: str, url: str) -> Contestant:
@@ -133,6 +147,22 @@ def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = No
         }
     )
     return create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
+
+
+def client_and_ledger_by_hand(*, kind: str, url: str, ledger: str) -> Contestant:
+    """The same client between two bare transactions on a thread of their own."""
+    client, thread = same_client(kind=kind, url=url), ThreadPoolExecutor(1)
+    thread.submit(create_tables, ledger).result()
+    hand = thread.submit(ByHand, ledger).result()
+
+    async def call() -> Any:
+        loop = asyncio.get_running_loop()
+        hold_id = await loop.run_in_executor(thread, hand.reserve)
+        answer = await client.call()
+        await loop.run_in_executor(thread, hand.settle, hold_id)
+        return answer
+
+    return Contestant(call, close=client.close)
 
 
 def disk(*, folder: str) -> Contestant:

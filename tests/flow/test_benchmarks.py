@@ -25,15 +25,16 @@ MEASURED = {
 
 
 ROUTING = [
-    *["added by a routed call"] * 2,
+    *["added by a routed call"] * 3,
+    "added by a ledger by hand, no router",
     *["a call whose first provider fails"] * 2,
     *["calls per second, 4 callers"] * 2,
     "first token of a stream over the bare client, ollama",
     *["each chunk of a stream, ollama"] * 3,
     "first token of a stream over the bare client, ollama, RoutedChatModel",
     *["each chunk of a stream, ollama, RoutedChatModel"] * 3,
-    *["8 in flight of 400 ms, openai"] * 2,
-    *["8 in flight of 400 ms, ollama"] * 2,
+    *["8 in flight of 400 ms, openai"] * 4,
+    *["8 in flight of 400 ms, ollama"] * 4,
     "8 in flight of 1 s, ollama",
     "8 in flight of 1 s, ollama, memory above theirs",
     f"growth of the rate with {os.cpu_count()} processes on one SQLite file",

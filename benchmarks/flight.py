@@ -1,0 +1,139 @@
+"""Rows about many calls at once: the rate, calls that wait for the provider, several processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from field import NO_PEERS, Field, Name, Result, Scale, Worker, added, measured, pick
+from table import Row, at_least, at_most, interleaved
+
+LATENCY_MS = 400
+
+
+def many_callers(scale: Scale, field: Field) -> list[Row]:
+    """Calls per second of one process."""
+    url = field.url()
+    with field.workers(
+        litellm=("litellm_router", {"url": url}),
+        default=("default_client", {"kind": "openai", "url": url}),
+        ours=("router", {"kind": "openai", "url": url, "ledger": field.ledger()}),
+    ) as workers:
+        found = measured(
+            scale.rounds // 2 or 1, workers, "flight", callers=scale.callers, each=scale.each
+        )
+    ours = pick(found, "ours", "per_s")
+    name = f"calls per second, {scale.callers} callers"
+    default = Row(name, "/s", ours, pick(found, "default", "per_s"), "default ChatOpenAI, bare")
+    if not field.has_peers:
+        return [Row(name, "/s", skipped=NO_PEERS), default]
+    theirs = pick(found, "litellm", "per_s")
+    return [Row(name, "/s", ours, theirs, "LiteLLM Router", "2 times", at_least(2)), default]
+
+
+IN_FLIGHT_TARGETS = {100: 4.0, 200: 4.5, 500: 3.0}
+"""Times the rate of a client that has the pool for which they were set, by callers."""
+
+
+def slow_provider(scale: Scale, field: Field) -> list[Row]:
+    """Many calls that each wait for the provider."""
+    rows = []
+
+    def at(kind: str) -> str:
+        return field.url(kind, delay_ms=LATENCY_MS)
+
+    with field.workers(
+        default=("default_client", {"kind": "openai", "url": at("openai")}),
+        httpx=("httpx_client", {"url": at("openai")}),
+        openai=("router", {"kind": "openai", "url": at("openai"), "ledger": field.ledger()}),
+        ollama=("router", {"kind": "ollama", "url": at("ollama"), "ledger": field.ledger()}),
+    ) as workers:
+        for callers, each in scale.in_flight:
+            found = measured(scale.few_rounds, workers, "flight", callers=callers, each=each)
+            for kind in ("openai", "ollama"):
+                rows += _in_flight(found, kind, callers)
+    return rows
+
+
+def _in_flight(found: Mapping[Name, list[Result]], kind: str, callers: int) -> list[Row]:
+    name, rate = f"{callers} in flight of {LATENCY_MS} ms, {kind}", pick(found, kind, "per_s")
+    goal = IN_FLIGHT_TARGETS.get(callers, 1.0)
+    target, met = f"{goal:g} times", at_least(goal)
+    waited, latency = pick(found, kind, "p50_ms"), [float(LATENCY_MS)] * len(rate)
+    # What is left when nothing but the provider is waited for.
+    most = [callers * 1000 / LATENCY_MS] * len(rate)
+    goal_of_one = ("1.25 times", at_most(1.25)) if callers <= min(IN_FLIGHT_TARGETS) else ("", None)
+    return [
+        Row(name, "/s", rate, pick(found, "httpx", "per_s"), "ChatOpenAI over httpx", target, met),
+        Row(name, "/s", rate, pick(found, "default", "per_s"), "default ChatOpenAI", target, met),
+        Row(name, "/s", rate, most, "all that the provider allows"),
+        Row(name, "ms p50", waited, latency, "the provider's latency", *goal_of_one),
+    ]
+
+
+def crowd(scale: Scale, field: Field, kind: str) -> list[Row]:
+    """A thousand calls at once, each time in new processes: memory is not given back."""
+    url = field.url(kind, delay_ms=1000)
+    found: dict[Name, list[Result]] = {"bare": [], "ours": []}
+    for number in range(scale.few_rounds):
+        order = ("bare", "ours") if number % 2 else ("ours", "bare")
+        for name in order:
+            wanted = (
+                ("same_client", {"kind": kind, "url": url})
+                if name == "bare"
+                else ("router", {"kind": kind, "url": url, "ledger": field.ledger()})
+            )
+            with field.workers(one=wanted) as workers:
+                found[name].append(workers["one"].measure("flight", callers=scale.crowd, each=1))
+    title = f"{scale.crowd} in flight of 1 s, {kind}"
+    seconds = [pick(found, name, "seconds") for name in ("ours", "bare")]
+    return [
+        Row(title, "s until all are done", *seconds, "same client", "1.25 times", at_most(1.25)),
+        Row(
+            f"{title}, memory above theirs",
+            "KB a request",
+            added(found, "ours", "bare", "kb_each"),
+            pick(found, "bare", "kb_each"),
+            "same client",
+            "60 KB",
+            lambda value, _: value <= 60,
+        ),
+    ]
+
+
+def processes(scale: Scale, field: Field) -> list[Row]:
+    """By how much the rate grows when as many processes as cores share one ledger."""
+    url, ledger = field.url(), field.ledger()
+    options = {"kind": "openai", "url": url}
+    load = {"callers": scale.callers // 2, "each": scale.each_of_processes}
+
+    with ExitStack() as stack:
+
+        def team(address: str | None) -> list[Worker]:
+            wanted = {
+                f"worker_{number}": ("router", {**options, "ledger": address})
+                for number in range(scale.processes)
+            }
+            return list(stack.enter_context(field.workers(**wanted)).values())
+
+        teams = {"ours": team(ledger), "bare": team(None)}
+
+        def rate(workers: list[Worker]) -> float:
+            began = time.perf_counter()
+            for worker in workers:
+                worker.start("flight", **load)
+            for worker in workers:
+                worker.finish()
+            seconds = time.perf_counter() - began
+            return len(workers) * load["callers"] * load["each"] / seconds
+
+        for worker in (*teams["ours"], *teams["bare"]):
+            worker.measure("latency", count=1)
+
+        def growth(name: Name) -> Callable[[], float]:
+            return lambda: rate(teams[name]) / rate(teams[name][:1])
+
+        ours, bare = interleaved(scale.rounds // 2 or 1, growth("ours"), growth("bare"))
+    name = f"growth of the rate with {scale.processes} processes on one SQLite file"
+    return [Row(name, "times", ours, bare, "no ledger", "0.9 times", at_least(0.9))]
