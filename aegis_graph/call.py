@@ -9,7 +9,6 @@ from traceback import walk_tb
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
-from langchain_core.callbacks import BaseCallbackHandler, Callbacks
 from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
@@ -27,7 +26,7 @@ from aegis_graph.health import Health
 from aegis_graph.history import for_provider
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import Ledger
-from aegis_graph.listener import Discarded, Spoken, alone, listener_in
+from aegis_graph.listener import Discarded, Spoken, alone, listener_in, with_handler
 from aegis_graph.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
@@ -161,7 +160,7 @@ class Call:
         if self._listener is None:
             return {
                 **self._config,
-                "callbacks": _with_handler(self._config.get("callbacks"), self._heard),
+                "callbacks": with_handler(self._config.get("callbacks"), self._heard),
                 "metadata": {**(self._config.get("metadata") or {}), **who},
                 "run_id": self._run_id,
             }
@@ -292,15 +291,6 @@ class Call:
         """A provider's own error code is foreign text: it may repeat what it was sent."""
         key = self._provider.api_key()
         return reason.replace(key, "***") if key else reason
-
-
-def _with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
-    """A run's callbacks and one more, which hears nothing but what is called with them."""
-    if callbacks is None or isinstance(callbacks, list):
-        return [*(callbacks or []), handler]
-    manager = callbacks.copy()
-    manager.add_handler(handler)
-    return manager
 
 
 def _raised_by_callback(error: Exception) -> bool:

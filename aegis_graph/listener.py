@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, Callbacks
 from langchain_core.messages import AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
@@ -99,6 +99,15 @@ def with_listener(config: RunnableConfig, listener: Listener) -> RunnableConfig:
     """A configuration in which a listener travels."""
     own = {} if listener.thread_id is None else {"thread_id": listener.thread_id}
     return {**config, "configurable": {**own, **config.get("configurable", {}), LISTENER: listener}}
+
+
+def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
+    """A run's callbacks and one more, for what is called with them and nothing else."""
+    if callbacks is None or isinstance(callbacks, list):
+        return [*(callbacks or []), handler]
+    manager = callbacks.copy()
+    manager.add_handler(handler)
+    return manager
 
 
 @contextmanager
