@@ -161,7 +161,7 @@ class RoutedChatModel(ConfiguredChatModel):
             **kwargs: More arguments for each call, such as ``tools``.
 
         Raises:
-            InvalidRequestError: It is no schema.
+            InvalidRequestError: It is no sound schema of an object.
         """
         wanted = answer_schema(schema, strict=strict)
         model = self.model_copy()

@@ -9,11 +9,12 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langchain_core.utils.function_calling import convert_to_json_schema
 from langchain_core.utils.pydantic import is_basemodel_subclass
-from pydantic import ValidationError
+from pydantic import PydanticUserError, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.json_schema import schema_problem
+from aegis_graph.json_schema import rooted, schema_problem
+from aegis_graph.options import check_schema
 from aegis_graph.structured import PARSED
 
 
@@ -64,12 +65,34 @@ def answer_schema(schema: Any, *, strict: bool | None = None) -> AnswerSchema:
         >>> answer_schema(Limit).problem({"usd": "much"})
         "usd breaks 'float_parsing'"
     """
-    try:
-        json_schema = dict(convert_to_json_schema(schema, strict=strict))
-    except (TypeError, ValueError) as error:
-        raise InvalidRequestError(f"schema: {str(error).splitlines()[0]}") from error
-    json_schema.setdefault("title", "answer")
+    json_schema = _json_schema(schema, strict=strict)
+    check_schema("schema", json_schema)
     if not is_basemodel_subclass(schema):
-        return AnswerSchema(json_schema, None)
+        return AnswerSchema(rooted(json_schema), None)
     validate = schema.model_validate if hasattr(schema, "model_validate") else schema.parse_obj
-    return AnswerSchema(json_schema, validate)
+    return AnswerSchema(rooted(json_schema), validate)
+
+
+_OF_A_TOOL = {"function", "input_schema", "parameters", "toolSpec"}
+"""What a description of a tool has and a JSON Schema has not: its schema is in there."""
+
+
+def _json_schema(schema: Any, *, strict: bool | None) -> Any:
+    """The JSON Schema of what a caller gives; LangChain knows the forms that are none yet."""
+    if isinstance(schema, dict) and not schema.keys() & _OF_A_TOOL:
+        if not strict:
+            return schema
+        check_schema("schema", schema)
+        # With a name, or without properties, LangChain would drop all but that and the title.
+        schema = {"properties": {}, **rooted(schema)}
+        schema.pop("name", None)
+    elif not isinstance(schema, dict) and not callable(schema):
+        raise InvalidRequestError(f"schema: is none, but {type(schema).__name__!r}; {_INSTEAD}")
+    try:
+        return convert_to_json_schema(schema, strict=strict)
+    except (AttributeError, LookupError, PydanticUserError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise InvalidRequestError(f"schema: is none: {reason}; {_INSTEAD}") from error
+
+
+_INSTEAD = "give a pydantic model, a TypedDict or a JSON Schema of an object"

@@ -1,4 +1,4 @@
-"""JSON Schemas: whether one is sound, and whether a value fits it. Pure, without a network."""
+"""JSON Schemas: whether one is sound, what it is at its root, and whether a value fits it. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def schema_fault(text: str) -> str | None:
 
     Example:
         >>> schema_fault('{"type": "object", "properties": {"a": {"$ref": "https://a.b/c"}}}')
-        "'https://a.b/c' is not in the schema itself"
+        "'https://a.b/c' is not in the schema itself; put it under $defs"
     """
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415  as above
     from referencing import Registry  # noqa: PLC0415
@@ -35,8 +35,33 @@ def schema_fault(text: str) -> str | None:
         try:
             resolver.lookup(reference)
         except Unresolvable:
-            return f"{reference!r} is not in the schema itself"
+            return f"{reference!r} is not in the schema itself; put it under $defs"
     return None
+
+
+_AROUND_A_REFERENCE = {"$comment", "$defs", "$id", "$ref", "$schema", "description", "title"}
+"""What may stand beside a reference at the root without changing what fits."""
+
+
+def rooted(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A sound JSON Schema with a title, and a plain type at its root wherever it can be read so.
+
+    Example:
+        >>> rooted({"type": ["object"], "properties": {}})
+        {'type': 'object', 'properties': {}, 'title': 'answer'}
+    """
+    root = dict(schema)
+    # Pydantic writes a model that contains itself as a reference to one of its definitions.
+    if "$ref" in root and root.keys() <= _AROUND_A_REFERENCE:
+        name = root["$ref"].removeprefix("#/$defs/")
+        target = root.get("$defs", {}).get(name)
+        if isinstance(target, Mapping):
+            del root["$ref"]
+            root = {**target, **root}
+    if root.get("type") == ["object"] or ("type" not in root and "properties" in root):
+        root["type"] = "object"
+    root.setdefault("title", "answer")
+    return root
 
 
 def schema_problem(value: Any, schema: Mapping[str, Any]) -> str | None:

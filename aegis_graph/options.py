@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.json_schema import schema_fault
+from aegis_graph.json_schema import rooted, schema_fault
 from aegis_graph.state import CallOptions
 from aegis_graph.tokens import text_bound
 
@@ -24,6 +24,8 @@ around the schema."""
 
 def read_options(value: object) -> CallOptions:
     """Check what a caller gives, and leave out what is absent.
+
+    A schema comes back with a title, and with a type at its root.
 
     Raises:
         InvalidRequestError: One line that says what is wrong.
@@ -42,6 +44,8 @@ def read_options(value: object) -> CallOptions:
         _refuse(f"options.{unknown[0]}", f"is unknown; known are {', '.join(_CHECKS)}")
     for name, option in given.items():
         _CHECKS[name](option)
+    if "response_schema" in given:
+        given["response_schema"] = rooted(given["response_schema"])
     choice = given.get("tool_choice")
     names = [tool["function"]["name"] for tool in given.get("tools", ())]
     if (
@@ -106,12 +110,34 @@ def _temperature(value: object) -> None:
 
 
 def _schema(value: object) -> None:
-    titled = isinstance(value, Mapping) and isinstance(value.get("title"), str)
-    if not titled or value.get("type") != "object" or not _is_json(value):  # type: ignore[attr-defined]
-        _refuse("options.response_schema", "must be a JSON Schema of an object, with a title")
-    fault = schema_fault(json.dumps(value))
+    check_schema("options.response_schema", value)
+
+
+def check_schema(where: str, schema: object) -> None:
+    """Make sure that an answer can be asked for in a schema.
+
+    Args:
+        where: What a message calls it.
+        schema: A JSON Schema of an object.
+
+    Raises:
+        InvalidRequestError: One line that says what is wrong with it.
+
+    Example:
+        >>> check_schema("schema", {"type": "object", "properties": {"usd": {"type": "number"}}})
+    """
+    if not isinstance(schema, Mapping):
+        _refuse(where, "must be a JSON Schema of an object")
+    if not _is_json(schema):
+        _refuse(where, "has a value that JSON has not")
+    fault = schema_fault(json.dumps(schema))
     if fault is not None:
-        _refuse("options.response_schema", fault)
+        _refuse(where, fault)
+    kind = rooted(schema).get("type")
+    if kind is None:
+        _refuse(where, 'its root has no type; give it "type": "object"')
+    if kind != "object":
+        _refuse(where, f"its root is {json.dumps(kind)}; put it under a property of an object")
 
 
 _CHECKS: Mapping[str, Callable[[object], None]] = {

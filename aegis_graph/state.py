@@ -131,8 +131,8 @@ class CallOptions(TypedDict, total=False):
     """Words at which the answer ends."""
     temperature: float
     response_schema: dict[str, Any]
-    """A JSON Schema of an object, with a title. An answer that does not fit it is a failed attempt;
-    the one that does is in ``additional_kwargs["parsed"]``."""
+    """A JSON Schema of an object; models are told its title. An answer that does not fit it is a
+    failed attempt; the one that does is in ``additional_kwargs["parsed"]``."""
     schema_method: Literal["json_schema", "json_mode", "tool"]
     """How to get an answer in that schema; each provider's own way when absent."""
     strict: bool

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, RootModel, field_validator
 from typing_extensions import TypedDict
 
 from aegis_graph import RoutedChatModel
@@ -284,8 +285,69 @@ async def test_a_thinking_model_is_told_in_words(server: LoopbackServer, db: Pat
     assert not {"tools", "tool_choice", "response_format"} & set(call.body["parameters"])
 
 
-@pytest.mark.parametrize("schema", [dict, "City", {"type": "array", "title": "Cities"}])
-async def test_what_is_no_schema_is_refused(server: LoopbackServer, db: Path, schema: Any) -> None:
-    with pytest.raises(InvalidRequestError):
-        await routed(server, db).with_structured_output(schema).ainvoke("Which city?")
-    assert not server.calls()
+class Cities(RootModel[list[City]]):
+    """A list at its root."""
+
+
+class Talking(BaseModel):
+    """Nothing that JSON has."""
+
+    ask: Callable[[str], str]
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize(
+    ("schema", "fault"),
+    [
+        ("City", "is none, but 'str'; give a pydantic model"),
+        (None, "is none, but 'NoneType'; give a pydantic model"),
+        (dict, "is none: .*; give a pydantic model"),
+        (list[int], "is none: .*; give a pydantic model"),
+        (Talking, "is none: .*Talking.*; give a pydantic model"),
+        (Cities, 'its root is "array"; put it under a property'),
+        ({"type": "array", "title": "Cities"}, 'its root is "array"; put it under a property'),
+        ({"type": "array"}, 'its root is "array"; put it under a property'),
+        ({"type": ["object", "null"]}, r'its root is \["object", "null"\]; put it under a prop'),
+        ({"title": "City"}, "its root has no type"),
+        ({"type": 5}, "type breaks 'anyOf'"),
+        ({"type": "object", "properties": []}, "properties breaks 'type'"),
+        ({"properties": {"a": {"$ref": "http://127.0.0.1/s"}}}, ".*put it under"),
+        ({"name": "City", "input_schema": 3}, "is none: .*; give a pydantic model"),
+        ({"name": "City", "parameters": {"type": "array"}}, "its root"),
+    ],
+)
+def test_what_is_no_schema_is_refused_when_it_is_bound(
+    server: LoopbackServer, db: Path, schema: Any, fault: str, strict: bool | None
+) -> None:
+    model = routed(server, db)
+    with pytest.raises(InvalidRequestError, match=f"^schema: {fault}") as caught:
+        model.with_structured_output(schema, strict=strict)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("strict", [None, True])
+@pytest.mark.parametrize(
+    "changes",
+    [{"title": ...}, {"type": ["object"]}, {"type": ...}, {"name": "City"}],
+    ids=["no title", "a list of one type", "no type", "a name"],
+)
+async def test_a_schema_that_can_only_be_an_object_is_taken(
+    server: LoopbackServer, db: Path, changes: dict[str, Any], strict: bool | None
+) -> None:
+    changed = {**City.model_json_schema(), **changes}
+    schema = {key: value for key, value in changed.items() if value is not ...}
+    server.always("ollama", said(PARIS))
+    model = routed(server, db, "ollama").with_structured_output(schema, strict=strict)
+    assert await model.ainvoke("Which city?") == PARIS
+    assert server.calls()[0].body["format"]["type"] == "object"
+
+
+async def test_an_object_of_any_properties_keeps_what_they_must_be(
+    server: LoopbackServer, db: Path
+) -> None:
+    schema = {"title": "People", "type": "object", "additionalProperties": {"type": "integer"}}
+    server.script("ollama", said({"Paris": "many"}))
+    server.script("openai", called({"Paris": 2_100_000}, "People"))
+    model = routed(server, db, "ollama", "openai").with_structured_output(schema)
+    assert await model.ainvoke("How many?") == {"Paris": 2_100_000}
+    assert [row["error_type"] for row in rows(db)] == ["UnfitAnswerError", None]

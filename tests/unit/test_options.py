@@ -32,6 +32,34 @@ def test_sound_options_come_back(options: Any) -> None:
     assert json.loads(json.dumps(options)) == options
 
 
+NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}, "title": "Node"}
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"type": "object"}, {"type": "object", "title": "answer"}),
+        ({**SCHEMA, "type": ["object"]}, SCHEMA),
+        ({"title": "City", "properties": SCHEMA["properties"]}, SCHEMA),
+        ({"$ref": "#/$defs/Node", "$defs": {"Node": NODE}}, {**NODE, "$defs": {"Node": NODE}}),
+    ],
+    ids=["no title", "a list of one type", "no type", "a model that contains itself"],
+)
+def test_a_schema_that_can_only_be_an_object_is_read_as_one(given: Any, read: Any) -> None:
+    before = json.dumps(given)
+    assert read_options({"response_schema": given}) == {"response_schema": read}
+    assert json.dumps(given) == before
+
+
+@pytest.mark.parametrize(
+    "beside", [{"required": ["a"]}, {"$defs": {"Node": True}}, {"$defs": {"Node": {"$ref": "#"}}}]
+)
+def test_a_reference_at_the_root_is_not_guessed_at(beside: Any) -> None:
+    schema = {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}, **beside}
+    with pytest.raises(InvalidRequestError, match="its root has no type"):
+        read_options({"response_schema": schema})
+
+
 @pytest.mark.parametrize(
     ("options", "fault"),
     [
@@ -50,8 +78,15 @@ def test_sound_options_come_back(options: Any) -> None:
         ({"temperature": 2}, r"^options\.temperature"),
         ({"temperature": float("nan")}, r"^options\.temperature"),
         ({"temperature": True}, r"^options\.temperature"),
-        ({"response_schema": {"type": "object"}}, r"with a title"),
-        ({"response_schema": {"title": "L", "type": "array"}}, r"of an object"),
+        (
+            {"response_schema": "City"},
+            r"^options\.response_schema: must be a JSON Schema of an obj",
+        ),
+        ({"response_schema": {"title": "L"}}, r'its root has no type; give it "type": "object"$'),
+        ({"response_schema": {"type": "array"}}, r'root is "array"; put it under a property of an'),
+        ({"response_schema": {"type": ["object", "null"]}}, r'its root is \["object", "null"\];'),
+        ({"response_schema": {**SCHEMA, "title": 5}}, r"response_schema: title breaks 'type'"),
+        ({"response_schema": {**SCHEMA, "x": float("nan")}}, r"a value that JSON has not"),
         (
             {"response_schema": {**SCHEMA, "properties": {"a": {"type": "strange"}}}},
             r"response_schema: properties\.a\.type breaks",
