@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+from aegis_graph.components.lightrag.answers import PaidAnswer, PaidAnswers
 from aegis_graph.components.private_file import make_private
 
 ASK_FOR_THE_LOCK = """
@@ -40,3 +41,11 @@ def test_making_it_again_drops_no_lock_that_sqlite_holds_on_it(tmp_path: Path) -
         command = [sys.executable, "-c", ASK_FOR_THE_LOCK, str(path)]
         asked = subprocess.run(command, capture_output=True, text=True, check=True)
     assert asked.stdout == "database is locked\n"
+
+
+def test_what_lightrag_was_answered_is_the_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "workspace.answers.db"
+    with closing(PaidAnswers(path)) as answers:
+        answers.keep_answer("k", "extract", PaidAnswer("a piece of a document"))
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert modes == {path.name: 0o600, f"{path.name}-wal": 0o600}

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aegis_graph.components.private_file import make_private
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.state import SENSITIVITIES, Sensitivity
 
@@ -37,6 +38,8 @@ class PaidAnswer(NamedTuple):
 class PaidAnswers:
     """A file beside LightRAG's own. It holds what these hold: pieces of the documents.
 
+    A new file can be read by its owner only.
+
     An answer is on disk before the ledger has its cost and before LightRAG sees it, so a killed
     process has either the answer or a call without one. Use it from one thread.
 
@@ -53,7 +56,7 @@ class PaidAnswers:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path)
             self._db = sqlite3.connect(
                 path, isolation_level=None, check_same_thread=False, timeout=0
             )
