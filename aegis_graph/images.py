@@ -50,12 +50,39 @@ def is_image(part: object) -> bool:
         or "image" in part
         or "image_url" in part
         or str(part.get("mime_type")).startswith("image/")
+        or _in_file(part) is not None
     )
+
+
+_OF_A_FILE = ("file_data", "file_url", "filename")
+_IMAGE_NAME = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic)(?=$|[?#])", re.IGNORECASE)
+
+
+def _in_file(part: Mapping[str, Any]) -> Any:
+    """The address of an image that OpenAI is given as a file, plainly or under ``file``.
+
+    Source: https://platform.openai.com/docs/guides/pdf-files. The data is an address as well, or
+    base64 whose kind only the name tells. A ``file_id`` is the client's own affair.
+    """
+    inner = part.get("file")
+    file: Mapping[str, Any] = inner if isinstance(inner, Mapping) else part
+    data, address, name = (file.get(key) for key in _OF_A_FILE)
+    if data is None:
+        return address if _IMAGE_NAME.search(str(address)) else None
+    if isinstance(data, str) and data[:11].lower() == "data:image/":
+        return data
+    named = _IMAGE_NAME.search(str(name))
+    if named is None:
+        return None
+    if not isinstance(data, str) or data[:5].lower() == "data:":
+        return data  # Whatever it is, it is not what it is called.
+    return f"data:image/{named[1].lower().replace('jpg', 'jpeg')};base64,{data}"
 
 
 def addresses(part: Mapping[str, Any]) -> list[Any]:
     """Everything in an image part that a client might take for its address."""
     given = [part[key] for key in ("image_url", "url", "image") if part.get(key) is not None]
+    given += [file for file in [_in_file(part)] if file is not None]
     return [one.get("url") if isinstance(one, Mapping) else one for one in given]
 
 
@@ -85,7 +112,8 @@ def plain_image(part: Mapping[str, Any]) -> dict[str, Any]:
         return {**part, "type": "image_url"}
     if part.get("type") == "image" and "base64" in part:
         return dict(part)
-    places = {"url", "image", "image_url", "base64", "data", "source_type", "mime_type"}
+    places = {"url", "image", "image_url", "base64", "data", "source_type", "mime_type", "file"}
+    places.update(_OF_A_FILE)
     more = {key: value for key, value in part.items() if key not in places}
     data = inline_data(part)
     kind = part.get("mime_type") or "image/png"

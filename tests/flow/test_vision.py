@@ -238,9 +238,33 @@ async def test_an_image_arrives_in_whichever_form_it_is_given(
         {"type": "media", "mime_type": "image/png", "data": data},
         {"type": "file", "mime_type": "image/png", "base64": data},
         {"image": address},
+        {"type": "file", "file": {"file_data": address, "filename": "page.png"}},
+        {"type": "file", "file": {"file_data": data, "filename": "page.png"}},
+        {"type": "input_file", "file_data": address},
     ):
         await router.ainvoke({"messages": [HumanMessage([part])]})
-    assert [data in json.dumps(call.body) for call in server.calls()] == [True] * 9
+    sent = [call.body.get("messages") or call.body["input"]["messages"] for call in server.calls()]
+    assert [data in json.dumps(messages) for messages in sent] == [True] * 12
+    assert "file" not in json.dumps(sent[9:])
+
+
+async def test_an_image_that_is_given_as_a_file_is_reserved_and_kept_private_as_an_image(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("dashscope", DIME)
+    router = open_router(vision_config(server, db))
+    part = {"type": "file", "file": {"file_data": uri(PAGE), "filename": "page.png"}}
+    for image in (image_part(PAGE), part):
+        message = HumanMessage([{"type": "text", "text": "What is this?"}, image])
+        await router.ainvoke({"messages": [message], "task": "vision"})
+    holds = [row["hold_nano_usd"] for row in rows(db)]
+    assert holds == [holds[0]] * 2
+    chain = [provider(server, "ollama", images=False)]
+    blind = open_router(make_config(server, db, providers=chain))
+    with pytest.raises(NoProviderError) as refused:
+        await blind.ainvoke({"messages": [HumanMessage([part])], "sensitivity": "pii"})
+    assert "image" in refused.value.skipped[0]["reason"]
+    assert server.calls("ollama") == ()
 
 
 async def test_a_part_of_another_sort_goes_to_who_takes_it(
@@ -291,6 +315,30 @@ async def test_a_hostile_image_is_refused_in_one_line_and_nobody_is_asked(
         assert str(refused.value).startswith("messages[0].content[0]: ")
     assert server.journal == ()
     assert not db.is_file() or rows(db) == []  # noqa: ASYNC240  a moment, at the end
+
+
+@pytest.mark.parametrize(
+    ("file", "complaint"),
+    [
+        ({"file_data": uri(bomb())}, "more than 89,478,485 pixels"),
+        ({"file_data": "data:image/png;base64,####"}, "not valid base64"),
+        ({"file_data": "/etc/passwd", "filename": "a.png"}, "not valid base64"),
+        ({"file_data": "data:text/html;base64,aGk=", "filename": "a.png"}, "must be an https://"),
+        ({"file_data": PAGE, "filename": "a.png"}, "must be an https:// address"),
+        ({"file_data": "DATA:IMAGE/PNG;base64,aGk="}, "must be an https:// address"),
+        ({"file_url": "file:///etc/a.png"}, "must be an https:// address"),
+    ],
+)
+async def test_a_hostile_image_in_a_file_is_refused_in_one_line_and_nobody_is_asked(
+    server: LoopbackServer, db: Path, file: dict[str, Any], complaint: str
+) -> None:
+    router = open_router(vision_config(server, db))
+    for part in ({"type": "file", "file": file}, {"type": "input_file", **file}):
+        with pytest.raises(InvalidRequestError, match=complaint) as refused:
+            await router.ainvoke({"messages": [HumanMessage([part])], "task": "vision"})
+        assert "\n" not in str(refused.value)
+        assert str(refused.value).startswith("messages[0].content[0]: ")
+    assert server.journal == ()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,6 +24,7 @@ from aegis_graph.images import (
     inline_bytes,
     is_image,
     openai_tokens,
+    plain_image,
     qwen_tokens,
     read_facts,
 )
@@ -159,11 +160,42 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
         {"image_url": {"url": "data:image/png;base64,aGk="}},
         {"type": "media", "mime_type": "image/png", "data": "aGk="},
         {"type": "file", "mime_type": "image/png", "base64": "aGk="},
+        {"type": "file", "file": {"file_data": "data:image/png;base64,aGk="}},
+        {"type": "file", "file": {"file_data": "aGk=", "filename": "Dime.PNG"}},
+        {"type": "input_file", "file_data": "data:image/png;base64,aGk=", "filename": "a.pdf"},
+        {"file": {"file_data": "data:image/png;base64,aGk="}},
     ],
 )
 def test_every_form_of_an_inline_image_is_read(part: dict[str, Any]) -> None:
     assert is_image(part)
     assert inline_bytes(part) == b"hi"
+    plain = plain_image(part)
+    assert plain["type"] in {"image", "image_url"}
+    assert not plain.keys() & {"file", "file_data", "filename"}
+    assert inline_bytes(plain) == b"hi"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "file", "file": {"file_data": "data:application/pdf;base64,aGk="}},
+        {"type": "file", "file": {"file_data": "aGk=", "filename": "png.pdf"}},
+        {"type": "file", "file": {"file_data": "aGk="}},
+        {"type": "file", "file": {"file_id": "file-1"}},
+        {"type": "file", "file": "a.png"},
+        {"type": "input_file", "file_url": "https://a.b/report.pdf?of=a.png.pdf"},
+        {"type": "text", "text": "data:image/png;base64,aGk="},
+    ],
+)
+def test_another_file_is_no_image(part: dict[str, Any]) -> None:
+    assert not is_image(part)
+
+
+@pytest.mark.parametrize("name", ["cat.jpg", "cat.jpeg?size=2", "CAT.JPG#top"])
+def test_a_file_at_an_address_is_an_image_by_its_name(name: str) -> None:
+    part = {"type": "input_file", "file_url": f"https://a.b/{name}"}
+    assert is_image(part)
+    assert plain_image(part)["image_url"] == {"url": f"https://a.b/{name}"}
 
 
 def test_a_part_is_the_file_as_it_is(tmp_path: Path) -> None:
