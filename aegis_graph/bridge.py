@@ -33,11 +33,11 @@ class Node(Runnable[Any, Any]):
 
     def __init__(self, body: Body, portal: Portal) -> None:
         self.body = body
-        self._portal = portal
+        self.portal = portal
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the portal's loop and wait for it."""
-        return self._portal.run(lambda: self.body(input, config or {}))
+        return self.portal.run(lambda: self.body(input, config or {}))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the running loop."""

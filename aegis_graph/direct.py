@@ -1,10 +1,10 @@
 """The compiled router, which walks its own nodes where nobody is watching.
 
 LangGraph's engine spends about half a millisecond and 35 KB on a run of three nodes: tasks,
-channels, callbacks and checkpoints of which a plain ``ainvoke`` uses none. Such a call goes from
-node to node here instead, by the same Commands over the same edges. Whatever could tell the
-difference (a stream, a checkpointer, a callback, a tracer, a host graph, an interrupt) gets the
-engine.
+channels, callbacks and checkpoints of which a plain ``invoke`` or ``ainvoke`` uses none. Such a
+call goes from node to node here instead, by the same Commands over the same edges. Whatever could
+tell the difference (a stream, a checkpointer, a callback, a tracer, a host graph, an interrupt)
+gets the engine.
 """
 
 from __future__ import annotations
@@ -49,11 +49,17 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """See ``CompiledStateGraph.ainvoke``."""
-        if not more and _is_plain(input) and not self._remembers_or_pauses():
-            merged = ensure_config(config)
-            if not self.config and not _is_watched(merged):
-                return await self._walk(input, merged)
-        return await super().ainvoke(input, config, **more)
+        merged = None if more else self._unwatched(input, config)
+        if merged is None:
+            return await super().ainvoke(input, config, **more)
+        return await self._walk(input, merged)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
+        """See ``CompiledStateGraph.invoke``."""
+        merged = None if more else self._unwatched(input, config)
+        if merged is None:
+            return super().invoke(input, config, **more)
+        return self._node("budget_check").portal.run(lambda: self._walk(input, merged))
 
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Lead a run whose next provider is no longer there back to ``budget_check``.
@@ -70,6 +76,16 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
                 # Only what is named here is looked at, where anything is.
                 checkpoint["updated_channels"] = None
 
+    def _unwatched(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
+        """The run's whole configuration, where nobody could tell that the engine is missing."""
+        if self.config or not _is_plain(asked) or self._remembers_or_pauses():
+            return None
+        merged = ensure_config(config)
+        return None if _is_watched(merged) else merged
+
+    def _node(self, name: str) -> Node:
+        return cast(Node, self.builder.nodes[name].runnable)
+
     def _remembers_or_pauses(self) -> bool:
         return bool(
             self.checkpointer
@@ -81,15 +97,13 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
 
     async def _walk(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """Run node after node until one leads nowhere."""
-        nodes = self.builder.nodes
         inner: Any = {key: value for key, value in config.items() if key not in _OWN_TO_THE_RUN}
         state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
         done: Any = Command(goto="budget_check")
         while isinstance(done, Command):
             lasting = {key: value for key, value in state.items() if key not in _PASSING}
             state = {**lasting, **cast("dict[str, Any]", done.update or {})}
-            node = cast(Node, nodes[cast(str, done.goto)].runnable)
-            done = await node.ainvoke(state, inner)
+            done = await self._node(cast(str, done.goto)).ainvoke(state, inner)
         messages = join_messages(state["messages"], done["messages"])
         found = {**state, **done, "messages": messages}
         return {key: found[key] for key in _ANSWERED}

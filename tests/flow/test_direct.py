@@ -89,14 +89,22 @@ def router_for(server: LoopbackServer, db: Path, case: str) -> Any:
     return open_router(make_config(server, db, providers=chain, budgets=limit))
 
 
-async def outcome(router: Any, db: Path, case: str, config: Any) -> Any:
+async def in_a_thread(router: Any, *given: Any) -> Any:
+    return await asyncio.to_thread(router.invoke, *given)
+
+
+async def here(router: Any, *given: Any) -> Any:
+    return await router.ainvoke(*given)
+
+
+async def outcome(router: Any, db: Path, case: str, config: Any, call: Any) -> Any:
     """All that a caller and the ledger see of a request."""
     asked = ask(user_id="ada", max_output_tokens=7)
     if case == "rubbish":
         asked["task"] = "cook"
     seen: Any
     try:
-        seen = await router.ainvoke(asked, {"configurable": {"thread_id": "7"}, **config})
+        seen = await call(router, asked, {"configurable": {"thread_id": "7"}, **config})
     except AegisError as error:
         seen = {"error": type(error), "attempts": getattr(error, "attempts", None)}
         seen["text"] = str(error).split(" [")[0]
@@ -112,17 +120,34 @@ async def outcome(router: Any, db: Path, case: str, config: Any) -> Any:
 @pytest.mark.parametrize(
     "case", ["answered", "fell back", "failed", "refused", "no budget", "rubbish"]
 )
+@pytest.mark.parametrize("call", [here, in_a_thread])
 async def test_both_ways_come_to_the_same(
-    server: LoopbackServer, tmp_path: Path, case: str
+    server: LoopbackServer, tmp_path: Path, case: str, call: Any
 ) -> None:
     paths = [tmp_path / "direct.db", tmp_path / "engine.db"]
     routers = [router_for(server, path, case) for path in paths]
     directly, by_engine = [
-        await outcome(router, path, case, config)
+        await outcome(router, path, case, config, call)
         for router, path, config in zip(routers, paths, ({}, ENGINE), strict=True)
     ]
     assert directly == by_engine
     assert directly
+
+
+async def test_a_sync_call_that_nobody_watches_is_one_task(
+    server: LoopbackServer, db: Path
+) -> None:
+    script(server, "answered")
+    tasks = Tasks()
+    router = open_router(make_config(server, db), clock=tasks)
+
+    async def seen(*given: Any) -> int:
+        tasks.seen.clear()
+        await in_a_thread(router, ask(), *given)
+        return len(tasks.seen)
+
+    assert await seen() == 1
+    assert await seen(ENGINE) > 1
 
 
 async def test_whoever_watches_gets_the_engine(server: LoopbackServer, db: Path) -> None:
