@@ -72,13 +72,13 @@ limit_usd = "{limit}"
 
 def aegis(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), **variables}
-    command = [sys.executable, "-W", "error", "-c", _MAIN, *arguments]
+    command = [sys.executable, "-W", "error", "-c", MAIN, *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
 
 
-_MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
+MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
 
 
 def ask(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import pty
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,7 @@ import pytest
 from aegis_graph.ledger.base import Hold
 from aegis_graph.ledger.sql import SqlLedger
 from tests.contract.ledger_store import Store, connect, empty_store, hold, settlement
-from tests.flow.test_cli import aegis
+from tests.flow.test_cli import MAIN, aegis
 
 CHECKOUT = Path(__file__).parents[2]
 """What is tested, also where another checkout is installed."""
@@ -227,3 +232,44 @@ def test_a_ledger_moves_into_postgres(file: Store, postgres_url: str, tmp_path: 
     refused = run("ledger", "migrate", "--to", postgres_url, status=3)
     assert "did not come from this ledger" in refused.stderr
     assert refused.stderr.count("\n") == 1
+
+
+def test_the_progress_of_a_migration_is_for_a_terminal_only(
+    file: Store, postgres_url: str, tmp_path: Path
+) -> None:
+    empty_store("postgres", tmp_path, postgres_url)
+    configure(file, tmp_path)
+    spend(file, hold(100), hold(100), cost=40)
+    run = Runner(tmp_path)
+    assert run("ledger", "migrate", "--to", postgres_url).stderr == ""
+
+    shown, stdout = on_a_terminal(tmp_path, "ledger", "migrate", "--to", postgres_url, "--json")
+    assert "\x1b[" in shown
+    last = [line.strip() for line in ESCAPES.sub("", shown).splitlines() if line.strip()][-1]
+    assert re.fullmatch(r"rows ━+ 2/2 0:00:00", last)
+    assert json.loads(stdout)["rows"] == 2
+
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""What moves the cursor and chooses colours."""
+
+
+def on_a_terminal(folder: Path, *arguments: str) -> tuple[str, str]:
+    """What a command says on a terminal, and what goes into a pipe from it."""
+    terminal, inside = pty.openpty()
+    command = [sys.executable, "-W", "error", "-c", MAIN, *arguments]
+    places = {"AEGIS_CONFIG": "aegis.toml", "PYTHONPATH": str(CHECKOUT), "COLUMNS": "80"}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "xterm", **places}
+    with subprocess.Popen(
+        command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=inside, text=True
+    ) as process:
+        os.close(inside)
+        shown = b""
+        # A terminal ends with an error when its last program has gone.
+        with suppress(OSError):
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        os.close(terminal)
+        stdout = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, shown
+    return shown.decode(), stdout
