@@ -230,4 +230,5 @@ def _unanswered(request: Request, error: RoutingError) -> Unanswered:
         query_hash=request.query_hash,
         error_type=type(error).__name__,
         reasons=str(error),
+        run_id=request.run_id,
     )

@@ -142,6 +142,8 @@ class Unanswered:
     query_hash: str
     error_type: str
     reasons: str
+    run_id: str | None = None
+    """What the request was a part of."""
 
 
 class Ledger(Protocol):

@@ -140,6 +140,7 @@ def write_unanswered(connection: Connection, requests: Sequence[Unanswered], now
             request.query_hash,
             request.error_type,
             request.reasons,
+            request.run_id,
         )
         for request in requests
     ]
@@ -148,7 +149,7 @@ def write_unanswered(connection: Connection, requests: Sequence[Unanswered], now
 
 _UNANSWERED = (
     "INSERT INTO unanswered (route_id, timestamp, task, sensitivity, user_id, thread_id,"
-    " query_hash, error_type, reasons) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " query_hash, error_type, reasons, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT DO NOTHING"
 )
 

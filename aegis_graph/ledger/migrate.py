@@ -45,7 +45,7 @@ _TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("route_id",),
         (
             *("timestamp", "task", "sensitivity", "user_id", "thread_id", "query_hash"),
-            *("error_type", "reasons"),
+            *("error_type", "reasons", "run_id"),
         ),
     ),
     "budgets": (

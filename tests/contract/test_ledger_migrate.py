@@ -82,6 +82,7 @@ async def fill(place: Store) -> SqlLedger:
         query_hash="0" * 64,
         error_type="NoProviderError",
         reasons="nobody may",
+        run_id="run",
     )
     await ledger.settle([], unanswered=nobody)
     await ledger.set_budget("user:*", "day", Decimal(2))

@@ -8,6 +8,7 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from aegis_graph.ledger.base import Unanswered
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
 from aegis_graph.ledger.sql import SqlLedger
@@ -24,6 +25,9 @@ FILLED = (
     " ('task:chat', '2026-11-23', 50, 1), ('user:ada', '2026-11-23', 50, 1)",
     "INSERT INTO budgets (scope, period, limit_nano_usd, file_limit_nano_usd, origin)"
     " VALUES ('total', 'month', 90, 1000000000, 'set')",
+    "INSERT INTO unanswered (route_id, timestamp, task, sensitivity, user_id, query_hash,"
+    " error_type, reasons) VALUES ('early', '2026-11-23T11:00:00.000Z', 'chat', 'public', 'ada',"
+    " 'h', 'NoProviderError', 'nobody may')",
 )
 
 
@@ -62,6 +66,22 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     await ledger.settle(
         [{**settlement(made, 5), "hold_id": number} for number in (7, made.hold_id)]
     )
+    nobody = Unanswered(
+        route_id="late",
+        task="chat",
+        sensitivity="public",
+        user_id="ada",
+        thread_id=None,
+        query_hash="h",
+        error_type="NoProviderError",
+        reasons="nobody may",
+        run_id="r",
+    )
+    await ledger.settle([], unanswered=nobody)
+    assert {row["route_id"]: row["run_id"] for row in store.rows("unanswered")} == {
+        "early": None,
+        "late": "r",
+    }
     assert await verify(ledger) == []
     (row,) = await ledger.report("provider", **DAYS)
     assert (row.calls, row.spent_nano_usd, row.held_nano_usd) == (2, 10, 0)

@@ -18,6 +18,7 @@ from tests.flow.support import (
     make_config,
     open_router,
     provider,
+    read,
     rows,
     spent,
 )
@@ -64,6 +65,8 @@ async def test_a_run_ends_where_its_envelope_does_and_others_go_on(
     for more in ({}, {"run_id": "next", "max_cost_usd": limit}, {"run_id": "job"}):
         await router.ainvoke(ask(**more))
     assert len(server.calls()) == 5
+    unanswered = read(db, "SELECT run_id, error_type FROM unanswered")
+    assert unanswered == [{"run_id": "job", "error_type": "BudgetExceededError"}]
 
 
 async def test_an_empty_envelope_falls_back_to_a_free_provider(
