@@ -8,6 +8,7 @@ settled that way after a moment, or at once when its event loop ends.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.loops import LoopScoped
@@ -17,7 +18,39 @@ PICKUP_S = 2.0
 """How long the next node has to come, in seconds. Coming later is safe: settling twice changes
 nothing, and an attempt whose hold is gone makes a new one."""
 
-_Waiting = dict[int, tuple[SettlementRecord, asyncio.TimerHandle]]
+
+@dataclass(slots=True, repr=False)
+class _Waiting:
+    """The holds of one event loop, in the order in which they were handed over."""
+
+    ledger: Ledger
+    holds: dict[int, tuple[SettlementRecord, float]] = field(default_factory=dict)
+    """What to write if nobody comes, and until when one may."""
+    watched: bool = False
+
+    def add(self, settlement: SettlementRecord) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PICKUP_S
+        self.holds[settlement["hold_id"]] = (settlement, until)
+        if not self.watched:
+            self._watch(loop, until)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        """One timer for all: each of their own would be cancelled by nearly every request."""
+        self.watched = True
+        loop.call_at(until, self._give_up_late, loop)
+
+    def _give_up_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.watched = False
+        for hold_id, (_, until) in list(self.holds.items()):
+            if until > loop.time():
+                self._watch(loop, until)
+                return
+            self.give_up(hold_id)
+
+    def give_up(self, hold_id: int) -> None:
+        settlement, _ = self.holds.pop(hold_id)
+        self.ledger.settle_soon(settlement)
 
 
 class HoldsInTransit:
@@ -28,37 +61,17 @@ class HoldsInTransit:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._waiting: LoopScoped[_Waiting] = LoopScoped(
-            dict, lambda waiting: _settle_all(ledger, waiting)
-        )
+        self._waiting: LoopScoped[_Waiting] = LoopScoped(lambda: _Waiting(ledger), _settle_all)
 
     async def hand_over(self, settlement: SettlementRecord) -> None:
         """Leave a hold for the next node, with what to write if it never comes."""
-        waiting = await self._waiting.get()
-        hold_id = settlement["hold_id"]
-        loop = asyncio.get_running_loop()
-        # A closure: as arguments they would be part of the timer's repr, and they hold the timer
-        # itself, so that asyncio's debug mode would print for ever.
-        ledger = self._ledger
-        timer = loop.call_later(PICKUP_S, lambda: _give_up(ledger, waiting, hold_id))
-        waiting[hold_id] = (settlement, timer)
+        (await self._waiting.get()).add(settlement)
 
     async def pick_up(self, hold_id: int) -> bool:
         """Take a hold over; ``False`` when it is not here (any more)."""
-        found = (await self._waiting.get()).pop(hold_id, None)
-        if found is None:
-            return False
-        found[1].cancel()
-        return True
+        return (await self._waiting.get()).holds.pop(hold_id, None) is not None
 
 
-def _give_up(ledger: Ledger, waiting: _Waiting, hold_id: int) -> None:
-    found = waiting.pop(hold_id, None)
-    if found is not None:
-        ledger.settle_soon(found[0])
-
-
-async def _settle_all(ledger: Ledger, waiting: _Waiting) -> None:
-    for hold_id in list(waiting):
-        _give_up(ledger, waiting, hold_id)
+async def _settle_all(waiting: _Waiting) -> None:
+    for hold_id in list(waiting.holds):
+        waiting.give_up(hold_id)
