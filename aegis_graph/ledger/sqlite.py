@@ -16,7 +16,7 @@ APPLICATION_ID = 0x41454749
 WAL_RETRY_S = 0.01
 """Pause between two tries to switch a new file to WAL, in seconds."""
 
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.0002, 0.005
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.0001, 0.001
 """Pause before another program's lock is tried again, in seconds; it grows by half each time.
 
 A transaction takes about 0.3 ms. SQLite's own waiting begins at 1 ms and soon is 25 ms, in which
