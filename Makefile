@@ -29,7 +29,7 @@ test: $(INSTALLED) ## Check format, lint and types, and run the tests
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile
 
-bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about ten minutes)
+bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/ledger.py
 

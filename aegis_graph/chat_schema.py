@@ -83,6 +83,11 @@ def _json_schema(schema: Any, *, strict: bool | None) -> Any:
         if not strict:
             return schema
         check_schema("schema", schema)
+        if "properties" not in schema and schema.get("additionalProperties"):
+            raise InvalidRequestError(
+                "schema: has no properties, and strict answers have no others; name them, or leave"
+                " strict out"
+            )
         # With a name, or without properties, LangChain would drop all but that and the title.
         schema = {"properties": {}, **rooted(schema)}
         schema.pop("name", None)

@@ -80,6 +80,9 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
         """The run's whole configuration, where nobody could tell that the engine is missing."""
         if self.config or not _is_plain(asked) or self._remembers_or_pauses():
             return None
+        # A ``configurable`` of the caller's own replaces the host's in the merged one.
+        if _is_inside_a_graph(ensure_config()):
+            return None
         merged = ensure_config(config)
         return None if _is_watched(merged) else merged
 
@@ -116,10 +119,14 @@ def _is_plain(asked: object) -> bool:
     )
 
 
+def _is_inside_a_graph(config: RunnableConfig) -> bool:
+    return any(key.startswith(_ENGINE_KEY) for key in config.get("configurable") or ())
+
+
 def _is_watched(config: RunnableConfig) -> bool:
     """Whether LangChain or LangGraph would tell anybody about the run, or count its steps."""
     if config["recursion_limit"] != DEFAULT_RECURSION_LIMIT:
         return True
-    if any(key.startswith(_ENGINE_KEY) for key in config.get("configurable") or ()):
+    if _is_inside_a_graph(config):
         return True
     return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)

@@ -42,11 +42,14 @@ class _Waiting:
 
     def _give_up_late(self, loop: asyncio.AbstractEventLoop) -> None:
         self.watched = False
-        for hold_id, (_, until) in list(self.holds.items()):
-            if until > loop.time():
+        late = [one for one, (_, until) in self.holds.items() if until <= loop.time()]
+        try:
+            for hold_id in late:
+                self.give_up(hold_id)
+        finally:
+            if self.holds:
+                _, until = next(iter(self.holds.values()))
                 self._watch(loop, until)
-                return
-            self.give_up(hold_id)
 
     def give_up(self, hold_id: int) -> None:
         settlement, _ = self.holds.pop(hold_id)

@@ -55,7 +55,7 @@ def is_image(part: object) -> bool:
 
 
 _OF_A_FILE = ("file_data", "file_url", "filename")
-_IMAGE_NAME = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic)(?=$|[?#])", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic)$", re.IGNORECASE)
 
 
 def _in_file(part: Mapping[str, Any]) -> Any:
@@ -68,7 +68,11 @@ def _in_file(part: Mapping[str, Any]) -> Any:
     file: Mapping[str, Any] = inner if isinstance(inner, Mapping) else part
     data, address, name = (file.get(key) for key in _OF_A_FILE)
     if data is None:
-        return address if _IMAGE_NAME.search(str(address)) else None
+        return (
+            address
+            if _IMAGE_NAME.search(str(address).partition("#")[0].partition("?")[0])
+            else None
+        )
     if isinstance(data, str) and data[:11].lower() == "data:image/":
         return data
     named = _IMAGE_NAME.search(str(name))

@@ -33,9 +33,24 @@ def schema_fault(text: str) -> str | None:
     resolver = Registry().resolver_with_root(DRAFT202012.create_resource(schema))
     for reference in _references(schema):
         try:
-            resolver.lookup(reference)
-        except Unresolvable:
+            found = resolver.lookup(reference).contents
+        except (Unresolvable, ValueError):
+            found = None
+        if not isinstance(found, dict | bool):
             return f"{reference!r} is not in the schema itself; put it under $defs"
+    return _loop(schema)
+
+
+def _loop(schema: Mapping[str, Any]) -> str | None:
+    """Whether the root leads back to itself before anything of a value is looked at."""
+    seen: list[str] = []
+    part: object = schema
+    while isinstance(part, Mapping) and isinstance(part.get("$ref"), str):
+        reference = part["$ref"]
+        if reference == "#" or reference in seen:
+            return f"{reference!r} leads back to itself; give it properties of its own"
+        seen.append(reference)
+        part = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
     return None
 
 
@@ -74,11 +89,17 @@ def schema_problem(value: Any, schema: Mapping[str, Any]) -> str | None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415  as above
     from jsonschema.exceptions import best_match  # noqa: PLC0415
 
-    error = best_match(Draft202012Validator(schema).iter_errors(value))
+    try:
+        error = best_match(Draft202012Validator(schema).iter_errors(value))
+    except RecursionError:
+        return "the whole cannot be checked: its schema leads back to itself"
     if error is None:
         return None
     where = ".".join(str(step) for step in error.absolute_path) or "the whole"
     return f"{where} breaks {error.validator!r}"
+
+
+_REFERENCES = ("$ref", "$dynamicRef")
 
 
 def _references(part: object) -> Iterator[str]:
@@ -86,7 +107,6 @@ def _references(part: object) -> Iterator[str]:
         for one in part:
             yield from _references(one)
     if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield part["$ref"]
+        yield from (part[key] for key in _REFERENCES if isinstance(part.get(key), str))
         for one in part.values():
             yield from _references(one)

@@ -155,7 +155,7 @@ _CHECKS: Mapping[str, Callable[[object], None]] = {
 def _is_json(value: object) -> bool:
     try:
         json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
 

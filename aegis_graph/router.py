@@ -60,9 +60,9 @@ class Builder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
 class _OwnGraph(DirectGraph):
     """What a caller compiled himself."""
 
-    def _remembers_or_pauses(self) -> bool:
+    def _unwatched(self, asked: Any, config: object) -> None:
         # Only the engine runs the nodes that he may have added.
-        return True
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,10 +96,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE requests ADD COLUMN run_id TEXT",
         "CREATE INDEX requests_run ON requests (run_id) WHERE run_id IS NOT NULL",
     ),
-    (
-        "ALTER TABLE unanswered ADD COLUMN run_id TEXT",
-        "CREATE INDEX unanswered_run ON unanswered (run_id) WHERE run_id IS NOT NULL",
-    ),
+    ("ALTER TABLE unanswered ADD COLUMN run_id TEXT",),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

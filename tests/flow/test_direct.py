@@ -13,6 +13,7 @@ from langchain_core.globals import set_debug
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from aegis_graph.errors import AegisError
 from aegis_graph.ledger.factory import utc_now
@@ -192,6 +193,23 @@ async def test_a_router_that_remembers_or_pauses_gets_the_engine(
     paused = await router.copy({"interrupt_before_nodes": ["record_cost"]}).ainvoke(ask(), thread)
     assert "__interrupt__" in paused or len(paused["messages"]) == 3
     assert not await went_directly(router.with_config(tags=["x"]), tasks, ask(), thread)
+
+
+@pytest.mark.parametrize("call", [here, in_a_thread])
+async def test_a_call_inside_a_graph_gets_the_engine_whatever_it_configures(
+    server: LoopbackServer, db: Path, call: Any
+) -> None:
+    script(server, "answered")
+    tasks = Tasks()
+    router = open_router(make_config(server, db), clock=tasks)
+
+    async def node(state: MessagesState) -> dict[str, Any]:
+        found = await call(router, ask(), {"configurable": {"user_id": "ada"}})
+        return {"messages": found["messages"][-1:]}
+
+    host = StateGraph(MessagesState).add_node("node", node).add_edge(START, "node").compile()
+    await host.ainvoke(ask())
+    assert len(tasks.seen) > 1
 
 
 async def test_messages_get_names_and_other_forms_of_them_the_engine(

@@ -325,6 +325,15 @@ def test_what_is_no_schema_is_refused_when_it_is_bound(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("values", [True, {"type": "integer"}])
+def test_a_strict_schema_of_any_properties_is_refused(
+    server: LoopbackServer, db: Path, values: Any
+) -> None:
+    schema = {"title": "People", "type": "object", "additionalProperties": values}
+    with pytest.raises(InvalidRequestError, match=r"^schema: has no properties, and strict"):
+        routed(server, db).with_structured_output(schema, strict=True)
+
+
 @pytest.mark.parametrize("strict", [None, True])
 @pytest.mark.parametrize(
     "changes",

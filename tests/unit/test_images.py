@@ -184,6 +184,8 @@ def test_every_form_of_an_inline_image_is_read(part: dict[str, Any]) -> None:
         {"type": "file", "file": {"file_id": "file-1"}},
         {"type": "file", "file": "a.png"},
         {"type": "input_file", "file_url": "https://a.b/report.pdf?of=a.png.pdf"},
+        {"type": "input_file", "file_url": "https://a.b/report.pdf?of=a.png"},
+        {"type": "input_file", "file_url": "https://a.b/report.pdf#a.png"},
         {"type": "text", "text": "data:image/png;base64,aGk="},
     ],
 )

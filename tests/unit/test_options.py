@@ -16,6 +16,11 @@ TOOL = {"type": "function", "function": {"name": "add", "parameters": {"type": "
 SCHEMA = {"title": "City", "type": "object", "properties": {"name": {"type": "string"}}}
 
 
+DEEP: Any = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -51,9 +56,7 @@ def test_a_schema_that_can_only_be_an_object_is_read_as_one(given: Any, read: An
     assert json.dumps(given) == before
 
 
-@pytest.mark.parametrize(
-    "beside", [{"required": ["a"]}, {"$defs": {"Node": True}}, {"$defs": {"Node": {"$ref": "#"}}}]
-)
+@pytest.mark.parametrize("beside", [{"required": ["a"]}, {"$defs": {"Node": True}}])
 def test_a_reference_at_the_root_is_not_guessed_at(beside: Any) -> None:
     schema = {"$ref": "#/$defs/Node", "$defs": {"Node": NODE}, **beside}
     with pytest.raises(InvalidRequestError, match="its root has no type"):
@@ -103,6 +106,34 @@ def test_a_reference_at_the_root_is_not_guessed_at(beside: Any) -> None:
             {"response_schema": {**SCHEMA, "properties": {"a": {"$ref": "http://127.0.0.1/s"}}}},
             r"'http://127.0.0.1/s' is not in the schema itself",
         ),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"$dynamicRef": "http://a.b/s"}}}},
+            r"'http://a\.b/s' is not in the schema itself",
+        ),
+        (
+            {"response_schema": {**SCHEMA, "properties": {"a": {"$ref": "#/title"}}}},
+            r"'#/title' is not in the schema itself",
+        ),
+        (
+            {
+                "response_schema": {
+                    **SCHEMA,
+                    "anyOf": [{}],
+                    "properties": {"a": {"$ref": "#/anyOf/x"}},
+                }
+            },
+            r"'#/anyOf/x' is not in the schema itself",
+        ),
+        ({"response_schema": {**SCHEMA, "$ref": "#"}}, r"'#' leads back to itself"),
+        (
+            {"response_schema": {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#"}}}},
+            r"'#' leads back to itself",
+        ),
+        (
+            {"response_schema": {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}},
+            r"'#/\$defs/A' leads back to itself",
+        ),
+        ({"response_schema": {**SCHEMA, "x": DEEP}}, r"a value that JSON has not"),
         ({"schema_method": "magic"}, r"^options\.schema_method"),
         ({"response_schema": {**SCHEMA, "x": "y" * 1_000_000}}, r"more than 1,000,000 bytes"),
     ],
