@@ -50,8 +50,13 @@ def _loop(schema: Mapping[str, Any]) -> str | None:
         if reference == "#" or reference in seen:
             return f"{reference!r} leads back to itself; give it properties of its own"
         seen.append(reference)
-        part = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
+        part = _definition(schema, reference)
     return None
+
+
+def _definition(schema: Mapping[str, Any], reference: str) -> Any:
+    """What a schema's own reference stands for, where it is one of its definitions."""
+    return schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
 
 
 _AROUND_A_REFERENCE = {"$comment", "$defs", "$id", "$ref", "$schema", "description", "title"}
@@ -68,8 +73,7 @@ def rooted(schema: Mapping[str, Any]) -> dict[str, Any]:
     root = dict(schema)
     # Pydantic writes a model that contains itself as a reference to one of its definitions.
     if "$ref" in root and root.keys() <= _AROUND_A_REFERENCE:
-        name = root["$ref"].removeprefix("#/$defs/")
-        target = root.get("$defs", {}).get(name)
+        target = _definition(root, root["$ref"])
         if isinstance(target, Mapping):
             del root["$ref"]
             root = {**target, **root}

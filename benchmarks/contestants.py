@@ -14,6 +14,7 @@ import httpx
 from by_hand import ByHand
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import HumanMessage
+from langgraph.graph.state import CompiledStateGraph
 from support import create_tables
 from typing_extensions import TypedDict
 from worker import PROMPT, Contestant
@@ -52,6 +53,22 @@ def _contestant_of(model: BaseChatModel, close: Any = None, **options: Any) -> C
         async for chunk in model.astream([QUESTION], **options):
             if chunk.content:
                 yield chunk
+
+    return Contestant(call, stream, close)
+
+
+def _contestant_of_graph(
+    graph: CompiledStateGraph[Any, Any, Any, Any], close: Any = None
+) -> Contestant:
+    question: Any = {"messages": [QUESTION]}
+
+    async def call() -> Any:
+        return await graph.ainvoke(question)
+
+    async def stream() -> AsyncIterator[Any]:
+        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
+            if mode == "messages" and event[0].content:
+                yield event
 
     return Contestant(call, stream, close)
 
@@ -119,18 +136,7 @@ def router(
         ledger: The database's address, or ``None`` for a ledger that does nothing.
         failing_url: Where a first provider is, which fails.
     """
-    graph = _graph(kind, url, ledger, failing_url)
-    question: Any = {"messages": [QUESTION]}
-
-    async def call() -> Any:
-        return await graph.ainvoke(question)
-
-    async def stream() -> AsyncIterator[Any]:
-        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
-            if mode == "messages" and event[0].content:
-                yield event
-
-    return Contestant(call, stream)
+    return _contestant_of_graph(_graph(kind, url, ledger, failing_url))
 
 
 def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = None) -> Router:
@@ -231,15 +237,4 @@ def empty_graph(*, kind: str | None = None, url: str = "") -> Contestant:
     builder.add_node("third", nothing)
     for start, end in itertools.pairwise([START, "first", "second", "third", END]):
         builder.add_edge(start, end)
-    graph = builder.compile()
-    question: Any = {"messages": [QUESTION]}
-
-    async def call() -> Any:
-        return await graph.ainvoke(question)
-
-    async def stream() -> AsyncIterator[Any]:
-        async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
-            if mode == "messages" and event[0].content:
-                yield event
-
-    return Contestant(call, stream, close)
+    return _contestant_of_graph(builder.compile(), close)

@@ -1,4 +1,4 @@
-"""Fixtures of all tests: a PostgreSQL server, and a place for a ledger in each kind of store."""
+"""Fixtures of all tests: servers, and a place for a ledger in each kind of store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
+from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import Store, empty_store
 
 
@@ -62,3 +63,14 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     yield place
     for ledger in place.opened:
         ledger.close()
+
+
+@pytest.fixture
+def server() -> Iterator[LoopbackServer]:
+    with LoopbackServer() as running:
+        yield running
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Path:
+    return tmp_path / "costs.db"

@@ -13,9 +13,6 @@ from aegis_graph.ledger.store import Connection
 APPLICATION_ID = 0x41454749
 """Marks the file as ours ("AEGI" in ASCII), so that nobody else's database is written to."""
 
-WAL_RETRY_S = 0.01
-"""Pause between two tries to switch a new file to WAL, in seconds."""
-
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.0001, 0.001
 """Pause before another program's lock is tried again, in seconds; it grows by half each time.
 
@@ -67,17 +64,7 @@ class SqliteStore:
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
-        deadline, wait_s = time.monotonic() + self._busy_timeout_s, FIRST_WAIT_S
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if not self.blocked(error) or time.monotonic() >= deadline:
-                    raise
-                time.sleep(wait_s)
-                wait_s = min(wait_s * 1.5, LONGEST_WAIT_S)
-            else:
-                return
+        _try_for(self._busy_timeout_s, connection, "BEGIN IMMEDIATE")
 
     def lost(self, connection: Connection) -> bool:
         """See ``Store.lost``; a file has nobody who could end it."""
@@ -85,7 +72,7 @@ class SqliteStore:
 
     def blocked(self, error: Exception) -> bool:
         """See ``Store.blocked``."""
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+        return _is_busy(error)
 
     def version(self, connection: Connection) -> int:
         """See ``Store.version``."""
@@ -110,7 +97,8 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
         _refuse_foreign(connection, path)
-        _use_wal(connection, busy_timeout_s)
+        # SQLite does not wait itself when several programs make the file at once.
+        _try_for(busy_timeout_s, connection, "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except BaseException:
@@ -129,19 +117,23 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _use_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
-    """Switch to WAL; SQLite does not wait itself when several programs make the file at once."""
-    deadline = time.monotonic() + busy_timeout_s
+def _try_for(timeout_s: float, connection: Connection, statement: str) -> None:
+    """Run what another program's lock keeps from running, again and again for so many seconds."""
+    deadline, wait_s = time.monotonic() + timeout_s, FIRST_WAIT_S
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() >= deadline:
+            if not _is_busy(error) or time.monotonic() >= deadline:
                 raise
-            time.sleep(WAL_RETRY_S)
+            time.sleep(wait_s)
+            wait_s = min(wait_s * 1.5, LONGEST_WAIT_S)
         else:
             return
+
+
+def _is_busy(error: Exception) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

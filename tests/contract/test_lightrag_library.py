@@ -6,7 +6,6 @@ import inspect
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import lightrag  # type: ignore[import-untyped]
@@ -29,17 +28,6 @@ from tests.flow.lightrag_support import (
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 60.0
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Path:
-    return tmp_path / "costs.db"
 
 
 def run(program: str, folder: Path, *arguments: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import dashscope
@@ -28,12 +28,6 @@ FULL = Reply(
     reasoning_tokens=6,
 )
 each_mode = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 async def ask_openai(server: LoopbackServer, *, stream: bool) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,12 +21,6 @@ TEXT_PATH = "/services/aigc/text-generation/generation"
 REPLY = Reply("one two three four", input_tokens=8, output_tokens=4)
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 each_mode = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 @dataclass(frozen=True)

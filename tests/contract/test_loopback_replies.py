@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,12 +13,6 @@ from aegis_graph.testing.journal import ProtocolName
 
 SERVICES = "/api/v1/services/aigc"
 SSE = {"X-DashScope-SSE": "enable"}
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 def post(server: LoopbackServer, path: str, body: Any, **headers: str) -> httpx.Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -17,12 +17,6 @@ from aegis_graph import testing
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
 MANY = 1_000
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 def ask(server: LoopbackServer, model: str = "m") -> httpx.Response:

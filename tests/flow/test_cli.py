@@ -7,7 +7,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,6 @@ DOCUMENT = """# Budgets
 The monthly limit of the reading room is 40 dollars. Books are ordered on Fridays.
 """
 QUOTE = "The monthly limit of the reading room is 40 dollars. [1]"
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 @pytest.fixture

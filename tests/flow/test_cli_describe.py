@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +16,6 @@ from tests.unit.test_images import bomb
 
 _MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
 ANSWER = Reply('{"description": "A cat.", "text": "", "objects": ["cat"], "colours": ["grey"]}')
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer() as running:
-        yield running
 
 
 @pytest.fixture
