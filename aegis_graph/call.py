@@ -33,8 +33,9 @@ from aegis_graph.request import Request
 from aegis_graph.reservation import input_bound, output_cap
 from aegis_graph.settlement import Bill, Heard
 from aegis_graph.specs import HealthSpec
-from aegis_graph.state import AttemptRecord, Route, SettlementRecord
+from aegis_graph.state import Route
 from aegis_graph.structured import fitted, instruction
+from aegis_graph.types import AttemptRecord, SettlementRecord
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
 

@@ -36,7 +36,7 @@ from aegis_graph.chat_schema import answer_schema
 from aegis_graph.handle import RouterHandle
 from aegis_graph.hearing import hear, hear_sync, is_watched
 from aegis_graph.listener import Discarded, Listener, Spoken, with_listener
-from aegis_graph.state import Sensitivity, Task
+from aegis_graph.types import Sensitivity, Task
 
 
 class RoutedChatModel(ConfiguredChatModel):

@@ -11,15 +11,16 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage
 
 from aegis_graph.bridge import Portal
+from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError, InvalidRequestError
 from aegis_graph.keeping import ask_and_keep, unseen
-from aegis_graph.ledger.base import Clock, Ledger
-from aegis_graph.ledger.factory import utc_now
+from aegis_graph.ledger.base import Ledger
 from aegis_graph.providers.vectors import VECTORS, TextType
 from aegis_graph.router import Router, create_router
 from aegis_graph.specs import EmbeddingSpec
-from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord, RouterInput, Sensitivity
+from aegis_graph.state import RouterInput
+from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord, Sensitivity
 
 MAX_BATCH_BYTES = 300_000
 """Most text of one call: OpenAI takes 300,000 tokens, and a token is at least a byte."""

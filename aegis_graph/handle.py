@@ -15,9 +15,9 @@ from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Checkpointer, StateSnapshot, StateUpdate
 from pydantic import BaseModel
 
+from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config import RouterConfig
-from aegis_graph.ledger.base import Clock, Ledger
-from aegis_graph.ledger.factory import utc_now
+from aegis_graph.ledger.base import Ledger
 from aegis_graph.reload import Live, Load
 from aegis_graph.router import Router
 from aegis_graph.state import RouterInput, RouterOutput, RouterState

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
+from aegis_graph.clock import Clock
 from aegis_graph.errors import (
     AuthenticationError,
     MalformedAnswerError,
@@ -18,7 +19,6 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
-from aegis_graph.ledger.base import Clock
 from aegis_graph.specs import HealthSpec
 
 _LASTING = (AuthenticationError, ModelAccessError, QuotaError)

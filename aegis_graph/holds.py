@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.loops import LoopScoped
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 PICKUP_S = 2.0
 """How long the next node has to come, in seconds. Coming later is safe: settling twice changes

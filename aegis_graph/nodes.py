@@ -33,7 +33,8 @@ from aegis_graph.policy import Plan, Situation, make_plan, skip
 from aegis_graph.providers.base import Provider
 from aegis_graph.request import Request
 from aegis_graph.reservation import hold_for
-from aegis_graph.state import Route, RouterState, SettlementRecord
+from aegis_graph.state import Route, RouterState
+from aegis_graph.types import SettlementRecord
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.json_schema import rooted, schema_fault
-from aegis_graph.state import CallOptions
 from aegis_graph.tokens import text_bound
+from aegis_graph.types import CallOptions
 
 MAX_TOOLS = 128
 """What OpenAI takes; the others take fewer."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import LOCAL_ONLY, CallOptions, Sensitivity, SkippedRecord, Task
+from aegis_graph.types import LOCAL_ONLY, CallOptions, Sensitivity, SkippedRecord, Task
 
 
 class Asked(Protocol):

@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 
 from langgraph.types import Checkpointer
 
+from aegis_graph.clock import Clock
 from aegis_graph.config import RouterConfig, config_path
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Budget, Clock, Ledger
+from aegis_graph.ledger.base import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.router import Core, Router, assemble, compiled

@@ -24,18 +24,17 @@ from aegis_graph.images import (
 )
 from aegis_graph.money import limit_nano_usd
 from aegis_graph.options import options_bound, options_text, read_options
-from aegis_graph.state import (
+from aegis_graph.tokens import prompt_bound
+from aegis_graph.types import (
     DEFAULT_SENSITIVITY,
     DEFAULT_TASK,
     DEFAULT_USER,
     SENSITIVITIES,
     TASKS,
     CallOptions,
-    RouterState,
     Sensitivity,
     Task,
 )
-from aegis_graph.tokens import prompt_bound
 
 MAX_PROMPT_BYTES = 8_000_000
 """Above the largest context of any provider (1 M tokens of several bytes): surely a mistake."""
@@ -94,7 +93,7 @@ class Request:
         return any(image.remote for image in self.images)
 
     @classmethod
-    def of(cls, state: RouterState, config: RunnableConfig) -> Request:
+    def of(cls, state: Mapping[str, Any], config: RunnableConfig) -> Request:
         """Read and check the graph's state.
 
         Raises:

@@ -34,12 +34,13 @@ from langgraph.types import Checkpointer
 
 from aegis_graph.attempt import Attempt
 from aegis_graph.bridge import Node, Portal
+from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config import RouterConfig
 from aegis_graph.direct import DirectGraph
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
-from aegis_graph.ledger.base import Clock, Ledger
-from aegis_graph.ledger.factory import create_ledger, utc_now
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.nodes import RouterNodes
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider

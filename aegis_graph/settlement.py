@@ -16,8 +16,8 @@ from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.money import to_nano_usd
 from aegis_graph.prices import Price, Usage
-from aegis_graph.state import CostBasis, SettlementRecord, Status
 from aegis_graph.tokens import text_bound
+from aegis_graph.types import CostBasis, SettlementRecord, Status
 
 
 class Heard(BaseCallbackHandler):

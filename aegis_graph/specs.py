@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from aegis_graph.state import Task
+from aegis_graph.types import Task
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""

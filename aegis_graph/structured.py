@@ -11,8 +11,8 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
 from aegis_graph.json_schema import schema_problem
-from aegis_graph.state import CallOptions
 from aegis_graph.text.json_text import leading_json, mended_json
+from aegis_graph.types import CallOptions
 
 PARSED = "parsed"
 """Key of ``additional_kwargs`` under which an answer that fits carries its value."""

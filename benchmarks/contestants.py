@@ -25,7 +25,7 @@ from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.router import Router, create_router
 from aegis_graph.specs import PriceSpec, ProviderSpec
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 QUESTION = HumanMessage(PROMPT)
 MAX_OUTPUT_TOKENS = 64

@@ -17,7 +17,8 @@ from typing import Any
 from support import Scale, create_tables, open_ledger, p50_ms, p50_ms_async, processes
 from table import Row, interleaved
 
-from aegis_graph.ledger.factory import calendar_of, utc_now
+from aegis_graph.clock import utc_now
+from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.specs import LedgerSpec
 
 

@@ -111,7 +111,7 @@ def _shared(**defaults: object) -> _Command:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
-    from aegis_graph.state import SENSITIVITIES  # noqa: PLC0415
+    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
 
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument(

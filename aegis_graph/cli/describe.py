@@ -29,7 +29,7 @@ from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.figures import BudgetStatus
 from aegis_graph.router import create_router
-from aegis_graph.state import SENSITIVITIES
+from aegis_graph.types import SENSITIVITIES
 
 _WRONG = {DocumentError.__name__, InvalidRequestError.__name__}
 _NOT_ASKED = {"NoProviderError", "BudgetExceededError"}

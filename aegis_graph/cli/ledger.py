@@ -19,11 +19,12 @@ from rich.text import Text
 from aegis_graph.cli import DONE, NOT_ASKED
 from aegis_graph.cli.budgets import usd
 from aegis_graph.cli.show import new_table, out
+from aegis_graph.clock import utc_now
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
 from aegis_graph.ledger.base import Ledger
-from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store, utc_now
+from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store
 from aegis_graph.ledger.maintenance import Difference, OpenHold
 from aegis_graph.ledger.migrate import Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger

@@ -25,7 +25,7 @@ from aegis_graph.components.relation_records import (
 from aegis_graph.components.relation_schema import RelationSchema
 from aegis_graph.components.request import Ask, Asked, RouterGraph, ask_router
 from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
-from aegis_graph.state import DEFAULT_SENSITIVITY, AttemptRecord
+from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord
 
 UNFIT = "UnfitAnswerError"
 """Type of an attempt whose answer did not fit the schema that was asked for."""

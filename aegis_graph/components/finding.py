@@ -16,7 +16,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from aegis_graph.components.retriever import CHOICES, PassageRetriever
 from aegis_graph.components.sources import read_documents
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 Source = Runnable[Any, Any] | Callable[[str], Any]
 """Takes a question; a graph takes ``{"question": ...}`` and what the request chose.

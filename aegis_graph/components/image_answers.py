@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.components.image_colours import Colour
-from aegis_graph.state import AttemptRecord, SkippedRecord
 from aegis_graph.text.json_text import mended_json
+from aegis_graph.types import AttemptRecord, SkippedRecord
 
 Kind = Literal["description", "text", "table", "chart"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -25,7 +25,7 @@ from aegis_graph.components.request import Choices, Report, RouterGraph, chosen
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.image_parts import image_part
 from aegis_graph.loops import LoopScoped
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 CONCURRENCY = 4
 """How many images are looked at at once."""

@@ -23,7 +23,7 @@ from aegis_graph.components.request import RouterGraph, cost_usd
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
 from aegis_graph.image_parts import image_part, opened
 from aegis_graph.loops import LoopScoped
-from aegis_graph.state import DEFAULT_SENSITIVITY
+from aegis_graph.types import DEFAULT_SENSITIVITY
 
 
 class ImageJob(TypedDict):

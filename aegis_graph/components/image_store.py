@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from aegis_graph.clock import Clock, utc_now
 from aegis_graph.components.private_file import make_private
 from aegis_graph.config import RouterConfig
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Clock
-from aegis_graph.ledger.factory import utc_now
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import LOCAL_ONLY
+from aegis_graph.types import LOCAL_ONLY
 
 DEGRADED_S = 3600.0
 """How long a result is good that a better provider might have improved, in seconds: long enough to

@@ -20,9 +20,9 @@ from aegis_graph.components.prompts import Language, language_of
 from aegis_graph.components.request import Ask, Asked, AsyncNode
 from aegis_graph.components.sources import passages_of, raised
 from aegis_graph.errors import RoutingError
-from aegis_graph.state import AttemptRecord
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
 from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.types import AttemptRecord
 
 _UNKNOWN = frozenset({"unknown", "unbekannt", ""})
 

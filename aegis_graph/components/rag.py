@@ -43,7 +43,7 @@ from aegis_graph.components.request import (
     run_graph,
 )
 from aegis_graph.components.sources import raised
-from aegis_graph.state import AttemptRecord, SkippedRecord, Task
+from aegis_graph.types import AttemptRecord, SkippedRecord, Task
 
 
 class TaskCost(TypedDict):

@@ -13,7 +13,7 @@ from aegis_graph.components.chunk_extractor import ChunkDone, ChunkTask
 from aegis_graph.components.extraction_rounds import Rounds
 from aegis_graph.components.relation_records import Entity, FailedChunk, GivenEntity, Relation
 from aegis_graph.components.request import Choices, Report
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 
 class SchemaInput(TypedDict, total=False):

@@ -23,7 +23,8 @@ from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request import Request
-from aegis_graph.state import AttemptRecord, RouterState, Sensitivity, SkippedRecord, Task
+from aegis_graph.state import RouterState
+from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
 
 AsyncNode = Callable[[Any], Awaitable[Any]]
 """What ``RunnableLambda`` says it takes; it passes the configuration as well."""

@@ -26,8 +26,8 @@ from aegis_graph.components.sources import document_of
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import RoutingError
 from aegis_graph.providers.vectors import TextType
-from aegis_graph.state import LOCAL_ONLY, AttemptRecord
 from aegis_graph.text.passages import Passage
+from aegis_graph.types import LOCAL_ONLY, AttemptRecord
 
 FUSION = 60
 """Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009: what tells ranks apart."""

@@ -13,8 +13,8 @@ from typing import Any
 from langchain_core.documents import Document
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.state import DEFAULT_SENSITIVITY, SENSITIVITIES
 from aegis_graph.text.passages import Passage
+from aegis_graph.types import DEFAULT_SENSITIVITY, SENSITIVITIES
 
 
 def document_of(passage: Passage) -> Document:

@@ -6,9 +6,8 @@ a client that goes away cannot undo what the ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
@@ -17,10 +16,7 @@ from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.windows import Window
 from aegis_graph.money import limit_nano_usd, usd_text
 from aegis_graph.specs import BudgetSpec
-from aegis_graph.state import Sensitivity, SettlementRecord, Task
-
-Clock = Callable[[], datetime]
-"""Returns the present as an aware datetime in UTC."""
+from aegis_graph.types import Sensitivity, SettlementRecord, Task
 
 
 def scopes_of(

@@ -12,14 +12,15 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any, cast
 
+from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, entries
-from aegis_graph.ledger.base import Admission, Alert, Budget, Clock, Hold, Refusal, Unanswered
+from aegis_graph.ledger.base import Admission, Alert, Budget, Hold, Refusal, Unanswered
 from aegis_graph.ledger.entries import OpenRow
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals
 from aegis_graph.ledger.windows import Calendar, Days
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 
 @dataclass(frozen=True, slots=True)

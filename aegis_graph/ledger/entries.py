@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aegis_graph.ledger.base import Hold, Unanswered, scopes_of
 from aegis_graph.ledger.store import AT_ONCE, Connection, Rows, places
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 _COLUMNS = "id, day, status, hold_nano_usd, provider, model, task, user_id, run_id"
 

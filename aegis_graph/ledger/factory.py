@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
 
+from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config import RouterConfig
-from aegis_graph.ledger.base import Budget, Clock
+from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Store
 from aegis_graph.ledger.windows import Calendar
 from aegis_graph.specs import LedgerSpec
-
-
-def utc_now() -> datetime:
-    """The present as an aware datetime in UTC: the clock of who is given none."""
-    return datetime.now(UTC)
 
 
 def create_ledger(config: RouterConfig, *, clock: Clock = utc_now) -> SqlLedger:

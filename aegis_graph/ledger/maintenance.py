@@ -14,7 +14,7 @@ from aegis_graph.ledger.base import unused_hold
 from aegis_graph.ledger.entries import timestamp
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import COUNTED
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
 

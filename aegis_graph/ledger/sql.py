@@ -15,18 +15,11 @@ from typing import BinaryIO, TypeVar, cast
 
 from pydantic import ValidationError
 
+from aegis_graph.clock import Clock
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger import budgets, maintenance, report
 from aegis_graph.ledger.answers import Answer, outcome
-from aegis_graph.ledger.base import (
-    Admission,
-    Alert,
-    Budget,
-    Clock,
-    Hold,
-    Unanswered,
-    unused_hold,
-)
+from aegis_graph.ledger.base import Admission, Alert, Budget, Hold, Unanswered, unused_hold
 from aegis_graph.ledger.batch import Bookkeeper, Job, Operation
 from aegis_graph.ledger.export import ExportFormat, export_rows
 from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
@@ -34,7 +27,7 @@ from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Calendar, Days, Window
 from aegis_graph.ledger.writer import Writer
 from aegis_graph.specs import BudgetSpec
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
 

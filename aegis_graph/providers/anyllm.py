@@ -20,7 +20,7 @@ from aegis_graph.providers.foreign import foreign_error
 from aegis_graph.providers.ollama import Bearer, open_transport
 from aegis_graph.providers.openai import connection_limits
 from aegis_graph.providers.transport import PROBE_TIMEOUT_S
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"
 

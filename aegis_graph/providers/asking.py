@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aegis_graph.specs import ProviderSpec, Structured
-from aegis_graph.state import CallOptions
 from aegis_graph.structured import schema_name, schema_tool
+from aegis_graph.types import CallOptions
 
 
 class Asking:

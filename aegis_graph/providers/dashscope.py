@@ -38,7 +38,7 @@ from aegis_graph.providers.dashscope_messages import (
 from aegis_graph.providers.statuses import error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import probe_models, transport_error
 from aegis_graph.specs import Row, Structured
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 

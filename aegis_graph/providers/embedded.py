@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.providers.base import Probe, Provider
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 
 class EmbeddedProvider(Provider):

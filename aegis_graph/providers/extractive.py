@@ -7,7 +7,7 @@ from typing import Any
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.chat_extractive import MODEL_NAME, ChatExtractive
 from aegis_graph.providers.embedded import EmbeddedProvider, nothing_to_close
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 
 class ExtractiveProvider(EmbeddedProvider):

@@ -14,7 +14,7 @@ from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelPr
 from aegis_graph.providers.ollama import Bearer, open_transport
 from aegis_graph.providers.openai import connection_limits
 from aegis_graph.providers.transport import probe_models
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[langchain]'"
 

@@ -19,7 +19,7 @@ from aegis_graph.providers.transport import (
     transport_error,
 )
 from aegis_graph.specs import Structured
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 if TYPE_CHECKING:
     from httpx_aiohttp import AiohttpTransport

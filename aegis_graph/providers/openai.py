@@ -21,7 +21,7 @@ from aegis_graph.providers.transport import (
     transport_error,
 )
 from aegis_graph.specs import Structured
-from aegis_graph.state import CallOptions
+from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
 

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.base import Admission, Hold, Ledger, unused_hold
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAYS: dict[str, Any] = {"first_day": "2026-11-01", "end_day": "2026-12-01"}

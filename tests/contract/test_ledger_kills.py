@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from aegis_graph import RouterConfig, create_ledger
-from aegis_graph.ledger.factory import utc_now
+from aegis_graph.clock import utc_now
 from aegis_graph.testing import LoopbackServer, Reply
 from tests.contract.ledger_store import Store
 from tests.contract.processes import ended, heard, start

@@ -15,8 +15,8 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
+from aegis_graph.clock import utc_now
 from aegis_graph.errors import AegisError
-from aegis_graph.ledger.factory import utc_now
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.testing.replies import Step
 from tests.flow.support import (

@@ -24,8 +24,8 @@ from aegis_graph import (
 from aegis_graph.components.lightrag.graph_state import Found, InsertRecord
 from aegis_graph.components.request import cost_usd
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.state import AttemptRecord
 from aegis_graph.testing import Fault, LoopbackServer
+from aegis_graph.types import AttemptRecord
 from tests.flow.lightrag_support import (
     DOCUMENTS,
     QUESTION,

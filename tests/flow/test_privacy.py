@@ -21,17 +21,18 @@ from langgraph.types import Command
 
 from aegis_graph import create_ledger, create_router
 from aegis_graph.attempt import Attempt
+from aegis_graph.clock import utc_now
 from aegis_graph.errors import RoutingError
 from aegis_graph.health import Health
 from aegis_graph.holds import HoldsInTransit
 from aegis_graph.ledger.base import unused_hold
-from aegis_graph.ledger.factory import utc_now
 from aegis_graph.nodes import RouterNodes, new_route
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request import Request
 from aegis_graph.reservation import hold_for
-from aegis_graph.state import LOCAL_ONLY, SENSITIVITIES, TASKS, RouterOutput, RouterState
+from aegis_graph.state import RouterOutput, RouterState
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS
 from tests.flow.support import (
     KEYS,
     KINDS,

@@ -18,8 +18,8 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from aegis_graph import RoutedChatModel, RouterHandle, router_builder
 from aegis_graph.errors import BudgetExceededError, ConfigError
-from aegis_graph.state import TASKS
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.types import TASKS
 from tests.flow.support import (
     DUST_S,
     KEYS,

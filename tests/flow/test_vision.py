@@ -17,9 +17,9 @@ from aegis_graph import RouterConfig, image_part
 from aegis_graph.errors import BudgetExceededError, InvalidRequestError, NoProviderError
 from aegis_graph.images import ImageSize, qwen_tokens
 from aegis_graph.providers.chat_ocr import MARKER
-from aegis_graph.state import LOCAL_ONLY
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST
+from aegis_graph.types import LOCAL_ONLY
 from aegis_graph.vision import VISION_PROVIDERS
 from tests.flow.support import (
     KINDS,

@@ -10,7 +10,7 @@ import pytest
 
 from aegis_graph.holds import PICKUP_S, HoldsInTransit
 from aegis_graph.ledger.base import Ledger, unused_hold
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 
 class HandDriven(asyncio.SelectorEventLoop):

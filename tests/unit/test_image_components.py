@@ -31,7 +31,7 @@ from aegis_graph.components.image_store import (
 )
 from aegis_graph.components.prompts import LANGUAGES, prompts
 from aegis_graph.errors import DocumentError, LedgerError
-from aegis_graph.state import LOCAL_ONLY
+from aegis_graph.types import LOCAL_ONLY
 from tests.flow.support import drawn
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

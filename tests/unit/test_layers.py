@@ -63,6 +63,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.state",),
     ("aegis_graph.money",),
     ("aegis_graph.loops",),
+    ("aegis_graph.clock", "aegis_graph.types"),
     ("aegis_graph.errors",),
 )
 """From top to bottom. A module imports from its own package and from lower layers, nothing else."""

@@ -8,7 +8,7 @@ import pytest
 
 from aegis_graph.policy import Situation, make_plan, may_receive
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import LOCAL_ONLY, SENSITIVITIES, TASKS, CallOptions, Sensitivity, Task
+from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS, CallOptions, Sensitivity, Task
 
 
 class Asked(NamedTuple):

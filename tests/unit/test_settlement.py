@@ -29,7 +29,7 @@ from aegis_graph.errors import (
 from aegis_graph.money import to_nano_usd
 from aegis_graph.prices import Rate, Usage, most_usd
 from aegis_graph.settlement import Bill, Heard
-from aegis_graph.state import SettlementRecord
+from aegis_graph.types import SettlementRecord
 
 RATE = Rate(Decimal(2), Decimal(10), cached_input=Decimal(1))
 PROMPT, CAP = 100, 50

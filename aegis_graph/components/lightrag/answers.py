@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from aegis_graph.components.private_file import make_private
 from aegis_graph.errors import ConfigError, LedgerError
-from aegis_graph.state import SENSITIVITIES, Sensitivity
+from aegis_graph.types import SENSITIVITIES, Sensitivity
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (

@@ -23,7 +23,7 @@ from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.keeping import ask_and_keep, unseen
 from aegis_graph.providers.vectors import TextType
 from aegis_graph.router import Router
-from aegis_graph.state import SENSITIVITIES, AttemptRecord, Sensitivity
+from aegis_graph.types import SENSITIVITIES, AttemptRecord, Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np

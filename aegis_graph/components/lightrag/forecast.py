@@ -11,8 +11,8 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.policy import may_receive
 from aegis_graph.prices import Price, Usage, most_usd
 from aegis_graph.providers.base import Provider
-from aegis_graph.state import Sensitivity
 from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST
+from aegis_graph.types import Sensitivity
 
 EXTRACT_PROMPT_TOKENS = 1781
 GLEAN_PROMPT_TOKENS = 400

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.lightrag.query import Mode
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.request import Choices, Report
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 
 class InsertRecord(TypedDict):

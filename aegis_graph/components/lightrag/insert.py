@@ -16,7 +16,7 @@ from aegis_graph.components.lightrag.gate import Gate
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 LOOK_S = 0.02
 """How often a run is looked at for a point at which it can be put down, in seconds."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from aegis_graph.components.lightrag.calls import RUN, Run
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, InvalidRequestError
-from aegis_graph.state import Sensitivity
+from aegis_graph.types import Sensitivity
 
 Mode = Literal["naive", "local", "global", "hybrid", "mix"]
 """``naive`` searches chunks by vector, ``local`` entities, ``global`` relations, ``hybrid`` both,

@@ -34,7 +34,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.router import Router, create_router
 from aegis_graph.specs import ProviderSpec
-from aegis_graph.state import DEFAULT_SENSITIVITY, Sensitivity
+from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
 
 
 def _nobody(event: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import InsertError, InvalidRequestError
 from aegis_graph.providers.base import Provider
 from aegis_graph.router import Router
-from aegis_graph.state import Sensitivity
+from aegis_graph.types import Sensitivity
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.lightrag.tokenizer import PieceTokenizer
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.state import SENSITIVITIES, Sensitivity
+from aegis_graph.types import SENSITIVITIES, Sensitivity
 
 OUTPUT_TOKENS: Mapping[Operation, int] = {
     "answer": 2048,

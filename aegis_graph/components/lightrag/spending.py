@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from typing_extensions import TypedDict
 
 from aegis_graph.components.request import cost_usd
-from aegis_graph.state import AttemptRecord
+from aegis_graph.types import AttemptRecord
 
 Operation = Literal["answer", "embed", "extract", "glean", "keywords", "summary"]
 """What LightRAG asks a model for; the names are tasks of the ledger."""

@@ -1,0 +1,98 @@
+"""The words and records that every room shares: tasks, levels of privacy, outcomes."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+from typing_extensions import TypedDict
+
+Task = Literal[
+    "answer", "chat", "decompose", "embed", "extract", "glean", "keywords", "summary", "vision"
+]
+Sensitivity = Literal["public", "internal", "confidential", "pii", "hipaa"]
+CostBasis = Literal["reported", "estimated", "held", "none"]
+Status = Literal["answered", "failed", "cancelled"]
+
+TASKS: tuple[Task, ...] = get_args(Task)
+SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
+LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})
+"""Requests of these levels never leave providers whose location is ``local``."""
+
+DEFAULT_TASK: Task = "chat"
+DEFAULT_SENSITIVITY: Sensitivity = "internal"
+DEFAULT_USER = "default"
+
+
+class AttemptRecord(TypedDict):
+    """One physical call to one provider, as the caller sees it."""
+
+    attempt: int
+    """1 for the first call of the request."""
+    task: Task
+    provider: str
+    model: str
+    status: Status
+    error_type: str | None
+    """Name of the ``ProviderError`` class, where the attempt failed."""
+    reason: str
+    """Why this provider was asked, or why the attempt failed."""
+    cost_usd: str
+    """Decimal text, exact."""
+    cost_basis: CostBasis
+    latency_ms: int
+
+
+class SkippedRecord(TypedDict):
+    """A configured provider that was not called, and why."""
+
+    provider: str
+    model: str
+    code: Literal[
+        "privacy",
+        "task",
+        "images",
+        "tools",
+        "schema",
+        "key",
+        "package",
+        "cooldown",
+        "verdict",
+        "budget",
+    ]
+    reason: str
+
+
+class SettlementRecord(TypedDict):
+    """What a reservation turned into; kept in the state until the ledger has it."""
+
+    hold_id: int
+    status: Status
+    error_type: str | None
+    cost_nano_usd: int
+    cost_basis: CostBasis
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_input_tokens: int | None
+    reasoning_tokens: int | None
+    latency_ms: int
+
+
+class CallOptions(TypedDict, total=False):
+    """How the models are to answer, in the form that every provider's own is made from. JSON."""
+
+    tools: list[dict[str, Any]]
+    """Tools that the model may call, in OpenAI's form."""
+    tool_choice: str
+    """``auto``, ``none``, ``required``, or the name of the tool that must be called."""
+    parallel_tool_calls: bool
+    """Whether one answer may call several tools, where the provider lets one say so."""
+    stop: list[str]
+    """Words at which the answer ends."""
+    temperature: float
+    response_schema: dict[str, Any]
+    """A JSON Schema of an object; models are told its title. An answer that does not fit it is a
+    failed attempt; the one that does is in ``additional_kwargs["parsed"]``."""
+    schema_method: Literal["json_schema", "json_mode", "tool"]
+    """How to get an answer in that schema; each provider's own way when absent."""
+    strict: bool
+    """Whether OpenAI's grammar keeps to the schema to the letter."""
