@@ -8,7 +8,7 @@ import logging
 import typing
 
 if typing.TYPE_CHECKING:
-    from aegis_graph.chat_model import RoutedChatModel as RoutedChatModel
+    from aegis_graph.chat.chat_model import RoutedChatModel as RoutedChatModel
     from aegis_graph.components.answer_generator import (
         create_answer_generator as create_answer_generator,
     )
@@ -37,21 +37,21 @@ if typing.TYPE_CHECKING:
     )
     from aegis_graph.components.relation_schema import RelationSchema as RelationSchema
     from aegis_graph.components.retriever import create_retriever as create_retriever
-    from aegis_graph.config import RouterConfig as RouterConfig
+    from aegis_graph.config.router_config import RouterConfig as RouterConfig
     from aegis_graph.embeddings import create_embeddings as create_embeddings
-    from aegis_graph.handle import RouterHandle as RouterHandle
-    from aegis_graph.image_parts import image_part as image_part
     from aegis_graph.ledger.factory import create_ledger as create_ledger
-    from aegis_graph.router import create_router as create_router
-    from aegis_graph.router import router_builder as router_builder
+    from aegis_graph.request.image_files import image_part as image_part
+    from aegis_graph.routing.handle import RouterHandle as RouterHandle
+    from aegis_graph.routing.router import create_router as create_router
+    from aegis_graph.routing.router import router_builder as router_builder
 
 _HOMES = {
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
     "RelationSchema": "aegis_graph.components.relation_schema",
-    "RoutedChatModel": "aegis_graph.chat_model",
+    "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
-    "RouterConfig": "aegis_graph.config",
-    "RouterHandle": "aegis_graph.handle",
+    "RouterConfig": "aegis_graph.config.router_config",
+    "RouterHandle": "aegis_graph.routing.handle",
     "create_answer_generator": "aegis_graph.components.answer_generator",
     "create_embeddings": "aegis_graph.embeddings",
     "create_image_describer": "aegis_graph.components.image_describer",
@@ -64,10 +64,10 @@ _HOMES = {
     "create_rag": "aegis_graph.components.rag",
     "create_relation_extractor": "aegis_graph.components.relation_extractor",
     "create_retriever": "aegis_graph.components.retriever",
-    "create_router": "aegis_graph.router",
+    "create_router": "aegis_graph.routing.router",
     "describe_image": "aegis_graph.components.image_describer",
-    "image_part": "aegis_graph.image_parts",
-    "router_builder": "aegis_graph.router",
+    "image_part": "aegis_graph.request.image_files",
+    "router_builder": "aegis_graph.routing.router",
     "to_neo4j_csv": "aegis_graph.components.relation_export",
     "to_networkx": "aegis_graph.components.relation_export",
 }

@@ -10,16 +10,16 @@ from typing import Any, cast
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage
 
-from aegis_graph.bridge import Portal
 from aegis_graph.clock import Clock, utc_now
-from aegis_graph.config import RouterConfig
+from aegis_graph.concurrency.portal import Portal
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import ConfigError, InvalidRequestError
-from aegis_graph.keeping import ask_and_keep, unseen
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.providers.vectors import VECTORS, TextType
-from aegis_graph.router import Router, create_router
-from aegis_graph.specs import EmbeddingSpec
-from aegis_graph.state import RouterInput
+from aegis_graph.routing.keeping import ask_and_keep, unseen
+from aegis_graph.routing.router import Router, create_router
+from aegis_graph.routing.state import RouterInput
 from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord, Sensitivity
 
 MAX_BATCH_BYTES = 300_000

@@ -24,7 +24,7 @@ from rich.table import Table
 from scoring.formats import BadFileError, read_citations, read_names, read_questions, read_relations
 from scoring.runs import Column, Setting, run_citations, run_questions, run_relations
 
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import AegisError
 
 LIMIT = 50

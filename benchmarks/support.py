@@ -18,10 +18,10 @@ from typing import Any
 from by_hand import COST, HOLD, by_hand
 
 from aegis_graph.clock import utc_now
+from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.ledger.base import Budget, Hold, unused_hold
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.sql import SqlLedger
-from aegis_graph.specs import LedgerSpec
 from aegis_graph.types import SettlementRecord
 
 WAIT_S = 300.0

@@ -24,13 +24,13 @@ from langchain_core.messages import HumanMessage
 
 from aegis_graph import RouterConfig, create_router, describe_image, image_part
 from aegis_graph.components.prompts import prompts
-from aegis_graph.prices import Usage, most_usd
+from aegis_graph.config.defaults import VISION_PROVIDERS
+from aegis_graph.config.specs import LedgerSpec, ProviderSpec
+from aegis_graph.pricing.prices import Usage, most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.request import Request
-from aegis_graph.reservation import input_bound
-from aegis_graph.specs import LedgerSpec, ProviderSpec
-from aegis_graph.vision import VISION_PROVIDERS
+from aegis_graph.request.request import Request
+from aegis_graph.routing.reservation import input_bound
 from benchmarks.vision_images import Case, cases
 
 TARGET_GROUP, TARGET = "clean documents, 150 dpi", 0.95

@@ -11,7 +11,7 @@ needs one, and the ledger is opened by the first request.
 """
 
 from aegis_graph import RouterHandle
-from aegis_graph.router import Router
+from aegis_graph.routing.router import Router
 
 handle = RouterHandle(watch=True)
 

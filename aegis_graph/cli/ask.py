@@ -27,7 +27,7 @@ from aegis_graph.components.answer_generator import create_answer_generator
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever import create_retriever
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import (
     AllProvidersFailedError,
     BudgetExceededError,
@@ -39,7 +39,7 @@ from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.figures import BudgetStatus
 from aegis_graph.providers.chat_extractive import MODEL_NAME as EXTRACTIVE
-from aegis_graph.router import create_router
+from aegis_graph.routing.router import create_router
 from aegis_graph.text.passages import Passage
 
 

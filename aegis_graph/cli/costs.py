@@ -17,14 +17,14 @@ from rich.text import Text
 from aegis_graph.cli import DONE
 from aegis_graph.cli.show import budget_lines, new_table, out
 from aegis_graph.clock import utc_now
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.figures import BudgetStatus, CostRow, Latency
 from aegis_graph.ledger.spreadsheet import inert
 from aegis_graph.ledger.windows import EVER, Calendar, Days
-from aegis_graph.money import usd_text
+from aegis_graph.pricing.money import usd_text
 
 
 def costs(options: argparse.Namespace) -> int:

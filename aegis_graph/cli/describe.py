@@ -23,12 +23,12 @@ from aegis_graph.components.image_describer import create_image_describer
 from aegis_graph.components.image_store import create_image_store
 from aegis_graph.components.prompts import LANGUAGES
 from aegis_graph.components.request import cost_usd
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.figures import BudgetStatus
-from aegis_graph.router import create_router
+from aegis_graph.routing.router import create_router
 from aegis_graph.types import SENSITIVITIES
 
 _WRONG = {DocumentError.__name__, InvalidRequestError.__name__}

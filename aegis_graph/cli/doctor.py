@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from aegis_graph.cli import DONE, NOT_ASKED
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.specs import ProviderSpec
 
 _TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddings": "embeddings"}
 

@@ -20,7 +20,8 @@ from aegis_graph.cli import DONE, NOT_ASKED
 from aegis_graph.cli.budgets import usd
 from aegis_graph.cli.show import new_table, out
 from aegis_graph.clock import utc_now
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
 from aegis_graph.ledger.base import Ledger
@@ -30,8 +31,7 @@ from aegis_graph.ledger.migrate import Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Store
-from aegis_graph.money import to_nano_usd, usd_text
-from aegis_graph.specs import LedgerSpec
+from aegis_graph.pricing.money import to_nano_usd, usd_text
 
 
 def migrate(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aegis_graph.ledger.figures import BudgetStatus
-from aegis_graph.money import usd_text
+from aegis_graph.pricing.money import usd_text
 
 WIDE = 240
 """Columns where no terminal says how many there are: in a file or a pipe nothing is cut."""

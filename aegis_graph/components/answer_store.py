@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from langchain_core.messages import BaseMessage
 from langgraph.graph.state import CompiledStateGraph
 
-from aegis_graph.attempt import Attempt
 from aegis_graph.components.private_file import make_private
 from aegis_graph.components.request import RouterGraph
 from aegis_graph.errors import ConfigError
-from aegis_graph.handle import RouterHandle
+from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.handle import RouterHandle
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another process that writes: it holds the lock for one insert."""

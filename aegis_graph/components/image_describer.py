@@ -14,7 +14,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 from typing_extensions import TypedDict, Unpack
 
-from aegis_graph.bridge import Portal
 from aegis_graph.components.gate import Gate
 from aegis_graph.components.image_answers import KINDS, ImageResult, Kind, unanswered
 from aegis_graph.components.image_look import ImageJob, Looker, as_kept
@@ -22,9 +21,10 @@ from aegis_graph.components.image_sources import Found, find_images
 from aegis_graph.components.image_store import ImageStore
 from aegis_graph.components.prompts import LANGUAGES, Language, prompts
 from aegis_graph.components.request import Choices, Report, RouterGraph, chosen
+from aegis_graph.concurrency.loop_scoped import LoopScoped
+from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
-from aegis_graph.image_parts import image_part
-from aegis_graph.loops import LoopScoped
+from aegis_graph.request.image_files import image_part
 from aegis_graph.types import AttemptRecord
 
 CONCURRENCY = 4

@@ -20,9 +20,9 @@ from aegis_graph.components.image_sources import ImageRef, load_image
 from aegis_graph.components.image_store import ImageStore
 from aegis_graph.components.prompts import Language
 from aegis_graph.components.request import RouterGraph, cost_usd
+from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
-from aegis_graph.image_parts import image_part, opened
-from aegis_graph.loops import LoopScoped
+from aegis_graph.request.image_files import image_part, opened
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 

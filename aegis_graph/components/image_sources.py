@@ -13,7 +13,7 @@ from typing import Any, final
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import DocumentError, InvalidRequestError
-from aegis_graph.images import inline_bytes, is_image
+from aegis_graph.request.images import inline_bytes, is_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 """What a folder is searched for, and ``.pdf``. A file that is named itself may have any name."""

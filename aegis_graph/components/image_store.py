@@ -13,9 +13,9 @@ from typing import Any
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.components.private_file import make_private
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import LedgerError
-from aegis_graph.specs import ProviderSpec
 from aegis_graph.types import LOCAL_ONLY
 
 DEGRADED_S = 3600.0

@@ -22,8 +22,8 @@ from langgraph.pregel.protocol import PregelProtocol
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError, RoutingError
-from aegis_graph.request import Request
-from aegis_graph.state import RouterState
+from aegis_graph.request.request import Request
+from aegis_graph.routing.state import RouterState
 from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
 
 AsyncNode = Callable[[Any], Awaitable[Any]]

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
+from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.export import ExportFormat
 from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.windows import Window
-from aegis_graph.money import limit_nano_usd, usd_text
-from aegis_graph.specs import BudgetSpec
+from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import Sensitivity, SettlementRecord, Task
 
 

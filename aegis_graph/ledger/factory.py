@@ -7,13 +7,13 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 from aegis_graph.clock import Clock, utc_now
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Store
 from aegis_graph.ledger.windows import Calendar
-from aegis_graph.specs import LedgerSpec
 
 
 def create_ledger(config: RouterConfig, *, clock: Clock = utc_now) -> SqlLedger:

@@ -16,6 +16,7 @@ from typing import BinaryIO, TypeVar, cast
 from pydantic import ValidationError
 
 from aegis_graph.clock import Clock
+from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger import budgets, maintenance, report
 from aegis_graph.ledger.answers import Answer, outcome
@@ -26,7 +27,6 @@ from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Calendar, Days, Window
 from aegis_graph.ledger.writer import Writer
-from aegis_graph.specs import BudgetSpec
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")

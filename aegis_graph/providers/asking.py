@@ -9,8 +9,8 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aegis_graph.specs import ProviderSpec, Structured
-from aegis_graph.structured import schema_name, schema_tool
+from aegis_graph.config.specs import ProviderSpec, Structured
+from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
 

@@ -18,16 +18,16 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 
-from aegis_graph.config import first_fault
+from aegis_graph.concurrency.loop_scoped import LoopScoped
+from aegis_graph.config.router_config import first_fault
+from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec, Row
 from aegis_graph.errors import (
     ConfigError,
     ProviderError,
 )
-from aegis_graph.images import UNKNOWN_IMAGE_TOKENS, ImageSize
-from aegis_graph.loops import LoopScoped
-from aegis_graph.prices import price_of
+from aegis_graph.pricing.prices import price_of
 from aegis_graph.providers.asking import Asking
-from aegis_graph.specs import KEY_ALIASES, ProviderSpec, Row
+from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from pydantic import field_validator
 
+from aegis_graph.config.specs import ProviderSpec, Row
 from aegis_graph.errors import ContentRefusedError, ProviderError, StreamCutError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.foreign import foreign_error
-from aegis_graph.specs import ProviderSpec, Row
 
 _SECRET = ("key", "secret", "password", "token")
 

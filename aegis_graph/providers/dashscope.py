@@ -12,6 +12,7 @@ import httpx
 from langchain_core.messages import AIMessage
 from pydantic import Field, SecretStr
 
+from aegis_graph.config.specs import Row, Structured
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
@@ -25,7 +26,6 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
-from aegis_graph.images import ImageSize, qwen_tokens
 from aegis_graph.providers.asking import without_strict
 from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
@@ -37,7 +37,7 @@ from aegis_graph.providers.dashscope_messages import (
 )
 from aegis_graph.providers.statuses import error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import probe_models, transport_error
-from aegis_graph.specs import Row, Structured
+from aegis_graph.request.images import ImageSize, qwen_tokens
 from aegis_graph.types import CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.errors import InvalidRequestError, UnsupportedContentError
-from aegis_graph.image_parts import image_part
-from aegis_graph.images import ImageFacts, read_facts
+from aegis_graph.request.image_files import image_part
+from aegis_graph.request.images import ImageFacts, read_facts
 
 MAX_URI_BYTES = 10_485_760
 """Of one data address, its head included."""

@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 from langchain_core.messages import AIMessage
 
+from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import AuthenticationError
 from aegis_graph.providers import dashscope, ollama, openai
 from aegis_graph.providers.base import OpenModel, Provider
 from aegis_graph.providers.chat_dashscope import load_sdk
 from aegis_graph.providers.transport import KEEPALIVE_S, MAX_CONNECTIONS
 from aegis_graph.providers.vectors import Embedded, TextType, VectorModel, check_vectors
-from aegis_graph.specs import EmbeddingSpec
 
 _LIMITS = httpx.Limits(
     max_connections=MAX_CONNECTIONS,

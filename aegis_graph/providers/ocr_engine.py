@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aegis_graph.image_parts import opened
+from aegis_graph.request.image_files import opened
 
 INSTALL = "pip install 'aegis-graph[ocr]'"
 """The line that installs the engine with its models."""

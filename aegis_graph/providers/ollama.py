@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from langchain_core.messages import AIMessage
 
+from aegis_graph.config.specs import Structured
 from aegis_graph.errors import ProviderError, StreamCutError
 from aegis_graph.providers.asking import without_strict
 from aegis_graph.providers.base import OpenModel, Probe, Provider
@@ -18,7 +19,6 @@ from aegis_graph.providers.transport import (
     probe_models,
     transport_error,
 )
-from aegis_graph.specs import Structured
 from aegis_graph.types import CallOptions
 
 if TYPE_CHECKING:

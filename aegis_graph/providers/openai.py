@@ -6,12 +6,12 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
+from aegis_graph.config.specs import Structured
 from aegis_graph.errors import (
     ContentRefusedError,
     ProviderError,
     StreamCutError,
 )
-from aegis_graph.images import ImageSize, openai_tokens
 from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.statuses import OPENAI_CODES, error_for_status, seconds_to_wait
 from aegis_graph.providers.transport import (
@@ -20,7 +20,7 @@ from aegis_graph.providers.transport import (
     probe_models,
     transport_error,
 )
-from aegis_graph.specs import Structured
+from aegis_graph.request.images import ImageSize, openai_tokens
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"

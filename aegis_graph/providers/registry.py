@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from aegis_graph.config.specs import EmbeddingSpec, ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
-from aegis_graph.specs import EmbeddingSpec, ProviderSpec
 
 ENTRY_POINT_GROUP = "aegis_graph.providers"
 
@@ -52,7 +52,7 @@ def create_provider(
             costs.
 
     Example:
-        >>> from aegis_graph.specs import DEFAULT_PROVIDERS
+        >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from aegis_graph.config import RouterConfig
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.router import Router, create_router
+from aegis_graph.routing.router import Router, create_router
 from aegis_graph.testing.provider_cases import (
     KEY,
     KEY_ENV,

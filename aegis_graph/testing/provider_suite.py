@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import pytest
 
-from aegis_graph.chat_model import RoutedChatModel
+from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.providers.base import Provider
-from aegis_graph.router import Router
+from aegis_graph.routing.router import Router
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.testing.embedded_suite import ProviderSuite, each_mode
 from aegis_graph.testing.journal import ProtocolName

@@ -23,6 +23,7 @@ from langchain_core.messages import (
 )
 from pydantic import SecretStr, ValidationError
 
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
@@ -39,7 +40,6 @@ from aegis_graph.errors import (
 )
 from aegis_graph.providers.chat_dashscope import ChatDashScope
 from aegis_graph.providers.dashscope import DashScopeProvider
-from aegis_graph.specs import ProviderSpec
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
 KEY = "sk-very-secret-0123456789"
@@ -547,7 +547,7 @@ def test_the_key_is_looked_up_under_both_names() -> None:
 
 WITHOUT_THE_SDK = """
 import asyncio, sys
-from aegis_graph.specs import DEFAULT_PROVIDERS
+from aegis_graph.config.defaults import DEFAULT_PROVIDERS
 from aegis_graph.providers.dashscope import DashScopeProvider
 assert "dashscope" not in sys.modules, "the SDK takes a second to import"
 provider = DashScopeProvider(DEFAULT_PROVIDERS[1])

@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
+from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.base import Budget, Ledger
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.windows import Window
-from aegis_graph.specs import LedgerSpec
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 MONTH = ("total", "month", "1")

@@ -19,7 +19,7 @@ from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.export import BATCH_ROWS, COLUMNS, EXPORT_FORMATS, ExportFormat
 from aegis_graph.ledger.spreadsheet import inert
 from aegis_graph.ledger.sql import SqlLedger
-from aegis_graph.money import usd_text
+from aegis_graph.pricing.money import usd_text
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 EVIL = "=HYPERLINK(\"http://x\",'a')"

@@ -13,12 +13,12 @@ import pytest
 from langchain_core.messages import HumanMessage
 from PIL import Image, ImageDraw
 
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.image_parts import image_part
 from aegis_graph.providers.chat_ocr import MARKER, NO_TEXT, ChatOcr
 from aegis_graph.providers.ocr import OcrProvider
 from aegis_graph.providers.ocr_engine import INSTALL, REINSTALL, Line, as_text
-from aegis_graph.specs import ProviderSpec
+from aegis_graph.request.image_files import image_part
 from tests.flow.support import drawn
 
 HELLO = drawn(420, 90, text="Invoice 2024-0815")

@@ -12,7 +12,7 @@ import pytest
 
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import KEYS, drawn
-from tests.unit.test_images import bomb
+from tests.unit.request.test_images import bomb
 
 _MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
 ANSWER = Reply('{"description": "A cat.", "text": "", "objects": ["cat"], "colours": ["grey"]}')

@@ -17,15 +17,10 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from aegis_graph import (
-    create_answer_generator,
-    create_embeddings,
-    create_rag,
-    create_retriever,
-    holds,
-)
+from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
 from aegis_graph.components.retriever import CHOICES
 from aegis_graph.errors import InvalidRequestError, LedgerError
+from aegis_graph.routing import unclaimed_holds as holds
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.text.passages import Passage
 from tests.flow.support import (

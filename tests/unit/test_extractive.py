@@ -12,6 +12,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 
 from aegis_graph.components.documents import read_passages
 from aegis_graph.components.retrieval import PassageIndex
+from aegis_graph.config.defaults import DEFAULT_PROVIDERS
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
 from aegis_graph.providers.chat_extractive import (
     GERMAN,
@@ -23,7 +25,6 @@ from aegis_graph.providers.chat_extractive import (
     ChatExtractive,
 )
 from aegis_graph.providers.extractive import ExtractiveProvider
-from aegis_graph.specs import DEFAULT_PROVIDERS, ProviderSpec
 from aegis_graph.text.passages import Passage, format_passages, format_question
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import closeness, language

@@ -24,53 +24,28 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "aegis_graph.testing.embedded_suite",
         "aegis_graph.testing.provider_suite",
     ),
-    ("aegis_graph.chat_model",),
-    ("aegis_graph.hearing",),
-    ("aegis_graph.chat_answer", "aegis_graph.chat_request", "aegis_graph.chat_schema"),
-    ("aegis_graph.chat_config",),
+    ("aegis_graph.chat",),
     ("aegis_graph.embeddings",),
-    ("aegis_graph.keeping",),
-    ("aegis_graph.handle",),
-    ("aegis_graph.reload",),
-    ("aegis_graph.router",),
-    ("aegis_graph.nodes",),
-    ("aegis_graph.attempt",),
-    ("aegis_graph.call",),
-    ("aegis_graph.direct",),
-    (
-        "aegis_graph.bridge",
-        "aegis_graph.events",
-        "aegis_graph.history",
-        "aegis_graph.holds",
-        "aegis_graph.listener",
-        "aegis_graph.reservation",
-        "aegis_graph.settlement",
-    ),
-    ("aegis_graph.request",),
-    ("aegis_graph.policy",),
-    ("aegis_graph.health",),
+    ("aegis_graph.routing",),
     ("aegis_graph.providers",),
     ("aegis_graph.ledger",),
-    ("aegis_graph.options", "aegis_graph.structured"),
-    ("aegis_graph.json_schema", "aegis_graph.prices", "aegis_graph.tokens"),
-    ("aegis_graph.image_parts",),
-    ("aegis_graph.images",),
-    ("aegis_graph.text",),
-    ("aegis_graph.testing",),
+    ("aegis_graph.request",),
+    ("aegis_graph.pricing",),
     ("aegis_graph.config",),
-    ("aegis_graph.vision",),
-    ("aegis_graph.specs",),
-    ("aegis_graph.state",),
-    ("aegis_graph.money",),
-    ("aegis_graph.loops",),
-    ("aegis_graph.clock", "aegis_graph.types"),
+    (
+        "aegis_graph.clock",
+        "aegis_graph.concurrency",
+        "aegis_graph.testing",
+        "aegis_graph.text",
+    ),
+    ("aegis_graph.types",),
     ("aegis_graph.errors",),
 )
 """From top to bottom. A module imports from its own package and from lower layers, nothing else."""
 
 MAY_READ_THE_ENVIRONMENT = {
     "aegis_graph.components.lightrag.library",
-    "aegis_graph.config",
+    "aegis_graph.config.router_config",
     "aegis_graph.providers.base",
 }
 """Beside ``graphs`` and the command line; both take the environment as an argument as well."""
@@ -137,7 +112,20 @@ def test_imports_point_down(module: str) -> None:
             assert here < there, f"{module} imports {target}, which is above it or beside it"
 
 
-@pytest.mark.parametrize("package", ["components", "ledger", "providers", "testing", "text"])
+@pytest.mark.parametrize(
+    "package",
+    [
+        "chat",
+        "components",
+        "config",
+        "ledger",
+        "providers",
+        "request",
+        "routing",
+        "testing",
+        "text",
+    ],
+)
 def test_modules_of_a_package_do_not_import_each_other_in_a_circle(package: str) -> None:
     edges = {
         name: {target for target in imported(path) if target != name}

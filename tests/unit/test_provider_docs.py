@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from aegis_graph import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import BUILT_IN, create_provider
-from aegis_graph.specs import ProviderSpec
 
 TEXT = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
 

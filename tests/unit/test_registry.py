@@ -11,14 +11,14 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from aegis_graph import RouterConfig, create_router
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import AllProvidersFailedError, ConfigError
-from aegis_graph.prices import Usage
+from aegis_graph.pricing.prices import Usage
 from aegis_graph.providers.registry import BUILT_IN, create_provider, kinds
-from aegis_graph.specs import ProviderSpec
 
 ACME = '''
 from aegis_graph.providers.extractive import ExtractiveProvider
-from aegis_graph.specs import Row
+from aegis_graph.config.specs import Row
 
 
 class AcmeOptions(Row):

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.errors import ConfigError
-from aegis_graph.policy import may_receive
-from aegis_graph.prices import Price, Usage, most_usd
+from aegis_graph.pricing.prices import Price, Usage, most_usd
 from aegis_graph.providers.base import Provider
-from aegis_graph.tokens import PER_MESSAGE, PER_REQUEST
+from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
+from aegis_graph.routing.policy import may_receive
 from aegis_graph.types import Sensitivity
 
 EXTRACT_PROMPT_TOKENS = 1781

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from aegis_graph.bridge import Portal
 from aegis_graph.components.lightrag.console import unprinted
+from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import ConfigError
 
 INSTALL = "pip install 'aegis-graph[lightrag]'"

@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from typing_extensions import Unpack
 
-from aegis_graph.bridge import Portal
 from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.forecast import Forecast
 from aegis_graph.components.lightrag.insert import InsertReport, Progress, completed
@@ -26,14 +25,15 @@ from aegis_graph.components.lightrag.settings import (
     paired,
 )
 from aegis_graph.components.lightrag.workspace import checked_name
-from aegis_graph.config import RouterConfig
+from aegis_graph.concurrency.portal import Portal
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.router import Router, create_router
-from aegis_graph.specs import ProviderSpec
+from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
 
 

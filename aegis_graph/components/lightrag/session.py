@@ -26,7 +26,7 @@ from aegis_graph.components.lightrag.workspace import Workspace, open_workspace
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import InsertError, InvalidRequestError
 from aegis_graph.providers.base import Provider
-from aegis_graph.router import Router
+from aegis_graph.routing.router import Router
 from aegis_graph.types import Sensitivity
 
 

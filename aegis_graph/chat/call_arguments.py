@@ -1,0 +1,107 @@
+"""From the arguments of a chat model's call to a request of the router. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn, Protocol
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage
+
+from aegis_graph.chat.call_config import QUIET, THREAD
+from aegis_graph.errors import InvalidRequestError
+
+_OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
+_OPTIONS = (
+    "tools",
+    "parallel_tool_calls",
+    "temperature",
+    "response_schema",
+    "schema_method",
+    "strict",
+)
+_ELSEWHERE = frozenset({"stream", QUIET, THREAD})
+"""What says how to call, and is no part of the request."""
+
+
+class Defaults(Protocol):
+    """What a chat model says of every request."""
+
+    temperature: float | None
+    stop: list[str] | None
+
+
+def request_from(
+    defaults: Defaults,
+    messages: Sequence[BaseMessage],
+    stop: list[str] | None,
+    given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The request of the router that one call means.
+
+    Args:
+        defaults: The chat model.
+        messages: The conversation.
+        stop: Words at which the answer ends.
+        given: The call's other arguments.
+
+    Raises:
+        InvalidRequestError: An argument is unknown.
+    """
+    given = {name: value for name, value in given.items() if value is not None}
+    if "max_tokens" in given:
+        given["max_output_tokens"] = given.pop("max_tokens")
+    if "response_format" in given:
+        given["response_schema"] = _schema_of(given.pop("response_format"))
+    known = {*_OF_THE_REQUEST, *_OPTIONS, "tool_choice"}
+    for name in given:
+        if name not in known | _ELSEWHERE:
+            raise InvalidRequestError(
+                f"{name}: the router knows no such argument; it takes {', '.join(sorted(known))}"
+            )
+    whole = {name: given.get(name, getattr(defaults, name, None)) for name in _OF_THE_REQUEST}
+    options = {name: given[name] for name in _OPTIONS if name in given}
+    if options.get("temperature") is None:
+        options["temperature"] = defaults.temperature
+    options["stop"] = stop or defaults.stop or None
+    options["tool_choice"] = tool_choice_from(given.get("tool_choice"), given.get("tools", ()))
+    request = {"messages": [_with_id(message) for message in messages], **whole}
+    return {
+        **{name: value for name, value in request.items() if value is not None},
+        "options": {name: value for name, value in options.items() if value is not None},
+    }
+
+
+def tool_choice_from(choice: object, tools: Sequence[Mapping[str, Any]]) -> str | None:
+    """The choice as the router takes it: ``auto``, ``none``, ``required`` or a tool's name.
+
+    Raises:
+        InvalidRequestError: It is none of these.
+    """
+    if isinstance(choice, Mapping):
+        choice = (choice.get("function") or choice).get("name")
+    if choice is None or choice is False:
+        return None
+    if choice is True or choice == "any":
+        return "required"
+    names = [tool["function"]["name"] for tool in tools]
+    if not isinstance(choice, str) or choice not in {"auto", "none", "required", *names}:
+        _refuse("tool_choice", f"no tool is called {choice!r}; there are {names}")
+    return choice
+
+
+def _schema_of(response_format: object) -> Any:
+    """The schema of OpenAI's ``response_format``, which agents give."""
+    inner = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
+    if not isinstance(inner, Mapping) or not isinstance(inner.get("schema"), Mapping):
+        _refuse("response_format", "must have the type json_schema; see with_structured_output")
+    return {"title": inner.get("name", "answer"), **inner["schema"]}
+
+
+def _with_id(message: BaseMessage) -> BaseMessage:
+    """The message with an identifier: the graph would write one into the caller's own object."""
+    return message if message.id else message.model_copy(update={"id": uuid4().hex})
+
+
+def _refuse(where: str, what: str) -> NoReturn:
+    raise InvalidRequestError(f"{where}: {what}")

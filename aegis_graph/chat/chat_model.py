@@ -1,0 +1,299 @@
+"""``RoutedChatModel``: the router as a chat model, for whatever takes one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing
+from queue import SimpleQueue
+from typing import Any, Literal, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models.base import LangSmithParams
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable, ensure_config
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.pregel.protocol import PregelProtocol
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+
+from aegis_graph.chat.call_arguments import request_from, tool_choice_from
+from aegis_graph.chat.call_config import QUIET, THREAD, ConfiguredChatModel
+from aegis_graph.chat.chunks import Heard, Pieces, Result, chat_result, whole_chunk
+from aegis_graph.chat.output_schema import answer_schema
+from aegis_graph.chat.streaming import hear, hear_sync, is_watched
+from aegis_graph.routing.handle import RouterHandle
+from aegis_graph.routing.observer import Discarded, Listener, Spoken, with_listener
+from aegis_graph.types import Sensitivity, Task
+
+
+class RoutedChatModel(ConfiguredChatModel):
+    """The router as a LangChain chat model, with budgets, fallback and a record of every attempt.
+
+    Goes wherever a chat model goes: agents, chains, other packages. The answer's
+    ``response_metadata`` says who gave it and what it cost: ``provider``, ``model``, ``cost_usd``,
+    ``cost_basis``, ``route_id``, ``attempt``, ``attempts`` and ``skipped``. Inside a graph the
+    router runs as a subgraph of the calling node.
+
+    ``task``, ``sensitivity``, ``user_id`` and ``max_output_tokens`` may also be given for one call,
+    as arguments of ``invoke`` or ``bind``.
+
+    Example:
+        >>> from aegis_graph import RouterConfig, RoutedChatModel, create_router
+        >>> model = RoutedChatModel(router=create_router(RouterConfig()), task="answer")
+        >>> answer = model.invoke("What is the limit?")  # doctest: +SKIP
+        >>> answer.response_metadata["provider"]         # doctest: +SKIP
+        'ollama'
+    """
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    router: PregelProtocol[Any, Any, Any, Any] = Field(repr=False, exclude=True)
+    """From ``create_router``, or a ``RouterHandle``. Its own checkpointer is left out."""
+    task: Task = "chat"
+    sensitivity: Sensitivity = "internal"
+    user_id: str | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1, alias="max_tokens")
+    run_id: str | None = None
+    max_cost_usd: str | None = None
+    """What all requests of a ``run_id`` may cost together, as decimal text."""
+    temperature: float | None = Field(default=None, ge=0, lt=2)
+    stop: list[str] | None = None
+    streaming: bool = False
+    """Whether callbacks are told each piece also of an answer that is asked for whole."""
+    on_interrupt: Literal["raise", "restart"] = "raise"
+    """What becomes of a stream whose provider dies after its first words. It raises
+    ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
+    next provider's answer from its beginning."""
+
+    _problem: Callable[[Any], str | None] | None = PrivateAttr(default=None)
+    _quiet: bool = PrivateAttr(default=False)
+
+    @field_validator("router")
+    @classmethod
+    def _without_memory(
+        cls, router: PregelProtocol[Any, Any, Any, Any]
+    ) -> PregelProtocol[Any, Any, Any, Any]:
+        # With a checkpointer of its own it would remember each conversation, and ask it again.
+        if isinstance(router, RouterHandle):
+            return router.without_memory()
+        if isinstance(router, CompiledStateGraph) and router.checkpointer not in (None, False):
+            return router.copy({"checkpointer": None})
+        return router
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(cache=fields.pop("cache", False), **fields)
+        self._quiet = TAG_NOSTREAM in (self.tags or ())
+        # Hosts are shown the attempts' own pieces instead: see ``Listener.callbacks``.
+        self.tags = [*(self.tags or []), TAG_NOSTREAM]
+
+    @property
+    def _llm_type(self) -> str:
+        return "aegis-router"
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        own = set(RoutedChatModel.model_fields) - set(BaseChatModel.model_fields) - {"router"}
+        return {"model_name": self.router.get_name(), **self.model_dump(include=own)}
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = super()._get_ls_params(stop=stop, **kwargs)
+        params["ls_provider"] = "aegis-graph"
+        params["ls_model_name"] = kwargs.get("model", self.router.get_name())
+        return params
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: str | bool | dict[str, Any] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Offer tools to whichever provider answers.
+
+        Args:
+            tools: What ``convert_to_openai_tool`` takes.
+            tool_choice: ``auto``, ``none``, ``any`` or ``required``, or a tool's name.
+            strict: Whether the arguments must fit a tool's schema, where a provider can say so.
+            **kwargs: More arguments for each call.
+
+        Raises:
+            InvalidRequestError: No tool has that name.
+        """
+        rows = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        choice = tool_choice_from(tool_choice, rows)
+        return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: dict[str, Any] | type,
+        *,
+        include_raw: bool = False,
+        method: Literal["function_calling", "json_mode", "json_schema"] | None = None,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Have answers in a schema.
+
+        An answer that does not fit is a failed attempt: it is recorded and paid for, the next
+        provider is asked, and the error at the end carries what was wrong with each. JSON that is
+        slightly broken is repaired first.
+
+        Args:
+            schema: A pydantic model, a ``TypedDict`` or a JSON Schema of an object.
+            include_raw: Whether to return ``{"raw": message, "parsed": object,
+                "parsing_error": None}``.
+            method: How to get it; what suits each provider when absent.
+            strict: Whether OpenAI's grammar must keep to the schema to the letter.
+            **kwargs: More arguments for each call, such as ``tools``.
+
+        Raises:
+            InvalidRequestError: It is no sound schema of an object.
+        """
+        wanted = answer_schema(schema, strict=strict)
+        model = self.model_copy()
+        model._problem = wanted.problem
+        bound = model.bind(
+            response_schema=wanted.json_schema,
+            schema_method="tool" if method == "function_calling" else method,
+            strict=strict,
+            ls_structured_output_format={
+                "kwargs": {"method": method or "by provider"},
+                "schema": convert_to_openai_tool(wanted.json_schema),
+            },
+            **kwargs,
+        )
+        return bound | (wanted.read_beside if include_raw else wanted.read)
+
+    def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
+        # Not because a callback is watching: LangChain would join the chunks, and with them those
+        # of attempts that broke off. Callbacks are told in ``_generate`` instead.
+        return bool(kwargs.get("stream")) and not self._streaming_disabled(**kwargs)
+
+    def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
+        return self.on_interrupt == "raise" and super()._should_use_protocol_streaming(**kwargs)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = request_from(self, messages, stop, kwargs)
+        if not is_watched(run_manager) and not self.streaming:
+            return chat_result(await self._ask(request, self._listener(kwargs)))
+        pieces = Pieces()
+        async with aclosing(self._hear(request, kwargs)) as heard:
+            async for item in heard:
+                if not isinstance(item, Spoken | Discarded):
+                    return chat_result(item)
+                chunk = pieces.chunk(item)
+                if run_manager is not None:
+                    await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        raise AssertionError("the result is the last that is heard")
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        request = request_from(self, messages, stop, kwargs)
+        if not is_watched(run_manager) and not self.streaming:
+            return chat_result(self._ask_sync(request, self._listener(kwargs)))
+        pieces = Pieces()
+        with closing(self._hear_sync(request, kwargs)) as heard:
+            for item in heard:
+                if not isinstance(item, Spoken | Discarded):
+                    return chat_result(item)
+                chunk = pieces.chunk(item)
+                if run_manager is not None:
+                    run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        raise AssertionError("the result is the last that is heard")
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        request = request_from(self, messages, stop, kwargs)
+        if "response_schema" in request["options"]:
+            # Nothing of it is worth showing before it is known to fit.
+            yield whole_chunk(await self._ask(request, self._listener(kwargs)))
+            return
+        pieces = Pieces()
+        async with aclosing(
+            self._hear(request, kwargs, ends=self.on_interrupt == "raise")
+        ) as heard:
+            async for item in heard:
+                yield pieces.of(item)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        request = request_from(self, messages, stop, kwargs)
+        if "response_schema" in request["options"]:
+            yield whole_chunk(self._ask_sync(request, self._listener(kwargs)))
+            return
+        pieces, ends = Pieces(), self.on_interrupt == "raise"
+        with closing(self._hear_sync(request, kwargs, ends=ends)) as heard:
+            for item in heard:
+                yield pieces.of(item)
+
+    def _hear(
+        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
+    ) -> AsyncGenerator[Heard | Result, None]:
+        heard: asyncio.Queue[Heard | None] = asyncio.Queue()
+        return hear(heard, self._ask(request, self._listener(kwargs, heard.put_nowait, ends=ends)))
+
+    def _hear_sync(
+        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
+    ) -> Generator[Heard | Result, None, None]:
+        heard: SimpleQueue[Any] = SimpleQueue()
+        listener = self._listener(kwargs, heard.put, ends=ends)
+        return hear_sync(heard, lambda: self._ask_sync(request, listener), listener.abandon)
+
+    def _listener(
+        self,
+        kwargs: Mapping[str, Any],
+        hear: Callable[[Heard], None] | None = None,
+        *,
+        ends: bool = False,
+    ) -> Listener:
+        return Listener(
+            hear=hear,
+            ends_when_broken_off=ends,
+            quiet=self._quiet or bool(kwargs.get(QUIET)),
+            thread_id=kwargs.get(THREAD),
+            problem=self._problem,
+            metadata=dict(ensure_config().get("metadata") or {}),
+        )
+
+    async def _ask(self, request: dict[str, Any], listener: Listener) -> Result:
+        config = with_listener(ensure_config(), listener)
+        return cast("Result", await self.router.ainvoke(request, config))
+
+    def _ask_sync(self, request: dict[str, Any], listener: Listener) -> Result:
+        config = with_listener(ensure_config(), listener)
+        return cast("Result", self.router.invoke(request, config))

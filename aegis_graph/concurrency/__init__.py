@@ -1,0 +1,1 @@
+"""What bridges threads, loops and processes: sync callers, and one value per event loop."""

@@ -1,0 +1,1 @@
+"""The configuration: its rows, its file, and its defaults."""

@@ -1,0 +1,196 @@
+"""The rows of the configuration, each frozen and checked when it is read, and their defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    field_validator,
+    model_validator,
+)
+
+from aegis_graph.types import Task
+
+NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
+"""A provider's name is also a node's name and part of a budget's scope."""
+
+KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
+"""A second name under which a key may be set: the SDK's own."""
+
+URL_PATTERN = r"^https?://[^\s/]+"
+
+Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
+
+
+Structured = Literal["json_schema", "json_mode", "tool", "prompt"]
+"""How a model is made to answer in a schema: by a grammar, by the promise of some JSON, by the
+arguments of a tool, or by words alone."""
+
+
+class Row(BaseModel):
+    """A frozen row that accepts no unknown key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class PriceSpec(Row):
+    """A price in USD per million tokens. It overrides the price book."""
+
+    input_usd_per_mtok: Usd
+    output_usd_per_mtok: Usd
+    cached_input_usd_per_mtok: Usd | None = None
+    """Price of input tokens the provider read from its cache; the input price when absent."""
+
+
+FREE, PRICED = "literal['free']", "PriceSpec"
+
+# Told apart first, so that a fault in a price is not hidden behind "should be 'free'".
+PriceChoice = Annotated[
+    Annotated[Literal["free"], Tag(FREE)] | Annotated[PriceSpec, Tag(PRICED)],
+    Discriminator(lambda value: FREE if isinstance(value, str) else PRICED),
+]
+
+
+class ProviderSpec(Row):
+    """One provider in the chain: what to call, with which key, and what it may serve."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    kind: str = Field(min_length=1)
+    """Who serves it: a kind of this package, or one that another package brings."""
+    enabled: bool = True
+    """Whether it is asked. A row that is switched off keeps its budgets and its history."""
+    model: str = Field(min_length=1)
+    location: Literal["local", "cloud"]
+    """Where the data goes. Sensitive requests stay on ``local`` providers."""
+    base_url: str | None = Field(default=None, pattern=URL_PATTERN)
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable with the key; never the key."""
+    price: PriceChoice | None = None
+    """``free``, a price, or nothing: then the price book must know the model."""
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+    """Time limit of one attempt, from the first byte sent to the last received."""
+    max_retries: int = Field(default=1, ge=0, le=5)
+    """How often a refusal that did no work (429, 5xx) is tried again at this provider."""
+    retry_wait_s: float = Field(default=0.5, ge=0, le=60)
+    """Wait before the first retry, doubled each time, where the provider asked for none."""
+    max_output_tokens: int = Field(default=1024, ge=1, le=1_000_000)
+    """Cap sent to the provider when the request names none."""
+    tasks: tuple[Task, ...] | None = None
+    """The tasks this provider serves; all of them when absent."""
+    images: bool = False
+    """Whether the model takes images."""
+    tools: bool = True
+    """Whether the model can be offered tools. Some models of Ollama refuse them."""
+    structured: Structured | None = None
+    """How the model is made to answer in a schema; the kind decides when this is absent."""
+    thinking: bool = False
+    """Whether a model that can think is asked to (``dashscope``)."""
+    temperature: float | None = Field(default=None, ge=0, lt=2)
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Settings that only this kind has; the kind says which, and refuses the others."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_trailing_slash(cls, url: str | None) -> str | None:
+        return url.rstrip("/") if url else url
+
+
+TEXTS_PER_CALL: Mapping[str, int] = {"dashscope": 10, "ollama": 64, "openai": 256}
+"""Most texts of one embedding call by kind: DashScope's own limit
+(https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api); OpenAI takes
+2,048, and Ollama any number, but smaller calls lose less when one fails."""
+
+
+class EmbeddingSpec(ProviderSpec):
+    """One provider of embeddings. All rows of a configuration give the same vectors."""
+
+    dimensions: int = Field(ge=1, le=65_536)
+    """Length of a vector. Models that can give several lengths are asked for this one."""
+    space: str | None = Field(default=None, min_length=1)
+    """What the vectors are called where one model has several names; the model when absent."""
+    batch_size: int | None = Field(default=None, ge=1, le=2048)
+    """Most texts of one call; what suits the kind when absent."""
+
+    @model_validator(mode="after")
+    def _nothing_about_answers(self) -> EmbeddingSpec:
+        chat = ("tasks", "images", "tools", "structured", "thinking", "temperature")
+        for key in (*chat, "max_output_tokens"):
+            # What a dumped configuration says is the default is no more than not saying it.
+            if getattr(self, key) != ProviderSpec.model_fields[key].default:
+                raise ValueError(f"{key}: means nothing for embeddings; take it away")
+        return self
+
+    @property
+    def texts_per_call(self) -> int:
+        """Most texts of one call."""
+        return self.batch_size or TEXTS_PER_CALL.get(self.kind, 64)
+
+    @property
+    def vector_space(self) -> tuple[str, int]:
+        """Only vectors of the same space can be compared with each other."""
+        return (self.space or self.model, self.dimensions)
+
+
+class BudgetSpec(Row):
+    """A hard limit on spending. ``0`` means that nothing may be spent."""
+
+    scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
+    """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
+    window: Literal["day", "week", "month", "total"]
+    limit_usd: Usd
+    alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
+    """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
+
+
+class LedgerSpec(Row):
+    """Where costs are recorded, and whose midnight ends a day."""
+
+    url: str = Field(
+        default="sqlite:///data/cost_tracking.db",
+        pattern=r"^(sqlite:///[^\s\x00][^\x00]*|postgres(ql)?://[^\s\x00]+)$",
+    )
+    """``sqlite:///PATH`` for the processes of one host, ``postgresql://...`` for many hosts."""
+    timezone: str = "UTC"
+    first_day_of_month: int = Field(default=1, ge=1, le=28)
+    first_day_of_week: Literal[
+        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
+    ] = "monday"
+    busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
+    """How long to wait for the database or a lock, before giving up."""
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"unknown time zone {name!r}") from error
+        return name
+
+    @property
+    def shown(self) -> str:
+        """The address without a password."""
+        shown = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", self.url)
+        return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown)
+
+
+class HealthSpec(Row):
+    """When a failing provider is left alone, and for how long."""
+
+    failures: int = Field(default=3, ge=1)
+    """Failures in a row that start a cooldown."""
+    cooldown_s: float = Field(default=30.0, gt=0, le=604_800)
+    """How long a cooldown lasts, in seconds; after it one probe decides."""
+    verdict_s: float = Field(default=600.0, gt=0, le=604_800)
+    """How long a refusal that does not heal (bad key, no access, no quota) is remembered."""
+    max_retry_wait_s: float = Field(default=5.0, ge=0, le=3600)
+    """The longest wait a provider may ask for before it is passed over instead."""

@@ -1,0 +1,1 @@
+"""What is asked: read, checked and bounded before anything is reserved."""

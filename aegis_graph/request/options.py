@@ -1,0 +1,164 @@
+"""What a caller may ask of an answer beside the messages: checked, bounded and hashed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.request.json_schema import rooted, schema_fault
+from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.types import CallOptions
+
+MAX_TOOLS = 128
+"""What OpenAI takes; the others take fewer."""
+
+MAX_OPTION_BYTES = 1_000_000
+"""Of tools and schema together: surely a mistake above."""
+
+PER_OPTION = 512
+"""Bound of the tokens that a provider's template, or our own instruction, adds around each tool and
+around the schema."""
+
+
+def read_options(value: object) -> CallOptions:
+    """Check what a caller gives, and leave out what is absent.
+
+    A schema comes back with a title, and with a type at its root.
+
+    Raises:
+        InvalidRequestError: One line that says what is wrong.
+
+    Example:
+        >>> read_options({"temperature": 0.5, "stop": None})
+        {'temperature': 0.5}
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        _refuse("options", "must be a table")
+    given = {name: option for name, option in value.items() if option is not None}
+    unknown = sorted(str(name) for name in given if name not in _CHECKS)
+    if unknown:
+        _refuse(f"options.{unknown[0]}", f"is unknown; known are {', '.join(_CHECKS)}")
+    for name, option in given.items():
+        _CHECKS[name](option)
+    if "response_schema" in given:
+        given["response_schema"] = rooted(given["response_schema"])
+    choice = given.get("tool_choice")
+    names = [tool["function"]["name"] for tool in given.get("tools", ())]
+    if (
+        choice is not None
+        and choice not in {"auto", "none", *names}
+        and not (choice == "required" and names)
+    ):
+        _refuse("options.tool_choice", f"no tool is called {choice!r}; there are {names}")
+    if len(options_text(given)) > MAX_OPTION_BYTES:
+        _refuse("options", f"more than {MAX_OPTION_BYTES:,} bytes of tools and schema")
+    return CallOptions(**given)  # type: ignore[typeddict-item]
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """One text for equal options, whatever the order of their keys."""
+    return json.dumps(options, sort_keys=True) if options else ""
+
+
+def options_bound(options: CallOptions) -> int:
+    """An upper bound of the prompt tokens that the options add."""
+    parts: list[object] = [*options.get("tools", ())]
+    if "response_schema" in options:
+        parts.append(options["response_schema"])
+    # Some providers are given the schema twice: as an option, and in words.
+    return sum(PER_OPTION + 2 * text_bound(json.dumps(part)) for part in parts)
+
+
+def _tools(value: object) -> None:
+    if not isinstance(value, list) or len(value) > MAX_TOOLS:
+        _refuse("options.tools", f"must be a list of at most {MAX_TOOLS} tools")
+    for place, tool in enumerate(value):
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        name = function.get("name") if isinstance(function, Mapping) else None
+        if not (isinstance(name, str) and name) or not _is_json(tool):
+            _refuse(f"options.tools[{place}]", "must be a function in OpenAI's form, in JSON")
+
+
+def _text(value: object) -> None:
+    if not isinstance(value, str):
+        _refuse("options.tool_choice", "must be auto, none, required or a tool's name")
+
+
+def _flag(value: object) -> None:
+    if not isinstance(value, bool):
+        _refuse("options", "parallel_tool_calls and strict must be true or false")
+
+
+def _method(value: object) -> None:
+    if value not in ("json_schema", "json_mode", "tool"):
+        _refuse("options.schema_method", "must be json_schema, json_mode or tool")
+
+
+def _words(value: object) -> None:
+    if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
+        _refuse("options.stop", "must be a list of texts")
+
+
+def _temperature(value: object) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 <= value < 2:  # type: ignore[operator]
+        _refuse("options.temperature", "must be a number from 0 to below 2")
+
+
+def _schema(value: object) -> None:
+    check_schema("options.response_schema", value)
+
+
+def check_schema(where: str, schema: object) -> None:
+    """Make sure that an answer can be asked for in a schema.
+
+    Args:
+        where: What a message calls it.
+        schema: A JSON Schema of an object.
+
+    Raises:
+        InvalidRequestError: One line that says what is wrong with it.
+
+    Example:
+        >>> check_schema("schema", {"type": "object", "properties": {"usd": {"type": "number"}}})
+    """
+    if not isinstance(schema, Mapping):
+        _refuse(where, "must be a JSON Schema of an object")
+    if not _is_json(schema):
+        _refuse(where, "has a value that JSON has not")
+    fault = schema_fault(json.dumps(schema))
+    if fault is not None:
+        _refuse(where, fault)
+    kind = rooted(schema).get("type")
+    if kind is None:
+        _refuse(where, 'its root has no type; give it "type": "object"')
+    if kind != "object":
+        _refuse(where, f"its root is {json.dumps(kind)}; put it under a property of an object")
+
+
+_CHECKS: Mapping[str, Callable[[object], None]] = {
+    "tools": _tools,
+    "tool_choice": _text,
+    "parallel_tool_calls": _flag,
+    "stop": _words,
+    "temperature": _temperature,
+    "response_schema": _schema,
+    "schema_method": _method,
+    "strict": _flag,
+}
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(where: str, what: str) -> NoReturn:
+    raise InvalidRequestError(f"{where}: {what}")

@@ -1,0 +1,240 @@
+"""A request to the router, checked once, before anything is asked or reserved."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
+
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.pricing.money import limit_nano_usd
+from aegis_graph.request.images import (
+    ImageSize,
+    addresses,
+    decoded,
+    inline_data,
+    inline_text,
+    is_image,
+    read_facts,
+)
+from aegis_graph.request.options import options_bound, options_text, read_options
+from aegis_graph.request.token_bounds import prompt_bound
+from aegis_graph.types import (
+    DEFAULT_SENSITIVITY,
+    DEFAULT_TASK,
+    DEFAULT_USER,
+    SENSITIVITIES,
+    TASKS,
+    CallOptions,
+    Sensitivity,
+    Task,
+)
+
+MAX_PROMPT_BYTES = 8_000_000
+"""Above the largest context of any provider (1 M tokens of several bytes): surely a mistake."""
+
+MAX_ID = 200
+"""Characters of a user's or a thread's name: a row of the ledger stays small."""
+
+MAX_OUTPUT_TOKENS = 1_000_000
+"""As in the configuration."""
+
+MAX_COST_USD = Decimal(1_000_000_000)
+"""Well below what the ledger's 64-bit nano-USD can hold."""
+
+
+class AskedImage(NamedTuple):
+    """An image among the messages."""
+
+    remote: bool
+    """Whether it is at an address, and not in the message itself."""
+    size: ImageSize | None
+    """``None`` where only the provider will know it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked, for whom, and how private it is."""
+
+    messages: Sequence[BaseMessage]
+    task: Task
+    sensitivity: Sensitivity
+    user_id: str
+    thread_id: str | None
+    max_output_tokens: int | None
+    images: Sequence[AskedImage]
+    options: CallOptions
+    prompt_tokens: int
+    """An upper bound, without the images."""
+    run_id: str | None = None
+    """What the request is a part of."""
+    run_limit_nano_usd: int | None = None
+    """What all requests of the run may cost together."""
+
+    @cached_property
+    def query_hash(self) -> str:
+        """SHA-256 of the prompt and its options; only a reservation's row needs it."""
+        return _hash(self.messages, self.options)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images among the messages."""
+        return bool(self.images)
+
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether an image would have to be fetched from its address."""
+        return any(image.remote for image in self.images)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any], config: RunnableConfig) -> Request:
+        """Read and check the graph's state.
+
+        Raises:
+            InvalidRequestError: One line that says what is wrong.
+        """
+        messages = state.get("messages") or []
+        if not messages:
+            raise InvalidRequestError("messages: empty; give at least one message")
+        images = _check_parts(messages)
+        run_id = _name("run_id", state.get("run_id"))
+        options = read_options(state.get("options"))
+        thread = (config.get("configurable") or {}).get("thread_id")
+        return cls(
+            messages=messages,
+            task=_one_of("task", state.get("task"), TASKS, DEFAULT_TASK),
+            sensitivity=_one_of(
+                "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
+            ),
+            user_id=_name("user_id", state.get("user_id")) or DEFAULT_USER,
+            thread_id=None if thread is None else _thread(str(thread)),
+            max_output_tokens=_positive(state.get("max_output_tokens")),
+            images=images,
+            options=options,
+            prompt_tokens=prompt_bound(messages) + options_bound(options),
+            run_id=run_id,
+            run_limit_nano_usd=_run_limit(state.get("max_cost_usd"), run_id),
+        )
+
+
+def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> Any:
+    # Only None is absent: an empty sensitivity is a mistake, and may not become a lower one.
+    if value is None:
+        return default
+    if value in allowed:
+        return value
+    raise InvalidRequestError(f"{key}: {value!r} is unknown; use one of {', '.join(allowed)}")
+
+
+def _name(key: str, value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable():
+        return value
+    raise InvalidRequestError(f"{key}: must be printable text of 1 to {MAX_ID} characters")
+
+
+def _run_limit(value: object, run_id: str | None) -> int | None:
+    if value is None:
+        return None
+    if run_id is None:
+        raise InvalidRequestError("max_cost_usd: needs a run_id, whose requests share it")
+    # The text of a float is what its writer meant: 0.1 is a tenth.
+    number = isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
+    try:
+        usd = Decimal(str(value)) if number else Decimal("NaN")
+    except InvalidOperation:
+        usd = Decimal("NaN")
+    if usd.is_finite() and 0 <= usd <= MAX_COST_USD:
+        return limit_nano_usd(usd)
+    raise InvalidRequestError(
+        f"max_cost_usd: {value!r} is not an amount in USD from 0 to {MAX_COST_USD:,}"
+    )
+
+
+def _thread(value: str) -> str:
+    if len(value) <= MAX_ID and "\0" not in value and _size(value) is not None:
+        return value
+    raise InvalidRequestError(
+        f"thread_id: must be text of at most {MAX_ID} characters, without NUL"
+    )
+
+
+def _positive(value: Any) -> int | None:
+    if value is None:
+        return None
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if whole and 0 < value <= MAX_OUTPUT_TOKENS:
+        return int(value)
+    raise InvalidRequestError(
+        f"max_output_tokens: {value!r} is not a whole number from 1 to {MAX_OUTPUT_TOKENS:,}"
+    )
+
+
+def _check_parts(messages: Sequence[BaseMessage]) -> list[AskedImage]:
+    """Check every content part, and say which images are among them."""
+    size = 0
+    images: list[AskedImage] = []
+    for number, message in enumerate(messages):
+        if not isinstance(message, BaseMessage):
+            raise InvalidRequestError(f"messages[{number}]: not a LangChain message")
+        parts = [message.content] if isinstance(message.content, str) else message.content
+        for place, part in enumerate(parts):
+            where = f"messages[{number}].content[{place}]"
+            if not isinstance(part, str) and is_image(part):
+                images.append(_image(part, where))
+                continue
+            text = part if isinstance(part, str) else part.get("text")
+            more = _size(text) if isinstance(text, str) else 0
+            if more is None:
+                raise InvalidRequestError(f"{where}: not valid Unicode text")
+            size += more
+    if size > MAX_PROMPT_BYTES:
+        raise InvalidRequestError(
+            f"messages: {size:,} bytes of text; at most {MAX_PROMPT_BYTES:,} can be asked"
+        )
+    return images
+
+
+def _image(part: Mapping[str, Any], where: str) -> AskedImage:
+    """An image is an https address or base64 data; never a path, which a client might read."""
+    # All of them, because nobody knows which one a client prefers.
+    texts = [inline_text(address) for address in addresses(part)]
+    data = inline_data(part)
+    given = [*texts, data] if data is not None else texts
+    if not given or not all(isinstance(text, str) for text in given):
+        raise InvalidRequestError(
+            f"{where}: an image must be an https:// address or data:image/...;base64, data"
+        )
+    try:
+        facts = [read_facts(decoded(text)) for text in given if text]
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{where}: {error}") from error
+    known = [one.size for one in facts if one is not None]
+    remote = "" in given
+    sure = not remote and len(known) == len(given)
+    return AskedImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
+
+
+def _size(text: str) -> int | None:
+    """The text's bytes; ``None`` when it has half a character, which no client can send."""
+    try:
+        return len(text.encode("utf-8"))
+    except UnicodeEncodeError:
+        return None
+
+
+def _hash(messages: Sequence[BaseMessage], options: CallOptions) -> str:
+    digest = hashlib.sha256(options_text(options).encode())
+    for message in messages:
+        # Lengths first, so that no two different conversations join to the same text.
+        text = repr((message.type, message.content))
+        digest.update(f"{len(text)}:".encode())
+        digest.update(text.encode("utf-8", errors="replace"))
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""Answers that must fit a schema: what to ask for, and whether an answer does. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from aegis_graph.errors import UnfitAnswerError
+from aegis_graph.request.json_schema import schema_problem
+from aegis_graph.text.json_text import leading_json, mended_json
+from aegis_graph.types import CallOptions
+
+PARSED = "parsed"
+"""Key of ``additional_kwargs`` under which an answer that fits carries its value."""
+
+_FENCE = re.compile(r"```(?:json)?\s*(?={)")
+_TOOL_NAME = re.compile(r"[^A-Za-z0-9_-]")
+MAX_TOOL_NAME = 64
+"""Source: https://platform.openai.com/docs/api-reference/chat/create"""
+
+
+def schema_name(schema: Mapping[str, Any]) -> str:
+    """The schema's title as a name that every provider takes."""
+    return _TOOL_NAME.sub("_", str(schema["title"]))[:MAX_TOOL_NAME] or "answer"
+
+
+def schema_tool(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """The schema as a tool, whose arguments are the answer."""
+    function = {
+        "name": schema_name(schema),
+        "description": schema.get("description") or "Give the answer.",
+        "parameters": dict(schema),
+    }
+    return {"type": "function", "function": function}
+
+
+def instruction(schema: Mapping[str, Any]) -> str:
+    """What a model is told that must be told in words."""
+    return (
+        "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n"
+        + json.dumps(schema, ensure_ascii=False)
+    )
+
+
+def fitted(
+    answer: AIMessage,
+    options: CallOptions,
+    find_problem: Callable[[Any], str | None] | None = None,
+) -> AIMessage:
+    """The answer, after making sure that it is what the options ask for.
+
+    A value that fits the schema comes under ``additional_kwargs["parsed"]``, and as JSON in the
+    content, whichever way the provider gave it.
+
+    Args:
+        answer: A complete answer.
+        options: What was asked for.
+        find_problem: Judges the value instead of the JSON Schema.
+
+    Raises:
+        UnfitAnswerError: It is not. The message says where, without the answer itself.
+    """
+    schema = options.get("response_schema")
+    names = {tool["function"]["name"] for tool in options.get("tools", ())}
+    calls = [call for call in answer.tool_calls if call["name"] in names]
+    if calls or schema is None:
+        _check_choice(answer, options)
+        return answer
+    value = _value(answer, schema)
+    problem = find_problem(value) if find_problem else schema_problem(value, schema)
+    if problem is not None:
+        raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
+    text = json.dumps(value, ensure_ascii=False)
+    update = {"additional_kwargs": {**answer.additional_kwargs, PARSED: value}}
+    return answer.model_copy(
+        update={**update, "content": text, "tool_calls": [], "invalid_tool_calls": []}
+    )
+
+
+def _was_cut(answer: AIMessage) -> bool:
+    facts = answer.response_metadata
+    return "length" in (facts.get("finish_reason"), facts.get("done_reason"))
+
+
+def _check_choice(answer: AIMessage, options: CallOptions) -> None:
+    choice = options.get("tool_choice", "auto")
+    called = [call["name"] for call in answer.tool_calls]
+    if choice == "required" and not called:
+        raise UnfitAnswerError("no tool was called, though one was required")
+    if choice not in {"auto", "none", "required"} and choice not in called:
+        raise UnfitAnswerError(f"the tool {choice!r} was required and not called")
+
+
+def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
+    """The JSON value of an answer, slightly broken JSON repaired."""
+    name = schema_name(schema)
+    for call in answer.tool_calls:
+        if call["name"] == name:
+            return call["args"]
+    broken = [call["args"] or "" for call in answer.invalid_tool_calls if call["name"] == name]
+    text = (broken[0] if broken else answer.text).strip()
+    # A fence inside of an object is part of one of its texts.
+    if not text.startswith("{") and (fence := _FENCE.search(text)):
+        text = text[fence.end() :]
+    try:
+        value, end = leading_json(text)
+    except ValueError as error:
+        if _was_cut(answer):
+            # Repaired, half a value would pass for a whole one.
+            raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
+    else:
+        if not (rest := text[end:].strip()) or rest.startswith("```"):
+            return value
+    repaired = mended_json(text)
+    if not isinstance(repaired, dict):
+        raise UnfitAnswerError(f"{name}: the answer is not JSON")
+    return repaired

@@ -1,0 +1,300 @@
+"""One physical call to one provider. Everything it knows leaves in its Command."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from traceback import walk_tb
+from typing import Any, Literal, cast
+from uuid import UUID, uuid4
+
+from langchain_core.callbacks.manager import ahandle_event
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from aegis_graph.config.specs import HealthSpec
+from aegis_graph.errors import (
+    BadRequestError,
+    InvalidRequestError,
+    ProviderError,
+    ProviderTimeoutError,
+    UnsupportedContentError,
+)
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.pricing.money import usd_text
+from aegis_graph.providers.base import Provider
+from aegis_graph.request.conversation import for_provider
+from aegis_graph.request.request import Request
+from aegis_graph.request.structured import fitted, instruction
+from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.health import Health
+from aegis_graph.routing.observer import Discarded, Spoken, alone, listener_in, with_handler
+from aegis_graph.routing.reservation import input_bound, output_cap
+from aegis_graph.routing.settlement import Bill, Heard
+from aegis_graph.routing.state import Route
+from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.types import AttemptRecord, SettlementRecord
+
+AttemptCommand = Command[Literal["budget_check", "record_cost"]]
+
+
+class Call:
+    """One physical call, from its first byte to its settlement."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        ledger: Ledger,
+        health: Health,
+        transit: HoldsInTransit,
+        limits: HealthSpec,
+        *,
+        request: Request,
+        route: Route,
+        config: RunnableConfig,
+        hold_id: int,
+        hold_nano_usd: int,
+    ) -> None:
+        self._provider = provider
+        self._ledger = ledger
+        self._health = health
+        self._transit = transit
+        self._limits = limits
+        self._spec = provider.spec
+        self._request = request
+        self._route = route
+        self._config = config
+        self._number = len(route["attempts"]) + 1
+        self._run_id: UUID = uuid4()
+        self._listener = listener_in(config)
+        self._heard = Heard(self._speak if self._listener and self._listener.hear else None)
+        self._unspoken: list[AIMessageChunk] = []
+        self._answer: AIMessage | None = None
+        self._sent = False
+        self._began = time.monotonic()
+        self._cap = output_cap(provider, request)
+        self._bill = Bill(
+            hold_id,
+            hold_nano_usd,
+            price=provider.price,
+            prompt_tokens=input_bound(provider, request),
+            max_output_tokens=provider.output_bound(self._cap),
+        )
+
+    async def make(self) -> AttemptCommand:
+        """Call, and turn whatever happens into the next step."""
+        health, name = self._health, self._spec.name
+        tell = stream_writer()
+        tell(self._event("attempt_started"))
+        try:
+            if self._listener is not None:
+                self._listener.began(cast("asyncio.Task[Any]", asyncio.current_task()))
+            answer = await self._ask()
+        except ProviderError as error:
+            health.failed(name, error, key=self._provider.api_key())
+            return await self._failed(error, tell)
+        except BaseException:
+            # The caller is gone, or its own callback raised: either way nobody else is asked.
+            self._ledger.settle_soon(self._left_alone())
+            health.abandoned(name)
+            raise
+        self._speak_up()
+        health.succeeded(name)
+        settlement = self._bill.answered(answer, **self._latency())
+        await self._transit.hand_over(settlement)
+        update: dict[str, Any] = {"answer": self._signed(answer, settlement)}
+        return self._leave("record_cost", settlement, self._route["reason"], update)
+
+    def _left_alone(self) -> SettlementRecord:
+        if not self._sent:
+            return self._bill.unsent(**self._latency())
+        return self._bill.cancelled(self._heard, **self._latency())
+
+    async def _ask(self) -> AIMessage:
+        """The provider's answer; every error of its client becomes one of ours here."""
+        provider = self._provider
+        try:
+            with provider.in_use(), alone(self._listener):
+                # Loading a client takes a second or two, which is not the provider's time.
+                model = await provider.model()
+                async with asyncio.timeout(self._spec.timeout_s):
+                    self._sent = True
+                    self._answer = await model.ainvoke(
+                        self._messages(), self._config_of_call(), **self._arguments()
+                    )
+        except ProviderError:
+            raise
+        except UnsupportedContentError as error:
+            # Nothing was sent, and the next one may take it.
+            raise ProviderError(str(error)) from error
+        except InvalidRequestError as error:
+            # The client found fault with the request before it sent anything.
+            raise BadRequestError(str(error)) from error
+        except Exception as error:
+            if _raised_by_callback(error):
+                raise
+            if isinstance(error, TimeoutError):
+                text = f"no complete answer within {self._spec.timeout_s:g} s"
+                raise ProviderTimeoutError(text, outcome_unknown=True) from error
+            raise provider.translate(error) from error
+        provider.check_complete(self._answer)
+        problem = self._listener.problem if self._listener else None
+        return fitted(self._answer, self._request.options, problem)
+
+    def _messages(self) -> list[BaseMessage]:
+        messages = for_provider(self._request.messages, self._spec.name)
+        options = self._request.options
+        if not self._provider.schema_in_words(options):
+            return messages
+        return [SystemMessage(instruction(options["response_schema"])), *messages]
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments = self._provider.arguments(self._cap, self._request.options)
+        if self._listener and self._listener.hear:
+            arguments["stream"] = True
+        return arguments
+
+    def _config_of_call(self) -> RunnableConfig:
+        who = {"attempt": self._number, "provider": self._spec.name}
+        if self._listener is None:
+            return {
+                **self._config,
+                "callbacks": with_handler(self._config.get("callbacks"), self._heard),
+                "metadata": {**(self._config.get("metadata") or {}), **who},
+                "run_id": self._run_id,
+            }
+        callbacks = self._listener.callbacks(self._config)
+        callbacks.add_handler(self._heard)
+        return {
+            "callbacks": callbacks,
+            "metadata": {**self._listener.metadata, **who},
+            "tags": self._config.get("tags") or [],
+            "run_id": self._run_id,
+        }
+
+    def _speak(self, chunk: AIMessageChunk) -> None:
+        """Pass a piece on, the empty ones before the first word together with that word.
+
+        An attempt that dies before its first word leaves no trace in the caller's stream.
+        """
+        self._unspoken.append(chunk)
+        if self._heard.anything:
+            self._speak_up()
+
+    def _speak_up(self) -> None:
+        if self._listener and self._listener.hear:
+            for chunk in self._unspoken:
+                self._listener.hear(Spoken(chunk))
+        self._unspoken.clear()
+
+    async def _failed(
+        self, error: ProviderError, tell: Callable[[dict[str, Any]], None]
+    ) -> AttemptCommand:
+        reason = self._without_key(str(error))
+        settlement = self._bill.failed(error, self._answer, self._heard, **self._latency())
+        await self._transit.hand_over(settlement)
+        if self._heard.anything:
+            event = {**self._event("attempt_discarded"), "reason": reason}
+            tell(event)
+            if self._listener and self._listener.hear:
+                self._listener.hear(Discarded(event))
+                if self._listener.ends_when_broken_off:
+                    text = self._heard.answer_text
+                    return self._leave("record_cost", settlement, reason, {}, broken_off=text)
+        if isinstance(error, BadRequestError) and not self._request.options:
+            return self._leave("record_cost", settlement, reason, {}, rejected=True)
+        wait_s = self._wait_before_retry(error)
+        return self._leave("budget_check", settlement, reason, {}, retry_after_s=wait_s)
+
+    def _wait_before_retry(self, error: ProviderError) -> float | None:
+        """Seconds until this provider may be asked again, or ``None`` to ask it no more."""
+        tries = sum(row["provider"] == self._spec.name for row in self._route["attempts"])
+        # Without a status nobody said that the work was not done: it may be billed.
+        if not error.retryable or error.status is None or tries >= self._spec.max_retries:
+            return None
+        wait_s = error.retry_after_s
+        if wait_s is None:
+            wait_s = self._spec.retry_wait_s * 2**tries
+        return wait_s if wait_s <= self._limits.max_retry_wait_s else None
+
+    def _leave(
+        self,
+        goto: Literal["budget_check", "record_cost"],
+        settlement: SettlementRecord,
+        reason: str,
+        update: dict[str, Any],
+        *,
+        rejected: bool = False,
+        broken_off: str | None = None,
+        retry_after_s: float | None = None,
+    ) -> AttemptCommand:
+        route = self._route
+        attempts = [*route["attempts"], self._record(settlement, reason)]
+        given_up = route["given_up"]
+        if goto == "budget_check" and retry_after_s is None:
+            given_up = [*given_up, self._spec.name]
+        onward: Route = {
+            **route,
+            "attempts": attempts,
+            "given_up": given_up,
+            "hold_id": None,
+            "pending": settlement,
+            "retry_after_s": retry_after_s or 0.0,
+            "rejected": rejected,
+            "broken_off": broken_off,
+        }
+        return Command(goto=goto, update={**update, "route": onward, "attempts": attempts})
+
+    def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
+        return AttemptRecord(
+            attempt=self._number,
+            task=self._request.task,
+            provider=self._spec.name,
+            model=self._spec.model,
+            status=settlement["status"],
+            error_type=settlement["error_type"],
+            reason=reason,
+            cost_usd=usd_text(settlement["cost_nano_usd"]),
+            cost_basis=settlement["cost_basis"],
+            latency_ms=settlement["latency_ms"],
+        )
+
+    def _signed(self, answer: AIMessage, settlement: SettlementRecord) -> AIMessage:
+        """The answer with who gave it and what it cost."""
+        facts = {
+            "provider": self._spec.name,
+            "model": self._spec.model,
+            "cost_usd": usd_text(settlement["cost_nano_usd"]),
+            "cost_basis": settlement["cost_basis"],
+            "route_id": self._route["id"],
+            "attempt": self._number,
+        }
+        return answer.model_copy(
+            update={"response_metadata": {**answer.response_metadata, **facts}}
+        )
+
+    def _event(self, event: str) -> dict[str, Any]:
+        return {
+            "event": event,
+            "route_id": self._route["id"],
+            "attempt": self._number,
+            "provider": self._spec.name,
+            "model": self._spec.model,
+            "message_id": f"lc_run--{self._run_id}",
+        }
+
+    def _latency(self) -> dict[str, int]:
+        return {"latency_ms": round((time.monotonic() - self._began) * 1000)}
+
+    def _without_key(self, reason: str) -> str:
+        """A provider's own error code is foreign text: it may repeat what it was sent."""
+        key = self._provider.api_key()
+        return reason.replace(key, "***") if key else reason
+
+
+def _raised_by_callback(error: Exception) -> bool:
+    """Whether the application's own callback failed, which says nothing about the provider."""
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)

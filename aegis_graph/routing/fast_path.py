@@ -1,0 +1,132 @@
+"""The compiled router, which walks its own nodes where nobody is watching.
+
+LangGraph's engine spends about half a millisecond and 35 KB on a run of three nodes: tasks,
+channels, callbacks and checkpoints of which a plain ``invoke`` or ``ainvoke`` uses none. Such a
+call goes from node to node here instead, by the same Commands over the same edges. Whatever could
+tell the difference (a stream, a checkpointer, a callback, a tracer, a host graph, an interrupt)
+gets the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT
+from langgraph.checkpoint.base import Checkpoint
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+
+from aegis_graph.concurrency.portal import Node
+from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState, join_messages
+
+_ENGINE_KEY = "__pregel_"
+"""How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
+
+_EDGE = "branch:to:"
+"""How LangGraph names the channel that says which node is next."""
+
+_ASKED = frozenset(RouterInput.__annotations__)
+_ANSWERED = tuple(RouterOutput.__annotations__)
+_PASSING = frozenset({"route", "answer"})
+"""Written for the next node only."""
+
+_OWN_TO_THE_RUN = frozenset({"run_id", "run_name"})
+"""What a configuration says of the graph and not of what runs in it."""
+
+
+class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
+    """A compiled router; see the module."""
+
+    @classmethod
+    def of(
+        cls, graph: CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+    ) -> DirectGraph:
+        """The same graph. As ``copy`` does it, which every compiled graph has."""
+        return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
+        """See ``CompiledStateGraph.ainvoke``."""
+        merged = None if more else self._unwatched(input, config)
+        if merged is None:
+            return await super().ainvoke(input, config, **more)
+        return await self._walk(input, merged)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
+        """See ``CompiledStateGraph.invoke``."""
+        merged = None if more else self._unwatched(input, config)
+        if merged is None:
+            return super().invoke(input, config, **more)
+        return self._node("budget_check").portal.run(lambda: self._walk(input, merged))
+
+    def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Lead a run whose next provider is no longer there back to ``budget_check``.
+
+        LangGraph asks each graph to read older checkpoints as its own; without this, such a run
+        has no next node and ends without an answer.
+        """
+        super()._migrate_checkpoint(checkpoint)
+        values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
+        for edge in [name for name in values if name.startswith(f"{_EDGE}attempt_")]:
+            if edge.removeprefix(_EDGE) not in self.nodes:
+                values[f"{_EDGE}budget_check"] = values.pop(edge)
+                versions[f"{_EDGE}budget_check"] = versions.pop(edge)
+                # Only what is named here is looked at, where anything is.
+                checkpoint["updated_channels"] = None
+
+    def _unwatched(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
+        """The run's whole configuration, where nobody could tell that the engine is missing."""
+        if self.config or not _is_plain(asked) or self._remembers_or_pauses():
+            return None
+        # A ``configurable`` of the caller's own replaces the host's in the merged one.
+        if _is_inside_a_graph(ensure_config()):
+            return None
+        merged = ensure_config(config)
+        return None if _is_watched(merged) else merged
+
+    def _node(self, name: str) -> Node:
+        return cast(Node, self.builder.nodes[name].runnable)
+
+    def _remembers_or_pauses(self) -> bool:
+        return bool(
+            self.checkpointer
+            or self.interrupt_before_nodes
+            or self.interrupt_after_nodes
+            or self.step_timeout
+            or self.debug
+        )
+
+    async def _walk(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+        """Run node after node until one leads nowhere."""
+        inner: Any = {key: value for key, value in config.items() if key not in _OWN_TO_THE_RUN}
+        state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
+        done: Any = Command(goto="budget_check")
+        while isinstance(done, Command):
+            lasting = {key: value for key, value in state.items() if key not in _PASSING}
+            state = {**lasting, **cast("dict[str, Any]", done.update or {})}
+            done = await self._node(cast(str, done.goto)).ainvoke(state, inner)
+        messages = join_messages(state["messages"], done["messages"])
+        found = {**state, **done, "messages": messages}
+        return {key: found[key] for key in _ANSWERED}
+
+
+def _is_plain(asked: object) -> bool:
+    """Whether it is a request in the form that channels take without a second look."""
+    return (
+        isinstance(asked, dict) and asked.keys() <= _ASKED and type(asked.get("messages")) is list
+    )
+
+
+def _is_inside_a_graph(config: RunnableConfig) -> bool:
+    return any(key.startswith(_ENGINE_KEY) for key in config.get("configurable") or ())
+
+
+def _is_watched(config: RunnableConfig) -> bool:
+    """Whether LangChain or LangGraph would tell anybody about the run, or count its steps."""
+    if config["recursion_limit"] != DEFAULT_RECURSION_LIMIT:
+        return True
+    if _is_inside_a_graph(config):
+        return True
+    return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)

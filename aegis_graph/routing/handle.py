@@ -1,0 +1,232 @@
+"""``RouterHandle``: a router whose providers change while the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
+from langchain_core.runnables.graph import Graph
+from langgraph.pregel.protocol import PregelProtocol
+from langgraph.types import Checkpointer, StateSnapshot, StateUpdate
+from pydantic import BaseModel
+
+from aegis_graph.clock import Clock, utc_now
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.routing.reload import Live, Load
+from aegis_graph.routing.router import Router
+from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+
+
+class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput]):
+    """A router that can be given another configuration without a restart.
+
+    It is used wherever a router is: as a node, by ``RoutedChatModel``, by the components. A request
+    runs on the chain that was in force when it started, to its end. What is known of a provider's
+    health, and its open connections, stay for as long as the provider does; the connections of one
+    that was changed or removed are closed when the last call that uses them has ended. The ledger
+    and its history stay; the budgets of the new configuration are in force for the next request.
+
+    Args:
+        config: A configuration, or its file; without one, the file that ``AEGIS_CONFIG`` names, or
+            the defaults.
+        watch: Whether each request first looks whether the file says something new. A file that
+            is wrong is reported in the log, once, and the old chain stays in force; so does an
+            empty one, which is how a file looks while it is being written.
+        ledger: A ledger to share, by default the one that the configuration names.
+        checkpointer: As for ``create_router``.
+        name: The graph's name.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+        load: Reads the file, such as ``RouterConfig.load_vision``.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+
+    Example:
+        >>> handle = RouterHandle(RouterConfig())
+        >>> rows = RouterConfig().model_dump()
+        >>> rows["providers"] = [row | {"enabled": row["name"] != "openai"} for row in
+        ...                      rows["providers"]]
+        >>> handle.reload(RouterConfig.model_validate(rows))
+        >>> "attempt_openai" in handle.get_graph().nodes
+        False
+    """
+
+    def __init__(
+        self,
+        config: RouterConfig | str | Path | None = None,
+        *,
+        watch: bool = False,
+        ledger: Ledger | None = None,
+        checkpointer: Checkpointer = None,
+        name: str = "router",
+        clock: Clock = utc_now,
+        environ: Mapping[str, str] | None = None,
+        load: Load = RouterConfig.load,
+    ) -> None:
+        self.name = name
+        self._bound: RunnableConfig = {}
+        self._has_memory = checkpointer not in (None, False)
+        self._remembers = True
+        self._live = Live(
+            config,
+            watch=watch,
+            ledger=ledger,
+            checkpointer=checkpointer,
+            name=name,
+            clock=clock,
+            environ=environ,
+            load=load,
+        )
+
+    @property
+    def config(self) -> RouterConfig:
+        """The configuration in force."""
+        return self._live.config
+
+    @property
+    def router(self) -> Router:
+        """The compiled router in force; the file is not looked at."""
+        return self._in_use(self._live.router)
+
+    async def current(self) -> Router:
+        """The compiled router in force, after a look at the file where it is watched.
+
+        For hosts that ask for a graph at each run, such as the LangGraph server.
+        """
+        return self._in_use(await self._live.alook())
+
+    def look(self) -> Router:
+        """As ``current``, for sync callers: reading the file blocks."""
+        return self._in_use(self._live.look())
+
+    def without_memory(self) -> RouterHandle:
+        """The same handle without its checkpointer: each request stands alone."""
+        forgetful = copy(self)
+        forgetful._remembers = False
+        return forgetful
+
+    def reload(self, config: RouterConfig | None = None) -> None:
+        """Put a configuration in force for every request that starts from now on.
+
+        Args:
+            config: The new one; without it, the file is read again.
+
+        Raises:
+            ConfigError: It is wrong, or names another ledger. The old one stays in force.
+        """
+        self._live.reload(config)
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """Ask, on the chain in force now."""
+        router = await self.current()
+        return await router.ainvoke(input, self._with(config), **kwargs)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
+        """As ``ainvoke``, for sync callers."""
+        return self.look().invoke(input, self._with(config), **kwargs)
+
+    async def astream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[Any]:
+        """Stream, on the chain in force now."""
+        router = await self.current()
+        parts: Any = router.astream(input, self._with(config), **kwargs)
+        async with aclosing(parts):
+            async for part in parts:
+                yield part
+
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[Any]:
+        """As ``astream``, for sync callers."""
+        yield from self.look().stream(input, self._with(config), **kwargs)
+
+    def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:
+        """The same handle with defaults for each call; a reload reaches it too."""
+        bound = copy(self)
+        bound._bound = merge_configs(self._bound, config, RunnableConfig(**kwargs))  # type: ignore[typeddict-item]
+        return bound
+
+    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
+        """Draw the chain in force now."""
+        return self.look().get_graph(self._with(config), xray=xray)
+
+    async def aget_graph(
+        self, config: RunnableConfig | None = None, *, xray: int | bool = False
+    ) -> Graph:
+        """As ``get_graph``."""
+        router = await self.current()
+        return await router.aget_graph(self._with(config), xray=xray)
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """What a request may say."""
+        return self.router.get_input_schema(config)
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """What an answer says."""
+        return self.router.get_output_schema(config)
+
+    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """``get_input_schema`` as JSON Schema."""
+        return self.router.get_input_jsonschema(config)
+
+    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
+        """``get_output_schema`` as JSON Schema."""
+        return self.router.get_output_jsonschema(config)
+
+    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """See ``CompiledStateGraph``, for a handle with a checkpointer of its own."""
+        return self.router.get_state(self._with(config), subgraphs=subgraphs)
+
+    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
+        """As ``get_state``."""
+        return await self.router.aget_state(self._with(config), subgraphs=subgraphs)
+
+    def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
+        """See ``CompiledStateGraph``."""
+        return self.router.get_state_history(self._with(config), **kwargs)
+
+    def aget_state_history(
+        self, config: RunnableConfig, **kwargs: Any
+    ) -> AsyncIterator[StateSnapshot]:
+        """See ``CompiledStateGraph``."""
+        return self.router.aget_state_history(self._with(config), **kwargs)
+
+    def update_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None
+    ) -> RunnableConfig:
+        """See ``CompiledStateGraph``."""
+        return self.router.update_state(self._with(config), values, as_node)
+
+    async def aupdate_state(
+        self, config: RunnableConfig, values: Any, as_node: str | None = None
+    ) -> RunnableConfig:
+        """As ``update_state``."""
+        return await self.router.aupdate_state(self._with(config), values, as_node)
+
+    def bulk_update_state(
+        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """See ``CompiledStateGraph``."""
+        return self.router.bulk_update_state(self._with(config), updates)
+
+    async def abulk_update_state(
+        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
+    ) -> RunnableConfig:
+        """As ``bulk_update_state``."""
+        return await self.router.abulk_update_state(self._with(config), updates)
+
+    def _with(self, config: RunnableConfig | None) -> RunnableConfig:
+        return merge_configs(self._bound, config) if self._bound else config or {}
+
+    def _in_use(self, router: Router) -> Router:
+        if self._remembers or not self._has_memory:
+            return router
+        return router.copy({"checkpointer": None})

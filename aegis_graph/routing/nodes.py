@@ -1,0 +1,235 @@
+"""The routing subgraph's own decisions: admit the next attempt, and record how the request ended.
+
+A request goes ``budget_check`` -> ``attempt_<name>`` (see ``attempt``) -> ``record_cost``; a failed
+attempt leads back to ``budget_check``, so every attempt has a reservation of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.types import Command
+
+from aegis_graph.errors import (
+    AllProvidersFailedError,
+    BudgetExceededError,
+    NoProviderError,
+    RequestRejectedError,
+    RoutingError,
+    StreamInterruptedError,
+)
+from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered, unused_hold
+from aegis_graph.pricing.money import usd_text
+from aegis_graph.providers.base import Provider
+from aegis_graph.request.request import Request
+from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.health import Health
+from aegis_graph.routing.policy import Plan, Situation, make_plan, skip
+from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.state import Route, RouterState
+from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.types import SettlementRecord
+
+logger = logging.getLogger(__name__)
+
+
+def new_route() -> Route:
+    """A request that nobody was asked yet."""
+    return Route(
+        id=uuid4().hex,
+        attempts=[],
+        skipped=[],
+        given_up=[],
+        hold_id=None,
+        hold_nano_usd=0,
+        reason="",
+        pending=None,
+        retry_after_s=0.0,
+        rejected=False,
+        broken_off=None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RouterNodes:
+    """The two nodes around the attempts.
+
+    Args:
+        chain: The providers, in the order in which they are asked.
+        ledger: The only memory of money.
+        health: Who is left alone for now.
+        transit: Who cares for a hold between two nodes.
+    """
+
+    chain: Sequence[Provider]
+    ledger: Ledger
+    health: Health
+    transit: HoldsInTransit
+
+    async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
+        """Settle the attempt that failed, if any, and reserve the next one.
+
+        Raises:
+            InvalidRequestError: The request is wrong.
+            LedgerError: The ledger cannot be used; nobody is asked without it.
+        """
+        request = Request.of(state, config)
+        route = state.get("route") or new_route()
+        pending = [route["pending"]] if route["pending"] else []
+        if route["retry_after_s"] > 0:
+            # The wait must not hold money that nobody is spending.
+            _announce(await self.ledger.settle(pending))
+            await self._received(pending)
+            pending = []
+            await asyncio.sleep(route["retry_after_s"])
+        plan = make_plan(request, self._situations(route))
+        holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
+        admission = await self.ledger.admit(holds, settle=pending)
+        await self._received(pending)
+        _announce(admission.alerts)
+        return await self._next(route, plan, holds, admission)
+
+    async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
+        """Settle the last attempt; hand out the answer, or say why there is none.
+
+        Raises:
+            RoutingError: There is no answer.
+            LedgerError: The ledger cannot be written. A checkpointer keeps the answer, and a
+                resumed run settles it without buying it again.
+        """
+        route = state["route"]
+        assert route is not None, "every way here writes the route"
+        pending = [route["pending"]] if route["pending"] else []
+        answer = state.get("answer")
+        error = None if answer is not None else _no_answer(route)
+        unanswered = None if error is None else _unanswered(Request.of(state, config), error)
+        alerts = await self.ledger.settle(pending, unanswered=unanswered)
+        await self._received(pending)
+        _announce(alerts)
+        if error is not None:
+            raise error
+        return {
+            "messages": [answer],
+            "attempts": route["attempts"],
+            "skipped": route["skipped"],
+            "route_id": route["id"],
+        }
+
+    async def _next(
+        self, route: Route, plan: Plan, holds: Sequence[Hold], admission: Admission
+    ) -> Command[str]:
+        refused = [
+            skip(self._named(refusal.provider).spec, "budget", refusal.reason())
+            for refusal in admission.refusals
+        ]
+        onward: Route = {
+            **route,
+            "skipped": [*plan.skipped, *refused],
+            "hold_id": admission.hold_id,
+            "pending": None,
+            "retry_after_s": 0.0,
+        }
+        goto = "record_cost"
+        if admission.hold_id is not None and admission.index is not None:
+            chosen = plan.candidates[admission.index]
+            onward["reason"] = chosen.reason
+            onward["hold_nano_usd"] = holds[admission.index].nano_usd
+            goto = f"attempt_{chosen.spec.name}"
+            await self.transit.hand_over(unused_hold(admission.hold_id))
+        update = {"route": onward, "attempts": onward["attempts"], "skipped": onward["skipped"]}
+        return Command(goto=goto, update={**update, "route_id": route["id"]})
+
+    async def _received(self, pending: Sequence[SettlementRecord]) -> None:
+        """The ledger has them: nobody needs to care for their holds any more."""
+        for settlement in pending:
+            await self.transit.pick_up(settlement["hold_id"])
+
+    def _situations(self, route: Route) -> list[Situation]:
+        retried = route["attempts"][-1]["provider"] if route["attempts"] else None
+        return [
+            self._situation(provider, retried=provider.spec.name == retried)
+            for provider in self.chain
+            if provider.spec.name not in route["given_up"]
+        ]
+
+    def _situation(self, provider: Provider, *, retried: bool) -> Situation:
+        key = provider.api_key()
+        return Situation(
+            provider.spec,
+            missing_key=provider.key_env if provider.key_env and not key else None,
+            missing_package=provider.missing_package(),
+            takes_tools=provider.takes_tools,
+            takes_schema=provider.structured is not None,
+            # A retry has waited as long as the provider asked for.
+            unfit=None if retried else self.health.unfit(provider.spec.name, key=key),
+            fetches_images=provider.fetches_images,
+        )
+
+    def _named(self, name: str) -> Provider:
+        return next(provider for provider in self.chain if provider.spec.name == name)
+
+
+def _announce(alerts: Sequence[Alert]) -> None:
+    """Tell the log and whoever streams that a budget's share is spent; once per window."""
+    for alert in alerts:
+        spent, limit = usd_text(alert.spent_nano_usd), usd_text(alert.limit_nano_usd)
+        logger.warning(
+            "budget %s per %s: $%s of $%s spent", alert.scope, alert.window, spent, limit
+        )
+        stream_writer()(
+            {
+                "event": "budget_alert",
+                "scope": alert.scope,
+                "window": alert.window,
+                "spent_usd": spent,
+                "limit_usd": limit,
+                "since": alert.first_day,
+            }
+        )
+
+
+def _no_answer(route: Route) -> RoutingError:
+    attempts, skipped = route["attempts"], route["skipped"]
+    failed = [
+        f"{row['provider']} failed ({row['error_type']}: {row['reason']})" for row in attempts
+    ]
+    passed_over = [f"{row['provider']} not asked ({row['reason']})" for row in skipped]
+    reasons = "; ".join([*failed, *passed_over])
+    if route["broken_off"] is not None:
+        return StreamInterruptedError(
+            f"the answer broke off after its first words: {reasons}",
+            route_id=route["id"],
+            attempts=attempts,
+            skipped=skipped,
+            partial_text=route["broken_off"],
+        )
+    kind: type[RoutingError]
+    if route["rejected"]:
+        kind, summary = RequestRejectedError, "the request was rejected"
+    elif any(row["code"] == "budget" for row in skipped):
+        kind, summary = BudgetExceededError, "no provider fits into its budget"
+    elif attempts:
+        kind, summary = AllProvidersFailedError, "every provider failed"
+    else:
+        kind, summary = NoProviderError, "no provider may be asked"
+    return kind(f"{summary}: {reasons}", route_id=route["id"], attempts=attempts, skipped=skipped)
+
+
+def _unanswered(request: Request, error: RoutingError) -> Unanswered:
+    return Unanswered(
+        route_id=error.route_id,
+        task=request.task,
+        sensitivity=request.sensitivity,
+        user_id=request.user_id,
+        thread_id=request.thread_id,
+        query_hash=request.query_hash,
+        error_type=type(error).__name__,
+        reasons=str(error),
+        run_id=request.run_id,
+    )

@@ -1,0 +1,171 @@
+"""Who may be asked, in which order, and why. A pure function: no clock, no network, no ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.types import LOCAL_ONLY, CallOptions, Sensitivity, SkippedRecord, Task
+
+
+class Asked(Protocol):
+    """What the policy needs to know of a request."""
+
+    @property
+    def task(self) -> Task:
+        """What kind of work it is."""
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        """How private its data is."""
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there are images among its messages."""
+
+    @property
+    def has_remote_images(self) -> bool:
+        """Whether one of them is at an address only."""
+
+    @property
+    def options(self) -> CallOptions:
+        """What it asks of the answer."""
+
+
+class Situation(NamedTuple):
+    """A provider as it is now."""
+
+    spec: ProviderSpec
+    missing_key: str | None = None
+    """Name of the environment variable that has no key, where one is needed."""
+    missing_package: str | None = None
+    """The line that installs what the provider needs."""
+    takes_tools: bool = True
+    takes_schema: bool = True
+    unfit: tuple[str, str] | None = None
+    """Code and reason of a cooldown or a remembered verdict."""
+    fetches_images: bool = True
+    """Whether it gets an image from an https address by itself."""
+
+
+class Candidate(NamedTuple):
+    """A provider that may serve the request."""
+
+    spec: ProviderSpec
+    reason: str
+
+
+class Plan(NamedTuple):
+    """The candidates in the order in which they are asked, and the others with their reasons."""
+
+    candidates: list[Candidate]
+    skipped: list[SkippedRecord]
+
+
+def may_receive(spec: ProviderSpec, sensitivity: Sensitivity) -> bool:
+    """Whether data of this sensitivity may go where the provider is."""
+    return spec.location == "local" or sensitivity not in LOCAL_ONLY
+
+
+def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
+    """Decide who may be asked.
+
+    >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
+    >>> class Pii(NamedTuple):
+    ...     task: Task = "chat"
+    ...     sensitivity: Sensitivity = "pii"
+    ...     has_images: bool = False
+    ...     has_remote_images: bool = False
+    ...     options: CallOptions = {}
+    >>> plan = make_plan(Pii(), [Situation(spec) for spec in DEFAULT_PROVIDERS])
+    >>> [candidate.spec.name for candidate in plan.candidates]
+    ['ollama']
+    """
+    plan = Plan([], [])
+    for situation in chain:
+        skip = _reason_to_skip(request, situation)
+        if skip is None:
+            reason = f"{situation.spec.location}, candidate {len(plan.candidates) + 1}"
+            plan.candidates.append(Candidate(situation.spec, reason))
+        else:
+            plan.skipped.append(skip)
+    return plan
+
+
+def _reason_to_skip(request: Asked, situation: Situation) -> SkippedRecord | None:
+    for rule in _RULES:
+        found = rule(request, situation)
+        if found is not None:
+            return found
+    return None
+
+
+def _privacy(request: Asked, now: Situation) -> SkippedRecord | None:
+    if may_receive(now.spec, request.sensitivity):
+        return None
+    return skip(now.spec, "privacy", f"{request.sensitivity} data stays on local providers")
+
+
+def _task(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.spec.tasks is None or request.task in now.spec.tasks:
+        return None
+    return skip(now.spec, "task", f"serves {', '.join(now.spec.tasks)} only, not {request.task}")
+
+
+def _images(request: Asked, now: Situation) -> SkippedRecord | None:
+    if not request.has_images:
+        return None
+    if not now.spec.images:
+        return skip(now.spec, "images", "takes no images")
+    if request.has_remote_images and not now.fetches_images:
+        return skip(now.spec, "images", "takes images in the message only, not at an address")
+    return None
+
+
+def _tools(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.takes_tools or not request.options.get("tools"):
+        return None
+    return skip(now.spec, "tools", "takes no tools")
+
+
+def _schema(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.takes_schema or "response_schema" not in request.options:
+        return None
+    return skip(now.spec, "schema", "cannot answer in a schema")
+
+
+def _package(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.missing_package is None:
+        return None
+    return skip(now.spec, "package", f"needs: {now.missing_package}")
+
+
+def _key(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.missing_key is None:
+        return None
+    return skip(now.spec, "key", f"no key: {now.missing_key} is not set")
+
+
+def _health(request: Asked, now: Situation) -> SkippedRecord | None:
+    if now.unfit is None:
+        return None
+    code, reason = now.unfit
+    return skip(now.spec, "verdict" if code == "verdict" else "cooldown", reason)
+
+
+_RULES: tuple[Callable[[Asked, Situation], SkippedRecord | None], ...] = (
+    _privacy,
+    _task,
+    _images,
+    _tools,
+    _schema,
+    _package,
+    _key,
+    _health,
+)
+
+
+def skip(spec: ProviderSpec, code: str, reason: str) -> SkippedRecord:
+    """The record of a provider that is not asked."""
+    return {"provider": spec.name, "model": spec.model, "code": code, "reason": reason}  # type: ignore[typeddict-item]

@@ -1,0 +1,179 @@
+"""The routing subgraph. START HERE.
+
+```mermaid
+graph TD
+  START --> budget_check
+  budget_check -. admitted .-> attempt_ollama
+  budget_check -. admitted .-> attempt_dashscope
+  budget_check -. admitted .-> attempt_openai
+  budget_check -. nothing admitted .-> record_cost
+  attempt_ollama -. failed: fall back .-> budget_check
+  attempt_dashscope -. failed: fall back .-> budget_check
+  attempt_openai -. failed: fall back .-> budget_check
+  attempt_ollama -. answered .-> record_cost
+  attempt_dashscope -. answered .-> record_cost
+  attempt_openai -. answered .-> record_cost
+  record_cost --> END
+```
+
+Every attempt is entered through ``budget_check``, which reserves the most it can cost from every
+budget it touches; ``record_cost`` replaces the reservation by the real cost. The call and its
+settlement are separate nodes: with a checkpointer, a failed ledger write is resumed without buying
+the answer again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer
+
+from aegis_graph.clock import Clock, utc_now
+from aegis_graph.concurrency.portal import Node, Portal
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import HealthSpec
+from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.registry import create_provider
+from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.fast_path import DirectGraph
+from aegis_graph.routing.health import Health
+from aegis_graph.routing.nodes import RouterNodes
+from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+
+Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+
+
+class Builder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
+    """The routing graph before it is compiled. A caller may add nodes of his own to it."""
+
+    def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
+        """As ``StateGraph.compile``; like any router, it leads a run past a removed provider."""
+        return _OwnGraph.of(super().compile(checkpointer, **options))
+
+
+class _OwnGraph(DirectGraph):
+    """What a caller compiled himself."""
+
+    def _unwatched(self, asked: Any, config: object) -> None:
+        # Only the engine runs the nodes that he may have added.
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """What the attempts of all requests share; it outlives a change of the chain."""
+
+    ledger: Ledger
+    health: Health
+    transit: HoldsInTransit
+    portal: Portal
+
+    @classmethod
+    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> Core:
+        """What a configuration asks for, around a shared ledger where there is one."""
+        book = ledger or create_ledger(config, clock=clock)
+        return cls(book, Health(config.health, clock), HoldsInTransit(book), Portal())
+
+
+def router_builder(
+    config: RouterConfig,
+    *,
+    ledger: Ledger | None = None,
+    clock: Clock = utc_now,
+    environ: Mapping[str, str] | None = None,
+) -> Builder:
+    """Build the routing graph, for callers who compile it themselves.
+
+    What they compile runs on LangGraph's engine; ``create_router`` walks its nodes itself where
+    nobody watches.
+
+    Args:
+        config: The chain of providers, the budgets and the ledger.
+        ledger: A ledger to share, by default the one that the configuration names.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: A provider's kind or price is unknown.
+
+    Example:
+        >>> graph = router_builder(RouterConfig()).compile(checkpointer=False, name="llm")
+        >>> "attempt_ollama" in graph.get_graph().nodes
+        True
+    """
+    chain = [
+        create_provider(row, source=config.source, environ=environ)
+        for row in config.providers
+        if row.enabled
+    ]
+    return assemble(chain, Core.of(config, ledger=ledger, clock=clock), config.health)
+
+
+def create_router(
+    config: RouterConfig | None = None,
+    *,
+    ledger: Ledger | None = None,
+    checkpointer: Checkpointer = None,
+    name: str = "router",
+    clock: Clock = utc_now,
+    environ: Mapping[str, str] | None = None,
+) -> Router:
+    """Build the routing subgraph: one node that every LLM call of an application goes through.
+
+    Building it needs no event loop, no key and no network. It serves ``ainvoke`` and ``astream`` on
+    any event loop and ``invoke`` and ``stream`` from any thread.
+
+    Args:
+        config: The chain of providers, the budgets and the ledger; the defaults when absent.
+        ledger: A ledger to share, by default the one that the configuration names.
+        checkpointer: As a node, the router inherits its host's checkpointer, which is what lets a
+            resumed run buy nothing twice; ``False`` halves its cost under a durable one.
+        name: The graph's name.
+        clock: Returns the present as an aware datetime in UTC.
+        environ: Where keys are looked up by name, by default the process's environment.
+
+    Raises:
+        ConfigError: A provider's kind or price is unknown.
+
+    Example:
+        >>> from langchain_core.messages import HumanMessage
+        >>> router = create_router(RouterConfig())
+        >>> result = router.invoke({"messages": [HumanMessage("...")]})  # doctest: +SKIP
+        >>> result["attempts"][0]["provider"]                            # doctest: +SKIP
+        'ollama'
+    """
+    builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
+    return compiled(builder, checkpointer=checkpointer, name=name)
+
+
+def compiled(builder: Builder, *, checkpointer: Checkpointer, name: str) -> Router:
+    """Compile a routing graph into one that walks its own nodes where nobody watches."""
+    return DirectGraph.of(builder.compile(checkpointer=checkpointer, name=name))
+
+
+def assemble(chain: Sequence[Provider], core: Core, limits: HealthSpec) -> Builder:
+    """Put the nodes around a chain of providers together."""
+    nodes = RouterNodes(chain, core.ledger, core.health, core.transit)
+    names = [f"attempt_{provider.spec.name}" for provider in chain]
+    builder = Builder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    _add(builder, "budget_check", Node(nodes.budget_check, core.portal), (*names, "record_cost"))
+    for name, provider in zip(names, chain, strict=True):
+        attempt = Attempt(provider, core.ledger, core.health, core.transit, limits)
+        _add(builder, name, Node(attempt.run, core.portal), ("budget_check", "record_cost"))
+    _add(builder, "record_cost", Node(nodes.record_cost, core.portal), ())
+    builder.add_edge(START, "budget_check")
+    builder.add_edge("record_cost", END)
+    return builder
+
+
+def _add(
+    builder: StateGraph[Any, Any, Any, Any], name: str, node: Node, ends: tuple[str, ...]
+) -> None:
+    builder.add_node(name, node, destinations=ends, input_schema=RouterState)

@@ -1,0 +1,238 @@
+"""What an attempt turned into: pure arithmetic from what the provider said to the ledger's row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+
+from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.pricing.money import to_nano_usd
+from aegis_graph.pricing.prices import Price, Usage
+from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.types import CostBasis, SettlementRecord, Status
+
+
+class Heard(BaseCallbackHandler):
+    """Everything that a streamed attempt has said so far, for when it ends early.
+
+    Args:
+        tell: Is told of each piece at once.
+    """
+
+    run_inline = True
+    ignore_chat_model = True
+    """Not told that a call begins: LangChain would first write all messages as text."""
+
+    def __init__(self, tell: Callable[[AIMessageChunk], None] | None = None) -> None:
+        self._chunks: list[AIMessageChunk] = []
+        self._tell = tell
+        self._anything = False
+        self._told_chunks = False
+
+    @property
+    def anything(self) -> bool:
+        """Whether a chunk with something in it went out."""
+        self._anything = self._anything or any(said(chunk) for chunk in self._chunks)
+        return self._anything
+
+    @property
+    def answer_text(self) -> str:
+        """The words of the answer alone."""
+        return "".join(chunk.text for chunk in self._chunks)
+
+    @property
+    def text(self) -> str:
+        """All of it, reasoning and tool calls included."""
+        return "".join(map(said, self._chunks))
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep a chunk."""
+        if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
+            self._told_chunks = True
+            self._keep(chunk.message)
+
+    def on_stream_event(self, event: Any, **kwargs: Any) -> None:
+        """Keep a piece of a stream of events, ``version="v3"``, where no chunk is told of it."""
+        if event["event"] != "content-block-delta" or self._told_chunks:
+            return
+        delta = event["delta"]
+        args = delta.get("args") or delta.get("fields", {}).get("args")
+        calls = [tool_call_chunk(args=args, index=event["index"])] if args else []
+        thought = {"reasoning_content": delta["reasoning"]} if delta.get("reasoning") else {}
+        self._keep(
+            AIMessageChunk(
+                content=delta.get("text") or "",
+                additional_kwargs=thought,
+                tool_call_chunks=calls,
+            )
+        )
+
+    def _keep(self, chunk: AIMessageChunk) -> None:
+        self._chunks.append(chunk)
+        if self._tell is not None:
+            self._tell(chunk)
+
+
+def said(message: AIMessage) -> str:
+    """All text that a provider produced in a message: answer, reasoning and tool calls."""
+    text = message.text + str(message.additional_kwargs.get("reasoning_content") or "")
+    if isinstance(message, AIMessageChunk):
+        return text + "".join(chunk.get("args") or "" for chunk in message.tool_call_chunks)
+    calls = [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]
+    return text + (json.dumps(calls, default=str) if calls else "")
+
+
+MAX_COUNT = 1_000_000_000
+"""No request has more tokens: a larger count is a fault of the server."""
+
+
+def _believable(usage: UsageMetadata, text: str) -> bool:
+    # Counts of 0 for text that is there are a server's way of not counting, and so is -1.
+    least_output = 1 if text else 0
+    return (
+        0 < usage["input_tokens"] <= MAX_COUNT
+        and least_output <= usage["output_tokens"] <= MAX_COUNT
+    )
+
+
+def _within(count: int | None, most: int) -> int:
+    return min(max(count or 0, 0), most)
+
+
+class Bill:
+    """Turns what is known of an attempt into its settlement.
+
+    Args:
+        hold_id: The ledger's row.
+        hold_nano_usd: The most it can cost.
+        price: The provider's price.
+        prompt_tokens: An upper bound of the prompt's tokens.
+        max_output_tokens: The cap that was sent.
+    """
+
+    def __init__(
+        self,
+        hold_id: int,
+        hold_nano_usd: int,
+        *,
+        price: Price,
+        prompt_tokens: int,
+        max_output_tokens: int,
+    ) -> None:
+        self._hold_id = hold_id
+        self._hold_nano_usd = hold_nano_usd
+        self._price = price
+        self._prompt_tokens = prompt_tokens
+        self._max_output_tokens = max_output_tokens
+
+    def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of a complete answer."""
+        return self._of_message(answer, "answered", None, latency_ms)
+
+    def failed(
+        self, error: ProviderError, answer: AIMessage | None, heard: Heard, *, latency_ms: int
+    ) -> SettlementRecord:
+        """The settlement of an attempt that ended in an error."""
+        name = type(error).__name__
+        if answer is not None:
+            return self._of_message(answer, "failed", name, latency_ms)
+        unknown = error.outcome_unknown or isinstance(error, StreamCutError | MalformedAnswerError)
+        return self._of_fragment("failed", name, heard, unknown=unknown, latency_ms=latency_ms)
+
+    def cancelled(self, heard: Heard, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of an attempt whose caller went away."""
+        return self._of_fragment("cancelled", None, heard, unknown=True, latency_ms=latency_ms)
+
+    def unsent(self, *, latency_ms: int) -> SettlementRecord:
+        """The settlement of an attempt whose caller went away before anything was sent."""
+        return self._record("cancelled", None, 0, "none", latency_ms)
+
+    def _of_message(
+        self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
+    ) -> SettlementRecord:
+        usage = answer.usage_metadata
+        text = said(answer)
+        if not usage or not _believable(usage, text):
+            return self._estimate(text, status, error_type, latency_ms)
+        details = usage.get("input_token_details") or {}
+        cached = _within(details.get("cache_read"), usage["input_tokens"])
+        cost = self._price(
+            Usage(
+                usage["input_tokens"],
+                usage["output_tokens"],
+                cached_input_tokens=cached,
+                cache_write_tokens=_within(
+                    details.get("cache_creation"), usage["input_tokens"] - cached
+                ),
+            )
+        )
+        record = self._record(status, error_type, to_nano_usd(cost), "reported", latency_ms)
+        record["input_tokens"] = usage["input_tokens"]
+        record["output_tokens"] = usage["output_tokens"]
+        record["cached_input_tokens"] = cached if "cache_read" in details else None
+        record["reasoning_tokens"] = (usage.get("output_token_details") or {}).get("reasoning")
+        return record
+
+    def _of_fragment(
+        self,
+        status: Status,
+        error_type: str | None,
+        heard: Heard,
+        *,
+        unknown: bool,
+        latency_ms: int,
+    ) -> SettlementRecord:
+        if heard.anything:
+            return self._estimate(heard.text, status, error_type, latency_ms)
+        if unknown:
+            return self._record(status, error_type, self._hold_nano_usd, "held", latency_ms)
+        return self._record(status, error_type, 0, "none", latency_ms)
+
+    def _estimate(
+        self, text: str, status: Status, error_type: str | None, latency_ms: int
+    ) -> SettlementRecord:
+        """The most that the prompt and this text can have cost: never below the real bill."""
+        output = min(text_bound(text), self._max_output_tokens)
+        cost = to_nano_usd(self._price(Usage(self._prompt_tokens, output)))
+        record = self._record(status, error_type, cost, "estimated", latency_ms)
+        record["input_tokens"] = self._prompt_tokens
+        record["output_tokens"] = output
+        return record
+
+    def _record(
+        self,
+        status: Status,
+        error_type: str | None,
+        cost_nano_usd: int,
+        basis: CostBasis,
+        latency_ms: int,
+    ) -> SettlementRecord:
+        return SettlementRecord(
+            hold_id=self._hold_id,
+            status=status,
+            error_type=error_type,
+            cost_nano_usd=cost_nano_usd,
+            cost_basis=basis,
+            input_tokens=None,
+            output_tokens=None,
+            cached_input_tokens=None,
+            reasoning_tokens=None,
+            latency_ms=latency_ms,
+        )
