@@ -16,7 +16,8 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import ConfigError, InvalidRequestError
 from aegis_graph.ledger.base import Ledger
-from aegis_graph.providers.vectors import VECTORS, TextType
+from aegis_graph.providers.embedding_model import VECTORS, TextType
+from aegis_graph.providers.registry import texts_per_call
 from aegis_graph.routing.keeping import ask_and_keep, unseen
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput
@@ -202,7 +203,7 @@ def create_embeddings(
         clock=clock,
         environ=environ,
     )
-    most = min(row.texts_per_call for row in rows)
+    most = min(texts_per_call(row, source=given.source) for row in rows)
     return RoutedEmbeddings(router, rows[0], most, sensitivity=sensitivity)
 
 

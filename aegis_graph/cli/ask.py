@@ -38,7 +38,7 @@ from aegis_graph.errors import (
 from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.figures import BudgetStatus
-from aegis_graph.providers.chat_extractive import MODEL_NAME as EXTRACTIVE
+from aegis_graph.providers.extractive.chat_model import MODEL_NAME as EXTRACTIVE
 from aegis_graph.routing.router import create_router
 from aegis_graph.text.passages import Passage
 

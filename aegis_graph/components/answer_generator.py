@@ -47,7 +47,7 @@ from aegis_graph.components.request import (
 )
 from aegis_graph.components.sources import passages_of, raised, read_documents
 from aegis_graph.components.verification import Verifier, tell_citations
-from aegis_graph.providers.chat_extractive import NOTICES as EXTRACTIVE_NOTICES
+from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NOTICES
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words

@@ -25,7 +25,7 @@ from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.components.sources import document_of
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import RoutingError
-from aegis_graph.providers.vectors import TextType
+from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.text.passages import Passage
 from aegis_graph.types import LOCAL_ONLY, AttemptRecord
 

@@ -38,6 +38,9 @@ BUDGET_VARIABLES: Mapping[str, str] = {
 }
 """Monthly limits of the original deployment, and the provider each belongs to."""
 
+URL_VARIABLES: Mapping[str, str] = {"ollama": "OLLAMA_BASE_URL"}
+"""Variables of the original deployment with the address of a kind's server."""
+
 
 class RouterConfig(Row):
     """Everything the router is built from.
@@ -196,28 +199,29 @@ def _with_environment(document: Mapping[str, Any], variables: Mapping[str, str])
         "embeddings": DEFAULT_EMBEDDINGS,
     }
     for table, rows in defaults.items():
-        merged[table] = _with_ollama_url(document.get(table, rows), variables)
+        merged[table] = _with_urls(document.get(table, rows), variables)
     if "budgets" not in document:
         merged["budgets"] = _default_budgets(merged["providers"], variables)
     return merged
 
 
-def _with_ollama_url(rows: object, variables: Mapping[str, str]) -> object:
-    """Fill in where Ollama is: in the default rows, and in rows of the file that do not say it."""
-    if not variables.get("OLLAMA_BASE_URL"):
-        return rows
+def _with_urls(rows: object, variables: Mapping[str, str]) -> object:
+    """Fill in the address of a kind's server: in default rows, and where the file says none."""
+    urls = {
+        kind: _url_from(name, variables[name])
+        for kind, name in URL_VARIABLES.items()
+        if variables.get(name)
+    }
     if isinstance(rows, tuple):
         return [
-            spec.model_copy(update={"base_url": _url_from(variables)})
-            if spec.kind == "ollama"
-            else spec
-            for spec in rows
+            row.model_copy(update={"base_url": urls[row.kind]}) if row.kind in urls else row
+            for row in rows
         ]
     if not isinstance(rows, list):
         return rows
     return [
-        {**row, "base_url": _url_from(variables)}
-        if isinstance(row, dict) and row.get("kind") == "ollama" and "base_url" not in row
+        {**row, "base_url": urls[row["kind"]]}
+        if isinstance(row, dict) and str(row.get("kind")) in urls and "base_url" not in row
         else row
         for row in rows
     ]
@@ -248,10 +252,10 @@ def _usd_from(variable: str, text: str) -> Decimal:
     return limit
 
 
-def _url_from(variables: Mapping[str, str]) -> str:
-    url = variables["OLLAMA_BASE_URL"].rstrip("/")
+def _url_from(variable: str, text: str) -> str:
+    url = text.rstrip("/")
     if not re.match(URL_PATTERN, url):
-        raise ConfigError(f"OLLAMA_BASE_URL: {url!r} is not an http address")
+        raise ConfigError(f"{variable}: {url!r} is not an http address")
     return url
 
 

@@ -104,12 +104,6 @@ class ProviderSpec(Row):
         return url.rstrip("/") if url else url
 
 
-TEXTS_PER_CALL: Mapping[str, int] = {"dashscope": 10, "ollama": 64, "openai": 256}
-"""Most texts of one embedding call by kind: DashScope's own limit
-(https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api); OpenAI takes
-2,048, and Ollama any number, but smaller calls lose less when one fails."""
-
-
 class EmbeddingSpec(ProviderSpec):
     """One provider of embeddings. All rows of a configuration give the same vectors."""
 
@@ -128,11 +122,6 @@ class EmbeddingSpec(ProviderSpec):
             if getattr(self, key) != ProviderSpec.model_fields[key].default:
                 raise ValueError(f"{key}: means nothing for embeddings; take it away")
         return self
-
-    @property
-    def texts_per_call(self) -> int:
-        """Most texts of one call."""
-        return self.batch_size or TEXTS_PER_CALL.get(self.kind, 64)
 
     @property
     def vector_space(self) -> tuple[str, int]:

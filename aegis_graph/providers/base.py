@@ -25,8 +25,8 @@ from aegis_graph.errors import (
     ConfigError,
     ProviderError,
 )
-from aegis_graph.pricing.prices import price_of
-from aegis_graph.providers.asking import Asking
+from aegis_graph.pricing.prices import Price, book_price, price_of
+from aegis_graph.providers.call_arguments import Asking
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 
 
@@ -85,7 +85,7 @@ class Provider(Asking, ABC):
             raise ConfigError(
                 f"{source}: providers.{spec.name}.options: {first_fault(error)}"
             ) from error
-        self.price = price_of(self.priced_as(), source=source)
+        self.price = price_of(self.priced_as(), self.own_price, source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
@@ -156,6 +156,10 @@ class Provider(Asking, ABC):
     def priced_as(self) -> ProviderSpec:
         """The row under which the price book knows the model."""
         return self.spec
+
+    def own_price(self) -> Price | None:
+        """The price of the kind's own table, by default the price book's; ``None`` if unknown."""
+        return book_price(self.priced_as())
 
     def load(self) -> None:
         """Import what takes a while; called once, in a thread, before the first model."""

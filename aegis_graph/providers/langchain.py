@@ -10,10 +10,10 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import Field
 
 from aegis_graph.providers.base import OpenModel, Probe
-from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelProvider
+from aegis_graph.providers.http import probe_models
+from aegis_graph.providers.library_model import ChosenModelOptions, ChosenModelProvider
 from aegis_graph.providers.ollama import Bearer, open_transport
 from aegis_graph.providers.openai import connection_limits
-from aegis_graph.providers.transport import probe_models
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[langchain]'"

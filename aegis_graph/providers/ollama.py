@@ -10,15 +10,11 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.config.specs import Structured
 from aegis_graph.errors import ProviderError, StreamCutError
-from aegis_graph.providers.asking import without_strict
 from aegis_graph.providers.base import OpenModel, Probe, Provider
-from aegis_graph.providers.statuses import error_for_status
-from aegis_graph.providers.transport import (
-    KEEPALIVE_S,
-    MAX_CONNECTIONS,
-    probe_models,
-    transport_error,
-)
+from aegis_graph.providers.call_arguments import without_strict
+from aegis_graph.providers.client_errors import error_for_status, transport_error
+from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.http import CONNECTION_LIMITS, probe_models
 from aegis_graph.types import CallOptions
 
 if TYPE_CHECKING:
@@ -137,9 +133,33 @@ def open_transport() -> AiohttpTransport:
     """A transport for Ollama's client, for the running event loop alone."""
     from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415  loaded with the client
 
-    limits = httpx.Limits(
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_CONNECTIONS,
-        keepalive_expiry=KEEPALIVE_S,
-    )
-    return AiohttpTransport(limits=limits)
+    return AiohttpTransport(limits=CONNECTION_LIMITS)
+
+
+class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
+    """An embedding model served by Ollama."""
+
+    # Ollama takes any number, but a smaller call loses less when it fails.
+    texts_per_call = 64
+
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import httpx_aiohttp  # noqa: F401, PLC0415  heavy: loaded with the first call
+        import ollama as client  # noqa: F401, PLC0415  heavy: loaded with the first call
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        from ollama import AsyncClient  # noqa: PLC0415  loaded by now
+
+        transport = open_transport()
+        auth = Bearer(api_key) if api_key else None
+        client = AsyncClient(self.spec.base_url or DEFAULT_URL, transport=transport, auth=auth)
+
+        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+            # A text that does not fit is an error, not a vector of its beginning.
+            answer = await client.embed(
+                self.spec.model, texts, truncate=False, dimensions=self.dimensions
+            )
+            return Embedded(answer.embeddings, answer.prompt_eval_count)
+
+        return OpenModel(VectorModel(embed, model=self.spec.model), transport.aclose)

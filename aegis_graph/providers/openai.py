@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any
 
 from langchain_core.messages import AIMessage
@@ -13,14 +15,15 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.providers.base import OpenModel, Probe, Provider
-from aegis_graph.providers.statuses import OPENAI_CODES, error_for_status, seconds_to_wait
-from aegis_graph.providers.transport import (
-    KEEPALIVE_S,
-    MAX_CONNECTIONS,
-    probe_models,
+from aegis_graph.providers.client_errors import (
+    OPENAI_CODES,
+    error_for_status,
+    seconds_to_wait,
     transport_error,
 )
-from aegis_graph.request.images import ImageSize, openai_tokens
+from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.http import KEEPALIVE_S, MAX_CONNECTIONS, probe_models
+from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize, patch_tokens
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
@@ -141,3 +144,89 @@ def connection_limits() -> Any:
         max_keepalive_connections=MAX_CONNECTIONS,
         keepalive_expiry=KEEPALIVE_S,
     )
+
+
+_TILES: tuple[tuple[str, int, int], ...] = (
+    (r"gpt-4o-mini", 2833, 5667),
+    (r"gpt-4o|chatgpt-4o|gpt-4-turbo|gpt-4\.5|gpt-4\.1(?!-(mini|nano))", 85, 170),
+    (r"gpt-5(?!\.|-(mini|nano))", 70, 140),
+    (r"o1|o3(?!-mini)", 75, 150),
+)
+"""Models that look at tiles of 512 pixels: tokens of an image, and of each of its tiles."""
+
+_PATCHES: tuple[tuple[str, float], ...] = (
+    (r"gpt-4\.1-mini", 1.62),
+    (r"gpt-4\.1-nano", 2.46),
+    (r"gpt-5-mini", 1.62),
+    (r"gpt-5-nano", 2.46),
+    (r"o4-mini", 1.72),
+)
+"""Models that look at up to 1,536 patches of 32 pixels: billed tokens per patch."""
+
+
+def openai_tokens(model: str, size: ImageSize | None) -> int:
+    """The most tokens of an image for a model of OpenAI, at the highest detail.
+
+    Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs. Where users
+    measured less than is documented, this is what is documented.
+
+    Example:
+        >>> openai_tokens("gpt-4o", ImageSize(1024, 1024))
+        765
+        >>> openai_tokens("gpt-4o-mini", None)
+        48169
+    """
+    for pattern, base, tile in _TILES:
+        if re.match(pattern, model):
+            return base + tile * _tiles(size)
+    for pattern, multiplier in _PATCHES:
+        if re.match(pattern, model):
+            return patch_tokens(size, patch=32, most=1536, multiplier=multiplier)
+    return UNKNOWN_IMAGE_TOKENS
+
+
+def _tiles(size: ImageSize | None) -> int:
+    """How many tiles cover an image whose short side is scaled to 768 pixels, and none over 2048.
+
+    Small images too, although they may be left as they are: a bound must not be below.
+    """
+    longer = 2048 if size is None else min(2048, math.ceil(768 * size.ratio))
+    return 2 * math.ceil(longer / 512)
+
+
+class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
+    """An embedding model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
+
+    # OpenAI takes 2,048, but a smaller call loses less when it fails.
+    texts_per_call = 256
+
+    def load(self) -> None:
+        """See ``Provider.load``."""
+        import openai as client  # noqa: F401, PLC0415  heavy: loaded with the first call
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``."""
+        from openai import AsyncOpenAI, DefaultAioHttpClient, omit  # noqa: PLC0415  loaded by now
+
+        http = DefaultAioHttpClient(limits=connection_limits())
+        client = AsyncOpenAI(
+            api_key=api_key or "none",
+            base_url=self.spec.base_url or DEFAULT_URL,
+            max_retries=0,
+            http_client=http,
+        )
+        # Most compatible servers refuse the argument for a model with one length only.
+        shortens = self._is_openai and self.spec.model.startswith("text-embedding-3")
+
+        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+            answer = await client.embeddings.create(
+                model=self.spec.model,
+                input=texts,
+                dimensions=self.dimensions if shortens else omit,
+                encoding_format="float",
+            )
+            rows = sorted(answer.data, key=lambda row: row.index)
+            usage = answer.usage
+            return Embedded([row.embedding for row in rows], usage.prompt_tokens if usage else None)
+
+        return OpenModel(VectorModel(embed, model=self.spec.model), http.aclose)

@@ -16,24 +16,25 @@ from importlib.metadata import EntryPoint, entry_points
 from aegis_graph.config.specs import EmbeddingSpec, ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
+from aegis_graph.providers.embedding_model import EmbeddingProvider
 
 ENTRY_POINT_GROUP = "aegis_graph.providers"
 
 BUILT_IN: Mapping[str, str] = {
-    "anyllm": "aegis_graph.providers.anyllm:AnyLLMProvider",
-    "dashscope": "aegis_graph.providers.dashscope:DashScopeProvider",
-    "extractive": "aegis_graph.providers.extractive:ExtractiveProvider",
+    "anyllm": "aegis_graph.providers.anyllm.provider:AnyLLMProvider",
+    "dashscope": "aegis_graph.providers.dashscope.provider:DashScopeProvider",
+    "extractive": "aegis_graph.providers.extractive.provider:ExtractiveProvider",
     "langchain": "aegis_graph.providers.langchain:LangChainProvider",
-    "ocr": "aegis_graph.providers.ocr:OcrProvider",
+    "ocr": "aegis_graph.providers.ocr.provider:OcrProvider",
     "ollama": "aegis_graph.providers.ollama:OllamaProvider",
     "openai": "aegis_graph.providers.openai:OpenAIProvider",
 }
 """A kind's module is imported when a configuration names it. Nobody can replace one of these."""
 
 EMBEDDING_KINDS: Mapping[str, str] = {
-    "dashscope": "aegis_graph.providers.embedding_kinds:DashScopeEmbeddings",
-    "ollama": "aegis_graph.providers.embedding_kinds:OllamaEmbeddings",
-    "openai": "aegis_graph.providers.embedding_kinds:OpenAIEmbeddings",
+    "dashscope": "aegis_graph.providers.dashscope.embeddings:DashScopeEmbeddings",
+    "ollama": "aegis_graph.providers.ollama:OllamaEmbeddings",
+    "openai": "aegis_graph.providers.openai:OpenAIEmbeddings",
 }
 
 
@@ -56,6 +57,7 @@ def create_provider(
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """
+    kind: type[Provider]
     if isinstance(spec, EmbeddingSpec):
         kind = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
     else:
@@ -63,17 +65,29 @@ def create_provider(
     return kind(spec, source=source, environ=environ)
 
 
+def texts_per_call(spec: EmbeddingSpec, *, source: str) -> int:
+    """Most texts of one call to a provider of embeddings: what its row says, or suits its kind.
+
+    Raises:
+        ConfigError: The kind is unknown.
+    """
+    kind = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
+    return spec.batch_size or kind.texts_per_call
+
+
 def kinds() -> list[str]:
     """Every kind that a configuration may name here, in alphabetical order."""
     return sorted({*BUILT_IN, *entry_points(group=ENTRY_POINT_GROUP).names})
 
 
-def _embedding_class_of(kind: str, *, where: str) -> type[Provider]:
+def _embedding_class_of(kind: str, *, where: str) -> type[EmbeddingProvider]:
     built_in = EMBEDDING_KINDS.get(kind)
     if built_in is None:
         known = ", ".join(sorted(EMBEDDING_KINDS))
         raise ConfigError(f"{where}: {kind!r} is unknown; known are {known}")
-    return _imported(built_in)
+    found = _imported(built_in)
+    assert issubclass(found, EmbeddingProvider), "the table above names such classes only"
+    return found
 
 
 def _imported(target: str) -> type[Provider]:

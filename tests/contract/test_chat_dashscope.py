@@ -38,8 +38,8 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
-from aegis_graph.providers.chat_dashscope import ChatDashScope
-from aegis_graph.providers.dashscope import DashScopeProvider
+from aegis_graph.providers.dashscope.chat_model import ChatDashScope
+from aegis_graph.providers.dashscope.provider import DashScopeProvider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
 KEY = "sk-very-secret-0123456789"
@@ -548,7 +548,7 @@ def test_the_key_is_looked_up_under_both_names() -> None:
 WITHOUT_THE_SDK = """
 import asyncio, sys
 from aegis_graph.config.defaults import DEFAULT_PROVIDERS
-from aegis_graph.providers.dashscope import DashScopeProvider
+from aegis_graph.providers.dashscope.provider import DashScopeProvider
 assert "dashscope" not in sys.modules, "the SDK takes a second to import"
 provider = DashScopeProvider(DEFAULT_PROVIDERS[1])
 assert provider.missing_package() is None

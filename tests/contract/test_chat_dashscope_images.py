@@ -12,8 +12,8 @@ from langchain_core.messages import HumanMessage
 from pydantic import SecretStr
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.providers.chat_dashscope import ChatDashScope
-from aegis_graph.providers.dashscope_images import MAX_IMAGES, MAX_URI_BYTES
+from aegis_graph.providers.dashscope.chat_model import ChatDashScope
+from aegis_graph.providers.dashscope.images import MAX_IMAGES, MAX_URI_BYTES
 from aegis_graph.request.image_files import image_part
 from aegis_graph.testing import LoopbackServer, Reply
 from tests.flow.support import drawn

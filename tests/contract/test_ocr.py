@@ -15,9 +15,9 @@ from PIL import Image, ImageDraw
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.providers.chat_ocr import MARKER, NO_TEXT, ChatOcr
-from aegis_graph.providers.ocr import OcrProvider
-from aegis_graph.providers.ocr_engine import INSTALL, REINSTALL, Line, as_text
+from aegis_graph.providers.ocr.chat_model import MARKER, NO_TEXT, ChatOcr
+from aegis_graph.providers.ocr.engine import INSTALL, REINSTALL, Line, as_text
+from aegis_graph.providers.ocr.provider import OcrProvider
 from aegis_graph.request.image_files import image_part
 from tests.flow.support import drawn
 
@@ -147,7 +147,7 @@ def test_a_missing_extra_and_missing_models_have_a_line_each(
     (tmp_path / "rapidocr" / "__init__.py").touch()
     program = (
         f"import sys\n{before}\n"
-        "from aegis_graph.providers.ocr_engine import OcrEngine, missing_package\n"
+        "from aegis_graph.providers.ocr.engine import OcrEngine, missing_package\n"
         "print(missing_package())\n"
         "try:\n    OcrEngine()\n"
         "except ModuleNotFoundError as error:\n    print(error)"
@@ -166,7 +166,7 @@ async def test_it_opens_no_connection_and_writes_nothing() -> None:
         "    if writes or event in {'socket.connect', 'socket.getaddrinfo'}:\n"
         "        raise RuntimeError(f'{event}: {args}')\n"
         "sys.dont_write_bytecode = True\n"
-        "from aegis_graph.providers.ocr_engine import OcrEngine\n"
+        "from aegis_graph.providers.ocr.engine import OcrEngine\n"
         "data = sys.stdin.buffer.read()\n"
         "sys.addaudithook(refuse)\n"
         "print([line.text for line in OcrEngine().read(data).lines])"

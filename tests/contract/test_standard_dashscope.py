@@ -15,7 +15,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import SecretStr
 
-from aegis_graph.providers.chat_dashscope import ChatDashScope
+from aegis_graph.providers.dashscope.chat_model import ChatDashScope
 from aegis_graph.testing import LoopbackServer
 from tests.contract.standard_model import obedient
 

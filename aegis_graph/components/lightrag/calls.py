@@ -20,7 +20,7 @@ from aegis_graph.components.lightrag.settings import Asking
 from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
-from aegis_graph.providers.vectors import TextType
+from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.routing.keeping import ask_and_keep, unseen
 from aegis_graph.routing.router import Router
 from aegis_graph.types import SENSITIVITIES, AttemptRecord, Sensitivity

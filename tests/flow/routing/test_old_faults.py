@@ -15,7 +15,8 @@ import pytest
 
 from aegis_graph.config.specs import PriceSpec, ProviderSpec
 from aegis_graph.errors import BudgetExceededError, ConfigError, LedgerError
-from aegis_graph.pricing.prices import Usage, price_of
+from aegis_graph.pricing.prices import Usage
+from aegis_graph.providers.registry import create_provider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     KINDS,
@@ -218,7 +219,9 @@ async def test_an_answer_about_health_data_is_never_served_again(
 def test_gpt_4o_mini_is_not_billed_as_gpt_4o() -> None:
     usage = Usage(1_000_000, 1_000_000)
     large, small = (
-        price_of(ProviderSpec(name="a", kind="openai", model=model, location="cloud"), source="")
+        create_provider(
+            ProviderSpec(name="a", kind="openai", model=model, location="cloud"), source=""
+        ).price
         for model in ("gpt-4o", "gpt-4o-mini")
     )
 

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 from aegis_graph import RouterConfig, create_ledger, create_router
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import BudgetExceededError, LedgerError, NoProviderError
-from aegis_graph.pricing.prices import Usage, price_of
+from aegis_graph.pricing.prices import Usage
+from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
@@ -130,7 +131,7 @@ async def test_asking_for_prices_and_reports_changes_nothing(
     await open_router(config).ainvoke(ask())
     before = rows(db), read(db, "SELECT * FROM totals")
     ledger = create_ledger(config)
-    price = price_of(ProviderSpec.model_validate(row), source="")
+    price = create_provider(ProviderSpec.model_validate(row), source="").price
 
     assert len({price(Usage(10, 1)) for _ in range(10)}) == 1
     reports = [

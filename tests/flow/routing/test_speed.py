@@ -28,7 +28,7 @@ from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Connection
 from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.extractive import ExtractiveProvider
+from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.routing.router import Core, assemble, compiled
 from tests.flow.support import ask
 

@@ -16,8 +16,9 @@ from langchain_core.messages import HumanMessage
 from aegis_graph import RouterConfig, image_part
 from aegis_graph.config.defaults import VISION_PROVIDERS
 from aegis_graph.errors import BudgetExceededError, InvalidRequestError, NoProviderError
-from aegis_graph.providers.chat_ocr import MARKER
-from aegis_graph.request.images import ImageSize, qwen_tokens
+from aegis_graph.providers.dashscope.images import qwen_tokens
+from aegis_graph.providers.ocr.chat_model import MARKER
+from aegis_graph.request.images import ImageSize
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.types import LOCAL_ONLY

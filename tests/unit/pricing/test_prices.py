@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
-from aegis_graph.pricing.prices import DASHSCOPE_RATES, Price, Usage, most_usd, price_of
+from aegis_graph.pricing.prices import Price, Usage, most_usd
+from aegis_graph.providers.dashscope.prices import DASHSCOPE_RATES
+from aegis_graph.providers.registry import create_provider
 
 INTL = "https://dashscope-intl.aliyuncs.com/api/v1"
 
 
 def price(kind: str, model: str, **more: Any) -> Price:
     spec = {"name": "p", "kind": kind, "model": model, "location": "cloud", **more}
-    return price_of(ProviderSpec.model_validate(spec), source="aegis.toml")
+    return create_provider(ProviderSpec.model_validate(spec), source="aegis.toml").price
 
 
 @pytest.mark.parametrize(

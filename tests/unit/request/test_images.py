@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.providers.dashscope.images import qwen_tokens
+from aegis_graph.providers.openai import openai_tokens
 from aegis_graph.request.image_files import MAX_BYTES, MAX_SIDE, fitted, image_part, opened
 from aegis_graph.request.images import (
     MAX_PIXELS,
@@ -23,9 +25,7 @@ from aegis_graph.request.images import (
     ImageSize,
     inline_bytes,
     is_image,
-    openai_tokens,
     plain_image,
-    qwen_tokens,
     read_facts,
 )
 from tests.flow.support import drawn

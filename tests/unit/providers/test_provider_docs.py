@@ -15,7 +15,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import BUILT_IN, create_provider
 
-TEXT = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:

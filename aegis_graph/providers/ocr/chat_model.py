@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr
 
 from aegis_graph.errors import UnsupportedContentError
-from aegis_graph.providers.ocr_engine import Line, OcrEngine
+from aegis_graph.providers.ocr.engine import Line, OcrEngine
 from aegis_graph.request.images import inline_bytes, is_image
 
 MODEL_NAME = "rapidocr"

@@ -8,9 +8,9 @@ same code as answers.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -19,7 +19,9 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
+from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import MalformedAnswerError
+from aegis_graph.providers.base import Provider
 
 VECTORS = "vectors"
 """Where the answer has them, among its ``additional_kwargs``."""
@@ -112,3 +114,36 @@ def _usage(input_tokens: int | None) -> UsageMetadata | None:
     if input_tokens is None:
         return None
     return UsageMetadata(input_tokens=input_tokens, output_tokens=0, total_tokens=input_tokens)
+
+
+class EmbeddingProvider(Provider):
+    """What the kinds have in common: no output, and vectors that are checked."""
+
+    texts_per_call: ClassVar[int] = 64
+    """Most texts of one call where the row does not say it."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        assert isinstance(self.spec, EmbeddingSpec), "the registry builds these from such rows only"
+        return self.spec.dimensions
+
+    def call_options(self, max_output_tokens: int) -> dict[str, Any]:
+        """None: an embedding has no output to cap."""
+        return {}
+
+    def arguments(self, max_output_tokens: int, options: Mapping[str, Any]) -> dict[str, Any]:
+        """None: what a request may choose is about answers."""
+        return {}
+
+    def output_bound(self, max_output_tokens: int) -> int:
+        """No output is billed."""
+        return 0
+
+    def check_complete(self, answer: AIMessage) -> None:
+        """Make sure that there is a vector of the right length for each text.
+
+        Raises:
+            MalformedAnswerError: There is not.
+        """
+        check_vectors(answer, dimensions=self.dimensions)

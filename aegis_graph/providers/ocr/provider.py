@@ -6,9 +6,9 @@ from typing import Any
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.chat_ocr import MODEL_NAME, ChatOcr
-from aegis_graph.providers.embedded import EmbeddedProvider, nothing_to_close
-from aegis_graph.providers.ocr_engine import missing_package
+from aegis_graph.providers.local import EmbeddedProvider, nothing_to_close
+from aegis_graph.providers.ocr.chat_model import MODEL_NAME, ChatOcr
+from aegis_graph.providers.ocr.engine import missing_package
 from aegis_graph.request.images import ImageSize
 
 

@@ -22,7 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.providers.dashscope_messages import (
+from aegis_graph.providers.dashscope.messages import (
     AnswerReader,
     ToolChoice,
     is_multimodal,
@@ -30,7 +30,7 @@ from aegis_graph.providers.dashscope_messages import (
     to_wire,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.transport import KEEPALIVE_S, MAX_CONNECTIONS
+from aegis_graph.providers.http import CONNECTION_LIMITS
 
 DEFAULT_BASE_URL = "https://dashscope-intl.aliyuncs.com/api/v1"
 """Singapore. A key belongs to one region."""
@@ -46,11 +46,6 @@ READ_TIMEOUT_S = 600.0
 """Seconds between two reads. Who calls bounds the whole: comment frames would reset this one."""
 
 _TIMEOUT = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None)
-_LIMITS = httpx.Limits(
-    max_connections=MAX_CONNECTIONS,
-    max_keepalive_connections=MAX_CONNECTIONS,
-    keepalive_expiry=KEEPALIVE_S,
-)
 
 
 class ChatDashScope(BaseChatModel):
@@ -259,7 +254,7 @@ class ChatDashScope(BaseChatModel):
 
     def _open(self) -> None:
         # httpx's own pool searches all its connections at each call, and collapses above 100.
-        http = HttpxAiohttpClient(timeout=_TIMEOUT, limits=_LIMITS)
+        http = HttpxAiohttpClient(timeout=_TIMEOUT, limits=CONNECTION_LIMITS)
         self._client = load_sdk().AsyncClient(http_client=http, **self._settings())
         self._http = http
 

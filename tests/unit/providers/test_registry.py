@@ -17,7 +17,7 @@ from aegis_graph.pricing.prices import Usage
 from aegis_graph.providers.registry import BUILT_IN, create_provider, kinds
 
 ACME = '''
-from aegis_graph.providers.extractive import ExtractiveProvider
+from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.config.specs import Row
 
 

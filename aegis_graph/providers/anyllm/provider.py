@@ -15,11 +15,11 @@ from aegis_graph.errors import (
     QuotaError,
 )
 from aegis_graph.providers.base import OpenModel, Probe
-from aegis_graph.providers.chosen_model import ChosenModelOptions, ChosenModelProvider
-from aegis_graph.providers.foreign import foreign_error
+from aegis_graph.providers.client_errors import foreign_error
+from aegis_graph.providers.http import PROBE_TIMEOUT_S
+from aegis_graph.providers.library_model import ChosenModelOptions, ChosenModelProvider
 from aegis_graph.providers.ollama import Bearer, open_transport
 from aegis_graph.providers.openai import connection_limits
-from aegis_graph.providers.transport import PROBE_TIMEOUT_S
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"
@@ -46,14 +46,14 @@ class AnyLLMProvider(ChosenModelProvider):
         """See ``Provider.load``."""
         import any_llm  # noqa: PLC0415
 
-        import aegis_graph.providers.chat_anyllm  # noqa: F401, PLC0415
+        import aegis_graph.providers.anyllm.chat_model  # noqa: F401, PLC0415
 
         any_llm.AnyLLM.get_provider_class(self.library_name)
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
         # Imported on first use: it imports OpenAI's client.
-        from aegis_graph.providers.chat_anyllm import ChatAnyLLM  # noqa: PLC0415
+        from aegis_graph.providers.anyllm.chat_model import ChatAnyLLM  # noqa: PLC0415
 
         client, close = self._client(api_key)
         model = ChatAnyLLM(

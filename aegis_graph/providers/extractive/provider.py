@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.chat_extractive import MODEL_NAME, ChatExtractive
-from aegis_graph.providers.embedded import EmbeddedProvider, nothing_to_close
+from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
+from aegis_graph.providers.local import EmbeddedProvider, nothing_to_close
 from aegis_graph.types import CallOptions
 
 

@@ -6,7 +6,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.pricing.prices import Price, no_cost
 from aegis_graph.providers.base import Probe, Provider
 from aegis_graph.types import CallOptions
 
@@ -18,6 +20,14 @@ class EmbeddedProvider(Provider):
     """The only model of the kind."""
     work: str
     """What it does, for the error that says that it failed."""
+
+    def own_price(self) -> Price:
+        """It costs nothing."""
+        return no_cost
+
+    def priced_as(self) -> ProviderSpec:
+        """See ``Provider.priced_as``; a price in the row means nothing for it."""
+        return self.spec.model_copy(update={"price": None})
 
     @property
     def takes_tools(self) -> bool:

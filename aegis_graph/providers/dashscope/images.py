@@ -14,7 +14,7 @@ from typing import Any
 
 from aegis_graph.errors import InvalidRequestError, UnsupportedContentError
 from aegis_graph.request.image_files import image_part
-from aegis_graph.request.images import ImageFacts, read_facts
+from aegis_graph.request.images import ImageFacts, ImageSize, patch_tokens, read_facts
 
 MAX_URI_BYTES = 10_485_760
 """Of one data address, its head included."""
@@ -107,3 +107,26 @@ def _check_facts(facts: ImageFacts) -> None:
             f"an image of {width} x {height} pixels is too narrow for DashScope;"
             f" one side may be at most {MAX_RATIO:g} times the other"
         )
+
+
+QWEN_FRAME = 2
+QWEN_LEAST = 64
+"""Tokens around an image, and a bound of what a very small one is scaled up to (to 4 tokens of any
+shape, each side rounded up)."""
+
+_QWEN_28_PIXELS = re.compile(r"^(qwen-vl|qwen2(\.5)?-vl|qvq)")
+
+
+def qwen_tokens(model: str, size: ImageSize | None, *, high_resolution: bool) -> int:
+    """The most tokens of an image for a Qwen-VL model.
+
+    Source: Alibaba's vision guide. Patches of 32 pixels (Qwen3-VL and later) or 28, 2,560 at most,
+    or 16,384 with ``vl_high_resolution_images``, and two tokens around them.
+
+    Example:
+        >>> qwen_tokens("qwen3-vl-plus", ImageSize(1024, 1024), high_resolution=True)
+        1026
+    """
+    patch = 28 if _QWEN_28_PIXELS.match(model) else 32
+    most = 16_384 if high_resolution else 2_560
+    return QWEN_FRAME + max(QWEN_LEAST, patch_tokens(size, patch=patch, most=most))

@@ -17,8 +17,8 @@ from langchain_core.messages import (
 )
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
-from aegis_graph.providers.dashscope_images import image_value
-from aegis_graph.providers.dashscope_messages import (
+from aegis_graph.providers.dashscope.images import image_value
+from aegis_graph.providers.dashscope.messages import (
     AnswerReader,
     is_multimodal,
     thinking_mode,

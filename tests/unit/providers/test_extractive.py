@@ -15,7 +15,7 @@ from aegis_graph.components.retrieval import PassageIndex
 from aegis_graph.config.defaults import DEFAULT_PROVIDERS
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
-from aegis_graph.providers.chat_extractive import (
+from aegis_graph.providers.extractive.chat_model import (
     GERMAN,
     MARKER,
     NO_ANSWER,
@@ -24,12 +24,12 @@ from aegis_graph.providers.chat_extractive import (
     NOTICES,
     ChatExtractive,
 )
-from aegis_graph.providers.extractive import ExtractiveProvider
+from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.text.passages import Passage, format_passages, format_question
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import closeness, language
 
-DOCUMENTS = Path(__file__).parents[2] / "examples" / "documents"
+DOCUMENTS = Path(__file__).parents[3] / "examples" / "documents"
 LIMIT = Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is hard.")
 HART = Passage(source="c.md", text="Das Limit gilt hart.")
 COLOUR = Passage(source="b.md", text="The sky is blue.\n\n- Grass is green.")
@@ -212,7 +212,7 @@ def test_six_passages_take_a_few_milliseconds(index: PassageIndex) -> None:
 
 def test_importing_the_provider_brings_no_numpy() -> None:
     code = (
-        "import sys, json; import aegis_graph.providers.extractive; "
+        "import sys, json; import aegis_graph.providers.extractive.provider; "
         "print(json.dumps([m for m in ('numpy', 'bm25s', 'pypdf') if m in sys.modules]))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

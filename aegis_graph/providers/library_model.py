@@ -11,7 +11,7 @@ from pydantic import field_validator
 from aegis_graph.config.specs import ProviderSpec, Row
 from aegis_graph.errors import ContentRefusedError, ProviderError, StreamCutError
 from aegis_graph.providers.base import Provider
-from aegis_graph.providers.foreign import foreign_error
+from aegis_graph.providers.client_errors import foreign_error
 
 _SECRET = ("key", "secret", "password", "token")
 

@@ -26,18 +26,26 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
-from aegis_graph.providers.asking import without_strict
+from aegis_graph.pricing.prices import Price
 from aegis_graph.providers.base import OpenModel, Probe, Provider
-from aegis_graph.providers.chat_dashscope import DEFAULT_BASE_URL, INSTALL, ChatDashScope, load_sdk
-from aegis_graph.providers.dashscope_messages import (
+from aegis_graph.providers.call_arguments import without_strict
+from aegis_graph.providers.client_errors import error_for_status, seconds_to_wait, transport_error
+from aegis_graph.providers.dashscope.chat_model import (
+    DEFAULT_BASE_URL,
+    INSTALL,
+    ChatDashScope,
+    load_sdk,
+)
+from aegis_graph.providers.dashscope.images import qwen_tokens
+from aegis_graph.providers.dashscope.messages import (
     is_finished,
     is_multimodal,
     thinking_mode,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.statuses import error_for_status, seconds_to_wait
-from aegis_graph.providers.transport import probe_models, transport_error
-from aegis_graph.request.images import ImageSize, qwen_tokens
+from aegis_graph.providers.dashscope.prices import dashscope_price
+from aegis_graph.providers.http import probe_models
+from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
@@ -161,6 +169,10 @@ class DashScopeProvider(Provider):
     def output_bound(self, max_output_tokens: int) -> int:
         """See ``Provider.output_bound``; thinking is billed as output, beside the cap."""
         return 2 * max_output_tokens if self._thinks else max_output_tokens
+
+    def own_price(self) -> Price | None:
+        """See ``Provider.own_price``."""
+        return dashscope_price(self.spec)
 
     def image_bound(self, size: ImageSize | None) -> int:
         """See ``Provider.image_bound``."""

@@ -1,0 +1,1 @@
+"""The kind ``anyllm``: Mozilla's any-llm and the providers that it knows."""

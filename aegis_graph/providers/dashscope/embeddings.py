@@ -1,0 +1,77 @@
+"""The kind ``dashscope`` as a provider of embeddings."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import Any
+
+import httpx
+
+from aegis_graph.errors import AuthenticationError
+from aegis_graph.providers.base import OpenModel
+from aegis_graph.providers.dashscope.chat_model import load_sdk
+from aegis_graph.providers.dashscope.provider import DashScopeProvider
+from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.http import CONNECTION_LIMITS
+
+
+class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
+    """An embedding model of DashScope, over its native protocol and its official SDK."""
+
+    # The service's own limit:
+    # https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api
+    texts_per_call = 10
+
+    def open_model(self, api_key: str | None) -> OpenModel:
+        """See ``Provider.open_model``.
+
+        Raises:
+            AuthenticationError: There is no key.
+        """
+        if not api_key:
+            raise AuthenticationError(f"{self.spec.name}: there is no key")
+        clients: list[tuple[httpx.AsyncClient, Any]] = []
+        opening = asyncio.Lock()
+
+        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+            async with opening:
+                if not clients:
+                    clients.append(await asyncio.to_thread(self._open, api_key))
+            answer = await clients[0][1].embeddings.create(
+                model=self.spec.model,
+                input=texts,
+                text_type=text_type,
+                dimension=self.dimensions,
+                # The SDK puts no key on a client that it did not build.
+                api_key=api_key,
+            )
+            rows = sorted(answer.embeddings, key=lambda row: row.index)
+            usage = answer.usage
+            counted = usage.total_tokens if usage is not None else None
+            return Embedded([row.embedding for row in rows], counted or None)
+
+        async def aclose() -> None:
+            for http, _ in clients:
+                await http.aclose()
+
+        return OpenModel(VectorModel(embed, model=self.spec.model), aclose)
+
+    def _open(self, api_key: str) -> tuple[httpx.AsyncClient, Any]:
+        """Build the client: every setting, because the SDK looks in files for the others."""
+        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415  with the SDK, in a thread
+
+        # The SDK puts no address on a client that it did not build either.
+        http = HttpxAiohttpClient(
+            base_url=self._base_url, timeout=self.spec.timeout_s, limits=CONNECTION_LIMITS
+        )
+        client = load_sdk().AsyncClient(
+            http_client=http,
+            api_key=api_key,
+            base_url=self._base_url,
+            protocol="native",
+            timeout=self.spec.timeout_s,
+            max_retries=0,
+            config_path=os.devnull,
+        )
+        return http, client

@@ -1,0 +1,72 @@
+"""What Alibaba bills for its models in its international region."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.pricing.prices import Price, Rate, Usage
+
+
+def _rate(
+    input_price: str, output: str, thinking: str | None = None, up_to: int | None = None
+) -> Rate:
+    price = Decimal(input_price)
+    return Rate(
+        input=price,
+        output=Decimal(output),
+        thinking_output=Decimal(thinking) if thinking else None,
+        cached_input=price * Decimal("0.2"),
+        up_to=up_to,
+    )
+
+
+DASHSCOPE_PRICES_DATE = "2026-11-23"
+
+DASHSCOPE_RATES: dict[str, tuple[Rate, ...]] = {
+    "qwen-turbo": (_rate("0.05", "0.20", "0.50"),),
+    "qwen-flash": (_rate("0.05", "0.40", up_to=256_000), _rate("0.25", "2.00")),
+    "qwen-plus": (
+        _rate("0.40", "1.20", "4.00", up_to=256_000),
+        _rate("1.20", "3.60", "12.00"),
+    ),
+    "qwen-max": (_rate("1.60", "6.40"),),
+    "qwen3-32b": (_rate("0.70", "2.80", "8.40"),),
+    "qwen3-vl-30b-a3b-instruct": (_rate("0.20", "0.80"),),
+    "qwen3-vl-30b-a3b-thinking": (_rate("0.20", "2.40"),),
+    "qwen3-vl-plus": (
+        _rate("0.20", "1.60", up_to=32_000),
+        _rate("0.30", "2.40", up_to=128_000),
+        _rate("0.60", "4.80"),
+    ),
+    "text-embedding-v3": (_rate("0.07", "0"),),
+    "text-embedding-v4": (_rate("0.07", "0"),),
+}
+"""International (Singapore) prices as of ``DASHSCOPE_PRICES_DATE``.
+
+Source: https://www.alibabacloud.com/help/en/model-studio/model-pricing, with the price maps of
+models.dev and litellm where the page names none. The whole request is billed at the tier of its
+input tokens; the thinking price holds for all output of a call that thinks; a cache hit costs a
+fifth of the input price.
+"""
+
+_OTHER_REGIONS = re.compile(
+    r"(?!dashscope-intl\.|[\w-]+\.ap-southeast-1\.maas\.)([\w-]+\.)*aliyuncs\.com"
+)
+"""Alibaba's hosts outside Singapore, whose prices are others."""
+
+
+def dashscope_price(spec: ProviderSpec) -> Price | None:
+    """The price of a model in Singapore; ``None`` for other regions and for unknown models."""
+    rates = DASHSCOPE_RATES.get(spec.model)
+    host = urlsplit(spec.base_url or "").hostname or ""
+    if rates is None or _OTHER_REGIONS.fullmatch(host.rstrip(".")):
+        return None
+
+    def cost(usage: Usage) -> Decimal:
+        fitting = (rate for rate in rates if rate.up_to is None or usage.input_tokens <= rate.up_to)
+        return next(fitting).cost(usage, thinking=spec.thinking)
+
+    return cost

@@ -1,0 +1,1 @@
+"""The kind ``extractive``: sentences of the passages, quoted."""

@@ -1,0 +1,1 @@
+"""The kind ``ocr``: text recognition on this machine."""
