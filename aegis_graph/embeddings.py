@@ -15,7 +15,7 @@ from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import ConfigError, InvalidRequestError
-from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
 from aegis_graph.routing.keeping import ask_and_keep, unseen

@@ -22,7 +22,7 @@ from worker import PROMPT, Contestant
 from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import PriceSpec, ProviderSpec
-from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered
+from aegis_graph.ledger.records import Admission, Alert, Hold, Ledger, Unanswered
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import SettlementRecord

@@ -19,9 +19,9 @@ from by_hand import COST, HOLD, by_hand
 
 from aegis_graph.clock import utc_now
 from aegis_graph.config.specs import LedgerSpec
-from aegis_graph.ledger.base import Budget, Hold, unused_hold
 from aegis_graph.ledger.factory import calendar_of, create_store
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Budget, Hold, unused_hold
 from aegis_graph.types import SettlementRecord
 
 WAIT_S = 300.0
@@ -29,7 +29,7 @@ WAIT_S = 300.0
 
 processes = multiprocessing.get_context("forkserver")
 # Imported once and not by each process: that takes longer than what is measured.
-processes.set_forkserver_preload(["aegis_graph.ledger.postgres", "aegis_graph.ledger.sql"])
+processes.set_forkserver_preload(["aegis_graph.ledger.postgres", "aegis_graph.ledger.ledger"])
 _numbers = itertools.count(1)
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from aegis_graph.cli import DONE, exit_status
-from aegis_graph.cli.show import (
+from aegis_graph.cli.output import (
     budget_lines,
     cost_lines,
     doubt_lines,
@@ -35,9 +35,9 @@ from aegis_graph.errors import (
     RequestRejectedError,
     RoutingError,
 )
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
-from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME as EXTRACTIVE
 from aegis_graph.routing.router import create_router
 from aegis_graph.text.passages import Passage
@@ -89,7 +89,7 @@ def _read(paths: Sequence[Path]) -> list[Passage]:
 
 
 async def _answer(
-    graph: Any, question: dict[str, Any], ledger: Ledger, live: _LiveAnswer
+    graph: Any, question: dict[str, Any], ledger: SqlLedger, live: _LiveAnswer
 ) -> tuple[dict[str, Any], list[BudgetStatus]]:
     result: dict[str, Any] = {}
     stream = graph.astream(question, stream_mode=["messages", "custom", "values"], subgraphs=True)

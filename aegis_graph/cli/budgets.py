@@ -14,14 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import DONE
-from aegis_graph.cli.show import new_table, out
+from aegis_graph.cli.output import new_table, out
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
-from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.windows import EVER
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 

@@ -15,16 +15,16 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import DONE
-from aegis_graph.cli.show import budget_lines, new_table, out
+from aegis_graph.cli.output import budget_lines, new_table, out
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import calendar_of, create_ledger
-from aegis_graph.ledger.figures import BudgetStatus, CostRow, Latency
-from aegis_graph.ledger.spreadsheet import inert
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
 from aegis_graph.ledger.windows import EVER, Calendar, Days
 from aegis_graph.pricing.money import usd_text
+from aegis_graph.text.spreadsheet import inert
 
 
 def costs(options: argparse.Namespace) -> int:
@@ -67,7 +67,7 @@ def _day_of(month: str) -> date:
 
 
 async def _ask_ledger(
-    ledger: Ledger, by: Any, days: Days, *, latency: bool
+    ledger: SqlLedger, by: Any, days: Days, *, latency: bool
 ) -> tuple[list[CostRow], list[BudgetStatus]]:
     rows = await ledger.report(by, first_day=days.first, end_day=days.end, latency=latency)
     return rows, await ledger.budgets()

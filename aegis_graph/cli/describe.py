@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aegis_graph.cli import DONE, FAILED, NOT_ASKED, WRONG
-from aegis_graph.cli.show import budget_lines, out
+from aegis_graph.cli.output import budget_lines, out
 from aegis_graph.components.image_answers import KINDS, ImageResult
 from aegis_graph.components.image_describer import create_image_describer
 from aegis_graph.components.image_store import create_image_store
@@ -25,9 +25,9 @@ from aegis_graph.components.prompts import LANGUAGES
 from aegis_graph.components.request import cost_usd
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import DocumentError, InvalidRequestError
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
-from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.routing.router import create_router
 from aegis_graph.types import SENSITIVITIES
 
@@ -92,7 +92,7 @@ def describe(options: argparse.Namespace) -> int:
 
 
 async def _run(
-    graph: Any, request: dict[str, Any], ledger: Ledger
+    graph: Any, request: dict[str, Any], ledger: SqlLedger
 ) -> tuple[dict[str, Any], list[BudgetStatus]]:
     columns = (
         TextColumn("{task.description}"),

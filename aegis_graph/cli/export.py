@@ -14,7 +14,7 @@ from typing import BinaryIO
 from aegis_graph.cli import DONE
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export import EXPORT_FORMATS, require
+from aegis_graph.ledger.export.export import EXPORT_FORMATS, require
 from aegis_graph.ledger.factory import create_ledger
 
 

@@ -18,14 +18,14 @@ from rich.text import Text
 
 from aegis_graph.cli import DONE, NOT_ASKED
 from aegis_graph.cli.budgets import usd
-from aegis_graph.cli.show import new_table, out
+from aegis_graph.cli.output import new_table, out
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import Difference, OpenHold
 from aegis_graph.ledger.migrate import Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
@@ -149,7 +149,7 @@ def reconcile(options: argparse.Namespace) -> int:
     return DONE
 
 
-def _settle(ledger: Ledger, options: argparse.Namespace) -> int:
+def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
     if options.usd is None:
         raise ConfigError("reconcile: ID and USD belong together")
     cost = to_nano_usd(usd(options.usd))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.components.relation_records import Entity, Relation, Span
-from aegis_graph.ledger.spreadsheet import inert
+from aegis_graph.text.spreadsheet import inert
 
 NODES, RELATIONSHIPS = "nodes.csv", "relationships.csv"
 

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from aegis_graph.ledger.base import Budget
-from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.store import Connection, Rows
 from aegis_graph.ledger.windows import Calendar, Days, Window
 

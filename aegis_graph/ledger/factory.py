@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import LedgerSpec
-from aegis_graph.ledger.base import Budget
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Store
 from aegis_graph.ledger.windows import Calendar

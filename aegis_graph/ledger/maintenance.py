@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import unused_hold
-from aegis_graph.ledger.entries import timestamp
+from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import COUNTED
 from aegis_graph.types import SettlementRecord

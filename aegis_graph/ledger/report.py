@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aegis_graph.ledger.figures import CostRow, GroupBy, Latency
+from aegis_graph.ledger.records import CostRow, GroupBy, Latency
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
 

@@ -2,21 +2,34 @@
 
 A thread of our own rather than a driver's: a transaction is then one hop instead of one per
 statement, any event loop and any thread can wait for it, and while one commit is being written the
-next batch gathers. Nobody is answered before the commit that holds its work.
+next batch gathers. No caller is answered before the commit that holds its work. An event loop is
+woken once for all that wait there: woken one by one, the first would ask again before the last is
+awake, and batches would stay small.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.answers import Answer, hand_over
 from aegis_graph.ledger.store import Connection, Store
+
+
+class Answer(NamedTuple):
+    """What came of a job, and who waits for it."""
+
+    future: Future[Any]
+    """Has the outcome, also when nobody waits any more."""
+    waiting: asyncio.Future[Any] | None
+    """Belongs to a task in an event loop."""
+
 
 T = TypeVar("T")
 Job = TypeVar("Job")
@@ -225,3 +238,37 @@ def _again(error: LedgerError) -> LedgerError:
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy
+
+
+def hand_over(answers: Iterable[Answer]) -> None:
+    """Wake the tasks that wait for outcomes that are there."""
+    loops: dict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
+    for answer in answers:
+        if answer.waiting is not None:
+            loops[answer.waiting.get_loop()].append(answer)
+    for loop, theirs in loops.items():
+        with suppress(RuntimeError):  # a loop that was closed: nobody waits there
+            loop.call_soon_threadsafe(_wake, theirs)
+
+
+def _wake(answers: Iterable[Answer]) -> None:
+    for future, waiting in answers:
+        if waiting is None or waiting.done():
+            continue
+        error = future.exception()
+        if error is None:
+            waiting.set_result(future.result())
+        else:
+            waiting.set_exception(error)
+
+
+async def outcome(answer: Answer) -> Any:
+    """Wait for the writer; giving up the wait does not call the work back."""
+    waiting = answer.waiting
+    assert waiting is not None, "asked for by a task"
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        if not waiting.cancelled():
+            waiting.exception()  # Taken note of, or asyncio reports that nobody did.
+        raise

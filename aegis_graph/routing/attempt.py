@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from aegis_graph.config.specs import HealthSpec
-from aegis_graph.ledger.base import Ledger, unused_hold
+from aegis_graph.ledger.records import Ledger, unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import AttemptCommand, Call

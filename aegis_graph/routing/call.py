@@ -22,7 +22,7 @@ from aegis_graph.errors import (
     ProviderTimeoutError,
     UnsupportedContentError,
 )
-from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.reload import Live, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState

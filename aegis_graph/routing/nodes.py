@@ -24,7 +24,7 @@ from aegis_graph.errors import (
     RoutingError,
     StreamInterruptedError,
 )
-from aegis_graph.ledger.base import Admission, Alert, Hold, Ledger, Unanswered, unused_hold
+from aegis_graph.ledger.records import Admission, Alert, Hold, Ledger, Unanswered, unused_hold
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request

@@ -15,7 +15,7 @@ from aegis_graph.clock import Clock
 from aegis_graph.config.router_config import RouterConfig, config_path
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Budget, Ledger
+from aegis_graph.ledger.records import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Core, Router, assemble, compiled

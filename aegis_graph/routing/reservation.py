@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aegis_graph.ledger.base import Hold
+from aegis_graph.ledger.records import Hold
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider

@@ -36,8 +36,8 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node, Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import HealthSpec
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.attempt import Attempt

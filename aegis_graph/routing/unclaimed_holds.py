@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from aegis_graph.concurrency.loop_scoped import LoopScoped
-from aegis_graph.ledger.base import Ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.types import SettlementRecord
 
 PICKUP_S = 2.0

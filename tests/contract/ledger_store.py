@@ -14,7 +14,8 @@ import psycopg
 from psycopg.rows import dict_row
 
 from aegis_graph import RouterConfig, create_ledger
-from aegis_graph.ledger.base import Admission, Hold, Ledger, unused_hold
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Admission, Hold, unused_hold
 from aegis_graph.types import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,9 +30,9 @@ class Store:
     folder: Path
     url: str
     now: datetime = NOON
-    opened: list[Ledger] = field(default_factory=list)
+    opened: list[SqlLedger] = field(default_factory=list)
 
-    def open(self, *budgets: tuple[str, str, str], zone: str = "UTC") -> Ledger:
+    def open(self, *budgets: tuple[str, str, str], zone: str = "UTC") -> SqlLedger:
         rows = [{"scope": s, "window": w, "limit_usd": usd} for s, w, usd in budgets]
         chain = [
             {"name": name, "kind": "ollama", "model": "m", "location": "local", "price": "free"}
@@ -93,7 +94,7 @@ def settlement(admission: Admission, cost: int, **more: Any) -> SettlementRecord
     return cast(SettlementRecord, {**unused_hold(admission.hold_id), **facts, **tokens, **more})
 
 
-async def spent_and_held(ledger: Ledger) -> list[tuple[int, int]]:
+async def spent_and_held(ledger: SqlLedger) -> list[tuple[int, int]]:
     return [(row.spent_nano_usd, row.held_nano_usd) for row in await ledger.budgets()]
 
 

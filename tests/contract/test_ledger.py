@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Admission, unused_hold
+from aegis_graph.ledger.records import Admission, unused_hold
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
 
 

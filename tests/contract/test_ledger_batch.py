@@ -9,11 +9,11 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from aegis_graph.ledger.base import Admission
-from aegis_graph.ledger.batch import Bookkeeper, Operation
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Admission
 from aegis_graph.ledger.sqlite import open_database
 from aegis_graph.ledger.store import Connection, Rows
+from aegis_graph.ledger.transaction import Bookkeeper, Operation
 from aegis_graph.ledger.windows import Calendar
 from tests.contract.ledger_store import Store, empty_store, hold, settlement
 

@@ -10,16 +10,16 @@ import pytest
 
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Budget, Ledger
 from aegis_graph.ledger.factory import calendar_of, create_store
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.windows import Window
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 MONTH = ("total", "month", "1")
 
 
-async def limits(ledger: Ledger) -> list[tuple[str, str, int, str]]:
+async def limits(ledger: SqlLedger) -> list[tuple[str, str, int, str]]:
     rows = await ledger.budgets()
     return [(row.scope, row.window, row.limit_nano_usd, row.origin) for row in rows]
 
@@ -108,7 +108,7 @@ def with_alert(store: Store, scope: str, window: Window) -> SqlLedger:
     return ledger
 
 
-async def spend(ledger: Ledger, nano_usd: int, user: str = "ada") -> list[tuple[str, int]]:
+async def spend(ledger: SqlLedger, nano_usd: int, user: str = "ada") -> list[tuple[str, int]]:
     made = await ledger.admit([hold(nano_usd, user=user)])
     alerts = await ledger.settle([settlement(made, nano_usd)])
     return [(alert.scope, alert.spent_nano_usd) for alert in alerts]

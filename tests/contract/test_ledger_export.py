@@ -15,18 +15,18 @@ import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.base import Ledger
-from aegis_graph.ledger.export import BATCH_ROWS, COLUMNS, EXPORT_FORMATS, ExportFormat
-from aegis_graph.ledger.spreadsheet import inert
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.export.export import COLUMNS, EXPORT_FORMATS, ExportFormat
+from aegis_graph.ledger.export.row_reader import BATCH_ROWS
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.pricing.money import usd_text
+from aegis_graph.text.spreadsheet import inert
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 EVIL = "=HYPERLINK(\"http://x\",'a')"
 SPREADSHEET: tuple[ExportFormat, ...] = ("csv", "focus")
 
 
-async def exported(ledger: Ledger, format: ExportFormat, **chosen: Any) -> bytes:
+async def exported(ledger: SqlLedger, format: ExportFormat, **chosen: Any) -> bytes:
     stream = io.BytesIO()
     count = await ledger.export(stream, format=format, **chosen)
     assert count == len(parsed(format, stream.getvalue()))
@@ -45,7 +45,7 @@ def parsed(format: ExportFormat, data: bytes) -> list[dict[str, Any]]:
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-async def a_few_rows(store: Store, ledger: Ledger) -> None:
+async def a_few_rows(store: Store, ledger: SqlLedger) -> None:
     costs = [0, 1, 10, 999_999_999, USD, 12 * USD + 340_000_000, 123_456_789_012]
     for number, cost in enumerate(costs):
         facts = {"provider": ("cheap", "dear")[number % 2], "user": f'ü "{number}",\n'}
@@ -176,7 +176,7 @@ class Sink(io.RawIOBase):
 
 @pytest.mark.parametrize("format", ["csv", "json", "jsonl", "focus"])
 async def test_memory_does_not_grow_with_the_rows(store: Store, format: ExportFormat) -> None:
-    ledger = cast(SqlLedger, store.open())
+    ledger = store.open()
     await ledger.transact(lambda connection: connection.execute(MANY))
 
     def peak(rows: int) -> int:
@@ -196,8 +196,8 @@ async def test_memory_does_not_grow_with_the_rows(store: Store, format: ExportFo
 
 
 async def test_parquet_is_written_in_groups(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aegis_graph.ledger.parquet.BATCHES_PER_GROUP", 2)
-    ledger = cast(SqlLedger, store.open())
+    monkeypatch.setattr("aegis_graph.ledger.export.parquet.BATCHES_PER_GROUP", 2)
+    ledger = store.open()
     await ledger.transact(lambda connection: connection.execute(MANY))
     data = await exported(ledger, "parquet")
     assert pyarrow.parquet.ParquetFile(io.BytesIO(data)).num_row_groups == 2
@@ -206,7 +206,7 @@ async def test_parquet_is_written_in_groups(store: Store, monkeypatch: pytest.Mo
 
 
 async def test_a_month_ends_with_its_year(store: Store) -> None:
-    ledger = cast(SqlLedger, store.open())
+    ledger = store.open()
     await ledger.transact(lambda connection: connection.execute(MANY))
     row = parsed("focus", await exported(ledger, "focus"))[-1]
     assert (row["BillingPeriodStart"], row["BillingPeriodEnd"], row["ChargePeriodEnd"]) == (
@@ -224,7 +224,7 @@ async def test_a_format_nobody_knows_is_refused_by_name(store: Store) -> None:
 async def test_a_missing_library_says_how_to_install_it(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "aegis_graph.ledger.parquet", raising=False)
+    monkeypatch.delitem(sys.modules, "aegis_graph.ledger.export.parquet", raising=False)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'aegis-graph\[parquet\]'"):
         await store.open().export(io.BytesIO(), format="parquet")
@@ -249,7 +249,7 @@ async def test_a_full_disk_is_not_taken_for_the_ledgers_fault(
 
 
 async def test_a_cancelled_export_stops_writing(store: Store) -> None:
-    ledger = cast(SqlLedger, store.open())
+    ledger = store.open()
     await ledger.transact(lambda connection: connection.execute(MANY))
     loop, task = asyncio.get_running_loop(), asyncio.Event()
 

@@ -14,10 +14,10 @@ import pytest
 from aegis_graph.clock import utc_now
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.factory import calendar_of, create_store
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.schema import SCHEMA_VERSION
-from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.sqlite import explain, open_database
 from tests.contract.ledger_store import USD, hold, settlement, spent_and_held
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Unanswered
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import (
     BATCH,
     Difference,
@@ -19,7 +19,7 @@ from aegis_graph.ledger.maintenance import (
     prune,
     verify,
 )
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.records import Unanswered
 from tests.contract.ledger_store import DAYS, NOON, Store, hold, settlement, spent_and_held
 
 TODAY = NOON.date()

@@ -15,12 +15,12 @@ import pytest
 
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Unanswered
 from aegis_graph.ledger.factory import create_store
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.migrate import BATCH, Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.records import Unanswered
 from tests.contract.ledger_store import USD, Store, empty_store, hold, settlement
 
 TABLES = ("requests", "totals", "unanswered", "budgets", "alerts")

@@ -24,8 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aegis_graph.ledger.base import Admission, Hold
-from aegis_graph.ledger.figures import GroupBy
+from aegis_graph.ledger.records import Admission, GroupBy, Hold
 from aegis_graph.ledger.windows import Window
 from tests.contract.ledger_store import NOON, USD, empty_store, hold, settlement
 

@@ -17,10 +17,10 @@ import pytest
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Admission
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.postgres import WRITER_LOCK
+from aegis_graph.ledger.records import Admission
 from aegis_graph.ledger.schema import SCHEMA_VERSION
-from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import connect, empty_store, hold, settlement
 from tests.contract.ledger_store import spent_and_held as used

@@ -15,9 +15,9 @@ import pytest
 from aegis_graph.clock import utc_now
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Budget
 from aegis_graph.ledger.factory import calendar_of, create_store
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Budget
 from tests.contract.ledger_store import USD, hold, settlement, spent_and_held
 from tests.contract.processes import WAIT_S, ended, heard, start
 

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.base import Unanswered
-from aegis_graph.ledger.figures import GroupBy
+from aegis_graph.ledger.records import GroupBy, Unanswered
 from aegis_graph.ledger.windows import EVER
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
 

@@ -13,9 +13,9 @@ import pytest
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.base import Hold
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import prune, verify
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.records import Hold
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement
 from tests.contract.processes import WAIT_S, ended, heard, start
 

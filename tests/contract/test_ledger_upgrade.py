@@ -8,10 +8,10 @@ from contextlib import closing
 import psycopg
 import pytest
 
-from aegis_graph.ledger.base import Unanswered
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
+from aegis_graph.ledger.records import Unanswered
 from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
-from aegis_graph.ledger.sql import SqlLedger
 from aegis_graph.ledger.sqlite import APPLICATION_ID
 from tests.contract.ledger_store import DAYS, Store, hold, settlement
 

@@ -29,8 +29,8 @@ from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
-from aegis_graph.ledger.base import Ledger
 from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router

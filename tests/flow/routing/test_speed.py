@@ -22,9 +22,9 @@ from typing_extensions import TypedDict
 
 from aegis_graph import RouterConfig
 from aegis_graph.clock import utc_now
-from aegis_graph.ledger.base import Admission, Hold
 from aegis_graph.ledger.factory import calendar_of
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Admission, Hold
 from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Connection
 from aegis_graph.providers.base import OpenModel

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from aegis_graph.ledger.base import Ledger, unused_hold
+from aegis_graph.ledger.records import Ledger, unused_hold
 from aegis_graph.routing.unclaimed_holds import PICKUP_S, HoldsInTransit
 from aegis_graph.types import SettlementRecord
 

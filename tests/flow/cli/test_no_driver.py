@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.test_cli import aegis
-from tests.flow.test_cli_ledger import CHECKOUT
+from tests.flow.cli.test_ask import aegis
+from tests.flow.cli.test_ledger import CHECKOUT
 
 INSTALL = "a PostgreSQL ledger needs: pip install 'aegis-graph[postgres]'"
 

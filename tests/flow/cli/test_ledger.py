@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from aegis_graph.ledger.base import Hold
-from aegis_graph.ledger.sql import SqlLedger
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.records import Hold
 from tests.contract.ledger_store import Store, connect, empty_store, hold, settlement
-from tests.flow.test_cli import MAIN, aegis
+from tests.flow.cli.test_ask import MAIN, aegis
 
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 """What is tested, also where another checkout is installed."""
 
 BUDGETS = """

@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import BinaryIO, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
-from aegis_graph.ledger.export import ExportFormat
-from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
 from aegis_graph.ledger.windows import Window
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import Sensitivity, SettlementRecord, Task
@@ -143,7 +141,7 @@ class Unanswered:
 
 
 class Ledger(Protocol):
-    """A durable record of every attempt, and the guard of every budget.
+    """What the router asks of a ledger; ``SqlLedger`` has the rest: reports, budgets, exports.
 
     Every method raises ``LedgerError`` when the store cannot be read or written.
     """
@@ -175,87 +173,12 @@ class Ledger(Protocol):
         """Settle without waiting; for callers that are being cancelled or shut down."""
         ...
 
-    async def sweep(self) -> int:
-        """Turn holds whose lease is over into spending of their full amount; count them."""
-        ...
-
-    async def budgets(self) -> list[BudgetStatus]:
-        """Every budget, with what is spent, held and left in its present window."""
-        ...
-
     def seed(self, limits: Sequence[Budget]) -> None:
         """Take over the limits of a configuration that was read again, without waiting.
 
         Whatever is asked after this finds them in force. A limit that the file says nothing new
         about keeps what was set since, and one that it no longer has stays until it is removed.
         """
-        ...
-
-    async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
-        """Set a limit, or take it away with ``None``.
-
-        It is in force for the next request of every process, and stays when programs start again,
-        until the limit in the file is changed.
-
-        Returns:
-            Whether there was something to do: ``False`` when a limit to take away is not there.
-
-        Raises:
-            ConfigError: The scope, window or limit is not one.
-        """
-        ...
-
-    async def report(
-        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
-    ) -> list[CostRow]:
-        """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
-
-        It is read from daily totals, in the same time for any number of calls. With ``latency``,
-        percentiles are added, for which every call of these days is read: three seconds for a
-        million.
-        """
-        ...
-
-    async def run_cost(self, run_id: str) -> list[CostRow]:
-        """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
-
-        It is read from the run's own rows: those that were pruned are missing.
-        """
-        ...
-
-    async def export(
-        self,
-        stream: BinaryIO,
-        *,
-        format: ExportFormat,
-        since: str | None = None,
-        until: str | None = None,
-        provider: str | None = None,
-    ) -> int:
-        """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
-
-        It is written from another thread, in bounded memory. When the waiting task is cancelled,
-        the export ends where it is.
-
-        Returns:
-            The number of rows.
-        """
-        ...
-
-    async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
-        """Give an attempt that never reported its real cost, as its provider's bill says it.
-
-        Returns:
-            The alerts that became due.
-        """
-        ...
-
-    async def check(self) -> int:
-        """Make sure that the ledger can be written, and return its schema's version."""
-        ...
-
-    def close(self) -> None:
-        """Write what is queued and let go of the store. Use after it opens the store again."""
         ...
 
 
@@ -273,3 +196,51 @@ def unused_hold(hold_id: int) -> SettlementRecord:
         reasoning_tokens=None,
         latency_ms=0,
     )
+
+
+GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
+"""What a report has one row for; days and months are those of the ledger's time zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """A budget now. For ``user:*`` there is one for each user who spent in the window."""
+
+    scope: str
+    window: Window
+    limit_nano_usd: int
+    spent_nano_usd: int
+    held_nano_usd: int
+    first_day: str
+    end_day: str
+    """The local day at whose beginning the window ends."""
+    origin: Literal["file", "set"]
+
+    @property
+    def left_nano_usd(self) -> int:
+        """What may still be reserved."""
+        return max(0, self.limit_nano_usd - self.spent_nano_usd - self.held_nano_usd)
+
+
+class Latency(NamedTuple):
+    """Percentiles of the time that answered calls took, in milliseconds, by nearest rank."""
+
+    p50: int
+    p95: int
+    p99: int
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """Spend of one provider, model, task, user, day, month or run."""
+
+    name: str
+    calls: int
+    failures: int
+    """Calls without an answer: failed, cancelled or lost."""
+    input_tokens: int
+    output_tokens: int
+    spent_nano_usd: int
+    held_nano_usd: int
+    latency_ms: Latency | None = None
+    """``None`` unless it was asked for, and where no call was answered."""

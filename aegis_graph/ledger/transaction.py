@@ -14,9 +14,9 @@ from typing import Any, cast
 
 from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger import budgets, entries
-from aegis_graph.ledger.base import Admission, Alert, Budget, Hold, Refusal, Unanswered
-from aegis_graph.ledger.entries import OpenRow
+from aegis_graph.ledger import budgets, rows
+from aegis_graph.ledger.records import Admission, Alert, Budget, Hold, Refusal, Unanswered
+from aegis_graph.ledger.rows import OpenRow
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals
 from aegis_graph.ledger.windows import Calendar, Days
@@ -83,7 +83,7 @@ class Bookkeeper:
     def sweep(self, connection: Connection) -> int:
         """Turn holds whose lease is over into spending; count them."""
         totals = Totals(connection)
-        lost = entries.sweep(connection, self.clock()).fetchall()
+        lost = rows.sweep(connection, self.clock()).fetchall()
         _count_lost(lost, totals)
         totals.write()
         return len(lost)
@@ -116,14 +116,14 @@ class _Batch:
         # All is asked before anything is fetched: over a network it travels together.
         swept = None
         if any(operation.sweep for operation in operations):
-            swept = entries.sweep(self._connection, self._now)
+            swept = rows.sweep(self._connection, self._now)
         ids = [record["hold_id"] for operation in operations for record in operation.settle]
-        rows = entries.ask_rows(self._connection, ids)
+        answers = rows.ask_rows(self._connection, ids)
         limits = budgets.ask_limits(self._connection)
         wanting = sum(bool(operation.holds) for operation in operations)
         free = self._connection.execute(numbers, (wanting,)) if wanting else ()
         _count_lost(swept or (), self._totals)
-        self._rows = {row.id: row for asked in rows for row in map(OpenRow.of, asked)}
+        self._rows = {row.id: row for answer in answers for row in map(OpenRow.of, answer)}
         self._limits = budgets.limits_of(limits)
         self._numbers = iter([int(row[0]) for row in free])
         self._totals.read(self._needed(operations))
@@ -223,7 +223,7 @@ class _Batch:
 
     def write(self) -> None:
         """Bring the tables up to date; nothing of it is waited for before the commit."""
-        entries.write_holds(self._connection, self._made, self._now, self._day)
-        entries.write_settlements(self._connection, self._settled)
-        entries.write_unanswered(self._connection, self._unanswered, self._now)
+        rows.write_holds(self._connection, self._made, self._now, self._day)
+        rows.write_settlements(self._connection, self._settled)
+        rows.write_unanswered(self._connection, self._unanswered, self._now)
         self._totals.write()

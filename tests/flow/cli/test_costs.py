@@ -53,7 +53,7 @@ async def fill(store: Store) -> None:
 def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-W", "error", "-c", program, "--config", "aegis.toml", *arguments]
     environ = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
-    environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    environ["PYTHONPATH"] = str(Path(__file__).parents[3])
     return subprocess.run(
         command, cwd=cwd, env=environ, capture_output=True, timeout=60, check=False
     )
@@ -142,7 +142,7 @@ def test_wrong_use_of_export_is_one_clear_line(
 def test_a_reader_that_goes_away_is_no_fault_of_the_ledger(folder: Path) -> None:
     program = f"{EXPORT.replace('except AegisError', 'except BrokenPipeError')}"
     command = [sys.executable, "-c", program, "--config", "aegis.toml"]
-    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2])}
+    environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[3])}
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(

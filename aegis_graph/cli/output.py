@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from aegis_graph.ledger.figures import BudgetStatus
+from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.pricing.money import usd_text
 
 WIDE = 240

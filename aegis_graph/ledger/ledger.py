@@ -19,14 +19,22 @@ from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger import budgets, maintenance, report
-from aegis_graph.ledger.answers import Answer, outcome
-from aegis_graph.ledger.base import Admission, Alert, Budget, Hold, Unanswered, unused_hold
-from aegis_graph.ledger.batch import Bookkeeper, Job, Operation
-from aegis_graph.ledger.export import ExportFormat, export_rows
-from aegis_graph.ledger.figures import BudgetStatus, CostRow, GroupBy
+from aegis_graph.ledger.export.export import ExportFormat, export_rows
+from aegis_graph.ledger.records import (
+    Admission,
+    Alert,
+    Budget,
+    BudgetStatus,
+    CostRow,
+    GroupBy,
+    Hold,
+    Unanswered,
+    unused_hold,
+)
 from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.transaction import Bookkeeper, Job, Operation
 from aegis_graph.ledger.windows import Calendar, Days, Window
-from aegis_graph.ledger.writer import Writer
+from aegis_graph.ledger.writer import Answer, Writer, outcome
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
@@ -90,11 +98,11 @@ class SqlLedger:
         self._writer.submit(Operation([settlement])).future.add_done_callback(_complain)
 
     async def sweep(self) -> int:
-        """See ``Ledger.sweep``."""
+        """Turn holds whose lease is over into spending of their full amount; count them."""
         return await self.transact(self._books.sweep)
 
     async def budgets(self) -> list[BudgetStatus]:
-        """See ``Ledger.budgets``."""
+        """Every budget, with what is spent, held and left in its present window."""
 
         def work(connection: Connection) -> list[BudgetStatus]:
             return budgets.statuses(connection, self._clock(), self._calendar)
@@ -105,7 +113,17 @@ class SqlLedger:
         return await self.read(work)
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
-        """See ``Ledger.set_budget``."""
+        """Set a limit, or take it away with ``None``.
+
+        It is in force for the next request of every process, and stays when programs start again,
+        until the limit in the file is changed.
+
+        Returns:
+            Whether there was something to do: ``False`` when a limit to take away is not there.
+
+        Raises:
+            ConfigError: The scope, window or limit is not one.
+        """
         try:
             spec = BudgetSpec(scope=scope, window=window, limit_usd=limit_usd or Decimal(0))
         except ValidationError as error:
@@ -131,14 +149,22 @@ class SqlLedger:
     async def report(
         self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
     ) -> list[CostRow]:
-        """See ``Ledger.report``."""
+        """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
+
+        It is read from daily totals, in the same time for any number of calls. With ``latency``,
+        percentiles are added, for which every call of these days is read: three seconds for a
+        million.
+        """
         days = Days(first_day, end_day)
         return await self.read(
             lambda connection: report.spending(connection, by, days, latency=latency)
         )
 
     async def run_cost(self, run_id: str) -> list[CostRow]:
-        """See ``Ledger.run_cost``."""
+        """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
+
+        It is read from the run's own rows: those that were pruned are missing.
+        """
         return await self.read(lambda connection: report.run_cost(connection, run_id))
 
     async def export(
@@ -150,7 +176,14 @@ class SqlLedger:
         until: str | None = None,
         provider: str | None = None,
     ) -> int:
-        """See ``Ledger.export``."""
+        """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
+
+        It is written from another thread, in bounded memory. When the waiting task is cancelled,
+        the export ends where it is.
+
+        Returns:
+            The number of rows.
+        """
         given_up = Event()
 
         def watch(_: int) -> None:
@@ -199,7 +232,11 @@ class SqlLedger:
         return count
 
     async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
-        """See ``Ledger.reconcile``."""
+        """Give an attempt that never reported its real cost, as its provider's bill says it.
+
+        Returns:
+            The alerts that became due.
+        """
 
         def work(connection: Connection) -> tuple[Alert, ...]:
             settlement = maintenance.reconciled(connection, hold_id, cost_nano_usd)
@@ -208,11 +245,11 @@ class SqlLedger:
         return await self.transact(work)
 
     async def check(self) -> int:
-        """See ``Ledger.check``."""
+        """Make sure that the ledger can be written, and return its schema's version."""
         return await self.transact(self.store.version)
 
     def close(self) -> None:
-        """See ``Ledger.close``."""
+        """Write what is queued and let go of the store. Use after it opens the store again."""
         self._writer.stop()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.base import Hold, Unanswered, scopes_of
+from aegis_graph.ledger.records import Hold, Unanswered, scopes_of
 from aegis_graph.ledger.store import AT_ONCE, Connection, Rows, places
 from aegis_graph.types import SettlementRecord
 

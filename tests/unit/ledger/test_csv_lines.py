@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.ledger.spreadsheet import FORMULA, csv_lines, inert, joined
+from aegis_graph.ledger.export.csv_lines import csv_lines, joined
+from aegis_graph.text.spreadsheet import FORMULA, inert
 
 cells = st.one_of(
     st.none(),

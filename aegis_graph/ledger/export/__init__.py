@@ -1,0 +1,1 @@
+"""Every row of the ledger, for spreadsheets, programs and finance tools."""

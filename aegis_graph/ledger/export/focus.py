@@ -1,0 +1,81 @@
+"""The ledger's rows as FOCUS, the FinOps Foundation's format of bills."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from aegis_graph.ledger.export.csv_lines import csv_lines, inert_sql
+from aegis_graph.ledger.export.row_reader import COST_USD, RowReader
+
+_TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
+
+# Reads the hour, from which ``_periods`` makes the four columns of time that come first.
+_FOCUS = {
+    "hour": "substr(timestamp, 1, 13)",
+    "BilledCost": COST_USD,
+    "EffectiveCost": COST_USD,
+    "ListCost": COST_USD,
+    "ContractedCost": COST_USD,
+    "BillingCurrency": "'USD'",
+    # The ledger knows an account by the provider whose key it is.
+    "BillingAccountId": inert_sql("provider"),
+    "BillingAccountName": inert_sql("provider"),
+    "ChargeCategory": "'Usage'",
+    "ChargeClass": "NULL",
+    "ChargeFrequency": "'Usage-Based'",
+    "ChargeDescription": "'LLM call ' || status || ': ' || model",
+    "ServiceName": inert_sql("provider"),
+    "ServiceCategory": "'AI and Machine Learning'",
+    "ServiceSubcategory": "'Generative AI'",
+    "ProviderName": inert_sql("provider"),
+    "PublisherName": inert_sql("provider"),
+    "InvoiceIssuerName": inert_sql("provider"),
+    "ConsumedQuantity": _TOKENS,
+    "ConsumedUnit": "'Tokens'",
+    "PricingCategory": "'Standard'",
+    "PricingQuantity": _TOKENS,
+    "PricingUnit": "'Tokens'",
+    "SkuId": inert_sql("model"),
+    "ResourceId": inert_sql("model"),
+    "ResourceName": inert_sql("model"),
+    "ResourceType": "'Model'",
+    "x_Request_Id": "id",
+    "x_Route_Id": inert_sql("route_id"),
+    "x_Attempt": "attempt",
+    "x_Status": "status",
+    "x_Task": inert_sql("task"),
+    "x_User_Id": inert_sql("user_id"),
+    "x_Thread_Id": inert_sql("thread_id"),
+    "x_Sensitivity": "sensitivity",
+    "x_Cost_Basis": "cost_basis",
+    "x_Input_Tokens": "input_tokens",
+    "x_Output_Tokens": "output_tokens",
+    "x_Run_Id": inert_sql("run_id"),
+}
+
+_PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
+
+FOCUS_COLUMNS = (*_PERIODS, *(name for name in _FOCUS if name != "hour"))
+"""Columns of FOCUS 1.2, and our own with the prefix ``x_``.
+
+Source: https://focus.finops.org/focus-specification/v1-2/
+"""
+
+
+def focus_lines(reader: RowReader) -> Iterator[bytes]:
+    """One charge per attempt that has ended, as lines of CSV in UTF-8."""
+    yield csv_lines([FOCUS_COLUMNS])
+    for rows in reader.batches(_FOCUS, ended=True):
+        yield csv_lines(_periods(row[0]) + row[1:] for row in rows)
+
+
+@lru_cache(maxsize=64)
+def _periods(hour: str) -> tuple[str, str, str, str]:
+    """The hour of a charge and its month: beginnings and ends, in UTC."""
+    start = datetime.fromisoformat(f"{hour}:00:00+00:00")
+    month = start.replace(day=1, hour=0)
+    ends = start + timedelta(hours=1), (month + timedelta(days=31)).replace(day=1)
+    texts = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, ends[0], month, ends[1])]
+    return texts[0], texts[1], texts[2], texts[3]
