@@ -16,7 +16,9 @@ if typing.TYPE_CHECKING:
         create_image_describer as create_image_describer,
     )
     from aegis_graph.components.image_describer import describe_image as describe_image
-    from aegis_graph.components.image_store import create_image_store as create_image_store
+    from aegis_graph.components.image_describer.store import (
+        create_image_store as create_image_store,
+    )
     from aegis_graph.components.lightrag.graphs import create_lightrag as create_lightrag
     from aegis_graph.components.lightrag.graphs import (
         create_lightrag_insert as create_lightrag_insert,
@@ -30,12 +32,12 @@ if typing.TYPE_CHECKING:
         create_query_decomposer as create_query_decomposer,
     )
     from aegis_graph.components.rag import create_rag as create_rag
-    from aegis_graph.components.relation_export import to_neo4j_csv as to_neo4j_csv
-    from aegis_graph.components.relation_export import to_networkx as to_networkx
     from aegis_graph.components.relation_extractor import (
         create_relation_extractor as create_relation_extractor,
     )
-    from aegis_graph.components.relation_schema import RelationSchema as RelationSchema
+    from aegis_graph.components.relation_extractor.export import to_neo4j_csv as to_neo4j_csv
+    from aegis_graph.components.relation_extractor.export import to_networkx as to_networkx
+    from aegis_graph.components.relation_extractor.schema import RelationSchema as RelationSchema
     from aegis_graph.components.retriever import create_retriever as create_retriever
     from aegis_graph.config.router_config import RouterConfig as RouterConfig
     from aegis_graph.embeddings import create_embeddings as create_embeddings
@@ -47,7 +49,7 @@ if typing.TYPE_CHECKING:
 
 _HOMES = {
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
-    "RelationSchema": "aegis_graph.components.relation_schema",
+    "RelationSchema": "aegis_graph.components.relation_extractor.schema",
     "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
     "RouterConfig": "aegis_graph.config.router_config",
@@ -55,7 +57,7 @@ _HOMES = {
     "create_answer_generator": "aegis_graph.components.answer_generator",
     "create_embeddings": "aegis_graph.embeddings",
     "create_image_describer": "aegis_graph.components.image_describer",
-    "create_image_store": "aegis_graph.components.image_store",
+    "create_image_store": "aegis_graph.components.image_describer.store",
     "create_ledger": "aegis_graph.ledger.factory",
     "create_lightrag": "aegis_graph.components.lightrag.graphs",
     "create_lightrag_insert": "aegis_graph.components.lightrag.graphs",
@@ -68,8 +70,8 @@ _HOMES = {
     "describe_image": "aegis_graph.components.image_describer",
     "image_part": "aegis_graph.request.image_files",
     "router_builder": "aegis_graph.routing.router",
-    "to_neo4j_csv": "aegis_graph.components.relation_export",
-    "to_networkx": "aegis_graph.components.relation_export",
+    "to_neo4j_csv": "aegis_graph.components.relation_extractor.export",
+    "to_networkx": "aegis_graph.components.relation_extractor.export",
 }
 
 __all__ = sorted(_HOMES)

@@ -23,10 +23,10 @@ from aegis_graph.cli.output import (
     route_lines,
     source_lines,
 )
-from aegis_graph.components.answer_generator import create_answer_generator
-from aegis_graph.components.documents import read_passages
+from aegis_graph.components.answer_generator.graph import create_answer_generator
+from aegis_graph.components.documents.files import read_passages
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.retriever import create_retriever
+from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import (
     AllProvidersFailedError,

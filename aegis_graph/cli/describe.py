@@ -18,11 +18,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aegis_graph.cli import DONE, FAILED, NOT_ASKED, WRONG
 from aegis_graph.cli.output import budget_lines, out
-from aegis_graph.components.image_answers import KINDS, ImageResult
-from aegis_graph.components.image_describer import create_image_describer
-from aegis_graph.components.image_store import create_image_store
+from aegis_graph.components.image_describer.graph import create_image_describer
+from aegis_graph.components.image_describer.results import KINDS, ImageResult
+from aegis_graph.components.image_describer.store import create_image_store
 from aegis_graph.components.prompts import LANGUAGES
-from aegis_graph.components.request import cost_usd
+from aegis_graph.components.router_node import cost_usd
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.ledger.factory import create_ledger

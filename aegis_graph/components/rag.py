@@ -25,13 +25,14 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
 
-from aegis_graph.components.answer_generator import AnswerGenerator, create_answer_generator
-from aegis_graph.components.citations import Citation, Sentence
-from aegis_graph.components.finding import Finding, Source, afind, find
-from aegis_graph.components.lookups import StepResult
-from aegis_graph.components.plans import MAX_STEPS, Plan, single_plan
-from aegis_graph.components.query_decomposer import create_query_decomposer
-from aegis_graph.components.request import (
+from aegis_graph.components.answer_generator.citations import Citation, Sentence
+from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
+from aegis_graph.components.documents.langchain import raised
+from aegis_graph.components.query_decomposer.graph import create_query_decomposer
+from aegis_graph.components.query_decomposer.plan import MAX_STEPS, Plan, single_plan
+from aegis_graph.components.query_decomposer.steps import StepResult
+from aegis_graph.components.retriever.search import Finding, Source, afind, find
+from aegis_graph.components.router_node import (
     AsyncNode,
     Choices,
     Refusal,
@@ -42,7 +43,6 @@ from aegis_graph.components.request import (
     question_of,
     run_graph,
 )
-from aegis_graph.components.sources import raised
 from aegis_graph.types import AttemptRecord, SkippedRecord, Task
 
 

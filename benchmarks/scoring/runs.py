@@ -15,9 +15,9 @@ from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage
 
 from aegis_graph import create_relation_extractor, create_router
-from aegis_graph.components.answer_generator import create_answer_generator
+from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.retrieval import PassageIndex
+from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.text.passages import Passage
 from scoring.citations import Judge, answer_match, judge_by_words, score_citations

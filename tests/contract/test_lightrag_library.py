@@ -14,10 +14,10 @@ import pytest
 from lightrag.kg import shared_storage  # type: ignore[import-untyped]
 
 from aegis_graph.components.lightrag import forecast, library
-from aegis_graph.components.lightrag.tokenizer import PieceTokenizer
+from aegis_graph.components.lightrag.settings import PieceTokenizer
 from aegis_graph.errors import ConfigError
 from aegis_graph.testing import LoopbackServer
-from tests.flow.lightrag_support import (
+from tests.flow.components.lightrag_support import (
     DOCUMENTS,
     extraction,
     lightrag_config,
@@ -124,7 +124,7 @@ def test_a_program_ends_that_closes_nothing(
 import asyncio, sys
 from pathlib import Path
 from aegis_graph import RouterConfig
-from tests.flow.lightrag_support import DOCUMENTS, open_rag
+from tests.flow.components.lightrag_support import DOCUMENTS, open_rag
 rag = open_rag(RouterConfig.model_validate_json(sys.argv[1]), Path("rag"))
 print(asyncio.run(rag.aadd(DOCUMENTS)).state)
 """
@@ -150,7 +150,7 @@ from pathlib import Path
 import lightrag
 
 from aegis_graph.testing import LoopbackServer
-from tests.flow.lightrag_support import DOCUMENTS, lightrag_config, open_rag, play
+from tests.flow.components.lightrag_support import DOCUMENTS, lightrag_config, open_rag, play
 
 folder = Path(sys.argv[1])
 with LoopbackServer() as server:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aegis_graph.testing import LoopbackServer
-from tests.flow.extraction_support import reply
+from tests.flow.components.extraction_support import reply
 from tests.quality_excerpts import ALCE, CONLL04, HOTPOTQA
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 
-from aegis_graph.components.lightrag.answers import PaidAnswer, PaidAnswers, request_key
-from aegis_graph.components.lightrag.gate import Gate
+from aegis_graph.components.lightrag.budget_queue import Gate
+from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
 from aegis_graph.components.lightrag.settings import Asking
 from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings

@@ -13,7 +13,11 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from aegis_graph.components.lightrag.calls import Run
-from aegis_graph.components.lightrag.graph_state import (
+from aegis_graph.components.lightrag.insert import InsertReport
+from aegis_graph.components.lightrag.query import Mode, Retrieved
+from aegis_graph.components.lightrag.rag import RoutedLightRAG
+from aegis_graph.components.lightrag.settings import Asking
+from aegis_graph.components.lightrag.state import (
     Found,
     InsertRecord,
     LightRAGInput,
@@ -24,12 +28,8 @@ from aegis_graph.components.lightrag.graph_state import (
     LightRAGQueryOutput,
     LightRAGState,
 )
-from aegis_graph.components.lightrag.insert import InsertReport
-from aegis_graph.components.lightrag.query import Mode, Retrieved
-from aegis_graph.components.lightrag.rag import RoutedLightRAG
-from aegis_graph.components.lightrag.settings import Asking
 from aegis_graph.components.prompts import language_of
-from aegis_graph.components.request import Ask, Asked, ask_router, chosen
+from aegis_graph.components.router_node import Ask, Asked, ask_router, chosen
 from aegis_graph.errors import InvalidRequestError, RoutingError
 
 NOTHING = {

@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import Any, Literal
 from uuid import uuid4
 
+from aegis_graph.components.lightrag.budget_queue import Gate
 from aegis_graph.components.lightrag.calls import RUN, Run, RunEndedError
-from aegis_graph.components.lightrag.gate import Gate
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from aegis_graph.components.lightrag.console import unprinted
+from aegis_graph.components.lightrag.quiet_logging import unprinted
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import ConfigError
 

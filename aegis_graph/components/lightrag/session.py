@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.components.lightrag import insert, library, query
-from aegis_graph.components.lightrag.answers import PaidAnswers
+from aegis_graph.components.lightrag.budget_queue import Gate
 from aegis_graph.components.lightrag.calls import RUN, RoutedCalls, Run
-from aegis_graph.components.lightrag.console import forgive_ended_runs
 from aegis_graph.components.lightrag.forecast import (
     USUAL_OUTPUT_TOKENS,
     Chunk,
     Estimator,
     Forecast,
 )
-from aegis_graph.components.lightrag.gate import Gate
+from aegis_graph.components.lightrag.paid_answers import PaidAnswers
+from aegis_graph.components.lightrag.quiet_logging import forgive_ended_runs
 from aegis_graph.components.lightrag.settings import Asking, LightRAGSettings, checked_level
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.lightrag.workspace import Workspace, open_workspace

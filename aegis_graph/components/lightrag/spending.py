@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from typing_extensions import TypedDict
 
-from aegis_graph.components.request import cost_usd
+from aegis_graph.components.router_node import cost_usd
 from aegis_graph.types import AttemptRecord
 
 Operation = Literal["answer", "embed", "extract", "glean", "keywords", "summary"]

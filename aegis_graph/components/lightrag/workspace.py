@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis_graph.components.lightrag import library
-from aegis_graph.components.lightrag.answers import PaidAnswers
 from aegis_graph.components.lightrag.calls import DOCUMENT, RoutedCalls
+from aegis_graph.components.lightrag.paid_answers import PaidAnswers
 from aegis_graph.errors import ConfigError
 
 Phase = Literal["prepare", "extract", "merge"]

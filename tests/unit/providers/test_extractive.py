@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 
-from aegis_graph.components.documents import read_passages
-from aegis_graph.components.retrieval import PassageIndex
+from aegis_graph.components.documents.files import read_passages
+from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.config.defaults import DEFAULT_PROVIDERS
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, StreamCutError

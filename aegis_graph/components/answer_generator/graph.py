@@ -1,0 +1,274 @@
+"""Answers a question from documents, and checks what it says: ``create_answer_generator``.
+
+```mermaid
+graph TD
+  START --> prepare
+  prepare -. relevant .-> generate
+  prepare -. nothing relevant .-> decline
+  generate --> cite
+  cite -. verify="model" .-> verify
+  cite --> END
+  verify --> END
+  decline --> END
+```
+
+``generate`` and ``verify`` hold the router. When nobody answers, ``generate`` quotes the documents
+by rule and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any, Literal, Required
+
+from langchain_core.documents import Document
+from langchain_core.messages import HumanMessage, SystemMessage
+from langgraph.channels import EphemeralValue
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Checkpointer, Command
+
+from aegis_graph.components.answer_generator.citations import Citation, Sentence, cite
+from aegis_graph.components.answer_generator.verification import Verifier, tell_citations
+from aegis_graph.components.documents.langchain import passages_of, raised, read_documents
+from aegis_graph.components.prompts import Language, language_of, prompts
+from aegis_graph.components.router_node import (
+    Ask,
+    Asked,
+    Choices,
+    Refusal,
+    Report,
+    RouterGraph,
+    ask_router,
+    chosen,
+    no_model_reason,
+    question_of,
+)
+from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NOTICES
+from aegis_graph.text.passages import NumberedPassage, format_question
+from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.text.support import relevance as shared_words
+from aegis_graph.types import SkippedRecord
+
+Relevance = Callable[[str, Document], float]
+"""How relevant a document is to a question, from 0 to 1."""
+
+THRESHOLD = 0.2
+"""Share of a question's words that one document must have, by the rule that needs no model."""
+
+
+class AnswerInput(Choices, total=False):
+    """What a caller gives. ``question`` and ``documents`` are required."""
+
+    question: Required[str]
+    documents: Required[list[Document]]
+    """In the order of their numbers: ``[1]`` is the first. A thread keeps them."""
+    notes: Annotated[list[str], EphemeralValue]
+    """What was found out on the way to the question; shown to the model, never cited."""
+    parts: Annotated[list[str], EphemeralValue]
+    """Its sub-questions: a document is relevant, too, that speaks of one of them."""
+
+
+class AnswerOutput(Report):
+    """What a caller gets."""
+
+    answer: str
+    """The text; every number in it is one of ``citations``."""
+    citations: list[Citation]
+    sentences: list[Sentence]
+    removed: int
+    """Numbers that the model gave and that point at no document."""
+    relevant: bool
+    """Whether any document speaks of the question; otherwise nobody was asked."""
+    refusal: Refusal | None
+    """Why nobody answered; the documents are quoted by rule then."""
+    skipped: list[SkippedRecord]
+    route_id: str | None
+
+
+class AnswerState(AnswerInput, AnswerOutput):
+    """The graph's own state."""
+
+    chosen: dict[str, Any]
+    noted: list[str]
+    draft: Annotated[str, EphemeralValue]
+
+
+AnswerGenerator = CompiledStateGraph[AnswerState, None, AnswerInput, AnswerOutput]
+
+
+def create_answer_generator(
+    router: RouterGraph,
+    *,
+    threshold: float = THRESHOLD,
+    relevance: Relevance | None = None,
+    verify: Literal["rule", "model"] = "rule",
+    prompts_folder: str | Path | None = None,
+    checkpointer: Checkpointer = None,
+    name: str = "answer_generator",
+) -> AnswerGenerator:
+    """Build the graph that answers a question from documents and checks its citations.
+
+    While streaming, the answer's tokens come as messages, as the model gives them, and then one
+    custom event ``citations`` with the checked answer.
+
+    Args:
+        router: The compiled router; calls are tagged ``answer``.
+        threshold: What one document at least must reach in ``relevance``; otherwise the answer is
+            that there is none, and nobody is asked. 0 asks whenever there is a document.
+        relevance: From 0 to 1; by default the share of the question's words that the document has,
+            and 1 where the two are in different languages.
+        verify: Whether each sentence is judged by rule alone, or by a model as well, which costs a
+            second call.
+        prompts_folder: A folder whose ``answer_generator.en.md`` and other prompts win.
+        checkpointer: Where the graph keeps its state between steps, if anywhere.
+        name: Name of the graph.
+
+    Raises:
+        ConfigError: A prompt of the folder is wrong.
+
+    Example:
+        >>> from aegis_graph import RouterConfig, create_router
+        >>> graph = create_answer_generator(create_router(RouterConfig()))
+        >>> graph.invoke({"question": "Is it hard?", "documents": []})["answer"]
+        'The documents do not answer this question.'
+    """
+    nodes = _Nodes(threshold, relevance or _shared_words, _Texts.read(prompts_folder), verify)
+    builder = StateGraph(AnswerState, input_schema=AnswerInput, output_schema=AnswerOutput)
+    builder.add_node("prepare", nodes.prepare)
+    builder.add_node("decline", nodes.decline)
+    ask = ask_router(router, prepare=nodes.ask, conclude=nodes.draft, streamed=True)
+    builder.add_node("generate", ask)
+    builder.add_node(
+        "cite", nodes.cite, destinations=(("verify", END) if verify == "model" else (END,))
+    )
+    builder.add_edge(START, "prepare")
+    builder.add_edge("decline", END)
+    builder.add_edge("generate", "cite")
+    if verify == "model":
+        verifier = Verifier.read(prompts_folder)
+        check = ask_router(router, prepare=verifier.ask, conclude=verifier.judge)
+        builder.add_node("verify", check)
+        builder.add_edge("verify", END)
+    return builder.compile(checkpointer=checkpointer, name=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What the component says, in each language."""
+
+    instructions: Mapping[Language, Template]
+    no_context: Mapping[Language, Template]
+    degraded: Mapping[Language, Template]
+
+    @classmethod
+    def read(cls, folder: str | Path | None) -> _Texts:
+        names = ("answer_generator", "answer_generator_no_context", "answer_generator_degraded")
+        return cls(*(prompts(name, folder) for name in names))
+
+
+@dataclass(frozen=True, slots=True)
+class _Nodes:
+    """What happens before and after the router is asked."""
+
+    threshold: float
+    relevance: Relevance
+    texts: _Texts
+    verify: Literal["rule", "model"]
+
+    def prepare(self, state: AnswerState) -> Command[Literal["generate", "decline"]]:
+        """Check the input, and whether any document speaks of the question."""
+        question = question_of(state)
+        documents = read_documents(state.get("documents"))
+        relevant = any(
+            self.relevance(asked, one) >= self.threshold
+            for asked in (question, *(state.get("parts") or []))
+            for one in documents
+        )
+        update = {
+            **_NOTHING,
+            "documents": documents,
+            "relevant": relevant,
+            "noted": [" ".join(note.split()) for note in state.get("notes") or []],
+            "chosen": raised(chosen(state), documents),
+        }
+        return Command(goto="generate" if relevant else "decline", update=update)
+
+    def decline(self, state: AnswerState) -> dict[str, Any]:
+        """Say that the documents do not answer; nobody was asked."""
+        text = self.texts.no_context[language_of(state["question"])].substitute()
+        return tell_citations(state, {"answer": text})
+
+    def ask(self, state: AnswerState) -> Ask:
+        """The prompt: instructions, the numbered passages, the question."""
+        question = state["question"]
+        instructions = self.texts.instructions[language_of(question)].substitute()
+        prompt = format_question(question, passages_of(state["documents"]), notes=state["noted"])
+        messages = [SystemMessage(instructions), HumanMessage(prompt)]
+        return Ask(messages=messages, task="answer", chosen=state["chosen"])
+
+    def draft(self, state: AnswerState, asked: Asked) -> dict[str, Any]:
+        """Take the answer, or quote the documents where there is none."""
+        update = {"attempts": asked.attempts, "skipped": asked.skipped, "route_id": asked.route_id}
+        if asked.answer is None:
+            reason = {"degraded": True, "degraded_reason": str(asked.error)}
+            return {**update, **reason, "refusal": asked.refusal, "draft": self._quoted(state)}
+        update["draft"] = asked.answer.text
+        if asked.answer.response_metadata.get("extractive"):
+            return {**update, "degraded": True, "degraded_reason": no_model_reason(asked)}
+        return update
+
+    def cite(self, state: AnswerState) -> Command[Literal["verify", "__end__"]]:
+        """Check the draft's citations and its sentences, by rule."""
+        cited = cite(
+            state["draft"],
+            passages_of(state["documents"]),
+            ignore=self._notices(language_of(state["question"])),
+        )
+        update = {
+            "answer": cited.text,
+            "citations": cited.citations,
+            "sentences": cited.sentences,
+            "removed": cited.removed,
+        }
+        if self.verify == "model" and cited.citations and not state["degraded"]:
+            return Command(goto="verify", update=update)
+        return Command(goto="__end__", update=tell_citations(state, update))
+
+    def _notices(self, language: Language) -> tuple[str, ...]:
+        """What is said about an answer, and claims nothing."""
+        own = (self.texts.no_context[language], self.texts.degraded[language])
+        return (*(text.substitute() for text in own), *EXTRACTIVE_NOTICES)
+
+    def _quoted(self, state: AnswerState) -> str:
+        question = state["question"]
+        language = language_of(question)
+        passages = [
+            NumberedPassage(n, one.location, one.text)
+            for n, one in enumerate(passages_of(state["documents"]), start=1)
+        ]
+        lines = quoted_lines(question, passages)
+        lines = lines or [self.texts.no_context[language].substitute()]
+        return "\n".join([*lines, "", self.texts.degraded[language].substitute()])
+
+
+_NOTHING: Mapping[str, Any] = {
+    "answer": "",
+    "citations": [],
+    "sentences": [],
+    "removed": 0,
+    "attempts": [],
+    "skipped": [],
+    "route_id": None,
+    "refusal": None,
+    "degraded": False,
+    "degraded_reason": None,
+}
+
+
+def _shared_words(question: str, document: Document) -> float:
+    heading = document.metadata.get("heading") or ""
+    return shared_words(question, f"{heading}\n{document.page_content}")

@@ -1,0 +1,166 @@
+"""Looks at one image: from its bytes, past what was kept, through the router, to its result."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any, cast
+
+from langchain_core.messages import BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
+from typing_extensions import TypedDict
+
+from aegis_graph.components.image_describer.colors import Colour, dominant_colours
+from aegis_graph.components.image_describer.results import (
+    ImageResult,
+    Kind,
+    read_answer,
+    unanswered,
+)
+from aegis_graph.components.image_describer.size_limit import Gate
+from aegis_graph.components.image_describer.sources import ImageRef, load_image
+from aegis_graph.components.image_describer.store import ImageStore
+from aegis_graph.components.prompts import Language
+from aegis_graph.components.router_node import RouterGraph, cost_usd
+from aegis_graph.concurrency.loop_scoped import LoopScoped
+from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
+from aegis_graph.request.image_files import image_part, opened
+from aegis_graph.types import DEFAULT_SENSITIVITY
+
+
+class ImageJob(TypedDict):
+    """One image to look at."""
+
+    ref: ImageRef
+    part: dict[str, Any] | None
+    kind: Kind
+    language: Language
+    again: bool
+    chosen: dict[str, Any]
+    number: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Looker:
+    """The node ``look``: one image, from its bytes to its result."""
+
+    wording: Mapping[Kind, Mapping[Language, Template]]
+    store: ImageStore | None
+    gates: LoopScoped[Gate]
+
+    async def look(
+        self, router: RouterGraph, job: ImageJob, config: RunnableConfig
+    ) -> dict[str, Any]:
+        """Wait for room, look, and say how it went."""
+        tell = get_stream_writer()
+        ref = job["ref"]
+        where = {"source": ref["source"], "number": job["number"], "count": job["count"]}
+        async with (await self.gates.get()).inside(ref["size"]):
+            tell({"event": "image_started", **where})
+            result = await self._result(router, job, config)
+        told = {key: result[key] for key in _TOLD}  # type: ignore[literal-required]
+        tell({"event": "image_done", **where, **told})
+        return {"looked": [result]}
+
+    async def _result(
+        self, router: RouterGraph, job: ImageJob, config: RunnableConfig
+    ) -> ImageResult:
+        ref, wanted = job["ref"], self.wording[job["kind"]][job["language"]].substitute()
+        key = self._key(job, wanted)
+        kept = await asyncio.to_thread(self.store.get, key) if self.store and key else None
+        if kept is not None and not job["again"]:
+            return as_kept(cast("ImageResult", kept), ref["source"])
+        try:
+            part, colours = await asyncio.to_thread(_seen, ref, job["part"])
+        except (DocumentError, InvalidRequestError) as error:
+            return _failed(job, error)
+        result = await self._asked(router, job, config, [_message(wanted, part)], colours)
+        if self.store and key and result["error"] is None:
+            # Before it counts as done: what is interrupted now is not bought again.
+            await asyncio.to_thread(self.store.put, key, dict(result), degraded=result["degraded"])
+        return result
+
+    async def _asked(
+        self,
+        router: RouterGraph,
+        job: ImageJob,
+        config: RunnableConfig,
+        messages: list[BaseMessage],
+        colours: Sequence[Colour],
+    ) -> ImageResult:
+        request = {"messages": messages, "task": "vision", **job["chosen"]}
+        ref = job["ref"]
+        try:
+            answered = await router.ainvoke(request, config)
+        except RoutingError as error:
+            result = _failed(job, error)
+            route: dict[str, Any] = {
+                "attempts": error.attempts,
+                "skipped": error.skipped,
+                "route_id": error.route_id,
+            }
+        else:
+            route = answered
+            result = read_answer(
+                answered["messages"][-1],
+                job["kind"],
+                source=ref["source"],
+                sha256=ref["sha256"],
+                counted=colours,
+            )
+        return {
+            **result,
+            "attempts": route["attempts"],
+            "skipped": route["skipped"],
+            "route_id": route["route_id"],
+            "cost_usd": f"{cost_usd(route['attempts']):f}",
+        }
+
+    def _key(self, job: ImageJob, wanted: str) -> str | None:
+        if self.store is None:
+            return None
+        choices = job["chosen"]
+        return self.store.key(
+            sha256=job["ref"]["sha256"],
+            prompt=f"{job['kind']}: {wanted}",
+            sensitivity=choices.get("sensitivity", DEFAULT_SENSITIVITY),
+            max_output_tokens=choices.get("max_output_tokens"),
+        )
+
+
+_TOLD = ("kept", "method", "provider", "cost_usd", "error", "degraded_reason")
+"""What an event says of a result; never what is in the image."""
+
+
+def _seen(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
+    """The image as it is sent, and its colours. Decodes it, so that a broken one buys nothing."""
+    data = load_image(ref, [part] * (ref["number"] or 0) if part else ())
+    return image_part(data, shrink=True), dominant_colours(opened(data))
+
+
+def _message(wanted: str, part: dict[str, Any]) -> BaseMessage:
+    return HumanMessage([{"type": "text", "text": wanted}, part])
+
+
+def _failed(job: ImageJob, error: Exception) -> ImageResult:
+    ref = job["ref"]
+    why = str(error).removeprefix(f"{ref['source']}: ")
+    return unanswered(
+        ref["source"], job["kind"], why, error_type=type(error).__name__, sha256=ref["sha256"]
+    )
+
+
+def as_kept(result: ImageResult, source: str) -> ImageResult:
+    """A result that was bought before: it costs nothing now."""
+    return {
+        **result,
+        "source": source,
+        "kept": True,
+        "cost_usd": "0",
+        "attempts": [],
+        "skipped": [],
+    }

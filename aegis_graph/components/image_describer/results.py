@@ -1,0 +1,174 @@
+"""What is asked about an image, and how the answer becomes a result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from langchain_core.messages import AIMessage
+from typing_extensions import TypedDict
+
+from aegis_graph.components.image_describer.colors import Colour
+from aegis_graph.text.json_text import mended_json
+from aegis_graph.types import AttemptRecord, SkippedRecord
+
+Kind = Literal["description", "text", "table", "chart"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STRUCTURED: frozenset[Kind] = frozenset({"description", "chart"})
+"""Asked for as JSON. The others are transcriptions, which quoting as JSON would only spoil."""
+
+ONLY_OCR = "no model looked at it: only the text in it was recognized"
+CUT = "the answer was cut at the cap of output tokens"
+NOT_STRUCTURED = "the answer was not the JSON that was asked for"
+
+_CUT_REASONS = frozenset({"length", "max_tokens"})
+
+
+class ImageResult(TypedDict):
+    """What is known of one image. JSON."""
+
+    source: str
+    """Its path, with page and number for a picture of a PDF."""
+    sha256: str | None
+    """Of its bytes; ``None`` where they cannot be read."""
+    kind: Kind
+    description: str
+    """In sentences; empty for transcriptions, and where only text was recognized."""
+    text: str
+    """What is written in it; the tables of ``table`` and the data of ``chart`` as Markdown."""
+    objects: list[str]
+    colours: list[Colour]
+    """The largest area first."""
+    colours_by: Literal["model", "computed"]
+    """Whether a model named them, or the picture's pixels were counted."""
+    method: Literal["model", "ocr"] | None
+    """``None`` where nobody answered."""
+    lines: list[dict[str, Any]]
+    """Of text recognition: each line with its four corners in pixels, and a score from 0 to 1."""
+    provider: str | None
+    model: str | None
+    cost_usd: str
+    """Of this run, failed attempts included, as decimal text; 0 where it was kept from before."""
+    kept: bool
+    """Whether the answer comes from an earlier run, or from the same image earlier in this one."""
+    degraded: bool
+    degraded_reason: str | None
+    error: str | None
+    """Why there is no answer, in one line."""
+    error_type: str | None
+    """Name of the error's class."""
+    attempts: list[AttemptRecord]
+    skipped: list[SkippedRecord]
+    """Who was not asked, and why."""
+    route_id: str | None
+
+
+def unanswered(
+    source: str, kind: Kind, error: str, *, error_type: str, sha256: str | None = None
+) -> ImageResult:
+    """The result of an image that nobody can say anything about."""
+    return ImageResult(
+        source=source,
+        sha256=sha256,
+        kind=kind,
+        description="",
+        text="",
+        objects=[],
+        colours=[],
+        colours_by="computed",
+        method=None,
+        lines=[],
+        provider=None,
+        model=None,
+        cost_usd="0",
+        kept=False,
+        degraded=False,
+        degraded_reason=None,
+        error=error,
+        error_type=error_type,
+        attempts=[],
+        skipped=[],
+        route_id=None,
+    )
+
+
+def read_answer(
+    answer: AIMessage, kind: Kind, *, source: str, sha256: str, counted: Sequence[Colour]
+) -> ImageResult:
+    """The result that an answer of the router gives.
+
+    Args:
+        answer: Signed by the router.
+        kind: What was asked.
+        source: Where the image is, for people.
+        sha256: Of the image.
+        counted: Its colours, for when no model named them.
+    """
+    facts = answer.response_metadata
+    is_ocr = bool(facts.get("ocr"))
+    fields, fault = _of_ocr(facts) if is_ocr else _of_model(answer, kind)
+    if _is_cut(facts):
+        fault = CUT
+    named = [Colour(name=name, hex=None, share=None) for name in fields.get("colours", [])]
+    blank = unanswered(source, kind, "", error_type="", sha256=sha256)
+    return {
+        **blank,
+        "description": fields.get("description", ""),
+        "text": fields.get("text", ""),
+        "objects": fields.get("objects", []),
+        "lines": fields.get("lines", []),
+        "colours": named or list(counted),
+        "colours_by": "model" if named else "computed",
+        "method": "ocr" if is_ocr else "model",
+        "provider": facts.get("provider"),
+        "model": facts.get("model"),
+        "degraded": fault is not None,
+        "degraded_reason": fault,
+        "error": None,
+        "error_type": None,
+    }
+
+
+def _is_cut(facts: Mapping[str, Any]) -> bool:
+    return (facts.get("finish_reason") or facts.get("done_reason")) in _CUT_REASONS
+
+
+def _of_ocr(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    return {"text": facts["text"], "lines": facts["lines"]}, ONLY_OCR
+
+
+def _of_model(answer: AIMessage, kind: Kind) -> tuple[dict[str, Any], str | None]:
+    text = answer.text.strip()
+    if kind not in STRUCTURED:
+        return {"text": _without_fence(text)}, None
+    found = mended_json(text) if "{" in text else None
+    if isinstance(found, list):
+        found = next((one for one in found if isinstance(one, dict)), None)
+    if not isinstance(found, dict) or not {"description", "text"} & set(found):
+        return {"description": text}, NOT_STRUCTURED
+    return {
+        "description": _text(found.get("description")),
+        "text": _text(found.get("text")),
+        "objects": _texts(found.get("objects")),
+        "colours": _texts(found.get("colours") or found.get("colors")),
+    }, None
+
+
+def _without_fence(text: str) -> str:
+    lines = text.splitlines()
+    if len(lines) >= 2 and lines[0].startswith("```") and lines[-1].strip() == "```":
+        return "\n".join(lines[1:-1])
+    return text
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return "\n".join(_texts(value))
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _texts(value: object) -> list[str]:
+    """A list of short texts, each once, whatever a model made of it."""
+    rows = value if isinstance(value, list) else [value]
+    names = [row.get("name") if isinstance(row, dict) else row for row in rows]
+    return list(dict.fromkeys(name.strip() for name in names if isinstance(name, str) and name))

@@ -1,0 +1,141 @@
+"""Every answer that LightRAG was given and paid for, kept so that none is bought twice."""
+
+from __future__ import annotations
+
+import array
+import hashlib
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aegis_graph.components.private_store import make_private
+from aegis_graph.errors import ConfigError, LedgerError
+from aegis_graph.types import SENSITIVITIES, Sensitivity
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY, operation TEXT NOT NULL, text TEXT NOT NULL, truncated INTEGER NOT NULL,
+    output_tokens INTEGER
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class PaidAnswer(NamedTuple):
+    """An answer as it was given."""
+
+    text: str
+    truncated: bool = False
+    """Whether the provider cut it at the output cap."""
+    output_tokens: int | None = None
+    """What the provider counted, where it did."""
+
+
+class PaidAnswers:
+    """A file beside LightRAG's own. It holds what these hold: pieces of the documents.
+
+    A new file can be read by its owner only.
+
+    An answer is on disk before the ledger has its cost and before LightRAG sees it, so a killed
+    process has either the answer or a call without one. Use it from one thread.
+
+    It is locked while it is open: of two writers of LightRAG's files, the last one wins.
+
+    Args:
+        path: The database's file.
+
+    Raises:
+        ConfigError: Somebody has it open.
+        LedgerError: The file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            make_private(path)
+            self._db = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=0
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise LedgerError(f"{path}: cannot be used: {error}") from error
+        try:
+            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
+        except sqlite3.Error as error:
+            self._db.close()
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise ConfigError(
+                    f"{path.parent}: the workspace is open already; close it there first"
+                ) from error
+            raise LedgerError(f"{path}: cannot be used: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def answer(self, key: str) -> PaidAnswer | None:
+        """The answer to a request, where it was bought before."""
+        found = self._one("SELECT text, truncated, output_tokens FROM answers WHERE key = ?", key)
+        return None if found is None else PaidAnswer(found[0], bool(found[1]), found[2])
+
+    def keep_answer(self, key: str, operation: str, answer: PaidAnswer) -> None:
+        """Write an answer down; it is on disk when this returns."""
+        self._write(
+            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
+            [(key, operation, answer.text, int(answer.truncated), answer.output_tokens)],
+        )
+
+    def vectors(self, keys: Sequence[str]) -> dict[str, list[float]]:
+        """Those of the vectors that were bought before."""
+        found = ((key, self._one("SELECT vector FROM vectors WHERE key = ?", key)) for key in keys)
+        return {key: array.array("f", row[0]).tolist() for key, row in found if row is not None}
+
+    def keep_vectors(self, vectors: Mapping[str, Sequence[float]]) -> None:
+        """Write vectors down, as 32-bit numbers like the stores do."""
+        rows = [(key, array.array("f", vector).tobytes()) for key, vector in vectors.items()]
+        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+
+    def mean_output_tokens(self, operation: str) -> float | None:
+        """How long the answers to an operation were on average; ``None`` without any."""
+        found = self._one("SELECT avg(output_tokens) FROM answers WHERE operation = ?", operation)
+        return None if found is None or found[0] is None else float(found[0])
+
+    @property
+    def sensitivity(self) -> Sensitivity:
+        """The highest level of anything in the workspace."""
+        found = self._one("SELECT value FROM facts WHERE name = ?", "sensitivity")
+        levels = [level for level in SENSITIVITIES if found is not None and level == found[0]]
+        return levels[0] if levels else SENSITIVITIES[0]
+
+    def raise_sensitivity(self, level: Sensitivity) -> None:
+        """Remember that something of this level is in the workspace. It is never lowered."""
+        if SENSITIVITIES.index(level) > SENSITIVITIES.index(self.sensitivity):
+            self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", [("sensitivity", level)])
+
+    def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
+        with closing(self._db.execute(query, parameters)) as cursor:
+            found: tuple[Any, ...] | None = cursor.fetchone()
+        return found
+
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(statement, rows)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise LedgerError(f"{self._path}: cannot be written: {error}") from error
+
+
+def request_key(*parts: object) -> str:
+    """The name of a request: everything that changes its answer, or who may see it."""
+    return hashlib.sha256(
+        json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")
+    ).hexdigest()

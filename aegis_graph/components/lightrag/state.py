@@ -1,0 +1,97 @@
+"""What LightRAG's graphs take and give."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Required
+
+from langgraph.channels import EphemeralValue
+from typing_extensions import TypedDict
+
+from aegis_graph.components.lightrag.query import Mode
+from aegis_graph.components.lightrag.spending import OperationCost
+from aegis_graph.components.router_node import Choices, Report
+from aegis_graph.types import AttemptRecord
+
+
+class InsertRecord(TypedDict):
+    """An ``InsertReport`` as JSON."""
+
+    state: Literal["done", "stopped", "failed"]
+    documents: dict[str, str]
+    errors: dict[str, str]
+    by_operation: dict[str, OperationCost]
+    cost_usd: str
+
+
+class Found(TypedDict):
+    """What belongs to a question, as LightRAG describes it."""
+
+    references: list[dict[str, str]]
+    """``reference_id`` and ``file_path``."""
+    entities: list[dict[str, Any]]
+    relations: list[dict[str, Any]]
+    chunks: list[dict[str, Any]]
+
+
+class LightRAGInsertInput(Choices, total=False):
+    """What an insert takes."""
+
+    documents: Required[dict[str, str]]
+    """Texts by name."""
+
+
+class LightRAGInsertOutput(Report):
+    """What an insert gives."""
+
+    insert: InsertRecord
+
+
+class LightRAGQueryInput(Choices, total=False):
+    """What a question takes."""
+
+    question: Required[str]
+    mode: Mode
+    """``mix`` when absent."""
+    only_retrieve: bool
+    """Whether to stop before a model is asked to answer."""
+
+
+class LightRAGQueryOutput(Report):
+    """What a question gives."""
+
+    question: str
+    answer: str
+    found: Found
+
+
+class LightRAGInput(Choices, total=False):
+    """Documents to insert first, a question to ask, or both."""
+
+    documents: dict[str, str]
+    question: str
+    mode: Mode
+    only_retrieve: bool
+
+
+class LightRAGOutput(LightRAGQueryOutput, total=False):
+    """What both give."""
+
+    insert: InsertRecord
+
+
+class LightRAGState(Choices, total=False):
+    """The graphs' own state. What the request chose lives for one step, and is handed on."""
+
+    documents: Annotated[dict[str, str], EphemeralValue]
+    question: str
+    mode: Annotated[Mode, EphemeralValue]
+    only_retrieve: Annotated[bool, EphemeralValue]
+    chosen: Annotated[dict[str, Any], EphemeralValue]
+    prompt: Annotated[str, EphemeralValue]
+    """LightRAG's instructions with what was found; empty when nothing is to be asked."""
+    insert: InsertRecord
+    found: Found
+    answer: str
+    attempts: list[AttemptRecord]
+    degraded: bool
+    degraded_reason: str | None

@@ -1,0 +1,150 @@
+"""One sub-question on its way: looked up in a source, and answered in a few words where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from string import Template
+from typing import Any, cast
+
+from langchain_core.documents import Document
+from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langgraph.config import get_stream_writer
+from langgraph.types import Command, Send
+from typing_extensions import TypedDict
+
+from aegis_graph.components.documents.langchain import passages_of, raised
+from aegis_graph.components.prompts import Language, language_of
+from aegis_graph.components.query_decomposer.plan import Step
+from aegis_graph.components.retriever.search import Finding, Source, afind, find
+from aegis_graph.components.router_node import Ask, Asked, AsyncNode
+from aegis_graph.errors import RoutingError
+from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
+from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.types import AttemptRecord
+
+_UNKNOWN = frozenset({"unknown", "unbekannt", ""})
+
+
+class StepResult(TypedDict):
+    """What came of one sub-question."""
+
+    id: int
+    question: str
+    """With the earlier answers in their places."""
+    needs: list[int]
+    answer: str | None
+    """In a few words, where a later step needed it or the source gave one."""
+    documents: list[Document]
+    attempts: list[AttemptRecord]
+    degraded_reason: str | None
+
+
+class Lookup(TypedDict):
+    """What ``Send`` carries to a step's nodes."""
+
+    step: Step
+    question: str
+    """With the earlier answers in their places."""
+    is_needed: bool
+    """Whether a later step needs its answer."""
+    chosen: dict[str, Any]
+    result: StepResult | None
+    """What was looked up, for the node that answers from it."""
+
+
+def look_up(source: Source) -> Runnable[Any, Any]:
+    """Build the node that looks one step up; a graph that it asks is seen inside it."""
+
+    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
+    def run(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
+        try:
+            found = find(source, lookup["question"], lookup["chosen"], config)
+        except RoutingError as error:
+            found = _refused(error)
+        return _after(lookup, found)
+
+    async def arun(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
+        try:
+            found = await afind(source, lookup["question"], lookup["chosen"], config)
+        except RoutingError as error:
+            found = _refused(error)
+        return _after(lookup, found)
+
+    return RunnableLambda(run, cast("AsyncNode", arun))
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """The answer to a step in a few words, for the steps that need it."""
+
+    instructions: Mapping[Language, Template]
+
+    def ask(self, lookup: Lookup) -> Ask:
+        """The prompt: the step's documents and its question."""
+        question, result = lookup["question"], lookup["result"]
+        assert result is not None, "only a step that was looked up comes here"
+        instructions = self.instructions[language_of(question)].substitute()
+        prompt = format_question(question, passages_of(result["documents"]))
+        messages = [SystemMessage(instructions), HumanMessage(prompt)]
+        choices = raised(lookup["chosen"], result["documents"])
+        return Ask(messages=messages, task="decompose", chosen=choices)
+
+    def note(self, lookup: Lookup, asked: Asked) -> dict[str, Any]:
+        """Take the answer; quote the documents by rule where no model gives one."""
+        result = lookup["result"]
+        assert result is not None, "only a step that was looked up comes here"
+        done: StepResult = {**result, "attempts": [*result["attempts"], *asked.attempts]}
+        if asked.answer is None or asked.answer.response_metadata.get("extractive"):
+            why = asked.error or "no language model answered"
+            done["degraded_reason"] = f"step {result['id']} was answered by a quote: {why}"
+            done["answer"] = _quote(lookup["question"], result["documents"])
+        else:
+            done["answer"] = _short(asked.answer.text)
+        return {"results": _done(done)}
+
+
+def _after(lookup: Lookup, found: Finding) -> Command[Any]:
+    step = lookup["step"]
+    result = StepResult(
+        id=step["id"],
+        question=lookup["question"],
+        needs=step["needs"],
+        answer=found.answer,
+        documents=found.documents,
+        attempts=found.attempts,
+        degraded_reason=found.degraded_reason,
+    )
+    if lookup["is_needed"] and found.answer is None and found.documents:
+        onward: Lookup = {**lookup, "result": result}
+        return Command(goto=Send("note", onward))
+    return Command(goto="dispatch", update={"results": _done(result)})
+
+
+def _done(result: StepResult) -> dict[str, StepResult]:
+    """Tell whoever streams."""
+    shown = {"id": result["id"], "question": result["question"], "answer": result["answer"]}
+    get_stream_writer()({"event": "step", **shown})
+    return {str(result["id"]): result}
+
+
+def _refused(error: RoutingError) -> Finding:
+    attempts = cast("list[AttemptRecord]", error.attempts)
+    return Finding(attempts=attempts, degraded_reason=str(error))
+
+
+def _short(text: str) -> str | None:
+    """A model's short answer: its first line without citations; ``None`` when it knows none."""
+    bare = replace_citations(text, lambda mark, numbers: "").strip()
+    line = bare.splitlines()[0].strip() if bare else ""
+    return None if line.rstrip(".!").casefold() in _UNKNOWN else line
+
+
+def _quote(question: str, documents: Sequence[Document]) -> str | None:
+    numbered = [
+        NumberedPassage(n, one.location, one.text)
+        for n, one in enumerate(passages_of(documents), start=1)
+    ]
+    lines = quoted_lines(question, numbered)
+    return _short(lines[0]) if lines else None

@@ -1,0 +1,283 @@
+"""Extracts from one chunk: recall what was bought, ask, read, and glean until nothing new comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import Command
+from typing_extensions import TypedDict
+
+from aegis_graph.components.relation_extractor.grounding import ground
+from aegis_graph.components.relation_extractor.parsing import read_extraction
+from aegis_graph.components.relation_extractor.prompts import ANSWER_SCHEMA, ExtractionPrompts, Talk
+from aegis_graph.components.relation_extractor.records import (
+    Chunk,
+    ExtractionTask,
+    FailedChunk,
+    Findings,
+    GivenEntity,
+)
+from aegis_graph.components.relation_extractor.schema import RelationSchema
+from aegis_graph.components.relation_extractor.store import (
+    AnswerStore,
+    Kept,
+    answer_key,
+    model_chain,
+)
+from aegis_graph.components.router_node import Ask, Asked, RouterGraph, ask_router
+from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
+from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord
+
+UNFIT = "UnfitAnswerError"
+"""Type of an attempt whose answer did not fit the schema that was asked for."""
+
+Retry = Literal["now", "later"]
+
+TRANSIENT = (AllProvidersFailedError, StreamInterruptedError)
+"""Errors after which the same question may yet be answered."""
+
+CUT = (
+    "OutputCutError",
+    "the answer was cut at its cap of output tokens: raise max_output_tokens, or lower chunk_chars",
+)
+"""Type and text of a failure that no provider reports as one."""
+
+
+class ChunkTask(TypedDict, total=False):
+    """What one chunk's extraction needs to know."""
+
+    chunk: Chunk
+    schema: dict[str, Any]
+    given: list[GivenEntity]
+    chosen: dict[str, Any]
+    """What the caller chose, for each call."""
+    max_gleanings: int
+    structured: bool
+    may_ask: bool
+    """Whether models may be asked, beside what is kept."""
+    answers: list[str]
+    """Those that could be read so far, in order."""
+    attempts: list[AttemptRecord]
+    reused: int
+    tries: int
+    """Rounds in which models were asked about it."""
+
+
+class ChunkDone(TypedDict):
+    """What came of one chunk."""
+
+    chunk: Chunk
+    findings: Findings
+    answers: list[str]
+    attempts: list[AttemptRecord]
+    reused: int
+    failed: FailedChunk | None
+    retry: Retry | None
+    """Whether the same question may yet be answered: at once, or when a provider has rested."""
+    tries: int
+
+
+class ChunkState(ChunkTask, total=False):
+    """The extraction of one chunk in progress."""
+
+    key: str
+    """Under which the next answer is kept."""
+    answer: str
+    """The last one."""
+    cut: bool
+    """Whether it ended at its cap of output tokens."""
+    again: bool
+    """Whether the question was put a second time, because the first answer is unreadable."""
+    size: list[int]
+    """How much was found before the last answer."""
+    retry: Retry | None
+    asked: bool
+    """Whether a provider was called in this round."""
+    refusal: tuple[str, str] | None
+    """Type and text of the error, where nobody answered."""
+    done: ChunkDone
+
+
+class _Output(TypedDict):
+    done: ChunkDone
+
+
+def create_chunk_extractor(
+    router: RouterGraph, store: AnswerStore, prompts: ExtractionPrompts
+) -> CompiledStateGraph[ChunkState, None, ChunkTask, _Output]:
+    """Build the graph that extracts from one chunk.
+
+    Args:
+        router: The compiled router.
+        store: Where answers are kept.
+        prompts: What to say.
+    """
+    nodes = _ChunkNodes(store, prompts, router)
+    builder: StateGraph[ChunkState, None, ChunkTask, _Output] = StateGraph(
+        ChunkState, input_schema=ChunkTask, output_schema=_Output
+    )
+    builder.add_node("recall", nodes.recall)
+    builder.add_node("ask", ask_router(router, prepare=nodes.prepare, conclude=nodes.conclude))
+    builder.add_node("read", nodes.read)
+    builder.add_edge(START, "recall")
+    builder.add_edge("ask", "read")
+    return builder.compile(name="extract")
+
+
+@dataclass(frozen=True, slots=True)
+class _ChunkNodes:
+    """The nodes. They are sync, so that LangGraph runs what touches a file in a thread."""
+
+    store: AnswerStore
+    prompts: ExtractionPrompts
+    router: RouterGraph
+
+    def recall(self, state: ChunkState) -> Command[Literal["ask", "read", "__end__"]]:
+        """Look for the next answer among those that are kept."""
+        key = self._key(state)
+        kept = self.store.find(key)
+        if kept is not None:
+            reused = state.get("reused", 0) + 1
+            update = {"key": key, **kept._asdict(), "reused": reused, "refusal": None}
+            return Command(goto="read", update=update)
+        if state["may_ask"]:
+            return Command(goto="ask", update={"key": key})
+        reason = "nothing is kept of it, and it is not among the chunks to ask about"
+        return Command(goto="__end__", update={"done": _done(state, ("NotAskedError", reason))})
+
+    def prepare(self, state: ChunkState) -> Ask:
+        """What to ask the router."""
+        talk = _talk(state)
+        again = state.get("again", False)
+        messages = (
+            self.prompts.again(talk, state.get("answer", ""))
+            if again
+            else self.prompts.messages(talk)
+        )
+        ask = Ask(messages=messages, task=_task(state), chosen=state["chosen"])
+        if state["structured"] and not again:
+            ask["options"] = {"response_schema": ANSWER_SCHEMA}
+        return ask
+
+    def conclude(self, state: ChunkState, asked: Asked) -> dict[str, Any]:
+        """Keep what the router gave, or why it gave nothing."""
+        attempts = [*state.get("attempts", []), *asked.attempts]
+        error = asked.error
+        unfit = error is not None and _is_unfit(error)
+        return {
+            "attempts": attempts,
+            "answer": "" if asked.answer is None else asked.answer.text,
+            "cut": asked.answer is not None and _is_cut(asked.answer),
+            "asked": state.get("asked", False) or bool(asked.attempts),
+            "retry": _retry(asked),
+            "refusal": None if error is None or unfit else (type(error).__name__, str(error)),
+        }
+
+    def read(self, state: ChunkState) -> Command[Literal["recall", "ask", "__end__"]]:
+        """Read the answer, keep it, and decide what comes next."""
+        if state["refusal"] is not None:
+            return Command(goto="__end__", update={"done": _done(state, state["refusal"])})
+        answer = state["answer"]
+        fault = read_extraction(answer).fault
+        if fault is not None and not state.get("again", False):
+            return Command(goto="ask", update={"again": True})
+        if fault is not None:
+            reason = f"unreadable twice: {fault}"
+            return Command(
+                goto="__end__", update={"done": _done(state, ("MalformedAnswerError", reason))}
+            )
+        kept = Kept(answer, state["cut"])
+        self.store.keep(state["key"], kept, task=_task(state), sensitivity=_sensitivity(state))
+        answers = [*state.get("answers", []), answer]
+        update: dict[str, Any] = {"answers": answers, "again": False}
+        onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
+        findings = _findings(onward)
+        spent = len(answers) > state["max_gleanings"]
+        if spent or _size(findings) == (state.get("size") or _size(_findings(state))):
+            done = _done(onward, CUT if state["cut"] else None, task=_task(state))
+            return Command(goto="__end__", update={**update, "done": done})
+        return Command(goto="recall", update={**update, "size": _size(findings)})
+
+    def _key(self, state: ChunkState) -> str:
+        """Of the question, whether it is put once or twice."""
+        manner = {
+            "task": _task(state),
+            "sensitivity": _sensitivity(state),
+            "max_output_tokens": state["chosen"].get("max_output_tokens"),
+            "structured": state["structured"],
+        }
+        chain = model_chain(self.router)
+        return answer_key(self.prompts.messages(_talk(state)), chain, manner)
+
+
+def _talk(state: ChunkState) -> Talk:
+    schema = RelationSchema.model_validate(state["schema"])
+    return Talk(state["chunk"]["text"], schema, state["given"], state.get("answers", []))
+
+
+def _task(state: ChunkState) -> ExtractionTask:
+    return "glean" if state.get("answers") else "extract"
+
+
+def _sensitivity(state: ChunkState) -> str:
+    return str(state["chosen"].get("sensitivity") or DEFAULT_SENSITIVITY)
+
+
+def _findings(state: ChunkState) -> Findings:
+    talk = _talk(state)
+    readings = [read_extraction(answer) for answer in talk.answers]
+    return ground(readings, talk.text, talk.schema, talk.given)
+
+
+def _size(findings: Findings) -> list[int]:
+    """Grows with each name and each relation that is new."""
+    entities = findings["entities"]
+    names = sum(1 + len(entity["aliases"]) for entity in entities)
+    return [len(entities), names, len(findings["relations"])]
+
+
+def _is_unfit(error: RoutingError) -> bool:
+    """Whether the last one asked did answer, but not in the form that was asked for."""
+    return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
+
+
+def _retry(asked: Asked) -> Retry | None:
+    if asked.error is None:
+        return None
+    if any(one["code"] == "cooldown" for one in asked.skipped):
+        return "later"
+    return "now" if isinstance(asked.error, TRANSIENT) else None
+
+
+def _is_cut(answer: AIMessage) -> bool:
+    facts = answer.response_metadata
+    return (facts.get("finish_reason") or facts.get("done_reason")) in {"length", "max_tokens"}
+
+
+def _done(
+    state: ChunkState, refusal: tuple[str, str] | None, *, task: ExtractionTask | None = None
+) -> ChunkDone:
+    chunk = state["chunk"]
+    failed = None
+    if refusal is not None:
+        failed = FailedChunk(
+            id=chunk["id"],
+            places=chunk["places"],
+            task=task or _task(state),
+            error_type=refusal[0],
+            reason=refusal[1],
+        )
+    return ChunkDone(
+        chunk=chunk,
+        findings=_findings(state),
+        answers=state.get("answers", []),
+        attempts=state.get("attempts", []),
+        reused=state.get("reused", 0),
+        failed=failed,
+        retry=None if failed is None else state.get("retry"),
+        tries=state.get("tries", 0) + state.get("asked", False),
+    )

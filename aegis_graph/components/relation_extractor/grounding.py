@@ -1,0 +1,194 @@
+"""Keeps of a model's extraction what the text bears out, and counts the rest by reason."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import cast
+
+from aegis_graph.components.relation_extractor.parsing import Reading, SaidEntity, SaidRelation
+from aegis_graph.components.relation_extractor.records import (
+    Findings,
+    FoundEntity,
+    FoundRelation,
+    GivenEntity,
+)
+from aegis_graph.components.relation_extractor.schema import RelationSchema, key
+from aegis_graph.text.mentions import Stretch, find_mentions, find_quote
+from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.words import words
+
+_ARTICLES = frozenset(words("the a an der die das ein eine des dem den le la les el los"))
+_PRONOUNS = frozenset(
+    words(
+        "i you he she it we they me him her us them his its their our who which this that these"
+        " those ich du er sie es wir ihr mich dich ihn uns euch ihm ihnen sein seine ihre unser wer"
+        " welche dieser diese dieses jener jene jenes"
+    )
+)
+_PUNCTUATION = re.compile(r"[^\w+#]+")
+
+
+@lru_cache(maxsize=4096)
+def normalised(name: str) -> str:
+    """A name as two writings of it share it.
+
+    Example:
+        >>> normalised("The U.S. Army's"), normalised("us army")
+        ('us army', 'us army')
+    """
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    plain = re.sub(r"['\u2019]s?(?!\w)", "", plain).replace(".", "")
+    parts = _PUNCTUATION.sub(" ", plain).split()
+    if len(parts) > 1 and parts[0] in _ARTICLES:
+        parts = parts[1:]
+    return " ".join(parts) or plain.strip()
+
+
+def ground(
+    readings: Sequence[Reading],
+    text: str,
+    schema: RelationSchema,
+    given: Sequence[GivenEntity] = (),
+) -> Findings:
+    """What the text bears out of a chunk's answers.
+
+    Args:
+        readings: The answers in the order in which they came.
+        text: The chunk.
+        schema: What may be found.
+        given: Where there are some, they are the only entities.
+    """
+    return _Ground(text, schema, bool(given)).take(readings, given)
+
+
+class _Ground:
+    """Collects the findings of one chunk."""
+
+    def __init__(self, text: str, schema: RelationSchema, given_only: bool) -> None:
+        self._text = text
+        self._schema = schema
+        self._given_only = given_only
+        self._entities: list[FoundEntity] = []
+        self._relations: dict[tuple[int, str, int, Stretch], FoundRelation] = {}
+        self._dropped: Counter[str] = Counter()
+
+    def take(self, readings: Sequence[Reading], given: Sequence[GivenEntity]) -> Findings:
+        for known in given:
+            # One that this chunk does not name is no fault of anybody.
+            self._place(known["name"], known.get("type", ""), known.get("aliases", []))
+        for reading in readings:
+            self._dropped["malformed"] += reading.malformed
+            for entity in [] if self._given_only else reading.entities:
+                self._entity(entity)
+        for reading in readings:
+            for relation in reading.relations:
+                self._relation(relation)
+        dropped = {reason: count for reason, count in sorted(self._dropped.items()) if count}
+        return Findings(
+            entities=self._entities, relations=list(self._relations.values()), dropped=dropped
+        )
+
+    def _entity(self, said: SaidEntity) -> None:
+        label = self._schema.entity_type(said.type)
+        if label is None:
+            self._dropped["entity_off_schema"] += 1
+        elif not self._place(said.name, label, said.aliases):
+            self._dropped["entity_ungrounded"] += 1
+
+    def _place(self, name: str, label: str, aliases: Sequence[str]) -> bool:
+        """Keep an entity where the text names it; whether it does."""
+        names = [one for one in (name, *aliases) if _is_name(one)]
+        stretches = {one: find_mentions(one, self._text) for one in names}
+        written = [one for one in names if stretches[one]]
+        if not written:
+            return False
+        places = sorted({place for one in written for place in stretches[one]})
+        same = self._same(written[0], label)
+        if same is None:
+            self._entities.append(
+                FoundEntity(name=written[0], type=label, aliases=written[1:], stretches=places)
+            )
+            return True
+        others = [one for one in written if one not in (same["name"], *same["aliases"])]
+        same["aliases"] = [*same["aliases"], *others]
+        same["stretches"] = sorted({*same["stretches"], *places})
+        return True
+
+    def _same(self, name: str, label: str) -> FoundEntity | None:
+        wanted = normalised(name)
+        for entity in self._entities:
+            if normalised(entity["name"]) == wanted and key(entity["type"]) == key(label):
+                return entity
+        return None
+
+    def _relation(self, said: SaidRelation) -> None:
+        heads, tails = self._named(said.head), self._named(said.tail)
+        if not heads or not tails:
+            self._dropped["relation_unknown_entity"] += 1
+            return
+        if heads == tails and len(heads) == 1:
+            self._dropped["relation_to_itself"] += 1
+            return
+        allowed = self._allowed(heads, said.relation, tails)
+        if allowed is None:
+            self._dropped["relation_off_schema"] += 1
+            return
+        head, label, tail = allowed
+        stretch = self._evidence(said, head, tail)
+        if stretch is None:
+            self._dropped["relation_ungrounded"] += 1
+            return
+        place = (head, label, tail, stretch)
+        self._relations.setdefault(
+            place, FoundRelation(head=head, relation=label, tail=tail, stretch=stretch)
+        )
+
+    def _named(self, name: str) -> list[int]:
+        """The entities that a name may mean: by its own name first, else by another of theirs."""
+        wanted = normalised(name)
+        own = [at for at, one in enumerate(self._entities) if normalised(one["name"]) == wanted]
+        return own or [
+            at for at, one in enumerate(self._entities) if wanted in map(normalised, one["aliases"])
+        ]
+
+    def _allowed(
+        self, heads: Sequence[int], label: str, tails: Sequence[int]
+    ) -> tuple[int, str, int] | None:
+        for head in heads:
+            for tail in tails:
+                types = self._entities[head]["type"], self._entities[tail]["type"]
+                relation = self._schema.relation(types[0], label, types[1])
+                if relation is not None and head != tail:
+                    return head, relation, tail
+        return None
+
+    def _evidence(self, said: SaidRelation, head: int, tail: int) -> Stretch | None:
+        """The quotation's place; where there is none, the first sentence that names both."""
+        if said.quote:
+            return find_quote(said.quote, self._text)
+        ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])
+        return next(
+            (s for s in self._sentences if all(any(_within(p, s) for p in e) for e in ends)),
+            None,
+        )
+
+    @cached_property
+    def _sentences(self) -> list[Stretch]:
+        sentences = split_sentences(self._text)
+        return [(one.start, one.start + len(one.text)) for one in sentences]
+
+
+def _within(inner: Sequence[int], outer: Stretch) -> bool:
+    begin, end = cast("Stretch", inner)
+    return outer[0] <= begin and end <= outer[1]
+
+
+def _is_name(said: str) -> bool:
+    """A pronoun names nothing, and as an alias it would join strangers; WHO and IT are names."""
+    word = said.strip()
+    shouted = word.isupper() and len(word) > 1
+    return bool(word) and (shouted or word.casefold() not in _PRONOUNS | _ARTICLES)

@@ -1,0 +1,47 @@
+"""Which chunks are tried again, and whether to wait first: a pure decision between two rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from typing_extensions import TypedDict
+
+from aegis_graph.components.relation_extractor.chunk_graph import ChunkDone
+
+
+class Rounds(TypedDict):
+    """The rounds so far."""
+
+    lost: int
+    """Chunks that the last round began with."""
+    idle: int
+    """Rounds in a row that completed none."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextRound:
+    """What comes next; nothing where no chunk is ``lost``."""
+
+    lost: Sequence[ChunkDone]
+    kept: Sequence[ChunkDone]
+    wait: bool
+    """Whether a provider is resting and nobody else got anything done meanwhile."""
+    rounds: Rounds
+
+
+def next_round(done: Sequence[ChunkDone], before: Rounds, max_retries: int) -> NextRound:
+    """Decide on the chunks that may yet be answered.
+
+    A chunk is asked about in at most ``1 + max_retries`` rounds. Rounds in which a provider rested
+    and nobody was asked do not count for it, but no more than ``max_retries`` rounds in a row may
+    complete no chunk at all.
+    """
+    open_ = [one["retry"] is not None and one["tries"] <= max_retries for one in done]
+    lost = [one for one, is_open in zip(done, open_, strict=True) if is_open]
+    kept = [one for one, is_open in zip(done, open_, strict=True) if not is_open]
+    idle = 0 if len(lost) < before["lost"] else before["idle"] + 1
+    if idle > max_retries or not max_retries:
+        return NextRound([], done, wait=False, rounds=before)
+    wait = idle > 0 and any(one["retry"] == "later" for one in lost)
+    return NextRound(lost, kept, wait, Rounds(lost=len(lost), idle=idle))

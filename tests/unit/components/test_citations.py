@@ -1,0 +1,156 @@
+"""Citations of an answer point at sources that exist, and quote spans that are there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aegis_graph.components.answer_generator.citations import Cited, cite
+from aegis_graph.text.passages import Passage
+
+PASSAGES = [
+    Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is a hard limit."),
+    Passage(source="b.pdf", text="Weeks begin on\nMonday. Months begin on the first.", page=2),
+    Passage(source="c.md", text="Ollama is free."),
+]
+
+
+def quotes(cited: Cited) -> list[str]:
+    return [one["quote"] for one in cited.citations]
+
+
+def test_quote_is_the_span_that_supports_the_answer() -> None:
+    cited = cite("A week begins on Monday [2]. The limit is hard. [1]", PASSAGES)
+    assert cited.text == "A week begins on Monday [2]. The limit is hard. [1]"
+    assert cited.citations == [
+        {
+            "n": 2,
+            "source": "b.pdf, page 2",
+            "quote": "Weeks begin on\nMonday.",
+            "start": 0,
+            "end": 22,
+        },
+        {"n": 1, "source": "a.md", "quote": "It is a hard limit.", "start": 39, "end": 58},
+    ]
+    assert [(one["text"], one["citations"], one["supported"]) for one in cited.sentences] == [
+        ("A week begins on Monday [2].", [0], True),
+        ("The limit is hard. [1]", [1], True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown", "numbers", "removed"),
+    [
+        ("Free. [3]", "Free. [3]", [3], 0),
+        ("Free [9].", "Free.", [], 1),
+        ("Free [0] [3] [4].", "Free [3].", [3], 2),
+        ("Free [1, 9, 3].", "Free [1, 3].", [1, 3], 1),
+        ("Free [3; 1].", "Free [3, 1].", [3, 1], 0),
+        ("Free [3][1].", "Free [3][1].", [3, 1], 0),
+        ("Free [3, 3]. Ollama is free [3].", "Free [3]. Ollama is free [3].", [3], 0),
+        ("Use `rows[7]` [3].", "Use `rows[7]` [3].", [3], 0),
+        ("Nothing to cite.", "Nothing to cite.", [], 0),
+        ("", "", [], 0),
+        ("[3]", "[3]", [3], 0),
+        ("Free [^3] [^9].", "Free [3].", [3], 1),
+        ("Free [[3]] [[9]].", "Free [3].", [3], 1),
+        ("Free [Source 3] [source: 9].", "Free [3].", [3], 1),
+        ("Frei [Quelle 3, 1].", "Frei [3, 1].", [3, 1], 0),
+        ("Free [1-3].", "Free [1, 2, 3].", [1, 2, 3], 0),
+        ("Free [3-9].", "Free [3].", [3], 6),
+        ("Free [1-999].", "Free [1].", [1], 1),
+        ("Free \u30103\u2020a.md\u3011.", "Free [3].", [3], 0),
+        ("Free [3](https://evil.example/1).", "Free [3].", [3], 0),
+        ("Free [9](https://evil.example/1).", "Free.", [], 1),
+        ("Call f[3](x).", "Call f[3](x).", [3], 0),
+        ("[3]\nIt is free.", "[3]\nIt is free.", [3], 0),
+    ],
+)
+def test_numbers_are_checked(answer: str, shown: str, numbers: list[int], removed: int) -> None:
+    cited = cite(answer, PASSAGES)
+    assert (cited.text, cited.removed) == (shown, removed)
+    assert [one["n"] for one in cited.citations] == numbers
+
+
+def test_the_same_quote_is_listed_once_and_pointed_at_twice() -> None:
+    cited = cite("It is 10 USD a month [1]. It is hard [1]. A hard limit [1].", PASSAGES)
+    assert quotes(cited) == ["The limit is 10 USD a month.", "It is a hard limit."]
+    assert [one["citations"] for one in cited.sentences] == [[0], [1], [1]]
+
+
+def test_a_claim_over_two_sentences_quotes_both() -> None:
+    cited = cite("The limit is hard and 10 USD a month. [1]", PASSAGES)
+    assert quotes(cited) == ["The limit is 10 USD a month. It is a hard limit."]
+    assert cited.sentences[0]["supported"]
+
+
+def test_a_sentence_that_rests_on_two_sources_is_supported_by_both_together() -> None:
+    cited = cite("Ollama [3] is free and weeks begin on Monday [2].", PASSAGES)
+    assert [one["n"] for one in cited.citations] == [3, 2]
+    assert [one["supported"] for one in cited.sentences] == [True]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("The limit is 10 USD a month. [1]", "supported"),
+        ("The limit is 20 USD a month. [1]", "numbers"),
+        ("The limit is not 10 USD a month. [1]", "negation"),
+        ("Ollama isn't free. [3]", "negation"),
+        ("The monthly limit is soft. [1]", "words"),
+        ("Giraffes eat leaves. [1]", "words"),
+        ("The limit is 10 USD a month.", "uncited"),
+    ],
+)
+def test_each_sentence_says_what_its_verdict_rests_on(sentence: str, reason: str) -> None:
+    [judged] = cite(sentence, PASSAGES).sentences
+    assert (judged["reason"], judged["supported"]) == (reason, reason == "supported")
+
+
+def test_lines_of_a_list_and_headings_are_told_apart() -> None:
+    cited = cite("## Answer\n\n- Ollama is free [3]\n- Weeks begin on Monday [2]\n", PASSAGES)
+    assert [one["text"] for one in cited.sentences] == [
+        "Ollama is free [3]",
+        "Weeks begin on Monday [2]",
+    ]
+
+
+def test_a_notice_is_no_claim() -> None:
+    cited = cite("It is free. [3]\n\n(By rule.)", PASSAGES, ignore=["(By rule.)"])
+    assert [one["text"] for one in cited.sentences] == ["It is free. [3]"]
+
+
+def test_no_passages_leave_no_citation() -> None:
+    cited = cite("Free. [1]", [])
+    assert (cited.text, cited.citations, cited.removed) == ("Free.", [], 1)
+
+
+def test_a_claim_that_stands_in_the_passage_is_its_own_quote() -> None:
+    table = "All output is billed as output.\n\n| model | output |\n|---|---|\n| m | 2.00 |"
+    assert quotes(cite("model | output [1]", [Passage(source="a.md", text=table)])) == [
+        "model | output"
+    ]
+
+
+ANSWERS = st.text(alphabet="ab. [1,2;]9\n`-#:!?ä0", max_size=80)
+TEXTS = st.lists(st.text(alphabet="ab. 12\n|-#ä", max_size=60) | st.text(max_size=40), max_size=3)
+
+
+@given(ANSWERS, TEXTS)
+def test_whatever_comes_spans_are_found_and_numbers_exist(answer: str, texts: list[str]) -> None:
+    passages = [Passage(source=str(n), text=text) for n, text in enumerate(texts, start=1)]
+    cited = cite(answer, passages)
+    for citation in cited.citations:
+        text = texts[citation["n"] - 1]
+        assert text[citation["start"] : citation["end"]] == citation["quote"]
+        assert citation["quote"] or not text.strip()
+        assert citation["source"] == str(citation["n"])
+    for sentence in cited.sentences:
+        assert cited.text[sentence["start"] : sentence["end"]] == sentence["text"]
+        assert all(0 <= place < len(cited.citations) for place in sentence["citations"])
+        assert sentence["supported"] == (sentence["reason"] == "supported")
+    pointed_at = {place for sentence in cited.sentences for place in sentence["citations"]}
+    assert pointed_at == set(range(len(cited.citations)))
+    again = cite(cited.text, passages)
+    assert (again.text, again.removed) == (cited.text, 0)
