@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from aegis_graph.errors import AegisError, RoutingError
-from aegis_graph.testing.replies import Fault, Reply, Step
+from aegis_graph.testing.loopback.replies import Fault, Reply, Step
 
 KEY_ENV = "PROVIDER_SUITE_KEY"
 KEY = "sk-provider-suite-0123456789abcdef"

@@ -20,7 +20,8 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.routing.router import Router
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.testing.embedded_suite import ProviderSuite, each_mode
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
+from aegis_graph.testing.loopback.replies import Step
 from aegis_graph.testing.provider_cases import (
     BROKEN,
     CAP,
@@ -36,7 +37,6 @@ from aegis_graph.testing.provider_cases import (
     numbers,
     open_holds,
 )
-from aegis_graph.testing.replies import Step
 
 __all__ = ["ProviderSuite", "RemoteProviderSuite"]
 

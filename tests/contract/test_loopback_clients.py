@@ -15,7 +15,7 @@ from dashscope.v2.errors import RateLimitError
 from langchain_ollama import ChatOllama
 
 from aegis_graph.testing import Fault, LoopbackServer, Reply, Usage
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 
 MESSAGES = [{"role": "user", "content": "Which city?"}]
 FULL = Reply(

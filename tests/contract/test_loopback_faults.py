@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from aegis_graph.testing import Fault, LoopbackServer, Reply, Usage
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 
 PROTOCOLS: tuple[ProtocolName, ...] = ("dashscope", "ollama", "openai")
 MESSAGES = [{"role": "user", "content": "Which city?"}]

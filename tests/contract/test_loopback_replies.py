@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from aegis_graph.testing import LoopbackServer, Reply
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 
 SERVICES = "/api/v1/services/aigc"
 SSE = {"X-DashScope-SSE": "enable"}

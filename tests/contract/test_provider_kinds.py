@@ -11,7 +11,7 @@ import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 from PIL import Image, ImageDraw, ImageFont
 
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 from aegis_graph.testing.provider_suite import ProviderSuite, RemoteProviderSuite
 from aegis_graph.text.passages import Passage, format_question
 

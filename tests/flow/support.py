@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.testing import LoopbackServer, Received
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 
 Row = dict[str, Any]
 

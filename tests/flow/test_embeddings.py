@@ -20,8 +20,8 @@ from aegis_graph.errors import (
     NoProviderError,
 )
 from aegis_graph.testing import Fault, LoopbackServer, Reply
-from aegis_graph.testing.embedding_wire import hashed_words, texts_of
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
+from aegis_graph.testing.wires.embeddings import hashed_words, texts_of
 from tests.flow.support import KEYS, KINDS, Row, assert_sound, make_config, rows, spent
 
 DIMENSIONS = 64

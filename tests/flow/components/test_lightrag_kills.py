@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from aegis_graph.testing import LoopbackServer, Received, Reply
-from aegis_graph.testing.embedding_wire import embedding_reply
+from aegis_graph.testing.wires.embeddings import embedding_reply
 from tests.flow.components.lightrag_support import (
     DOCUMENTS,
     bought,

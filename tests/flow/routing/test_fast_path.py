@@ -18,7 +18,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from aegis_graph.clock import utc_now
 from aegis_graph.errors import AegisError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
-from aegis_graph.testing.replies import Step
+from aegis_graph.testing.loopback.replies import Step
 from tests.flow.support import (
     Row,
     ask,

@@ -12,7 +12,7 @@ import pytest
 
 from aegis_graph.errors import AllProvidersFailedError, RequestRejectedError, RoutingError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
-from aegis_graph.testing.replies import Step
+from aegis_graph.testing.loopback.replies import Step
 from tests.flow.support import (
     KINDS,
     Row,

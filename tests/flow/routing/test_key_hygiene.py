@@ -20,7 +20,7 @@ from aegis_graph.errors import AegisError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
-from aegis_graph.testing.journal import ProtocolName
+from aegis_graph.testing.loopback.journal import ProtocolName
 
 KEY = "sk-distinctive-0123456789abcdef"
 ENVIRON = {"SECRET": KEY}

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from aegis_graph.testing.journal import ProtocolName, Received, Usage
-from aegis_graph.testing.replies import Reply
-from aegis_graph.testing.wire import Chunk, finish_reason, to_json
+from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
+from aegis_graph.testing.loopback.replies import Reply
+from aegis_graph.testing.wires.wire import Chunk, finish_reason, to_json
 
 CREATED_AT = "2026-01-01T00:00:00Z"
 NANOSECONDS_PER_TOKEN = 20_000_000

@@ -11,10 +11,10 @@ from types import TracebackType
 
 from aiohttp import web
 
-from aegis_graph.testing.handler import Handler
-from aegis_graph.testing.journal import Journal, ProtocolName, Received
-from aegis_graph.testing.replies import Step
-from aegis_graph.testing.script import Script
+from aegis_graph.testing.loopback.handler import Handler
+from aegis_graph.testing.loopback.journal import Journal, ProtocolName, Received
+from aegis_graph.testing.loopback.replies import Step
+from aegis_graph.testing.loopback.script import Script
 
 DEFAULT_MODELS = ("llama3.2:3b", "gpt-4o", "qwen-plus")
 BACKLOG = 4096

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import get_args
 
-from aegis_graph.testing.journal import ProtocolName
-from aegis_graph.testing.replies import Step
+from aegis_graph.testing.loopback.journal import ProtocolName
+from aegis_graph.testing.loopback.replies import Step
 
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aegis_graph.testing.journal import ProtocolName, Received, Usage
-from aegis_graph.testing.replies import Reply
+from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
+from aegis_graph.testing.loopback.replies import Reply
 
 CREATED = 1_767_225_600
 """Every answer carries the same date (2026-01-01), so that two recordings compare equal."""

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aegis_graph.testing.dashscope_wire import DashScopeWire
-from aegis_graph.testing.journal import Received, Usage
-from aegis_graph.testing.ollama_wire import OllamaWire
-from aegis_graph.testing.openai_wire import OpenAIWire
-from aegis_graph.testing.replies import Reply
+from aegis_graph.testing.loopback.journal import Received, Usage
+from aegis_graph.testing.loopback.replies import Reply
+from aegis_graph.testing.wires.dashscope import DashScopeWire
+from aegis_graph.testing.wires.ollama import OllamaWire
+from aegis_graph.testing.wires.openai import OpenAIWire
 
 DEFAULT_DIMENSIONS = 1024
 """Length of the vectors of a call that asks for none."""

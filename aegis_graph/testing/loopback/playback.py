@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from aegis_graph.testing.journal import Received, Usage
-from aegis_graph.testing.replies import Fault, Reply
-from aegis_graph.testing.wire import Chunk, Wire, characters, to_json
+from aegis_graph.testing.loopback.journal import Received, Usage
+from aegis_graph.testing.loopback.replies import Fault, Reply
+from aegis_graph.testing.wires.wire import Chunk, Wire, characters, to_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,16 @@ from typing import Any
 
 from aiohttp import web
 
-from aegis_graph.testing import dashscope_wire, embedding_wire, ollama_wire, openai_wire
-from aegis_graph.testing.embedding_wire import embedding_reply
-from aegis_graph.testing.journal import Journal, ProtocolName, Received
-from aegis_graph.testing.playback import Exchange
-from aegis_graph.testing.replies import Step
-from aegis_graph.testing.script import Script
-from aegis_graph.testing.wire import Wire
+from aegis_graph.testing.loopback.journal import Journal, ProtocolName, Received
+from aegis_graph.testing.loopback.playback import Exchange
+from aegis_graph.testing.loopback.replies import Step
+from aegis_graph.testing.loopback.script import Script
+from aegis_graph.testing.wires import dashscope as dashscope_wire
+from aegis_graph.testing.wires import embeddings as embedding_wire
+from aegis_graph.testing.wires import ollama as ollama_wire
+from aegis_graph.testing.wires import openai as openai_wire
+from aegis_graph.testing.wires.embeddings import embedding_reply
+from aegis_graph.testing.wires.wire import Wire
 
 WIRES: Mapping[ProtocolName, Wire] = {
     "dashscope": dashscope_wire.DashScopeWire(),

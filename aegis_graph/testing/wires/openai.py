@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from aegis_graph.testing.journal import ProtocolName, Received, Usage
-from aegis_graph.testing.replies import Reply
-from aegis_graph.testing.wire import (
+from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
+from aegis_graph.testing.loopback.replies import Reply
+from aegis_graph.testing.wires.wire import (
     CREATED,
     Chunk,
     delta_characters,

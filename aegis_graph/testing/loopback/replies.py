@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
-from aegis_graph.testing.journal import Received
+from aegis_graph.testing.loopback.journal import Received
 
 FaultKind = Literal[
     "cut",

@@ -1,0 +1,1 @@
+"""A server on this machine that plays scripted replies and keeps what it received."""

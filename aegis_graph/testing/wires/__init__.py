@@ -1,0 +1,1 @@
+"""How each provider's protocol looks on the wire."""
