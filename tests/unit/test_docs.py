@@ -1,0 +1,61 @@
+"""The pages of the documentation have one form, and what they say of the code is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.stem != "architecture")
+
+ORDER = ["What it takes", "What it gives", "What it costs", "How it degrades"]
+MAX_PARAGRAPH = 350
+"""Characters of a paragraph of the README."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_has_the_same_order(page: str) -> None:
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    before, _, _ = text.partition("\n## ")
+    title, purpose, program = before.split("\n\n")[:3]
+    assert title.startswith("# ")
+    assert re.match(r"`|[A-Z]", purpose)
+    assert program.startswith("```python\n")
+    assert [name for name in re.findall(r"^## (.*)$", text, re.M) if name in ORDER] == ORDER
+
+
+def test_no_paragraph_of_the_readme_is_long() -> None:
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.M | re.S)
+    paragraphs = [
+        line
+        for paragraph in re.split(r"\n\n+", prose)
+        for line in (paragraph.split("\n") if paragraph.startswith(("* ", "|")) else [paragraph])
+    ]
+    assert [text for text in paragraphs if len(text) > MAX_PARAGRAPH] == []
+
+
+def test_the_architecture_fits_on_one_screen_and_names_what_is_there() -> None:
+    assert ARCHITECTURE.count("\n") < 55
+    rooms = re.findall(r"^\| (`[^|]+`) \|", ARCHITECTURE, re.M)
+    named = [name for row in rooms for name in re.findall(r"`([\w./]+)`", row)]
+    places = [ROOT / name if name == "graphs/" else ROOT / "aegis_graph" / name for name in named]
+    assert [str(place) for place in places if not place.exists()] == []
+    package = ROOT / "aegis_graph"
+    folders = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= {name.rstrip("/") for name in named}
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    files = set(re.findall(r"`((?:[\w]+/)+[\w]+\.py|tests/[\w/]+\.py)`", ARCHITECTURE))
+    routing = {
+        f"routing/{name}"
+        for name in re.findall(r"`(\w+\.py)`", ARCHITECTURE.split("## One request's way")[1])
+        if name not in {"graph.py", "router.py"}
+    }
+    for name in files | routing:
+        home = ROOT if name.startswith(("tests/", "aegis_graph/")) else ROOT / "aegis_graph"
+        assert (home / name).is_file(), name
