@@ -32,9 +32,10 @@ from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.observer import Discarded, Spoken, alone, listener_in, with_handler
 from aegis_graph.routing.reservation import input_bound, output_cap
-from aegis_graph.routing.settlement import Bill, Heard
+from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import Route
-from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
@@ -48,7 +49,7 @@ class Call:
         provider: Provider,
         ledger: Ledger,
         health: Health,
-        transit: HoldsInTransit,
+        unclaimed: UnclaimedHolds,
         limits: HealthSpec,
         *,
         request: Request,
@@ -60,7 +61,7 @@ class Call:
         self._provider = provider
         self._ledger = ledger
         self._health = health
-        self._transit = transit
+        self._unclaimed = unclaimed
         self._limits = limits
         self._spec = provider.spec
         self._request = request
@@ -69,13 +70,15 @@ class Call:
         self._number = len(route["attempts"]) + 1
         self._run_id: UUID = uuid4()
         self._listener = listener_in(config)
-        self._heard = Heard(self._speak if self._listener and self._listener.hear else None)
-        self._unspoken: list[AIMessageChunk] = []
+        self._recorder = StreamRecorder(
+            self._pass_on if self._listener and self._listener.hear else None
+        )
+        self._withheld: list[AIMessageChunk] = []
         self._answer: AIMessage | None = None
         self._sent = False
         self._began = time.monotonic()
         self._cap = output_cap(provider, request)
-        self._bill = Bill(
+        self._calculator = SettlementCalculator(
             hold_id,
             hold_nano_usd,
             price=provider.price,
@@ -86,31 +89,31 @@ class Call:
     async def make(self) -> AttemptCommand:
         """Call, and turn whatever happens into the next step."""
         health, name = self._health, self._spec.name
-        tell = stream_writer()
-        tell(self._event("attempt_started"))
+        emit = stream_writer()
+        emit(self._event("attempt_started"))
         try:
             if self._listener is not None:
                 self._listener.began(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
         except ProviderError as error:
             health.failed(name, error, key=self._provider.api_key())
-            return await self._failed(error, tell)
+            return await self._failed(error, emit)
         except BaseException:
             # The caller is gone, or its own callback raised: either way nobody else is asked.
-            self._ledger.settle_soon(self._left_alone())
+            self._ledger.settle_soon(self._cancelled())
             health.abandoned(name)
             raise
-        self._speak_up()
+        self._flush()
         health.succeeded(name)
-        settlement = self._bill.answered(answer, **self._latency())
-        await self._transit.hand_over(settlement)
+        settlement = self._calculator.answered(answer, **self._latency())
+        await self._unclaimed.register(settlement)
         update: dict[str, Any] = {"answer": self._signed(answer, settlement)}
-        return self._leave("record_cost", settlement, self._route["reason"], update)
+        return self._finish("record_cost", settlement, self._route["reason"], update)
 
-    def _left_alone(self) -> SettlementRecord:
+    def _cancelled(self) -> SettlementRecord:
         if not self._sent:
-            return self._bill.unsent(**self._latency())
-        return self._bill.cancelled(self._heard, **self._latency())
+            return self._calculator.unsent(**self._latency())
+        return self._calculator.cancelled(self._recorder, **self._latency())
 
     async def _ask(self) -> AIMessage:
         """The provider's answer; every error of its client becomes one of ours here."""
@@ -161,12 +164,12 @@ class Call:
         if self._listener is None:
             return {
                 **self._config,
-                "callbacks": with_handler(self._config.get("callbacks"), self._heard),
+                "callbacks": with_handler(self._config.get("callbacks"), self._recorder),
                 "metadata": {**(self._config.get("metadata") or {}), **who},
                 "run_id": self._run_id,
             }
         callbacks = self._listener.callbacks(self._config)
-        callbacks.add_handler(self._heard)
+        callbacks.add_handler(self._recorder)
         return {
             "callbacks": callbacks,
             "metadata": {**self._listener.metadata, **who},
@@ -174,39 +177,39 @@ class Call:
             "run_id": self._run_id,
         }
 
-    def _speak(self, chunk: AIMessageChunk) -> None:
+    def _pass_on(self, chunk: AIMessageChunk) -> None:
         """Pass a piece on, the empty ones before the first word together with that word.
 
         An attempt that dies before its first word leaves no trace in the caller's stream.
         """
-        self._unspoken.append(chunk)
-        if self._heard.anything:
-            self._speak_up()
+        self._withheld.append(chunk)
+        if self._recorder.has_content:
+            self._flush()
 
-    def _speak_up(self) -> None:
+    def _flush(self) -> None:
         if self._listener and self._listener.hear:
-            for chunk in self._unspoken:
+            for chunk in self._withheld:
                 self._listener.hear(Spoken(chunk))
-        self._unspoken.clear()
+        self._withheld.clear()
 
     async def _failed(
-        self, error: ProviderError, tell: Callable[[dict[str, Any]], None]
+        self, error: ProviderError, emit: Callable[[dict[str, Any]], None]
     ) -> AttemptCommand:
         reason = self._without_key(str(error))
-        settlement = self._bill.failed(error, self._answer, self._heard, **self._latency())
-        await self._transit.hand_over(settlement)
-        if self._heard.anything:
+        settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
+        await self._unclaimed.register(settlement)
+        if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": reason}
-            tell(event)
+            emit(event)
             if self._listener and self._listener.hear:
                 self._listener.hear(Discarded(event))
                 if self._listener.ends_when_broken_off:
-                    text = self._heard.answer_text
-                    return self._leave("record_cost", settlement, reason, {}, broken_off=text)
+                    text = self._recorder.answer_text
+                    return self._finish("record_cost", settlement, reason, {}, broken_off=text)
         if isinstance(error, BadRequestError) and not self._request.options:
-            return self._leave("record_cost", settlement, reason, {}, rejected=True)
+            return self._finish("record_cost", settlement, reason, {}, rejected=True)
         wait_s = self._wait_before_retry(error)
-        return self._leave("budget_check", settlement, reason, {}, retry_after_s=wait_s)
+        return self._finish("budget_check", settlement, reason, {}, retry_after_s=wait_s)
 
     def _wait_before_retry(self, error: ProviderError) -> float | None:
         """Seconds until this provider may be asked again, or ``None`` to ask it no more."""
@@ -219,7 +222,7 @@ class Call:
             wait_s = self._spec.retry_wait_s * 2**tries
         return wait_s if wait_s <= self._limits.max_retry_wait_s else None
 
-    def _leave(
+    def _finish(
         self,
         goto: Literal["budget_check", "record_cost"],
         settlement: SettlementRecord,
@@ -232,13 +235,13 @@ class Call:
     ) -> AttemptCommand:
         route = self._route
         attempts = [*route["attempts"], self._record(settlement, reason)]
-        given_up = route["given_up"]
+        excluded = route["excluded"]
         if goto == "budget_check" and retry_after_s is None:
-            given_up = [*given_up, self._spec.name]
+            excluded = [*excluded, self._spec.name]
         onward: Route = {
             **route,
             "attempts": attempts,
-            "given_up": given_up,
+            "excluded": excluded,
             "hold_id": None,
             "pending": settlement,
             "retry_after_s": retry_after_s or 0.0,

@@ -1,4 +1,4 @@
-"""The compiled router, which walks its own nodes where nobody is watching.
+"""The compiled router, which runs its nodes without an engine where nothing observes the run.
 
 LangGraph's engine spends about half a millisecond and 35 KB on a run of three nodes: tasks,
 channels, callbacks and checkpoints of which a plain ``invoke`` or ``ainvoke`` uses none. Such a
@@ -37,29 +37,29 @@ _OWN_TO_THE_RUN = frozenset({"run_id", "run_name"})
 """What a configuration says of the graph and not of what runs in it."""
 
 
-class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
+class FastPathGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
     """A compiled router; see the module."""
 
     @classmethod
     def of(
         cls, graph: CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
-    ) -> DirectGraph:
+    ) -> FastPathGraph:
         """The same graph. As ``copy`` does it, which every compiled graph has."""
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """See ``CompiledStateGraph.ainvoke``."""
-        merged = None if more else self._unwatched(input, config)
+        merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return await super().ainvoke(input, config, **more)
-        return await self._walk(input, merged)
+        return await self._run_nodes(input, merged)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """See ``CompiledStateGraph.invoke``."""
-        merged = None if more else self._unwatched(input, config)
+        merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return super().invoke(input, config, **more)
-        return self._node("budget_check").portal.run(lambda: self._walk(input, merged))
+        return self._node("budget_check").portal.run(lambda: self._run_nodes(input, merged))
 
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Lead a run whose next provider is no longer there back to ``budget_check``.
@@ -76,15 +76,15 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
                 # Only what is named here is looked at, where anything is.
                 checkpoint["updated_channels"] = None
 
-    def _unwatched(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
-        """The run's whole configuration, where nobody could tell that the engine is missing."""
+    def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
+        """The run's whole configuration, or ``None`` where a missing engine would be noticed."""
         if self.config or not _is_plain(asked) or self._remembers_or_pauses():
             return None
         # A ``configurable`` of the caller's own replaces the host's in the merged one.
         if _is_inside_a_graph(ensure_config()):
             return None
         merged = ensure_config(config)
-        return None if _is_watched(merged) else merged
+        return None if _is_observed(merged) else merged
 
     def _node(self, name: str) -> Node:
         return cast(Node, self.builder.nodes[name].runnable)
@@ -98,7 +98,7 @@ class DirectGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutpu
             or self.debug
         )
 
-    async def _walk(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def _run_nodes(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """Run node after node until one leads nowhere."""
         inner: Any = {key: value for key, value in config.items() if key not in _OWN_TO_THE_RUN}
         state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
@@ -123,8 +123,8 @@ def _is_inside_a_graph(config: RunnableConfig) -> bool:
     return any(key.startswith(_ENGINE_KEY) for key in config.get("configurable") or ())
 
 
-def _is_watched(config: RunnableConfig) -> bool:
-    """Whether LangChain or LangGraph would tell anybody about the run, or count its steps."""
+def _is_observed(config: RunnableConfig) -> bool:
+    """Whether LangChain or LangGraph would report the run to anything, or count its steps."""
     if config["recursion_limit"] != DEFAULT_RECURSION_LIMIT:
         return True
     if _is_inside_a_graph(config):

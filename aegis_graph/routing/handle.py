@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.records import Ledger
-from aegis_graph.routing.reload import Live, Load
+from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
@@ -74,7 +74,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         self._bound: RunnableConfig = {}
         self._has_memory = checkpointer not in (None, False)
         self._remembers = True
-        self._live = Live(
+        self._active = ActiveRouter(
             config,
             watch=watch,
             ledger=ledger,
@@ -88,23 +88,23 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
     @property
     def config(self) -> RouterConfig:
         """The configuration in force."""
-        return self._live.config
+        return self._active.config
 
     @property
     def router(self) -> Router:
-        """The compiled router in force; the file is not looked at."""
-        return self._in_use(self._live.router)
+        """The compiled router in force; the file is not read."""
+        return self._in_use(self._active.router)
 
     async def current(self) -> Router:
-        """The compiled router in force, after a look at the file where it is watched.
+        """The compiled router in force, after the file was read again where it is watched.
 
         For hosts that ask for a graph at each run, such as the LangGraph server.
         """
-        return self._in_use(await self._live.alook())
+        return self._in_use(await self._active.arefresh())
 
-    def look(self) -> Router:
+    def refresh(self) -> Router:
         """As ``current``, for sync callers: reading the file blocks."""
-        return self._in_use(self._live.look())
+        return self._in_use(self._active.refresh())
 
     def without_memory(self) -> RouterHandle:
         """The same handle without its checkpointer: each request stands alone."""
@@ -121,7 +121,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         Raises:
             ConfigError: It is wrong, or names another ledger. The old one stays in force.
         """
-        self._live.reload(config)
+        self._active.reload(config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Ask, on the chain in force now."""
@@ -130,7 +130,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``ainvoke``, for sync callers."""
-        return self.look().invoke(input, self._with(config), **kwargs)
+        return self.refresh().invoke(input, self._with(config), **kwargs)
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
@@ -146,7 +146,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Any]:
         """As ``astream``, for sync callers."""
-        yield from self.look().stream(input, self._with(config), **kwargs)
+        yield from self.refresh().stream(input, self._with(config), **kwargs)
 
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:
         """The same handle with defaults for each call; a reload reaches it too."""
@@ -156,7 +156,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
 
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Draw the chain in force now."""
-        return self.look().get_graph(self._with(config), xray=xray)
+        return self.refresh().get_graph(self._with(config), xray=xray)
 
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False

@@ -21,7 +21,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 
-_LASTING = (AuthenticationError, ModelAccessError, QuotaError)
+_PERMANENT = (AuthenticationError, ModelAccessError, QuotaError)
 """Another try in a moment meets the same refusal."""
 
 _SICK = (
@@ -38,7 +38,7 @@ MAX_REST_S = 86_400.0
 """The longest wait of a provider's own that is believed, in seconds."""
 
 
-class Unfit(NamedTuple):
+class Unavailable(NamedTuple):
     """Why a provider is left alone."""
 
     code: Literal["cooldown", "verdict"]
@@ -50,9 +50,9 @@ class _Record:
     failures: int = 0
     rest_until: datetime | None = None
     probing_until: datetime | None = None
-    verdict: str | None = None
-    verdict_until: datetime | None = None
-    verdict_key: str | None = None
+    permanent_failure: str | None = None
+    permanent_failure_until: datetime | None = None
+    permanent_failure_key: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ class Health:
     _records: dict[str, _Record] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def unfit(self, provider: str, *, key: str | None = None) -> Unfit | None:
+    def unavailable(self, provider: str, *, key: str | None = None) -> Unavailable | None:
         """Why the provider is left alone, or ``None`` when it may be asked.
 
         Args:
@@ -80,11 +80,11 @@ class Health:
             key: Its key now: a verdict about another key does not count.
         """
         with self._lock:
-            return _unfit(self._records.get(provider), key, self.clock())
+            return _unavailable(self._records.get(provider), key, self.clock())
 
-    def begin(
+    def try_start(
         self, provider: str, *, lease_s: float, key: str | None = None, retrying: bool = False
-    ) -> Unfit | None:
+    ) -> Unavailable | None:
         """An attempt is about to start. After a cooldown it is the probe; others wait for it.
 
         Args:
@@ -99,7 +99,7 @@ class Health:
         now = self.clock()
         with self._lock:
             record = self._records.get(provider)
-            found = None if retrying else _unfit(record, key, now)
+            found = None if retrying else _unavailable(record, key, now)
             if found is None and record is not None and record.rest_until is not None:
                 record.probing_until = now + timedelta(seconds=lease_s)
             return found
@@ -126,12 +126,12 @@ class Health:
         with self._lock:
             record = self._records.setdefault(provider, _Record())
             record.probing_until = None
-            if isinstance(error, _LASTING):
+            if isinstance(error, _PERMANENT):
                 # A provider's own error code is foreign text: it may repeat the key.
                 text = str(error).replace(key, "***") if key else str(error)
-                record.verdict = f"{type(error).__name__}: {text}"
-                record.verdict_until = now + timedelta(seconds=self.spec.verdict_s)
-                record.verdict_key = key
+                record.permanent_failure = f"{type(error).__name__}: {text}"
+                record.permanent_failure_until = now + timedelta(seconds=self.spec.verdict_s)
+                record.permanent_failure_key = key
             elif isinstance(error, _SICK):
                 record.failures += 1
                 rest_s = min(error.retry_after_s or 0.0, MAX_REST_S)
@@ -141,21 +141,27 @@ class Health:
                     record.rest_until = now + timedelta(seconds=rest_s)
 
 
-def _unfit(record: _Record | None, key: str | None, now: datetime) -> Unfit | None:
+def _unavailable(record: _Record | None, key: str | None, now: datetime) -> Unavailable | None:
     if record is None:
         return None
-    if record.verdict_until and now < record.verdict_until and key == record.verdict_key:
-        left = _left(record.verdict_until, now)
-        return Unfit("verdict", f"{record.verdict}, remembered for {left} s")
+    if (
+        record.permanent_failure_until
+        and now < record.permanent_failure_until
+        and key == record.permanent_failure_key
+    ):
+        left = _seconds_left(record.permanent_failure_until, now)
+        return Unavailable("verdict", f"{record.permanent_failure}, remembered for {left} s")
     if record.rest_until is None:
         return None
     if now < record.rest_until:
-        left = _left(record.rest_until, now)
-        return Unfit("cooldown", f"cooling down for {left} s, failures in a row: {record.failures}")
+        left = _seconds_left(record.rest_until, now)
+        return Unavailable(
+            "cooldown", f"cooling down for {left} s, failures in a row: {record.failures}"
+        )
     if record.probing_until and now < record.probing_until:
-        return Unfit("cooldown", "one request is finding out whether it works again")
+        return Unavailable("cooldown", "one request is finding out whether it works again")
     return None
 
 
-def _left(until: datetime, now: datetime) -> int:
+def _seconds_left(until: datetime, now: datetime) -> int:
     return max(1, round((until - now).total_seconds()))

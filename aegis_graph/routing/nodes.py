@@ -30,10 +30,10 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.health import Health
-from aegis_graph.routing.policy import Plan, Situation, make_plan, skip
+from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.state import Route, RouterState
-from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.types import SettlementRecord
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def new_route() -> Route:
         id=uuid4().hex,
         attempts=[],
         skipped=[],
-        given_up=[],
+        excluded=[],
         hold_id=None,
         hold_nano_usd=0,
         reason="",
@@ -64,13 +64,13 @@ class RouterNodes:
         chain: The providers, in the order in which they are asked.
         ledger: The only memory of money.
         health: Who is left alone for now.
-        transit: Who cares for a hold between two nodes.
+        unclaimed: Who cares for a hold between two nodes.
     """
 
     chain: Sequence[Provider]
     ledger: Ledger
     health: Health
-    transit: HoldsInTransit
+    unclaimed: UnclaimedHolds
 
     async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """Settle the attempt that failed, if any, and reserve the next one.
@@ -88,7 +88,7 @@ class RouterNodes:
             await self._received(pending)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
-        plan = make_plan(request, self._situations(route))
+        plan = make_plan(request, self._provider_states(route))
         holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
         admission = await self.ledger.admit(holds, settle=pending)
         await self._received(pending)
@@ -122,7 +122,7 @@ class RouterNodes:
         }
 
     async def _next(
-        self, route: Route, plan: Plan, holds: Sequence[Hold], admission: Admission
+        self, route: Route, plan: ProviderPlan, holds: Sequence[Hold], admission: Admission
     ) -> Command[str]:
         refused = [
             skip(self._named(refusal.provider).spec, "budget", refusal.reason())
@@ -141,33 +141,33 @@ class RouterNodes:
             onward["reason"] = chosen.reason
             onward["hold_nano_usd"] = holds[admission.index].nano_usd
             goto = f"attempt_{chosen.spec.name}"
-            await self.transit.hand_over(unused_hold(admission.hold_id))
+            await self.unclaimed.register(unused_hold(admission.hold_id))
         update = {"route": onward, "attempts": onward["attempts"], "skipped": onward["skipped"]}
         return Command(goto=goto, update={**update, "route_id": route["id"]})
 
     async def _received(self, pending: Sequence[SettlementRecord]) -> None:
         """The ledger has them: nobody needs to care for their holds any more."""
         for settlement in pending:
-            await self.transit.pick_up(settlement["hold_id"])
+            await self.unclaimed.claim(settlement["hold_id"])
 
-    def _situations(self, route: Route) -> list[Situation]:
+    def _provider_states(self, route: Route) -> list[ProviderState]:
         retried = route["attempts"][-1]["provider"] if route["attempts"] else None
         return [
-            self._situation(provider, retried=provider.spec.name == retried)
+            self._provider_state(provider, retried=provider.spec.name == retried)
             for provider in self.chain
-            if provider.spec.name not in route["given_up"]
+            if provider.spec.name not in route["excluded"]
         ]
 
-    def _situation(self, provider: Provider, *, retried: bool) -> Situation:
+    def _provider_state(self, provider: Provider, *, retried: bool) -> ProviderState:
         key = provider.api_key()
-        return Situation(
+        return ProviderState(
             provider.spec,
             missing_key=provider.key_env if provider.key_env and not key else None,
             missing_package=provider.missing_package(),
             takes_tools=provider.takes_tools,
             takes_schema=provider.structured is not None,
             # A retry has waited as long as the provider asked for.
-            unfit=None if retried else self.health.unfit(provider.spec.name, key=key),
+            unavailable=None if retried else self.health.unavailable(provider.spec.name, key=key),
             fetches_images=provider.fetches_images,
         )
 

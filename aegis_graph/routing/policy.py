@@ -33,7 +33,7 @@ class Asked(Protocol):
         """What it asks of the answer."""
 
 
-class Situation(NamedTuple):
+class ProviderState(NamedTuple):
     """A provider as it is now."""
 
     spec: ProviderSpec
@@ -43,7 +43,7 @@ class Situation(NamedTuple):
     """The line that installs what the provider needs."""
     takes_tools: bool = True
     takes_schema: bool = True
-    unfit: tuple[str, str] | None = None
+    unavailable: tuple[str, str] | None = None
     """Code and reason of a cooldown or a remembered verdict."""
     fetches_images: bool = True
     """Whether it gets an image from an https address by itself."""
@@ -56,7 +56,7 @@ class Candidate(NamedTuple):
     reason: str
 
 
-class Plan(NamedTuple):
+class ProviderPlan(NamedTuple):
     """The candidates in the order in which they are asked, and the others with their reasons."""
 
     candidates: list[Candidate]
@@ -68,7 +68,7 @@ def may_receive(spec: ProviderSpec, sensitivity: Sensitivity) -> bool:
     return spec.location == "local" or sensitivity not in LOCAL_ONLY
 
 
-def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
+def make_plan(request: Asked, chain: Sequence[ProviderState]) -> ProviderPlan:
     """Decide who may be asked.
 
     >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
@@ -78,42 +78,42 @@ def make_plan(request: Asked, chain: Sequence[Situation]) -> Plan:
     ...     has_images: bool = False
     ...     has_remote_images: bool = False
     ...     options: CallOptions = {}
-    >>> plan = make_plan(Pii(), [Situation(spec) for spec in DEFAULT_PROVIDERS])
+    >>> plan = make_plan(Pii(), [ProviderState(spec) for spec in DEFAULT_PROVIDERS])
     >>> [candidate.spec.name for candidate in plan.candidates]
     ['ollama']
     """
-    plan = Plan([], [])
-    for situation in chain:
-        skip = _reason_to_skip(request, situation)
+    plan = ProviderPlan([], [])
+    for state in chain:
+        skip = _reason_to_skip(request, state)
         if skip is None:
-            reason = f"{situation.spec.location}, candidate {len(plan.candidates) + 1}"
-            plan.candidates.append(Candidate(situation.spec, reason))
+            reason = f"{state.spec.location}, candidate {len(plan.candidates) + 1}"
+            plan.candidates.append(Candidate(state.spec, reason))
         else:
             plan.skipped.append(skip)
     return plan
 
 
-def _reason_to_skip(request: Asked, situation: Situation) -> SkippedRecord | None:
+def _reason_to_skip(request: Asked, state: ProviderState) -> SkippedRecord | None:
     for rule in _RULES:
-        found = rule(request, situation)
+        found = rule(request, state)
         if found is not None:
             return found
     return None
 
 
-def _privacy(request: Asked, now: Situation) -> SkippedRecord | None:
+def _privacy(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if may_receive(now.spec, request.sensitivity):
         return None
     return skip(now.spec, "privacy", f"{request.sensitivity} data stays on local providers")
 
 
-def _task(request: Asked, now: Situation) -> SkippedRecord | None:
+def _task(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if now.spec.tasks is None or request.task in now.spec.tasks:
         return None
     return skip(now.spec, "task", f"serves {', '.join(now.spec.tasks)} only, not {request.task}")
 
 
-def _images(request: Asked, now: Situation) -> SkippedRecord | None:
+def _images(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if not request.has_images:
         return None
     if not now.spec.images:
@@ -123,38 +123,38 @@ def _images(request: Asked, now: Situation) -> SkippedRecord | None:
     return None
 
 
-def _tools(request: Asked, now: Situation) -> SkippedRecord | None:
+def _tools(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if now.takes_tools or not request.options.get("tools"):
         return None
     return skip(now.spec, "tools", "takes no tools")
 
 
-def _schema(request: Asked, now: Situation) -> SkippedRecord | None:
+def _schema(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if now.takes_schema or "response_schema" not in request.options:
         return None
     return skip(now.spec, "schema", "cannot answer in a schema")
 
 
-def _package(request: Asked, now: Situation) -> SkippedRecord | None:
+def _package(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if now.missing_package is None:
         return None
     return skip(now.spec, "package", f"needs: {now.missing_package}")
 
 
-def _key(request: Asked, now: Situation) -> SkippedRecord | None:
+def _key(request: Asked, now: ProviderState) -> SkippedRecord | None:
     if now.missing_key is None:
         return None
     return skip(now.spec, "key", f"no key: {now.missing_key} is not set")
 
 
-def _health(request: Asked, now: Situation) -> SkippedRecord | None:
-    if now.unfit is None:
+def _health(request: Asked, now: ProviderState) -> SkippedRecord | None:
+    if now.unavailable is None:
         return None
-    code, reason = now.unfit
+    code, reason = now.unavailable
     return skip(now.spec, "verdict" if code == "verdict" else "cooldown", reason)
 
 
-_RULES: tuple[Callable[[Asked, Situation], SkippedRecord | None], ...] = (
+_RULES: tuple[Callable[[Asked, ProviderState], SkippedRecord | None], ...] = (
     _privacy,
     _task,
     _images,

@@ -18,7 +18,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.records import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.router import Core, Router, assemble, compiled
+from aegis_graph.routing.router import Router, SharedServices, assemble, compiled
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class _Now(NamedTuple):
     router: Router
 
 
-class Live:
+class ActiveRouter:
     """The chain in force. Every argument is one of ``RouterHandle``."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Live:
         self._watched = watch and path is not None
         self._load = load
         first = given or load(path, environ=environ)
-        self._core = Core.of(first, ledger=ledger, clock=clock)
+        self._services = SharedServices.of(first, ledger=ledger, clock=clock)
         self._now = self._built(first, [])
 
     @property
@@ -77,14 +77,14 @@ class Live:
         """The compiled router in force."""
         return self._now.router
 
-    def look(self) -> Router:
-        """The router in force, after a look at the file where it is watched."""
+    def refresh(self) -> Router:
+        """The router in force, after the file was read again where it is watched."""
         if self._watched:
             self._catch_up()
         return self._now.router
 
-    async def alook(self) -> Router:
-        """As ``look``; the file is read in a thread, so that the loop does not wait for a disk."""
+    async def arefresh(self) -> Router:
+        """As ``refresh``, with the file read in a thread: a disk may be slow."""
         if self._watched:
             await asyncio.to_thread(self._catch_up)
         return self._now.router
@@ -126,14 +126,14 @@ class Live:
             )
         new = self._built(config, old.chain)
         places = {provider.spec.name: _place(provider.spec) for provider in new.chain}
-        self._core.health.spec = config.health
-        self._core.ledger.seed([Budget.of(spec) for spec in config.budgets])
+        self._services.health.spec = config.health
+        self._services.ledger.seed([Budget.of(spec) for spec in config.budgets])
         self._now = new
         for provider in old.chain:
             if provider not in new.chain:
                 provider.retire()
             if places.get(provider.spec.name) != _place(provider.spec):
-                self._core.health.forget(provider.spec.name)
+                self._services.health.forget(provider.spec.name)
 
     def _built(self, config: RouterConfig, old: list[Provider]) -> _Now:
         """The chain of a configuration, with the old providers that it keeps."""
@@ -145,7 +145,7 @@ class Live:
                 chain.append(known)
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=self._environ))
-        graph = assemble(chain, self._core, config.health)
+        graph = assemble(chain, self._services, config.health)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _Now(config, chain, router)
 

@@ -41,11 +41,11 @@ from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.attempt import Attempt
-from aegis_graph.routing.fast_path import DirectGraph
+from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
-from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
 
@@ -58,28 +58,28 @@ class Builder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
         return _OwnGraph.of(super().compile(checkpointer, **options))
 
 
-class _OwnGraph(DirectGraph):
+class _OwnGraph(FastPathGraph):
     """What a caller compiled himself."""
 
-    def _unwatched(self, asked: Any, config: object) -> None:
+    def _fast_path_config(self, asked: Any, config: object) -> None:
         # Only the engine runs the nodes that he may have added.
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class SharedServices:
     """What the attempts of all requests share; it outlives a change of the chain."""
 
     ledger: Ledger
     health: Health
-    transit: HoldsInTransit
+    unclaimed: UnclaimedHolds
     portal: Portal
 
     @classmethod
-    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> Core:
+    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> SharedServices:
         """What a configuration asks for, around a shared ledger where there is one."""
         book = ledger or create_ledger(config, clock=clock)
-        return cls(book, Health(config.health, clock), HoldsInTransit(book), Portal())
+        return cls(book, Health(config.health, clock), UnclaimedHolds(book), Portal())
 
 
 def router_builder(
@@ -91,8 +91,8 @@ def router_builder(
 ) -> Builder:
     """Build the routing graph, for callers who compile it themselves.
 
-    What they compile runs on LangGraph's engine; ``create_router`` walks its nodes itself where
-    nobody watches.
+    What they compile runs on LangGraph's engine; ``create_router`` runs its nodes without it
+    where nothing observes the run.
 
     Args:
         config: The chain of providers, the budgets and the ledger.
@@ -113,7 +113,7 @@ def router_builder(
         for row in config.providers
         if row.enabled
     ]
-    return assemble(chain, Core.of(config, ledger=ledger, clock=clock), config.health)
+    return assemble(chain, SharedServices.of(config, ledger=ledger, clock=clock), config.health)
 
 
 def create_router(
@@ -154,20 +154,22 @@ def create_router(
 
 
 def compiled(builder: Builder, *, checkpointer: Checkpointer, name: str) -> Router:
-    """Compile a routing graph into one that walks its own nodes where nobody watches."""
-    return DirectGraph.of(builder.compile(checkpointer=checkpointer, name=name))
+    """Compile a routing graph into one that takes the fast path where nothing observes a run."""
+    return FastPathGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
-def assemble(chain: Sequence[Provider], core: Core, limits: HealthSpec) -> Builder:
+def assemble(chain: Sequence[Provider], services: SharedServices, limits: HealthSpec) -> Builder:
     """Put the nodes around a chain of providers together."""
-    nodes = RouterNodes(chain, core.ledger, core.health, core.transit)
+    nodes = RouterNodes(chain, services.ledger, services.health, services.unclaimed)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = Builder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
-    _add(builder, "budget_check", Node(nodes.budget_check, core.portal), (*names, "record_cost"))
+    _add(
+        builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
+    )
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, core.ledger, core.health, core.transit, limits)
-        _add(builder, name, Node(attempt.run, core.portal), ("budget_check", "record_cost"))
-    _add(builder, "record_cost", Node(nodes.record_cost, core.portal), ())
+        attempt = Attempt(provider, services.ledger, services.health, services.unclaimed, limits)
+        _add(builder, name, Node(attempt.run, services.portal), ("budget_check", "record_cost"))
+    _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
     builder.add_edge(START, "budget_check")
     builder.add_edge("record_cost", END)
     return builder

@@ -2,102 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
-from uuid import UUID
-
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.messages.tool import tool_call_chunk
-from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, Usage
 from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
-
-
-class Heard(BaseCallbackHandler):
-    """Everything that a streamed attempt has said so far, for when it ends early.
-
-    Args:
-        tell: Is told of each piece at once.
-    """
-
-    run_inline = True
-    ignore_chat_model = True
-    """Not told that a call begins: LangChain would first write all messages as text."""
-
-    def __init__(self, tell: Callable[[AIMessageChunk], None] | None = None) -> None:
-        self._chunks: list[AIMessageChunk] = []
-        self._tell = tell
-        self._anything = False
-        self._told_chunks = False
-
-    @property
-    def anything(self) -> bool:
-        """Whether a chunk with something in it went out."""
-        self._anything = self._anything or any(said(chunk) for chunk in self._chunks)
-        return self._anything
-
-    @property
-    def answer_text(self) -> str:
-        """The words of the answer alone."""
-        return "".join(chunk.text for chunk in self._chunks)
-
-    @property
-    def text(self) -> str:
-        """All of it, reasoning and tool calls included."""
-        return "".join(map(said, self._chunks))
-
-    def on_llm_new_token(
-        self,
-        token: str | list[str | dict[str, Any]],
-        *,
-        chunk: GenerationChunk | ChatGenerationChunk | None = None,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: list[str] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Keep a chunk."""
-        if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
-            self._told_chunks = True
-            self._keep(chunk.message)
-
-    def on_stream_event(self, event: Any, **kwargs: Any) -> None:
-        """Keep a piece of a stream of events, ``version="v3"``, where no chunk is told of it."""
-        if event["event"] != "content-block-delta" or self._told_chunks:
-            return
-        delta = event["delta"]
-        args = delta.get("args") or delta.get("fields", {}).get("args")
-        calls = [tool_call_chunk(args=args, index=event["index"])] if args else []
-        thought = {"reasoning_content": delta["reasoning"]} if delta.get("reasoning") else {}
-        self._keep(
-            AIMessageChunk(
-                content=delta.get("text") or "",
-                additional_kwargs=thought,
-                tool_call_chunks=calls,
-            )
-        )
-
-    def _keep(self, chunk: AIMessageChunk) -> None:
-        self._chunks.append(chunk)
-        if self._tell is not None:
-            self._tell(chunk)
-
-
-def said(message: AIMessage) -> str:
-    """All text that a provider produced in a message: answer, reasoning and tool calls."""
-    text = message.text + str(message.additional_kwargs.get("reasoning_content") or "")
-    if isinstance(message, AIMessageChunk):
-        return text + "".join(chunk.get("args") or "" for chunk in message.tool_call_chunks)
-    calls = [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]
-    return text + (json.dumps(calls, default=str) if calls else "")
-
 
 MAX_COUNT = 1_000_000_000
 """No request has more tokens: a larger count is a fault of the server."""
@@ -116,7 +29,7 @@ def _within(count: int | None, most: int) -> int:
     return min(max(count or 0, 0), most)
 
 
-class Bill:
+class SettlementCalculator:
     """Turns what is known of an attempt into its settlement.
 
     Args:
@@ -147,18 +60,23 @@ class Bill:
         return self._of_message(answer, "answered", None, latency_ms)
 
     def failed(
-        self, error: ProviderError, answer: AIMessage | None, heard: Heard, *, latency_ms: int
+        self,
+        error: ProviderError,
+        answer: AIMessage | None,
+        recorder: StreamRecorder,
+        *,
+        latency_ms: int,
     ) -> SettlementRecord:
         """The settlement of an attempt that ended in an error."""
         name = type(error).__name__
         if answer is not None:
             return self._of_message(answer, "failed", name, latency_ms)
         unknown = error.outcome_unknown or isinstance(error, StreamCutError | MalformedAnswerError)
-        return self._of_fragment("failed", name, heard, unknown=unknown, latency_ms=latency_ms)
+        return self._of_fragment("failed", name, recorder, unknown=unknown, latency_ms=latency_ms)
 
-    def cancelled(self, heard: Heard, *, latency_ms: int) -> SettlementRecord:
+    def cancelled(self, recorder: StreamRecorder, *, latency_ms: int) -> SettlementRecord:
         """The settlement of an attempt whose caller went away."""
-        return self._of_fragment("cancelled", None, heard, unknown=True, latency_ms=latency_ms)
+        return self._of_fragment("cancelled", None, recorder, unknown=True, latency_ms=latency_ms)
 
     def unsent(self, *, latency_ms: int) -> SettlementRecord:
         """The settlement of an attempt whose caller went away before anything was sent."""
@@ -168,7 +86,7 @@ class Bill:
         self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:
         usage = answer.usage_metadata
-        text = said(answer)
+        text = message_text(answer)
         if not usage or not _believable(usage, text):
             return self._estimate(text, status, error_type, latency_ms)
         details = usage.get("input_token_details") or {}
@@ -194,13 +112,13 @@ class Bill:
         self,
         status: Status,
         error_type: str | None,
-        heard: Heard,
+        recorder: StreamRecorder,
         *,
         unknown: bool,
         latency_ms: int,
     ) -> SettlementRecord:
-        if heard.anything:
-            return self._estimate(heard.text, status, error_type, latency_ms)
+        if recorder.has_content:
+            return self._estimate(recorder.text, status, error_type, latency_ms)
         if unknown:
             return self._record(status, error_type, self._hold_nano_usd, "held", latency_ms)
         return self._record(status, error_type, 0, "none", latency_ms)

@@ -29,7 +29,7 @@ class Route(TypedDict):
     id: str
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
-    given_up: list[str]
+    excluded: list[str]
     """Providers that are not asked again for this request."""
     hold_id: int | None
     """The reservation of the attempt to make next."""

@@ -140,7 +140,7 @@ def model_chain(router: RouterGraph) -> list[str]:
     A handle that watches its file reads it, which blocks. Empty for a graph that only looks like
     a router.
     """
-    compiled = router.look() if isinstance(router, RouterHandle) else router
+    compiled = router.refresh() if isinstance(router, RouterHandle) else router
     if not isinstance(compiled, CompiledStateGraph):
         return []
     bodies = [getattr(node.runnable, "body", None) for node in compiled.builder.nodes.values()]

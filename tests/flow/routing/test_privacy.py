@@ -30,7 +30,7 @@ from aegis_graph.routing.health import Health
 from aegis_graph.routing.nodes import RouterNodes, new_route
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.state import RouterOutput, RouterState
-from aegis_graph.routing.unclaimed_holds import HoldsInTransit
+from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS
 from tests.flow.support import (
@@ -214,9 +214,9 @@ class Parts:
         cloud = create_provider(config.providers[0], source="", environ=KEYS)
         health = Health(config.health, utc_now)
         self.ledger = create_ledger(config)
-        self.transit = HoldsInTransit(self.ledger)
-        self.attempt = Attempt(cloud, self.ledger, health, self.transit, config.health)
-        self.nodes = RouterNodes([cloud], self.ledger, health, self.transit)
+        self.unclaimed = UnclaimedHolds(self.ledger)
+        self.attempt = Attempt(cloud, self.ledger, health, self.unclaimed, config.health)
+        self.nodes = RouterNodes([cloud], self.ledger, health, self.unclaimed)
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
@@ -225,7 +225,7 @@ class Parts:
         hold = hold_for(self.attempt.provider, request, route)
         hold_id = (await self.ledger.admit([hold])).hold_id
         assert hold_id is not None
-        await self.transit.hand_over(unused_hold(hold_id))
+        await self.unclaimed.register(unused_hold(hold_id))
         return Command(goto="attempt_openai", update={"route": {**route, "hold_id": hold_id}})
 
 
@@ -241,7 +241,7 @@ async def test_the_attempt_node_of_a_cloud_provider_turns_private_data_back(
         command = await node.run(state, {})
         assert command.goto == "budget_check"
         assert isinstance(command.update, dict)
-        assert command.update["route"]["given_up"] == ["openai"]
+        assert command.update["route"]["excluded"] == ["openai"]
 
     assert server.journal == ()
 

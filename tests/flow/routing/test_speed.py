@@ -29,7 +29,7 @@ from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Connection
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
-from aegis_graph.routing.router import Core, assemble, compiled
+from aegis_graph.routing.router import SharedServices, assemble, compiled
 from tests.flow.support import ask
 
 ROUNDS, CALLS = 15, 10
@@ -86,9 +86,9 @@ class NoLedger:
 def instant_router(ledger: Any) -> Any:
     row = {"name": "instant", "kind": "extractive", "model": "best-sentences", "location": "local"}
     config = RouterConfig.model_validate({"providers": [row], "budgets": []})
-    core = Core.of(config, ledger=ledger, clock=utc_now)
+    services = SharedServices.of(config, ledger=ledger, clock=utc_now)
     chain = [InstantProvider(config.providers[0], source="the test")]
-    return compiled(assemble(chain, core, config.health), checkpointer=None, name="router")
+    return compiled(assemble(chain, services, config.health), checkpointer=None, name="router")
 
 
 def counting_ledger(path: Path) -> tuple[SqlLedger, Counter[str]]:

@@ -66,8 +66,8 @@ def fail(health: Health, times: int = 1, kind: type[ProviderError] = StreamCutEr
 
 
 def code(health: Health, *, key: str | None = None) -> str | None:
-    unfit = health.unfit("p", key=key)
-    return None if unfit is None else unfit.code
+    unavailable = health.unavailable("p", key=key)
+    return None if unavailable is None else unavailable.code
 
 
 def test_every_kind_of_failure_is_one_of_three() -> None:
@@ -77,17 +77,17 @@ def test_every_kind_of_failure_is_one_of_three() -> None:
 @pytest.mark.parametrize("kind", SICK)
 def test_failures_in_a_row_start_a_cooldown(health: Health, kind: type[ProviderError]) -> None:
     fail(health, 2, kind)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
     fail(health, 1, kind)
-    assert health.unfit("p") == ("cooldown", "cooling down for 30 s, failures in a row: 3")
-    assert health.unfit("another") is None
+    assert health.unavailable("p") == ("cooldown", "cooling down for 30 s, failures in a row: 3")
+    assert health.unavailable("another") is None
 
 
 def test_an_answer_in_between_starts_the_count_again(health: Health) -> None:
     fail(health, 2)
     health.succeeded("p")
     fail(health, 2)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 def test_a_cooldown_ends_with_its_time(health: Health, clock: Clock) -> None:
@@ -95,7 +95,7 @@ def test_a_cooldown_ends_with_its_time(health: Health, clock: Clock) -> None:
     clock.go_on(29.999)
     assert code(health) == "cooldown"
     clock.go_on(0.001)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 def test_after_a_cooldown_one_probe_is_admitted_and_the_others_wait(
@@ -103,37 +103,37 @@ def test_after_a_cooldown_one_probe_is_admitted_and_the_others_wait(
 ) -> None:
     fail(health, 3)
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     reason = "one request is finding out whether it works again"
-    assert [health.unfit("p") for _ in range(3)] == [("cooldown", reason)] * 3
+    assert [health.unavailable("p") for _ in range(3)] == [("cooldown", reason)] * 3
 
 
 def test_a_probe_that_is_answered_opens_the_way(health: Health, clock: Clock) -> None:
     fail(health, 3)
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     health.succeeded("p")
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
     fail(health, 2)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 def test_a_probe_that_fails_starts_another_cooldown_at_once(health: Health, clock: Clock) -> None:
     fail(health, 3)
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     fail(health)
     assert code(health) == "cooldown"
     clock.go_on(30)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 def test_a_probe_that_was_abandoned_lets_the_next_one_probe(health: Health, clock: Clock) -> None:
     fail(health, 3)
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     health.abandoned("p")
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 def test_a_probe_that_never_comes_back_blocks_no_longer_than_its_lease(
@@ -141,11 +141,11 @@ def test_a_probe_that_never_comes_back_blocks_no_longer_than_its_lease(
 ) -> None:
     fail(health, 3)
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     clock.go_on(59.999)
     assert code(health) == "cooldown"
     clock.go_on(0.001)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 @pytest.mark.parametrize("kind", LASTING)
@@ -154,7 +154,7 @@ def test_what_does_not_heal_is_remembered_from_the_first_time_on(
 ) -> None:
     health.failed("p", kind("HTTP 401"), key="one")
     wanted = ("verdict", f"{kind.__name__}: HTTP 401, remembered for 600 s")
-    assert health.unfit("p", key="one") == wanted
+    assert health.unavailable("p", key="one") == wanted
     clock.go_on(599.999)
     assert code(health, key="one") == "verdict"
     clock.go_on(0.001)
@@ -170,9 +170,9 @@ def test_a_verdict_about_another_key_does_not_count(health: Health, new_key: str
 
 def test_a_verdict_does_not_repeat_the_key(health: Health) -> None:
     health.failed("p", AuthenticationError("HTTP 401 (no sk-1)"), key="sk-1")
-    unfit = health.unfit("p", key="sk-1")
-    assert unfit is not None
-    assert "sk-1" not in unfit.reason
+    unavailable = health.unavailable("p", key="sk-1")
+    assert unavailable is not None
+    assert "sk-1" not in unavailable.reason
 
 
 def test_an_answer_ends_a_verdict(health: Health) -> None:
@@ -185,9 +185,9 @@ def test_a_wait_that_the_provider_asks_for_is_kept_from_the_first_time_on(
     health: Health, clock: Clock
 ) -> None:
     health.failed("p", RateLimitError("slow down", retry_after_s=7))
-    assert health.unfit("p") == ("cooldown", "cooling down for 7 s, failures in a row: 1")
+    assert health.unavailable("p") == ("cooldown", "cooling down for 7 s, failures in a row: 1")
     clock.go_on(7)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 @pytest.mark.parametrize(("asked_s", "kept_s"), [(7, 30), (90, 90)])
@@ -199,7 +199,7 @@ def test_of_its_wait_and_the_cooldown_the_longer_one_counts(
     clock.go_on(kept_s - 0.001)
     assert code(health) == "cooldown"
     clock.go_on(0.001)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 @given(st.floats(0, allow_infinity=False, allow_nan=False))
@@ -208,7 +208,7 @@ def test_no_wait_that_a_provider_can_ask_for_breaks_anything(wait_s: float) -> N
     health = Health(SPEC, clock)
     health.failed("p", RateLimitError("slow down", retry_after_s=wait_s))
     clock.go_on(86_400)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
 
 
 @pytest.mark.parametrize("kind", OWN_FAULTS)
@@ -216,16 +216,16 @@ def test_a_requests_own_faults_do_not_count_against_the_provider(
     health: Health, clock: Clock, kind: type[ProviderError]
 ) -> None:
     fail(health, 10, kind)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
     fail(health, 2)
     fail(health, 10, kind)
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
     fail(health)
     assert code(health) == "cooldown"
     clock.go_on(30)
-    health.begin("p", lease_s=60)
+    health.try_start("p", lease_s=60)
     fail(health, 1, kind)
-    assert health.unfit("p") is None, "the probe said nothing, so the next one asks"
+    assert health.unavailable("p") is None, "the probe said nothing, so the next one asks"
 
 
 def test_many_threads_lose_no_failure(clock: Clock) -> None:
@@ -235,6 +235,6 @@ def test_many_threads_lose_no_failure(clock: Clock) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert health.unfit("p") is None
+    assert health.unavailable("p") is None
     fail(health)
-    assert health.unfit("p") == ("cooldown", "cooling down for 30 s, failures in a row: 4001")
+    assert health.unavailable("p") == ("cooldown", "cooling down for 30 s, failures in a row: 4001")

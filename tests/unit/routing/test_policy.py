@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.routing.policy import Situation, make_plan, may_receive
+from aegis_graph.routing.policy import ProviderState, make_plan, may_receive
 from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS, CallOptions, Sensitivity, Task
 
 
@@ -19,14 +19,14 @@ class Asked(NamedTuple):
     options: CallOptions = CallOptions()
 
 
-def situation(name: str, *, location: str = "cloud", **more: Any) -> Situation:
+def state(name: str, *, location: str = "cloud", **more: Any) -> ProviderState:
     row = {"name": name, "kind": "openai", "model": f"{name}-1", "location": location}
-    now = {key: more.pop(key) for key in (set(more) & set(Situation._fields))}
-    return Situation(ProviderSpec.model_validate({**row, **more}), **now)
+    now = {key: more.pop(key) for key in (set(more) & set(ProviderState._fields))}
+    return ProviderState(ProviderSpec.model_validate({**row, **more}), **now)
 
 
-HERE = situation("here", location="local")
-THERE = situation("there")
+HERE = state("here", location="local")
+THERE = state("there")
 
 
 def test_the_order_is_that_of_the_configuration() -> None:
@@ -42,7 +42,7 @@ def test_the_order_is_that_of_the_configuration() -> None:
 
 
 def test_candidates_are_numbered_without_those_that_are_skipped() -> None:
-    plan = make_plan(Asked(), [situation("a", missing_key="K"), HERE])
+    plan = make_plan(Asked(), [state("a", missing_key="K"), HERE])
     assert [one.reason for one in plan.candidates] == ["local, candidate 1"]
 
 
@@ -55,8 +55,8 @@ SKIPS: list[tuple[Asked, dict[str, Any], str, str]] = [
      "images", "takes images in the message only, not at an address"),
     (Asked(), {"missing_package": "pip install x"}, "package", "needs: pip install x"),
     (Asked(), {"missing_key": "OPENAI_API_KEY"}, "key", "no key: OPENAI_API_KEY is not set"),
-    (Asked(), {"unfit": ("verdict", "bad key")}, "verdict", "bad key"),
-    (Asked(), {"unfit": ("cooldown", "cooling down")}, "cooldown", "cooling down"),
+    (Asked(), {"unavailable": ("verdict", "bad key")}, "verdict", "bad key"),
+    (Asked(), {"unavailable": ("cooldown", "cooling down")}, "cooldown", "cooling down"),
 ]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ SKIPS: list[tuple[Asked, dict[str, Any], str, str]] = [
 def test_a_provider_that_is_skipped_has_a_reason(
     asked: Asked, now: dict[str, Any], code: str, reason: str
 ) -> None:
-    plan = make_plan(asked, [situation("p", **now)])
+    plan = make_plan(asked, [state("p", **now)])
     assert plan.candidates == []
     assert plan.skipped == [{"provider": "p", "model": "p-1", "code": code, "reason": reason}]
 
@@ -76,14 +76,14 @@ def test_of_several_reasons_the_one_that_no_repair_changes_comes_first() -> None
         "images": {"images": False},
         "package": {"missing_package": "pip install x"},
         "key": {"missing_key": "K"},
-        "cooldown": {"unfit": ("cooldown", "ill")},
+        "cooldown": {"unavailable": ("cooldown", "ill")},
     }
     well: dict[str, Any] = {"location": "local", "images": True}
     asked = Asked(sensitivity="hipaa", has_images=True)
     for first in range(len(faults)):
         names = list(faults)[first:]
         now = {**well, **{key: value for n in names for key, value in faults[n].items()}}
-        assert make_plan(asked, [situation("p", **now)]).skipped[0]["code"] == names[0]
+        assert make_plan(asked, [state("p", **now)]).skipped[0]["code"] == names[0]
 
 
 @pytest.mark.parametrize("sensitivity", SENSITIVITIES)
@@ -100,15 +100,15 @@ def test_private_data_stays_here_and_the_rest_may_leave(sensitivity: Sensitivity
 @pytest.mark.parametrize("task", TASKS)
 def test_a_provider_without_a_list_serves_every_task(task: Task) -> None:
     assert len(make_plan(Asked(task=task), [HERE]).candidates) == 1
-    assert len(make_plan(Asked(task=task), [situation("p", tasks=[task])]).candidates) == 1
+    assert len(make_plan(Asked(task=task), [state("p", tasks=[task])]).candidates) == 1
 
 
 def test_a_provider_with_an_empty_list_serves_none() -> None:
-    assert make_plan(Asked(), [situation("p", tasks=[])]).candidates == []
+    assert make_plan(Asked(), [state("p", tasks=[])]).candidates == []
 
 
 def test_nobody_is_lost_between_candidates_and_skipped() -> None:
-    chain = [HERE, THERE, situation("third", missing_key="K")]
+    chain = [HERE, THERE, state("third", missing_key="K")]
     plan = make_plan(Asked(sensitivity="pii"), chain)
     names = [one.spec.name for one in plan.candidates] + [row["provider"] for row in plan.skipped]
     assert sorted(names) == ["here", "there", "third"]

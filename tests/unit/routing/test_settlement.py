@@ -28,7 +28,8 @@ from aegis_graph.errors import (
 )
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Rate, Usage, most_usd
-from aegis_graph.routing.settlement import Bill, Heard
+from aegis_graph.routing.settlement import SettlementCalculator
+from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import SettlementRecord
 
 RATE = Rate(Decimal(2), Decimal(10), cached_input=Decimal(1))
@@ -43,8 +44,8 @@ def price(usage: Usage) -> Decimal:
 HOLD = to_nano_usd(most_usd(price, PROMPT, CAP))
 
 
-def bill() -> Bill:
-    return Bill(1, HOLD, price=price, prompt_tokens=PROMPT, max_output_tokens=CAP)
+def calculator() -> SettlementCalculator:
+    return SettlementCalculator(1, HOLD, price=price, prompt_tokens=PROMPT, max_output_tokens=CAP)
 
 
 def answer(text: str, tokens: tuple[int, int] | None, **details: Any) -> AIMessage:
@@ -55,12 +56,12 @@ def answer(text: str, tokens: tuple[int, int] | None, **details: Any) -> AIMessa
     return AIMessage(text, usage_metadata=usage)
 
 
-def heard(*chunks: AIMessageChunk) -> Heard:
-    listener = Heard()
+def recorded(*chunks: AIMessageChunk) -> StreamRecorder:
+    recorder = StreamRecorder()
     for chunk in chunks:
         generation = ChatGenerationChunk(message=chunk)
-        listener.on_llm_new_token("", chunk=generation, run_id=uuid4())
-    return listener
+        recorder.on_llm_new_token("", chunk=generation, run_id=uuid4())
+    return recorder
 
 
 def cost_and_basis(record: SettlementRecord) -> tuple[int, str]:
@@ -68,7 +69,7 @@ def cost_and_basis(record: SettlementRecord) -> tuple[int, str]:
 
 
 def test_usage_that_the_provider_reports_is_believed() -> None:
-    record = bill().answered(answer("Hello", (80, 5)), **LATENCY)
+    record = calculator().answered(answer("Hello", (80, 5)), **LATENCY)
     assert record == {
         "hold_id": 1,
         "status": "answered",
@@ -88,13 +89,13 @@ def test_cached_and_reasoning_tokens_are_kept_and_cached_ones_cost_less() -> Non
         "input_token_details": {"cache_read": 60},
         "output_token_details": {"reasoning": 3},
     }
-    record = bill().answered(answer("Hello", (80, 5), **details), **LATENCY)
+    record = calculator().answered(answer("Hello", (80, 5), **details), **LATENCY)
     assert cost_and_basis(record) == (20 * 2000 + 60 * 1000 + 5 * 10_000, "reported")
     assert (record["cached_input_tokens"], record["reasoning_tokens"]) == (60, 3)
 
 
 def test_more_cached_tokens_than_input_are_taken_for_all_of_the_input() -> None:
-    record = bill().answered(
+    record = calculator().answered(
         answer("Hello", (80, 5), input_token_details={"cache_read": 1000}), **LATENCY
     )
     assert cost_and_basis(record) == (80 * 1000 + 5 * 10_000, "reported")
@@ -108,8 +109,10 @@ def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
         return price(usage)
 
     details = {"cache_read": 60, "cache_creation": 60}
-    watcher = Bill(1, HOLD, price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP)
-    watcher.answered(answer("Hello", (80, 5), input_token_details=details), **LATENCY)
+    watched = SettlementCalculator(
+        1, HOLD, price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP
+    )
+    watched.answered(answer("Hello", (80, 5), input_token_details=details), **LATENCY)
     assert seen == [Usage(80, 5, cached_input_tokens=60, cache_write_tokens=20)]
 
 
@@ -117,20 +120,23 @@ def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
 def test_missing_counts_and_zeros_for_text_that_is_there_are_not_believed(
     tokens: tuple[int, int] | None,
 ) -> None:
-    record = bill().answered(answer("Hello", tokens), **LATENCY)
+    record = calculator().answered(answer("Hello", tokens), **LATENCY)
     assert cost_and_basis(record) == (PROMPT * 2000 + 5 * 10_000, "estimated")
     assert (record["input_tokens"], record["output_tokens"]) == (PROMPT, 5)
 
 
 def test_zero_output_for_no_text_is_believed() -> None:
-    assert cost_and_basis(bill().answered(answer("", (80, 0)), **LATENCY)) == (160_000, "reported")
+    assert cost_and_basis(calculator().answered(answer("", (80, 0)), **LATENCY)) == (
+        160_000,
+        "reported",
+    )
 
 
-def test_tool_calls_without_text_count_as_something_said() -> None:
+def test_tool_calls_without_text_count_as_output() -> None:
     message = answer("", (80, 0)).model_copy(
         update={"tool_calls": [{"name": "find", "args": {"q": "x"}, "id": "1"}]}
     )
-    record = bill().answered(message, **LATENCY)
+    record = calculator().answered(message, **LATENCY)
     assert record["cost_basis"] == "estimated"
     assert (record["output_tokens"] or 0) >= len("find") + len("q") + len("x")
 
@@ -146,7 +152,7 @@ def test_no_count_that_a_server_can_report_makes_a_negative_cost(
 ) -> None:
     details = {"cache_read": cached, "cache_creation": written}
     message = answer("Hello", (tokens_in, tokens_out), input_token_details=details)
-    record = bill().answered(message, **LATENCY)
+    record = calculator().answered(message, **LATENCY)
     assert record["cost_nano_usd"] >= 0
     counts = (record["input_tokens"], record["output_tokens"], record["cached_input_tokens"])
     assert all(count is None or count >= 0 for count in counts)
@@ -173,7 +179,7 @@ UNKNOWN: list[ProviderError] = [
 
 @pytest.mark.parametrize("error", REFUSED, ids=str)
 def test_a_refusal_costs_nothing(error: ProviderError) -> None:
-    record = bill().failed(error, None, heard(), **LATENCY)
+    record = calculator().failed(error, None, recorded(), **LATENCY)
     assert cost_and_basis(record) == (0, "none")
     assert (record["status"], record["error_type"]) == ("failed", type(error).__name__)
     assert (record["input_tokens"], record["output_tokens"]) == (None, None)
@@ -181,29 +187,29 @@ def test_a_refusal_costs_nothing(error: ProviderError) -> None:
 
 @pytest.mark.parametrize("error", UNKNOWN, ids=str)
 def test_an_unknown_outcome_keeps_the_whole_hold(error: ProviderError) -> None:
-    record = bill().failed(error, None, heard(), **LATENCY)
+    record = calculator().failed(error, None, recorded(), **LATENCY)
     assert cost_and_basis(record) == (HOLD, "held")
     assert (record["input_tokens"], record["output_tokens"]) == (None, None)
 
 
 @pytest.mark.parametrize("error", [*REFUSED, *UNKNOWN], ids=str)
 def test_what_was_heard_before_a_failure_is_estimated(error: ProviderError) -> None:
-    said = heard(AIMessageChunk(content="Hel"), AIMessageChunk(content="lo"))
-    record = bill().failed(error, None, said, **LATENCY)
+    recorder = recorded(AIMessageChunk(content="Hel"), AIMessageChunk(content="lo"))
+    record = calculator().failed(error, None, recorder, **LATENCY)
     assert cost_and_basis(record) == (PROMPT * 2000 + 5 * 10_000, "estimated")
 
 
 def test_a_complete_answer_that_was_refused_afterwards_costs_what_was_reported() -> None:
     error = ContentRefusedError("withheld")
-    record = bill().failed(error, answer("Hello", (80, 5)), heard(), **LATENCY)
+    record = calculator().failed(error, answer("Hello", (80, 5)), recorded(), **LATENCY)
     assert cost_and_basis(record) == (210_000, "reported")
     assert (record["status"], record["error_type"]) == ("failed", "ContentRefusedError")
 
 
 def test_a_cancelled_call_keeps_the_hold_until_something_was_heard() -> None:
-    silent = bill().cancelled(heard(AIMessageChunk(content="")), **LATENCY)
+    silent = calculator().cancelled(recorded(AIMessageChunk(content="")), **LATENCY)
     assert (silent["status"], *cost_and_basis(silent)) == ("cancelled", HOLD, "held")
-    spoken = bill().cancelled(heard(AIMessageChunk(content="Hello")), **LATENCY)
+    spoken = calculator().cancelled(recorded(AIMessageChunk(content="Hello")), **LATENCY)
     assert cost_and_basis(spoken) == (PROMPT * 2000 + 5 * 10_000, "estimated")
 
 
@@ -216,11 +222,11 @@ def test_a_cancelled_call_keeps_the_hold_until_something_was_heard() -> None:
     ],
 )
 def test_text_reasoning_and_tool_calls_are_all_heard(chunk: AIMessageChunk) -> None:
-    assert heard(chunk).anything
-    assert heard(chunk, chunk).text == "HelloHello"
+    assert recorded(chunk).has_content
+    assert recorded(chunk, chunk).text == "HelloHello"
 
 
 def test_an_estimate_is_never_above_the_hold() -> None:
-    record = bill().answered(answer("x" * 10_000, None), **LATENCY)
+    record = calculator().answered(answer("x" * 10_000, None), **LATENCY)
     assert record["output_tokens"] == CAP
     assert cost_and_basis(record) == (HOLD, "estimated")

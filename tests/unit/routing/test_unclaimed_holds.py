@@ -1,4 +1,4 @@
-"""Holds that nobody comes for are given up in their turn, whatever becomes of the others."""
+"""Holds that no node claims are settled in their turn, whatever becomes of the others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from aegis_graph.ledger.records import Ledger, unused_hold
-from aegis_graph.routing.unclaimed_holds import PICKUP_S, HoldsInTransit
+from aegis_graph.routing.unclaimed_holds import CLAIM_WITHIN_S, UnclaimedHolds
 from aegis_graph.types import SettlementRecord
 
 
@@ -22,7 +22,7 @@ class HandDriven(asyncio.SelectorEventLoop):
         return self.now
 
 
-class GivenUp:
+class RecordingLedger:
     """A ledger that notes what is settled; it fails where it is told to."""
 
     def __init__(self, fails: int | None = None) -> None:
@@ -43,9 +43,9 @@ def loop() -> Iterator[HandDriven]:
     made.close()
 
 
-def run(loop: HandDriven, ledger: GivenUp) -> list[list[int]]:
-    """Hand holds over a second apart, take one, and see at each second who is given up."""
-    transit = HoldsInTransit(cast(Ledger, ledger))
+def run(loop: HandDriven, ledger: RecordingLedger) -> list[list[int]]:
+    """Register holds a second apart, claim one, and see at each second which are settled."""
+    unclaimed = UnclaimedHolds(cast(Ledger, ledger))
 
     async def settled_at(second: float) -> list[int]:
         loop.now = second
@@ -56,34 +56,34 @@ def run(loop: HandDriven, ledger: GivenUp) -> list[list[int]]:
     async def work() -> list[list[int]]:
         for second in range(3):
             loop.now = float(second)
-            await transit.hand_over(unused_hold(second))
-        assert await transit.pick_up(2)
-        assert not await transit.pick_up(2)
-        await transit.hand_over(unused_hold(3))
+            await unclaimed.register(unused_hold(second))
+        assert await unclaimed.claim(2)
+        assert not await unclaimed.claim(2)
+        await unclaimed.register(unused_hold(3))
         seconds = [0.5, 1.0, 1.5, 2.0]
-        return [await settled_at(PICKUP_S + second) for second in seconds]
+        return [await settled_at(CLAIM_WITHIN_S + second) for second in seconds]
 
     return loop.run_until_complete(work())
 
 
-def test_each_is_given_up_at_its_own_time(loop: HandDriven) -> None:
-    assert run(loop, GivenUp()) == [[0], [0, 1], [0, 1], [0, 1, 3]]
+def test_each_is_settled_at_its_own_time(loop: HandDriven) -> None:
+    assert run(loop, RecordingLedger()) == [[0], [0, 1], [0, 1], [0, 1, 3]]
 
 
-def test_one_that_cannot_be_given_up_does_not_keep_the_others(loop: HandDriven) -> None:
-    told: list[Any] = []
-    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-    assert run(loop, GivenUp(fails=0)) == [[0], [0, 1], [0, 1], [0, 1, 3]]
-    assert [str(error) for error in told] == ["no thread can be started"]
+def test_one_that_cannot_be_settled_does_not_keep_the_others(loop: HandDriven) -> None:
+    reported: list[Any] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    assert run(loop, RecordingLedger(fails=0)) == [[0], [0, 1], [0, 1], [0, 1, 3]]
+    assert [str(error) for error in reported] == ["no thread can be started"]
 
 
-def test_all_are_given_up_when_their_loop_ends() -> None:
-    ledger = GivenUp()
+def test_all_are_settled_when_their_loop_ends() -> None:
+    ledger = RecordingLedger()
 
     async def work() -> None:
-        transit = HoldsInTransit(cast(Ledger, ledger))
+        unclaimed = UnclaimedHolds(cast(Ledger, ledger))
         for number in range(3):
-            await transit.hand_over(unused_hold(number))
+            await unclaimed.register(unused_hold(number))
 
     asyncio.run(work())
     assert ledger.holds == [0, 1, 2]

@@ -1,0 +1,92 @@
+"""What a streamed attempt has produced so far, which settles it where it ends early."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.tool import tool_call_chunk
+from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+
+
+class StreamRecorder(BaseCallbackHandler):
+    """Keeps every chunk of a streamed attempt.
+
+    Args:
+        on_chunk: Called with each chunk at once.
+    """
+
+    run_inline = True
+    ignore_chat_model = True
+    """Leaves out the event that a call begins: LangChain would first write all messages as text."""
+
+    def __init__(self, on_chunk: Callable[[AIMessageChunk], None] | None = None) -> None:
+        self._chunks: list[AIMessageChunk] = []
+        self._on_chunk = on_chunk
+        self._has_content = False
+        self._gets_chunks = False
+
+    @property
+    def has_content(self) -> bool:
+        """Whether a chunk with something in it arrived."""
+        self._has_content = self._has_content or any(message_text(chunk) for chunk in self._chunks)
+        return self._has_content
+
+    @property
+    def answer_text(self) -> str:
+        """The words of the answer alone."""
+        return "".join(chunk.text for chunk in self._chunks)
+
+    @property
+    def text(self) -> str:
+        """All of it, reasoning and tool calls included."""
+        return "".join(map(message_text, self._chunks))
+
+    def on_llm_new_token(
+        self,
+        token: str | list[str | dict[str, Any]],
+        *,
+        chunk: GenerationChunk | ChatGenerationChunk | None = None,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep a chunk."""
+        if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
+            self._gets_chunks = True
+            self._keep(chunk.message)
+
+    def on_stream_event(self, event: Any, **kwargs: Any) -> None:
+        """Keep a piece of a stream of events, ``version="v3"``, where no chunk arrives."""
+        if event["event"] != "content-block-delta" or self._gets_chunks:
+            return
+        delta = event["delta"]
+        args = delta.get("args") or delta.get("fields", {}).get("args")
+        calls = [tool_call_chunk(args=args, index=event["index"])] if args else []
+        thought = {"reasoning_content": delta["reasoning"]} if delta.get("reasoning") else {}
+        self._keep(
+            AIMessageChunk(
+                content=delta.get("text") or "",
+                additional_kwargs=thought,
+                tool_call_chunks=calls,
+            )
+        )
+
+    def _keep(self, chunk: AIMessageChunk) -> None:
+        self._chunks.append(chunk)
+        if self._on_chunk is not None:
+            self._on_chunk(chunk)
+
+
+def message_text(message: AIMessage) -> str:
+    """All text that a provider produced in a message: answer, reasoning and tool calls."""
+    text = message.text + str(message.additional_kwargs.get("reasoning_content") or "")
+    if isinstance(message, AIMessageChunk):
+        return text + "".join(chunk.get("args") or "" for chunk in message.tool_call_chunks)
+    calls = [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]
+    return text + (json.dumps(calls, default=str) if calls else "")
