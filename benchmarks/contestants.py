@@ -22,7 +22,7 @@ from worker import PROMPT, Contestant
 from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import PriceSpec, ProviderSpec
-from aegis_graph.ledger.records import Admission, Alert, Hold, Ledger, Unanswered
+from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import SettlementRecord
@@ -196,7 +196,10 @@ class NoLedger:
         return Admission(next(self._numbers), 0, ())
 
     async def settle(
-        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
+        self,
+        settlements: Sequence[SettlementRecord],
+        *,
+        failed_request: FailedRequest | None = None,
     ) -> tuple[Alert, ...]:
         """Forget it."""
         return ()

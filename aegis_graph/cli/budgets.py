@@ -21,7 +21,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.records import Budget, BudgetStatus
-from aegis_graph.ledger.windows import EVER
+from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 
 
@@ -129,7 +129,7 @@ def _unused(
 
 
 def _until(row: BudgetStatus) -> str | None:
-    return None if row.end_day == EVER.end else row.end_day
+    return None if row.end_day == ALL_DAYS.end else row.end_day
 
 
 def _as_json(row: BudgetStatus) -> dict[str, Any]:

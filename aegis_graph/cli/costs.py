@@ -22,7 +22,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
-from aegis_graph.ledger.windows import EVER, Calendar, Days
+from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.text.spreadsheet import inert
 
@@ -54,7 +54,7 @@ def costs(options: argparse.Namespace) -> int:
 def _period(options: argparse.Namespace, calendar: Calendar) -> tuple[str | None, Days]:
     """The month to show and its days; months beside each other are all of them."""
     if options.by == "month" and not options.month:
-        return None, EVER
+        return None, ALL_DAYS
     day = _day_of(options.month) if options.month else calendar.day(utc_now())
     return f"{day:%Y-%m}", calendar.days("month", day)
 

@@ -45,7 +45,7 @@ def export(options: argparse.Namespace) -> int:
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise ConfigError("--format parquet: name a file with --output, or use a pipe")
     with _target(options.output) as stream, _progress() as progress:
-        ledger.export_here(
+        ledger.export_blocking(
             stream,
             format=options.format,
             since=since,

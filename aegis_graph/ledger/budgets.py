@@ -49,7 +49,7 @@ def seed(connection: Connection, budgets: Sequence[Budget]) -> None:
         )
 
 
-def change(connection: Connection, scope: str, window: str, limit_nano_usd: int | None) -> None:
+def set_limit(connection: Connection, scope: str, window: str, limit_nano_usd: int | None) -> None:
     """Set a limit, or take it away with ``None``; in force for the next request everywhere."""
     connection.execute(
         "INSERT INTO budgets (scope, period, limit_nano_usd, origin) VALUES (?, ?, ?, 'set')"
@@ -59,7 +59,7 @@ def change(connection: Connection, scope: str, window: str, limit_nano_usd: int 
     )
 
 
-def ask_limits(connection: Connection) -> Rows:
+def select_limits(connection: Connection) -> Rows:
     """Every limit, in a fixed order; see ``limits_of``."""
     return connection.execute(f"{_SELECT} WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period")
 
@@ -74,7 +74,7 @@ def limits_of(rows: Rows) -> list[Budget]:
 
 def in_force(connection: Connection) -> list[Budget]:
     """Every limit, in a fixed order."""
-    return limits_of(ask_limits(connection))
+    return limits_of(select_limits(connection))
 
 
 def used(
@@ -89,7 +89,7 @@ def used(
     return int(row[0]), int(row[1])
 
 
-def first_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
+def record_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
     """Note that an alert is given; ``False`` when it was before, in the same window."""
     given = connection.execute(
         "INSERT INTO alerts (scope, period, first_day) VALUES (?, ?, ?)"

@@ -26,15 +26,15 @@ from aegis_graph.ledger.records import (
     Budget,
     BudgetStatus,
     CostRow,
+    FailedRequest,
     GroupBy,
     Hold,
-    Unanswered,
     unused_hold,
 )
 from aegis_graph.ledger.store import Connection, Store
-from aegis_graph.ledger.transaction import Bookkeeper, Job, Operation
+from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunner
 from aegis_graph.ledger.windows import Calendar, Days, Window
-from aegis_graph.ledger.writer import Answer, Writer, outcome
+from aegis_graph.ledger.writer import PendingResult, Writer, outcome
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
@@ -69,8 +69,8 @@ class SqlLedger:
             budgets.seed(connection, current)
             seeded.set()
 
-        self._books = Bookkeeper(store.numbers, clock, calendar)
-        self._writer = Writer[Job](store, prepare=prepare, perform=self._books.perform)
+        self._runner = TransactionRunner(store.unused_ids, clock, calendar)
+        self._writer = Writer[Job](store, prepare=prepare, perform=self._runner.perform)
         # Also at the interpreter's exit: what is queued is written before the thread dies.
         weakref.finalize(self, self._writer.stop)
 
@@ -78,28 +78,33 @@ class SqlLedger:
         self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
     ) -> Admission:
         """See ``Ledger.admit``."""
-        answer = self._submit(Operation(settle, holds, sweep=True))
+        pending = self._submit(LedgerOperation(settle, holds, sweep=True))
         try:
-            return cast(Admission, await outcome(answer))
+            return cast(Admission, await outcome(pending))
         except asyncio.CancelledError:
-            answer.future.add_done_callback(self._release)
+            pending.future.add_done_callback(self._release)
             raise
 
     async def settle(
-        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
+        self,
+        settlements: Sequence[SettlementRecord],
+        *,
+        failed_request: FailedRequest | None = None,
     ) -> tuple[Alert, ...]:
         """See ``Ledger.settle``."""
-        operation = Operation(settlements, unanswered=unanswered)
+        operation = LedgerOperation(settlements, failed_request=failed_request)
         done: Admission = await outcome(self._submit(operation))
         return done.alerts
 
     def settle_soon(self, settlement: SettlementRecord) -> None:
         """See ``Ledger.settle_soon``."""
-        self._writer.submit(Operation([settlement])).future.add_done_callback(_complain)
+        self._writer.submit(LedgerOperation([settlement])).future.add_done_callback(
+            _log_failed_settlement
+        )
 
     async def sweep(self) -> int:
         """Turn holds whose lease is over into spending of their full amount; count them."""
-        return await self.transact(self._books.sweep)
+        return await self.transact(self._runner.sweep)
 
     async def budgets(self) -> list[BudgetStatus]:
         """Every budget, with what is spent, held and left in its present window."""
@@ -135,7 +140,7 @@ class SqlLedger:
             there = {(known.scope, known.window) for known in budgets.in_force(connection)}
             if limit is None and (scope, window) not in there:
                 return False
-            budgets.change(connection, scope, window, limit)
+            budgets.set_limit(connection, scope, window, limit)
             return True
 
         return await self.transact(work)
@@ -144,7 +149,7 @@ class SqlLedger:
         """See ``Ledger.seed``."""
         new = self._limits[:] = tuple(limits)
         work = partial(budgets.seed, budgets=new)
-        self._writer.submit(work).future.add_done_callback(_complain_of_seeding)
+        self._writer.submit(work).future.add_done_callback(_log_failed_seeding)
 
     async def report(
         self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
@@ -184,22 +189,22 @@ class SqlLedger:
         Returns:
             The number of rows.
         """
-        given_up = Event()
+        cancelled = Event()
 
         def watch(_: int) -> None:
-            if given_up.is_set():
+            if cancelled.is_set():
                 raise LedgerError("the export was given up")
 
         work = partial(
-            self.export_here, stream, format=format, since=since, until=until, provider=provider
+            self.export_blocking, stream, format=format, since=since, until=until, provider=provider
         )
         try:
             return await asyncio.to_thread(work, progress=watch)
         except asyncio.CancelledError:
-            given_up.set()
+            cancelled.set()
             raise
 
-    def export_here(
+    def export_blocking(
         self,
         stream: BinaryIO,
         *,
@@ -226,7 +231,7 @@ class SqlLedger:
                 # The stream's, which must not be taken for one of the store's.
                 return error
 
-        count = self.read_here(work)
+        count = self.read_blocking(work)
         if isinstance(count, OSError):
             raise count
         return count
@@ -240,7 +245,7 @@ class SqlLedger:
 
         def work(connection: Connection) -> tuple[Alert, ...]:
             settlement = maintenance.reconciled(connection, hold_id, cost_nano_usd)
-            return self._books.carry_out(connection, [Operation([settlement])])[0].alerts
+            return self._runner.apply(connection, [LedgerOperation([settlement])])[0].alerts
 
         return await self.transact(work)
 
@@ -258,9 +263,9 @@ class SqlLedger:
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run a query on a connection of its own: a report delays nobody's admission."""
-        return await asyncio.to_thread(self.read_here, query)
+        return await asyncio.to_thread(self.read_blocking, query)
 
-    def read_here(self, query: Callable[[Connection], T]) -> T:
+    def read_blocking(self, query: Callable[[Connection], T]) -> T:
         """As ``read``, in the calling thread."""
         store = self.store
         try:
@@ -273,7 +278,7 @@ class SqlLedger:
         except store.errors as error:
             raise store.explain(error) from error
 
-    def _submit(self, job: Job) -> Answer:
+    def _submit(self, job: Job) -> PendingResult:
         return self._writer.submit(job, asyncio.get_running_loop().create_future())
 
     def _release(self, future: Future[Admission]) -> None:
@@ -282,14 +287,14 @@ class SqlLedger:
             self.settle_soon(unused_hold(number))
 
 
-def _complain_of_seeding(future: Future[None]) -> None:
+def _log_failed_seeding(future: Future[None]) -> None:
     error = future.exception()
     if error is not None:
         # The limits that were in force still are, and the next opening seeds these.
         logger.error("the budgets of the new configuration could not be written: %s", error)
 
 
-def _complain(future: Future[tuple[Alert, ...]]) -> None:
+def _log_failed_settlement(future: Future[tuple[Alert, ...]]) -> None:
     error = future.exception()
     if error is not None:
         # The hold stays and expires into spending, so no money is lost, only precision.

@@ -13,7 +13,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.store import Connection
-from aegis_graph.ledger.totals import COUNTED
+from aegis_graph.ledger.totals import TOTAL_COLUMNS
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ PRUNED_BEFORE = "pruned_before"
 BATCH = 2000
 """Rows that one transaction looks at; bounds how long admissions wait for it."""
 
-OPEN = "('reserved', 'expired')"
+UNSETTLED = "('reserved', 'expired')"
 """What a row is whose attempt never reported."""
 
 RECONCILED = "Reconciled"
@@ -89,7 +89,7 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
         zone: Whose midnight began that day.
     """
     day = before.isoformat()
-    last, waiting = await ledger.read(partial(_before, day=day))
+    last, waiting = await ledger.read(partial(_rows_before, day=day))
     await ledger.transact(partial(_note_pruned, day=day))
     rows = unanswered = 0
     for first in range(0, last, BATCH):
@@ -100,10 +100,10 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
     return Pruned(rows, unanswered, waiting)
 
 
-def _before(connection: Connection, day: str) -> tuple[int, int]:
+def _rows_before(connection: Connection, day: str) -> tuple[int, int]:
     """The last row of the days before this one, and how many of them have no outcome yet."""
     found = connection.execute(
-        f"SELECT max(id), sum(CASE WHEN status IN {OPEN} THEN 1 ELSE 0 END)"
+        f"SELECT max(id), sum(CASE WHEN status IN {UNSETTLED} THEN 1 ELSE 0 END)"
         " FROM requests WHERE day < ?",
         (day,),
     ).fetchone()
@@ -122,7 +122,7 @@ def _note_pruned(connection: Connection, day: str) -> None:
 
 def _prune(connection: Connection, after: int, last: int, day: str) -> int:
     gone = connection.execute(
-        f"DELETE FROM requests WHERE id > ? AND id <= ? AND day < ? AND status NOT IN {OPEN}"
+        f"DELETE FROM requests WHERE id > ? AND id <= ? AND day < ? AND status NOT IN {UNSETTLED}"
         " RETURNING id",
         (after, last, day),
     )
@@ -149,10 +149,10 @@ _NAMES = {
 _SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in _NAMES.items()}}
 """Each scope in SQL, and the column without whose value a row does not count in it."""
 
-_TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in COUNTED)
+_TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in TOTAL_COLUMNS)
 
 _ROWS = " ".join(
-    f"UNION ALL SELECT {scope}, day, {', '.join(f'0, {name}' for name in COUNTED)} FROM named"
+    f"UNION ALL SELECT {scope}, day, {', '.join(f'0, {name}' for name in TOTAL_COLUMNS)} FROM named"
     f"{f' WHERE {column} IS NOT NULL' if column else ''}"
     for scope, column in _SCOPES.items()
 )
@@ -175,9 +175,9 @@ _COMPARE = f"""
         SELECT scope, day, {_TOTALS} FROM totals WHERE day >= (SELECT day FROM since) {_ROWS}
     )
     SELECT scope, day,
-        {", ".join(f"sum(in_totals_{name}), sum(in_rows_{name})" for name in COUNTED)}
+        {", ".join(f"sum(in_totals_{name}), sum(in_rows_{name})" for name in TOTAL_COLUMNS)}
     FROM both_sides GROUP BY scope, day
-    HAVING {" OR ".join(f"sum(in_totals_{name}) <> sum(in_rows_{name})" for name in COUNTED)}
+    HAVING {" OR ".join(f"sum(in_totals_{name}) <> sum(in_rows_{name})" for name in TOTAL_COLUMNS)}
     ORDER BY day, scope
 """
 
@@ -191,7 +191,7 @@ def differences(connection: Connection) -> list[Difference]:
     """What the totals say that the rows do not; one statement, so of one instant."""
     found = []
     for scope, day, *sums in connection.execute(_COMPARE, (PRUNED_BEFORE,)).fetchall():
-        pairs = zip(COUNTED, sums[::2], sums[1::2], strict=True)
+        pairs = zip(TOTAL_COLUMNS, sums[::2], sums[1::2], strict=True)
         found += [
             Difference(scope, day, column, int(total), int(rows))
             for column, total, rows in pairs
@@ -204,7 +204,7 @@ def open_holds(connection: Connection, now: datetime) -> list[OpenHold]:
     """The rows whose attempt never reported, oldest first."""
     rows = connection.execute(
         "SELECT id, status, timestamp, expires_at, hold_nano_usd, provider, model, route_id"
-        f" FROM requests WHERE status IN {OPEN} ORDER BY id"
+        f" FROM requests WHERE status IN {UNSETTLED} ORDER BY id"
     ).fetchall()
     present = timestamp(now)
     return [

@@ -96,11 +96,11 @@ def migrate(source: Store, target: Store, *, progress: Progress) -> Migrated:
         raise LedgerError("there is no ledger to migrate")
     with _opened(source) as old, _opened(target) as new:
         with _transaction(source, old):
-            name = _name(old)
+            name = _ledger_id(old)
         old.execute("BEGIN")  # One instant for all that is read, while others write.
         with _transaction(target, new):
             _claim(new, name)
-            _number_after(old, new)
+            _continue_ids(old, new)
         _refuse_used(old, new)
         rows = old.execute("SELECT count(*) FROM requests").fetchone()[0]
         done = 0
@@ -139,7 +139,7 @@ def _fact(connection: Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _name(connection: Connection) -> str:
+def _ledger_id(connection: Connection) -> str:
     """What tells this ledger from others; made up when it is first needed."""
     connection.execute(
         "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -194,7 +194,7 @@ def _may_become(copied: Sequence[Any], present: Sequence[Any]) -> bool:
     return later.get(copied[3], 2) < later.get(present[3], 2)
 
 
-def _number_after(old: Connection, new: Connection) -> None:
+def _continue_ids(old: Connection, new: Connection) -> None:
     """Let the target number its rows after all that the source ever had, pruned ones too."""
     last = old.execute(
         "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'requests'"

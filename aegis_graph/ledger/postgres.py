@@ -37,7 +37,7 @@ class PostgresStore:
     """
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
-    numbers = "SELECT nextval('requests_id_seq') FROM generate_series(1, ?)"
+    unused_ids = "SELECT nextval('requests_id_seq') FROM generate_series(1, ?)"
 
     def __init__(self, url: str, *, shown: str, busy_timeout_s: float) -> None:
         self._url = url
@@ -62,7 +62,7 @@ class PostgresStore:
             tcp_user_timeout=milliseconds,
             keepalives_idle=max(1, round(self._timeout_s)),
         )
-        opened = _Placeholders(connection)
+        opened = _PipelinedConnection(connection)
         try:
             self._migrate(opened)
         except BaseException:
@@ -85,7 +85,7 @@ class PostgresStore:
 
     def lost(self, connection: Connection) -> bool:
         """See ``Store.lost``."""
-        return isinstance(connection, _Placeholders) and connection.closed
+        return isinstance(connection, _PipelinedConnection) and connection.closed
 
     def blocked(self, error: Exception) -> bool:
         """See ``Store.blocked``."""
@@ -107,7 +107,7 @@ class PostgresStore:
         state = getattr(error, "sqlstate", None) or ""
         meaning = next(
             (text for start, text in _MEANING.items() if state.startswith(start)),
-            f"cannot be used (SQLSTATE {state})" if state else _AWAY,
+            f"cannot be used (SQLSTATE {state})" if state else _UNREACHABLE,
         )
         # The driver knows no SQLSTATE of a connection that was refused: the server's own words.
         _, refused, said = str(error).rpartition("FATAL:")
@@ -143,10 +143,10 @@ class PostgresStore:
         connection.execute("COMMIT")
 
 
-_AWAY = "cannot be reached; check that the server runs and that the address is right"
+_UNREACHABLE = "cannot be reached; check that the server runs and that the address is right"
 
 _MEANING = {
-    "08": _AWAY,
+    "08": _UNREACHABLE,
     "28": "refuses the user or password of ledger.url",
     "3D": "does not exist on this server; create the database",
     "3F": "has no such schema, and this user may not create it",
@@ -155,7 +155,7 @@ _MEANING = {
     "53300": "has no connection free; raise max_connections, or run fewer processes",
     "55P03": "is locked by another program; end it, or raise ledger.busy_timeout_s",
     "57014": "answers too slowly; end what blocks it, or raise ledger.busy_timeout_s",
-    "57P": _AWAY,
+    "57P": _UNREACHABLE,
 }
 """Source: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
 
@@ -164,7 +164,7 @@ def _for_driver(sql: str) -> bytes:
     return sql.replace("%", "%%").replace("?", "%s").encode()
 
 
-class _Placeholders:
+class _PipelinedConnection:
     """A connection that takes ``?`` for a parameter; our statements have it nowhere else.
 
     A transaction is a pipeline: only a statement whose rows are read waits for the server. What

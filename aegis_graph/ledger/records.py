@@ -41,7 +41,7 @@ class Budget(NamedTuple):
         """The limit that a row of the configuration sets."""
         return cls(spec.scope, spec.window, limit_nano_usd(spec.limit_usd), spec.alert_at)
 
-    def scope_among(self, scopes: Sequence[str]) -> str | None:
+    def matching_scope(self, scopes: Sequence[str]) -> str | None:
         """The one of an attempt's scopes that this limit is about, if any."""
         if self.scope == "user:*":
             return next(scope for scope in scopes if scope.startswith("user:"))
@@ -74,7 +74,7 @@ class Hold:
         """The scopes that this attempt's cost counts in."""
         return scopes_of(self.provider, self.model, self.task, self.user_id, self.run_id)
 
-    def envelope(self) -> Budget | None:
+    def run_budget(self) -> Budget | None:
         """The run's limit, as one more budget of this attempt."""
         if self.run_id is None or self.run_limit_nano_usd is None:
             return None
@@ -93,7 +93,7 @@ class Alert(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class BudgetRefusal:
     """A hold that did not fit into a budget."""
 
     provider: str
@@ -119,13 +119,13 @@ class Admission:
     """The ledger's row of the admitted hold; ``None`` when none fitted."""
     index: int | None
     """Which of the holds was admitted."""
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[BudgetRefusal, ...]
     alerts: tuple[Alert, ...] = ()
     """What the settlements of the same transaction made due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unanswered:
+class FailedRequest:
     """A request that ended without an answer."""
 
     route_id: str
@@ -157,7 +157,10 @@ class Ledger(Protocol):
         ...
 
     async def settle(
-        self, settlements: Sequence[SettlementRecord], *, unanswered: Unanswered | None = None
+        self,
+        settlements: Sequence[SettlementRecord],
+        *,
+        failed_request: FailedRequest | None = None,
     ) -> tuple[Alert, ...]:
         """Replace holds by what was really spent, in one transaction.
 

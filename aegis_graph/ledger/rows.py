@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.records import Hold, Unanswered, scopes_of
-from aegis_graph.ledger.store import AT_ONCE, Connection, Rows, places
+from aegis_graph.ledger.records import FailedRequest, Hold, scopes_of
+from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
 
 _COLUMNS = "id, day, status, hold_nano_usd, provider, model, task, user_id, run_id"
 
 
-class OpenRow(NamedTuple):
+class AttemptRow(NamedTuple):
     """What must be known of an attempt to settle it."""
 
     id: int
@@ -24,19 +24,22 @@ class OpenRow(NamedTuple):
     scopes: tuple[str, ...]
 
     @classmethod
-    def of(cls, row: Sequence[Any]) -> OpenRow:
+    def of(cls, row: Sequence[Any]) -> AttemptRow:
         """Read a row of the statements below."""
         number, day, status, hold, *names = row
         return cls(number, day, status, hold, scopes_of(*names))
 
 
-def ask_rows(connection: Connection, ids: Sequence[int]) -> list[Rows]:
+def select_attempts(connection: Connection, ids: Sequence[int]) -> list[Rows]:
     """The attempts of these numbers, where they are there."""
-    return [_ask_rows(connection, ids[at : at + AT_ONCE]) for at in range(0, len(ids), AT_ONCE)]
+    return [
+        _select_attempts(connection, ids[at : at + LIST_LIMIT])
+        for at in range(0, len(ids), LIST_LIMIT)
+    ]
 
 
-def _ask_rows(connection: Connection, ids: Sequence[int]) -> Rows:
-    number = places(len(ids))
+def _select_attempts(connection: Connection, ids: Sequence[int]) -> Rows:
+    number = padded_count(len(ids))
     # Repeating one of them changes nothing.
     return connection.execute(
         f"SELECT {_COLUMNS} FROM requests WHERE id IN ({', '.join('?' * number)})",
@@ -124,7 +127,9 @@ def write_settlements(connection: Connection, settled: Sequence[SettlementRecord
         connection.executemany(_SETTLE, rows)
 
 
-def write_unanswered(connection: Connection, requests: Sequence[Unanswered], now: datetime) -> None:
+def write_failed_requests(
+    connection: Connection, requests: Sequence[FailedRequest], now: datetime
+) -> None:
     """Record requests that ended without an answer; saying it twice changes nothing."""
     if not requests:
         return

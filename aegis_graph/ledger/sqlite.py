@@ -30,7 +30,7 @@ class SqliteStore:
     """
 
     errors: tuple[type[Exception], ...] = (sqlite3.Error, OSError)
-    numbers = (
+    unused_ids = (
         "WITH RECURSIVE free (id, more) AS ("
         "SELECT coalesce(max(seq), 0) + 1, ? - 1 FROM sqlite_sequence WHERE name = 'requests'"
         " UNION ALL SELECT id + 1, more - 1 FROM free WHERE more > 0) SELECT id FROM free"
@@ -64,7 +64,7 @@ class SqliteStore:
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
-        _try_for(self._busy_timeout_s, connection, "BEGIN IMMEDIATE")
+        _retry_while_locked(self._busy_timeout_s, connection, "BEGIN IMMEDIATE")
 
     def lost(self, connection: Connection) -> bool:
         """See ``Store.lost``; a file has nobody who could end it."""
@@ -98,7 +98,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     try:
         _refuse_foreign(connection, path)
         # SQLite does not wait itself when several programs make the file at once.
-        _try_for(busy_timeout_s, connection, "PRAGMA journal_mode = WAL")
+        _retry_while_locked(busy_timeout_s, connection, "PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         _migrate(connection, path)
     except BaseException:
@@ -117,7 +117,7 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _try_for(timeout_s: float, connection: Connection, statement: str) -> None:
+def _retry_while_locked(timeout_s: float, connection: Connection, statement: str) -> None:
     """Run what another program's lock keeps from running, again and again for so many seconds."""
     deadline, wait_s = time.monotonic() + timeout_s, FIRST_WAIT_S
     while True:

@@ -7,14 +7,14 @@ from typing import Any, Protocol
 
 from aegis_graph.errors import LedgerError
 
-AT_ONCE = 256
+LIST_LIMIT = 256
 """Values in one list; databases bound how many parameters a statement may have."""
 
 
-def places(count: int) -> int:
+def padded_count(count: int) -> int:
     """For how many parameters to write a list, so that few different statements are prepared.
 
-    >>> [places(count) for count in (1, 2, 9, 500)]
+    >>> [padded_count(count) for count in (1, 2, 9, 500)]
     [1, 4, 16, 1024]
     """
     size = 1
@@ -56,7 +56,7 @@ class Store(Protocol):
 
     errors: tuple[type[Exception], ...]
     """What its driver raises, beside our own ``LedgerError``."""
-    numbers: str
+    unused_ids: str
     """SQL that gives as many unused numbers of ``requests`` as its parameter says."""
 
     def exists(self) -> bool:

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from aegis_graph.ledger.store import AT_ONCE, Connection, places
+from aegis_graph.ledger.store import LIST_LIMIT, Connection, padded_count
 from aegis_graph.ledger.windows import Days
 
-COUNTED = ("spent_nano_usd", "held_nano_usd", "calls", "failures", "input_tokens", "output_tokens")
+TOTAL_COLUMNS = (
+    "spent_nano_usd",
+    "held_nano_usd",
+    "calls",
+    "failures",
+    "input_tokens",
+    "output_tokens",
+)
 """The columns of ``totals`` that rows are counted into."""
 
 _Place = TypeVar("_Place")
 _Key = tuple[str, Days]
 
 _ADD = (
-    f"INSERT INTO totals (scope, day, {', '.join(COUNTED)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO totals (scope, day, {', '.join(TOTAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (scope, day) DO UPDATE SET"
-    f" {', '.join(f'{name} = totals.{name} + excluded.{name}' for name in COUNTED)}"
+    f" {', '.join(f'{name} = totals.{name} + excluded.{name}' for name in TOTAL_COLUMNS)}"
 )
 
 _CHANGE = (
-    f"UPDATE totals SET {', '.join(f'{name} = {name} + ?' for name in COUNTED)}"
+    f"UPDATE totals SET {', '.join(f'{name} = {name} + ?' for name in TOTAL_COLUMNS)}"
     " WHERE scope = ? AND day = ?"
 )
 
@@ -43,11 +50,11 @@ class Totals:
     def read(self, asked: Iterable[_Key]) -> None:
         """Look up the windows that are not known yet, in one statement."""
         new = [key for key in dict.fromkeys(asked) if key[1] not in self._windows.get(key[0], ())]
-        for at in range(0, len(new), AT_ONCE):
-            self._read(new[at : at + AT_ONCE])
+        for at in range(0, len(new), LIST_LIMIT):
+            self._read(new[at : at + LIST_LIMIT])
 
     def _read(self, new: Sequence[_Key]) -> None:
-        number = places(len(new))
+        number = padded_count(len(new))
         values: list[str] = [text for scope, days in new for text in (scope, *days)]
         values += ["", "", ""] * (number - len(new))
         rows = self._connection.execute(
@@ -61,7 +68,7 @@ class Totals:
         found = {(scope, Days(*days)): (int(s), int(h)) for scope, *days, s, h in rows}
         for scope, days in new:
             self._windows.setdefault(scope, {})[days] = list(found.get((scope, days), (0, 0)))
-            self._catch_up(scope, days)
+            self._add_unwritten(scope, days)
 
     def used(self, scope: str, days: Days) -> tuple[int, int]:
         """Spent and held nano-USD of a scope in a window."""
@@ -70,7 +77,7 @@ class Totals:
         return spent, held
 
     def add(self, day: str, scopes: tuple[str, ...], changes: Sequence[int]) -> None:
-        """Add to a day's totals of some scopes, in the order of ``COUNTED``."""
+        """Add to a day's totals of some scopes, in the order of ``TOTAL_COLUMNS``."""
         _add(self._changes, (day, scopes), changes)
         for scope in scopes:
             for days, sums in self._windows.get(scope, {}).items():
@@ -94,7 +101,7 @@ class Totals:
             self._connection.executemany(_CHANGE, changed)
         self._changes.clear()
 
-    def _catch_up(self, scope: str, days: Days) -> None:
+    def _add_unwritten(self, scope: str, days: Days) -> None:
         """What was read does not have yet what is still to be written."""
         sums = self._windows[scope][days]
         for (day, scopes), changes in self._changes.items():

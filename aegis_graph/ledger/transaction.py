@@ -15,8 +15,8 @@ from typing import Any, cast
 from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, rows
-from aegis_graph.ledger.records import Admission, Alert, Budget, Hold, Refusal, Unanswered
-from aegis_graph.ledger.rows import OpenRow
+from aegis_graph.ledger.records import Admission, Alert, Budget, BudgetRefusal, FailedRequest, Hold
+from aegis_graph.ledger.rows import AttemptRow
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals
 from aegis_graph.ledger.windows import Calendar, Days
@@ -24,48 +24,50 @@ from aegis_graph.types import SettlementRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class LedgerOperation:
     """What one caller wants done, as a whole or not at all."""
 
     settle: Sequence[SettlementRecord] = ()
     """Attempts that ended."""
     holds: Sequence[Hold] = ()
     """Of which the first that fits is made, after the settlements."""
-    unanswered: Unanswered | None = None
+    failed_request: FailedRequest | None = None
     """A request that ended without an answer."""
     sweep: bool = False
     """Whether holds whose lease is over become spending before all that."""
 
 
-Job = Operation | Callable[[Connection], Any]
+Job = LedgerOperation | Callable[[Connection], Any]
 """What is done in one transaction with others: an operation, or anything else."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bookkeeper:
+class TransactionRunner:
     """Does jobs in a transaction that was begun and that nobody else's overlaps.
 
     Args:
-        numbers: SQL that gives as many unused numbers of rows as its parameter says.
+        unused_ids: SQL that gives as many unused numbers of rows as its parameter says.
         clock: Returns the present as an aware datetime in UTC.
         calendar: When days, weeks and months begin.
     """
 
-    numbers: str
+    unused_ids: str
     clock: Clock
     calendar: Calendar
 
     def perform(self, connection: Connection, jobs: Sequence[Job]) -> list[Any]:
         """Do jobs in their order, operations that follow each other at once."""
         results: list[Any] = []
-        for alike, group in groupby(jobs, key=lambda job: isinstance(job, Operation)):
+        for alike, group in groupby(jobs, key=lambda job: isinstance(job, LedgerOperation)):
             if alike:
-                results += self.carry_out(connection, cast("list[Operation]", list(group)))
+                results += self.apply(connection, cast("list[LedgerOperation]", list(group)))
             else:
                 results += [job(connection) for job in group if callable(job)]
         return results
 
-    def carry_out(self, connection: Connection, operations: Sequence[Operation]) -> list[Admission]:
+    def apply(
+        self, connection: Connection, operations: Sequence[LedgerOperation]
+    ) -> list[Admission]:
         """Do what callers want.
 
         Returns:
@@ -74,27 +76,27 @@ class Bookkeeper:
         Raises:
             LedgerError: A settlement is of a row that the ledger does not know.
         """
-        batch = _Batch(connection, self.clock(), self.calendar)
-        batch.read(operations, self.numbers)
-        outcomes = [batch.do(operation) for operation in operations]
-        batch.write()
+        transaction = _Transaction(connection, self.clock(), self.calendar)
+        transaction.read(operations, self.unused_ids)
+        outcomes = [transaction.decide(operation) for operation in operations]
+        transaction.write()
         return outcomes
 
     def sweep(self, connection: Connection) -> int:
         """Turn holds whose lease is over into spending; count them."""
         totals = Totals(connection)
         lost = rows.sweep(connection, self.clock()).fetchall()
-        _count_lost(lost, totals)
+        _count_expired(lost, totals)
         totals.write()
         return len(lost)
 
 
-def _count_lost(rows: Iterable[Any], totals: Totals) -> None:
-    for lost in map(OpenRow.of, rows):
+def _count_expired(rows: Iterable[Any], totals: Totals) -> None:
+    for lost in map(AttemptRow.of, rows):
         totals.add(lost.day, lost.scopes, (lost.hold, -lost.hold, 0, 1, 0, 0))
 
 
-class _Batch:
+class _Transaction:
     """What one transaction has read, and what it is going to write."""
 
     def __init__(self, connection: Connection, now: datetime, calendar: Calendar) -> None:
@@ -105,58 +107,58 @@ class _Batch:
         self._windows = calendar.windows(today)
         self._totals = Totals(connection)
         self._limits: list[Budget] = []
-        self._rows: dict[int, OpenRow] = {}
-        self._numbers: Iterator[int] = iter(())
-        self._made: list[tuple[int, Hold]] = []
+        self._attempts: dict[int, AttemptRow] = {}
+        self._free_ids: Iterator[int] = iter(())
+        self._new_holds: list[tuple[int, Hold]] = []
         self._settled: list[SettlementRecord] = []
-        self._unanswered: list[Unanswered] = []
+        self._failed_requests: list[FailedRequest] = []
 
-    def read(self, operations: Sequence[Operation], numbers: str) -> None:
+    def read(self, operations: Sequence[LedgerOperation], unused_ids: str) -> None:
         """Look up everything that the operations will need."""
         # All is asked before anything is fetched: over a network it travels together.
         swept = None
         if any(operation.sweep for operation in operations):
             swept = rows.sweep(self._connection, self._now)
         ids = [record["hold_id"] for operation in operations for record in operation.settle]
-        answers = rows.ask_rows(self._connection, ids)
-        limits = budgets.ask_limits(self._connection)
-        wanting = sum(bool(operation.holds) for operation in operations)
-        free = self._connection.execute(numbers, (wanting,)) if wanting else ()
-        _count_lost(swept or (), self._totals)
-        self._rows = {row.id: row for answer in answers for row in map(OpenRow.of, answer)}
+        answers = rows.select_attempts(self._connection, ids)
+        limits = budgets.select_limits(self._connection)
+        needed = sum(bool(operation.holds) for operation in operations)
+        free = self._connection.execute(unused_ids, (needed,)) if needed else ()
+        _count_expired(swept or (), self._totals)
+        self._attempts = {row.id: row for answer in answers for row in map(AttemptRow.of, answer)}
         self._limits = budgets.limits_of(limits)
-        self._numbers = iter([int(row[0]) for row in free])
+        self._free_ids = iter([int(row[0]) for row in free])
         self._totals.read(self._needed(operations))
 
-    def _needed(self, operations: Iterable[Operation]) -> Iterator[tuple[str, Days]]:
+    def _needed(self, operations: Iterable[LedgerOperation]) -> Iterator[tuple[str, Days]]:
         """The sums that admissions and alerts will ask for."""
         for operation in operations:
             for hold in operation.holds:
-                yield from ((scope, days) for _, scope, days in self._touched(hold))
+                yield from ((scope, days) for _, scope, days in self._limits_of(hold))
             for record in operation.settle:
-                if (row := self._rows.get(record["hold_id"])) is not None:
+                if (row := self._attempts.get(record["hold_id"])) is not None:
                     for limit in self._limits:
-                        scope = limit.scope_among(row.scopes)
+                        scope = limit.matching_scope(row.scopes)
                         if limit.alert_at is not None and scope is not None:
                             yield scope, self._windows[limit.window]
 
-    def _touched(self, hold: Hold) -> Iterator[tuple[Budget, str, Days]]:
+    def _limits_of(self, hold: Hold) -> Iterator[tuple[Budget, str, Days]]:
         """Each limit that a hold must fit into, with the scope and the days that it is about."""
         if hold.nano_usd == 0:
             return
-        scopes, envelope = hold.scopes(), hold.envelope()
-        for limit in self._limits if envelope is None else [*self._limits, envelope]:
-            scope = limit.scope_among(scopes)
+        scopes, run_budget = hold.scopes(), hold.run_budget()
+        for limit in self._limits if run_budget is None else [*self._limits, run_budget]:
+            scope = limit.matching_scope(scopes)
             if scope is not None:
                 yield limit, scope, self._windows[limit.window]
 
-    def do(self, operation: Operation) -> Admission:
+    def decide(self, operation: LedgerOperation) -> Admission:
         """Decide one operation."""
         spent = [scope for record in operation.settle for scope in self._settle(record)]
         alerts = self._due_alerts(list(dict.fromkeys(spent)))
-        if operation.unanswered is not None:
-            self._unanswered.append(operation.unanswered)
-        refusals: list[Refusal] = []
+        if operation.failed_request is not None:
+            self._failed_requests.append(operation.failed_request)
+        refusals: list[BudgetRefusal] = []
         for index, hold in enumerate(operation.holds):
             refusal = self._refusal(hold)
             if refusal is None:
@@ -164,16 +166,16 @@ class _Batch:
             refusals.append(refusal)
         return Admission(None, None, tuple(refusals), alerts)
 
-    def _refusal(self, hold: Hold) -> Refusal | None:
-        for limit, scope, days in self._touched(hold):
+    def _refusal(self, hold: Hold) -> BudgetRefusal | None:
+        for limit, scope, days in self._limits_of(hold):
             used = sum(self._totals.used(scope, days))
             if used + hold.nano_usd > limit.limit_nano_usd:
-                return Refusal(hold.provider, limit, used, hold.nano_usd)
+                return BudgetRefusal(hold.provider, limit, used, hold.nano_usd)
         return None
 
     def _reserve(self, hold: Hold) -> int:
-        number = next(self._numbers)
-        self._made.append((number, hold))
+        number = next(self._free_ids)
+        self._new_holds.append((number, hold))
         self._totals.add(self._day, hold.scopes(), (0, hold.nano_usd, 1, 0, 0, 0))
         return number
 
@@ -183,7 +185,7 @@ class _Batch:
         Returns:
             The scopes in which something was spent.
         """
-        row = self._rows.get(record["hold_id"])
+        row = self._attempts.get(record["hold_id"])
         if row is None:
             raise LedgerError(
                 f"the ledger has no row {record['hold_id']}: was the database replaced while"
@@ -191,7 +193,7 @@ class _Batch:
             )
         if row.status not in {"reserved", "expired"}:
             return ()
-        self._rows[row.id] = row._replace(status=record["status"])
+        self._attempts[row.id] = row._replace(status=record["status"])
         self._settled.append(record)
         expired = row.status == "expired"
         changes = (
@@ -209,21 +211,21 @@ class _Batch:
         """The alerts that spending in these scopes has just made due, each once per window."""
         due = []
         for limit in self._limits if scopes else ():
-            scope = limit.scope_among(scopes)
+            scope = limit.matching_scope(scopes)
             if limit.alert_at is None or scope is None:
                 continue
             days = self._windows[limit.window]
             spent, _ = self._totals.used(scope, days)
             if spent < limit.limit_nano_usd * limit.alert_at:
                 continue
-            if budgets.first_alert(self._connection, scope, limit.window, days):
+            if budgets.record_alert(self._connection, scope, limit.window, days):
                 alert = Alert(scope, limit.window, limit.limit_nano_usd, spent, days.first)
                 due.append(alert)
         return tuple(due)
 
     def write(self) -> None:
         """Bring the tables up to date; nothing of it is waited for before the commit."""
-        rows.write_holds(self._connection, self._made, self._now, self._day)
+        rows.write_holds(self._connection, self._new_holds, self._now, self._day)
         rows.write_settlements(self._connection, self._settled)
-        rows.write_unanswered(self._connection, self._unanswered, self._now)
+        rows.write_failed_requests(self._connection, self._failed_requests, self._now)
         self._totals.write()

@@ -21,7 +21,7 @@ class Days(NamedTuple):
     end: str
 
 
-EVER = Days("0000-00-00", "9999-99-99")
+ALL_DAYS = Days("0000-00-00", "9999-99-99")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Calendar:
             if first > today:
                 first = _month(first, -1)
             return _between(first, _month(first, 1))
-        return EVER
+        return ALL_DAYS
 
     def days_now(self, window: Window, now: datetime) -> Days:
         """The days that a window covers now."""

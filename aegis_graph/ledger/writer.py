@@ -22,18 +22,18 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.store import Connection, Store
 
 
-class Answer(NamedTuple):
+class PendingResult(NamedTuple):
     """What came of a job, and who waits for it."""
 
     future: Future[Any]
     """Has the outcome, also when nobody waits any more."""
-    waiting: asyncio.Future[Any] | None
+    waiter: asyncio.Future[Any] | None
     """Belongs to a task in an event loop."""
 
 
 T = TypeVar("T")
 Job = TypeVar("Job")
-_Item = tuple[Job, Answer]
+_Queued = tuple[Job, PendingResult]
 
 MAX_BATCH = 500
 """Operations in one commit; bounds how long the first of them waits for the last."""
@@ -64,16 +64,16 @@ class Writer(Generic[Job]):
         self._prepare = prepare
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._queue: SimpleQueue[_Item[Job] | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Queued[Job] | None] = SimpleQueue()
 
-    def submit(self, job: Job, waiting: asyncio.Future[Any] | None = None) -> Answer:
+    def submit(self, job: Job, waiter: asyncio.Future[Any] | None = None) -> PendingResult:
         """Queue a job. It is done inside a transaction; raising undoes it and it alone.
 
         Args:
             job: What to do.
-            waiting: Gets the outcome in its own event loop, where somebody waits.
+            waiter: Gets the outcome in its own event loop, where somebody waits.
         """
-        answer = Answer(Future(), waiting)
+        pending = PendingResult(Future(), waiter)
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
                 self._queue = SimpleQueue()
@@ -81,8 +81,8 @@ class Writer(Generic[Job]):
                     target=self._serve, args=(self._queue,), name="aegis-ledger", daemon=True
                 )
                 self._thread.start()
-            self._queue.put((job, answer))
-        return answer
+            self._queue.put((job, pending))
+        return pending
 
     def stop(self) -> None:
         """Write what is queued, close the connection and end the thread."""
@@ -92,64 +92,64 @@ class Writer(Generic[Job]):
         if thread is not None and thread is not threading.current_thread():
             thread.join(EXIT_WAIT_S)
 
-    def _serve(self, queue: SimpleQueue[_Item[Job] | None]) -> None:
+    def _serve(self, queue: SimpleQueue[_Queued[Job] | None]) -> None:
         connection: Connection | None = None
         stopping = False
         try:
             while not stopping:
                 batch, stopping = _next_batch(queue)
                 if batch:
-                    connection = self._carry_out(batch, connection)
+                    connection = self._commit(batch, connection)
         finally:
             if connection is not None:
                 connection.close()
 
-    def _carry_out(
-        self, batch: list[_Item[Job]], connection: Connection | None
+    def _commit(
+        self, batch: list[_Queued[Job]], connection: Connection | None
     ) -> Connection | None:
         """Commit a batch and answer its callers; a broken connection is dropped, not reused."""
         try:
             opened = self._begin(connection)
         except Exception as error:  # noqa: BLE001  not lost: it is the callers' answer
-            self._refuse(batch, error)
+            self._fail(batch, error)
             return None
         try:
             jobs = [job for job, _ in batch]
             results = self._transact(opened, lambda: self._perform(opened, jobs), len(jobs))
         except _JobFailedError as failure:
             if not self._store.blocked(failure.error):
-                return self._carry_out_apart(batch, opened, failure)
+                return self._commit_one_by_one(batch, opened, failure)
             opened.close()
-            self._refuse(batch, failure.error)
+            self._fail(batch, failure.error)
             return None
         except self._failures as error:
             opened.close()
-            self._refuse(batch, error)
+            self._fail(batch, error)
             return None
-        for (_, answer), result in zip(batch, results, strict=True):
-            answer.future.set_result(result)
-        hand_over(answer for _, answer in batch)
+        for (_, pending), result in zip(batch, results, strict=True):
+            pending.future.set_result(result)
+        wake_waiting(pending for _, pending in batch)
         return opened
 
-    def _carry_out_apart(
-        self, batch: list[_Item[Job]], connection: Connection, failure: _JobFailedError
+    def _commit_one_by_one(
+        self, batch: list[_Queued[Job]], connection: Connection, failure: _JobFailedError
     ) -> Connection | None:
         """One job's fault undid the others' work: each gets a transaction of its own."""
         try:
             connection.execute("ROLLBACK")
         except self._failures as error:
             connection.close()
-            self._refuse(batch, error)
+            self._fail(batch, error)
             return None
         if len(batch) == 1:
-            self._refuse(batch, failure.error)
+            self._fail(batch, failure.error)
             return connection
         left: Connection | None = connection
         for item in batch:
-            left = self._carry_out([item], left)
+            left = self._commit([item], left)
         return left
 
-    def _refuse(self, batch: list[_Item[Job]], error: Exception) -> None:
+    def _fail(self, batch: list[_Queued[Job]], error: Exception) -> None:
         if isinstance(error, LedgerError):
             reason = error
         elif isinstance(error, self._store.errors):
@@ -157,9 +157,9 @@ class Writer(Generic[Job]):
         else:
             reason = LedgerError(f"this cannot be recorded: {error}")
             reason.__cause__ = error
-        for _, answer in batch:
-            answer.future.set_exception(_again(reason))
-        hand_over(answer for _, answer in batch)
+        for _, pending in batch:
+            pending.future.set_exception(_copy_of(reason))
+        wake_waiting(pending for _, pending in batch)
 
     def _begin(self, connection: Connection | None) -> Connection:
         """A connection in a transaction; one that was lost while nobody asked is replaced."""
@@ -218,10 +218,10 @@ class _JobFailedError(Exception):
         self.error = error
 
 
-def _next_batch(queue: SimpleQueue[_Item[Job] | None]) -> tuple[list[_Item[Job]], bool]:
+def _next_batch(queue: SimpleQueue[_Queued[Job] | None]) -> tuple[list[_Queued[Job]], bool]:
     """Wait for work and take all that is there; the flag says that the thread is to stop."""
     item = queue.get()
-    batch: list[_Item[Job]] = []
+    batch: list[_Queued[Job]] = []
     while item is not None:
         batch.append(item)
         if len(batch) == MAX_BATCH:
@@ -233,42 +233,42 @@ def _next_batch(queue: SimpleQueue[_Item[Job] | None]) -> tuple[list[_Item[Job]]
     return batch, True
 
 
-def _again(error: LedgerError) -> LedgerError:
+def _copy_of(error: LedgerError) -> LedgerError:
     """A copy for each caller: one exception object raised in many tasks mixes their tracebacks."""
     copy = type(error)(*error.args)
     copy.__cause__ = error.__cause__
     return copy
 
 
-def hand_over(answers: Iterable[Answer]) -> None:
+def wake_waiting(results: Iterable[PendingResult]) -> None:
     """Wake the tasks that wait for outcomes that are there."""
-    loops: dict[asyncio.AbstractEventLoop, list[Answer]] = defaultdict(list)
-    for answer in answers:
-        if answer.waiting is not None:
-            loops[answer.waiting.get_loop()].append(answer)
+    loops: dict[asyncio.AbstractEventLoop, list[PendingResult]] = defaultdict(list)
+    for pending in results:
+        if pending.waiter is not None:
+            loops[pending.waiter.get_loop()].append(pending)
     for loop, theirs in loops.items():
         with suppress(RuntimeError):  # a loop that was closed: nobody waits there
             loop.call_soon_threadsafe(_wake, theirs)
 
 
-def _wake(answers: Iterable[Answer]) -> None:
-    for future, waiting in answers:
-        if waiting is None or waiting.done():
+def _wake(results: Iterable[PendingResult]) -> None:
+    for future, waiter in results:
+        if waiter is None or waiter.done():
             continue
         error = future.exception()
         if error is None:
-            waiting.set_result(future.result())
+            waiter.set_result(future.result())
         else:
-            waiting.set_exception(error)
+            waiter.set_exception(error)
 
 
-async def outcome(answer: Answer) -> Any:
+async def outcome(pending: PendingResult) -> Any:
     """Wait for the writer; giving up the wait does not call the work back."""
-    waiting = answer.waiting
-    assert waiting is not None, "asked for by a task"
+    waiter = pending.waiter
+    assert waiter is not None, "asked for by a task"
     try:
-        return await waiting
+        return await waiter
     except asyncio.CancelledError:
-        if not waiting.cancelled():
-            waiting.exception()  # Taken note of, or asyncio reports that nobody did.
+        if not waiter.cancelled():
+            waiter.exception()  # Taken note of, or asyncio reports that nobody did.
         raise

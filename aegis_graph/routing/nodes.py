@@ -24,7 +24,7 @@ from aegis_graph.errors import (
     RoutingError,
     StreamInterruptedError,
 )
-from aegis_graph.ledger.records import Admission, Alert, Hold, Ledger, Unanswered, unused_hold
+from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger, unused_hold
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
@@ -108,8 +108,8 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
         error = None if answer is not None else _no_answer(route)
-        unanswered = None if error is None else _unanswered(Request.of(state, config), error)
-        alerts = await self.ledger.settle(pending, unanswered=unanswered)
+        failed = None if error is None else _failed_request(Request.of(state, config), error)
+        alerts = await self.ledger.settle(pending, failed_request=failed)
         await self._received(pending)
         _announce(alerts)
         if error is not None:
@@ -221,8 +221,8 @@ def _no_answer(route: Route) -> RoutingError:
     return kind(f"{summary}: {reasons}", route_id=route["id"], attempts=attempts, skipped=skipped)
 
 
-def _unanswered(request: Request, error: RoutingError) -> Unanswered:
-    return Unanswered(
+def _failed_request(request: Request, error: RoutingError) -> FailedRequest:
+    return FailedRequest(
         route_id=error.route_id,
         task=request.task,
         sensitivity=request.sensitivity,

@@ -13,7 +13,7 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Admission
 from aegis_graph.ledger.sqlite import open_database
 from aegis_graph.ledger.store import Connection, Rows
-from aegis_graph.ledger.transaction import Bookkeeper, Operation
+from aegis_graph.ledger.transaction import LedgerOperation, TransactionRunner
 from aegis_graph.ledger.windows import Calendar
 from tests.contract.ledger_store import Store, empty_store, hold, settlement
 
@@ -43,22 +43,24 @@ async def test_a_hundred_callers_cost_as_many_statements_as_one(store: Store) ->
     ledger = store.open(*LIMITS)
     assert isinstance(ledger, SqlLedger)
     await ledger.check()
-    books = Bookkeeper(ledger.store.numbers, lambda: store.now, Calendar(ZoneInfo("UTC")))
+    runner = TransactionRunner(
+        ledger.store.unused_ids, lambda: store.now, Calendar(ZoneInfo("UTC"))
+    )
     used = []
     with closing(Counting(ledger.store.open())) as counting:
 
-        def transact(work: list[Operation]) -> list[Admission]:
+        def transact(work: list[LedgerOperation]) -> list[Admission]:
             counting.statements.clear()
             ledger.store.begin(counting)
-            done = books.carry_out(counting, work)
+            done = runner.apply(counting, work)
             counting.execute("COMMIT")
             used.append(len(counting.statements))
             return done
 
         for callers in (1, 100):
             wishes = [[hold(1, user=f"user-{number % 9}")] for number in range(callers)]
-            made = transact([Operation(holds=wish, sweep=True) for wish in wishes])
-            transact([Operation([settlement(one, 1)]) for one in made])
+            made = transact([LedgerOperation(holds=wish, sweep=True) for wish in wishes])
+            transact([LedgerOperation([settlement(one, 1)]) for one in made])
     assert used[:2] == used[2:]
     assert max(used) <= 8
     assert sum(row["calls"] for row in store.rows("totals") if row["scope"] == "total") == 101

@@ -182,7 +182,7 @@ async def test_memory_does_not_grow_with_the_rows(store: Store, format: ExportFo
     def peak(rows: int) -> int:
         sink = Sink()
         tracemalloc.start()
-        count = ledger.export_here(cast(BinaryIO, sink), format=format)
+        count = ledger.export_blocking(cast(BinaryIO, sink), format=format)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert count == rows

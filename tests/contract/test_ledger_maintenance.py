@@ -19,7 +19,7 @@ from aegis_graph.ledger.maintenance import (
     prune,
     verify,
 )
-from aegis_graph.ledger.records import Unanswered
+from aegis_graph.ledger.records import FailedRequest
 from tests.contract.ledger_store import DAYS, NOON, Store, hold, settlement, spent_and_held
 
 TODAY = NOON.date()
@@ -49,11 +49,11 @@ async def three_days(store: Store) -> SqlLedger:
     return ledger
 
 
-async def unanswered(ledger: SqlLedger, route_id: str) -> None:
+async def fail(ledger: SqlLedger, route_id: str) -> None:
     who = {"user_id": "ada", "thread_id": None, "query_hash": "0" * 64}
     await ledger.settle(
         [],
-        unanswered=Unanswered(
+        failed_request=FailedRequest(
             route_id=route_id,
             task="chat",
             sensitivity="public",
@@ -97,7 +97,7 @@ async def test_pruning_goes_by_the_ledgers_own_midnight(store: Store) -> None:
     for hour in (4, 5):  # Midnight in New York is at 5 in UTC.
         store.now = datetime(2026, 11, 23, hour, tzinfo=UTC)
         await call(ledger)
-        await unanswered(ledger, f"nobody at {hour}")
+        await fail(ledger, f"nobody at {hour}")
     done = await prune(ledger, date(2026, 11, 23), zone=ZoneInfo("America/New_York"))
     assert done == Pruned(rows=1, unanswered=1, open_holds=0)
     assert [row["timestamp"] for row in store.rows()] == ["2026-11-23T05:00:00.000Z"]

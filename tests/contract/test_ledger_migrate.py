@@ -20,7 +20,7 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.migrate import BATCH, Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
-from aegis_graph.ledger.records import Unanswered
+from aegis_graph.ledger.records import FailedRequest
 from tests.contract.ledger_store import USD, Store, empty_store, hold, settlement
 
 TABLES = ("requests", "totals", "unanswered", "budgets", "alerts")
@@ -73,7 +73,7 @@ async def fill(place: Store) -> SqlLedger:
     await ledger.sweep()
     for _ in range(2):
         await ledger.admit([hold(100)])
-    nobody = Unanswered(
+    failed = FailedRequest(
         route_id="r",
         task="chat",
         sensitivity="pii",
@@ -84,7 +84,7 @@ async def fill(place: Store) -> SqlLedger:
         reasons="nobody may",
         run_id="run",
     )
-    await ledger.settle([], unanswered=nobody)
+    await ledger.settle([], failed_request=failed)
     await ledger.set_budget("user:*", "day", Decimal(2))
     await ledger.set_budget("total", "month", None)
     await ledger.transact(

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.records import GroupBy, Unanswered
-from aegis_graph.ledger.windows import EVER
+from aegis_graph.ledger.records import FailedRequest, GroupBy
+from aegis_graph.ledger.windows import ALL_DAYS
 from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
 
 
@@ -53,9 +53,9 @@ async def test_a_request_without_an_answer_is_noted_once(store: Store) -> None:
     ledger = store.open()
     whom: dict[str, Any] = {"task": "chat", "sensitivity": "pii", "user_id": "ada"}
     facts: dict[str, Any] = {"thread_id": "t", "query_hash": "f" * 64, "error_type": "E"}
-    noted = Unanswered(route_id="r", reasons="nobody", **whom, **facts)
-    await ledger.settle([], unanswered=noted)
-    await ledger.settle([], unanswered=noted)
+    noted = FailedRequest(route_id="r", reasons="nobody", **whom, **facts)
+    await ledger.settle([], failed_request=noted)
+    await ledger.settle([], failed_request=noted)
     (row,) = store.rows("unanswered")
     assert (row["route_id"], row["sensitivity"], row["reasons"]) == ("r", "pii", "nobody")
     assert store.rows() == []
@@ -104,7 +104,7 @@ async def test_months_are_in_their_order(store: Store) -> None:
     for cost in (5, 7, 1):
         await ledger.settle([settlement(await ledger.admit([hold(9)]), cost)])
         store.now += timedelta(days=20)
-    report = await ledger.report("month", first_day=EVER.first, end_day=EVER.end)
+    report = await ledger.report("month", first_day=ALL_DAYS.first, end_day=ALL_DAYS.end)
     assert [(row.name, row.spent_nano_usd) for row in report] == [
         ("2026-11", 5),
         ("2026-12", 7),

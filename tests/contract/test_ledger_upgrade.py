@@ -10,7 +10,7 @@ import pytest
 
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
-from aegis_graph.ledger.records import Unanswered
+from aegis_graph.ledger.records import FailedRequest
 from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
 from aegis_graph.ledger.sqlite import APPLICATION_ID
 from tests.contract.ledger_store import DAYS, Store, hold, settlement
@@ -66,7 +66,7 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     await ledger.settle(
         [{**settlement(made, 5), "hold_id": number} for number in (7, made.hold_id)]
     )
-    nobody = Unanswered(
+    failed = FailedRequest(
         route_id="late",
         task="chat",
         sensitivity="public",
@@ -77,7 +77,7 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
         reasons="nobody may",
         run_id="r",
     )
-    await ledger.settle([], unanswered=nobody)
+    await ledger.settle([], failed_request=failed)
     assert {row["route_id"]: row["run_id"] for row in store.rows("unanswered")} == {
         "early": None,
         "late": "r",

@@ -34,16 +34,16 @@ def line_sql(columns: Mapping[str, str]) -> str:
     return f"format('{','.join(['%s'] * len(columns))}', {', '.join(columns.values())})"
 
 
-def joined(lines: Sequence[str], *, commas: int) -> bytes | None:
+def joined_lines(lines: Sequence[str], *, commas: int) -> bytes | None:
     r"""Lines from ``line_sql`` as CSV, or ``None`` when one of them is not CSV as it is.
 
     Args:
         lines: Values of one row each; the first value is a number.
         commas: How many commas stand between the values of a row.
 
-    >>> joined(["1,a,b", "2,c,"], commas=2)
+    >>> joined_lines(["1,a,b", "2,c,"], commas=2)
     b'1,a,b\r\n2,c,\r\n'
-    >>> joined(["1,a,b", "2,=c,"], commas=2), joined(["1,a,b", "2,c,d,e"], commas=2)
+    >>> joined_lines(["1,a,b", "2,=c,"], commas=2), joined_lines(["1,a,b", "2,c,d,e"], commas=2)
     (None, None)
     """
     text = "".join(lines).encode()

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal, get_args
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.csv_lines import csv_lines, inert_sql, joined, line_sql
+from aegis_graph.ledger.export.csv_lines import csv_lines, inert_sql, joined_lines, line_sql
 from aegis_graph.ledger.export.focus import focus_lines
-from aegis_graph.ledger.export.row_reader import COST_USD, Row, RowFilter, RowReader
+from aegis_graph.ledger.export.row_reader import COST_USD, LedgerRow, RowFilter, RowReader
 from aegis_graph.ledger.store import Connection
 
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
@@ -94,7 +94,7 @@ def require(format: ExportFormat) -> None:
         _parquet_writer()
 
 
-def _parquet_writer() -> Callable[[BinaryIO, Sequence[str], Iterator[list[Row]]], None]:
+def _parquet_writer() -> Callable[[BinaryIO, Sequence[str], Iterator[list[LedgerRow]]], None]:
     # Imported here: its library is an extra.
     from aegis_graph.ledger.export.parquet import write_parquet  # noqa: PLC0415
 
@@ -104,12 +104,12 @@ def _parquet_writer() -> Callable[[BinaryIO, Sequence[str], Iterator[list[Row]]]
 def _csv(reader: RowReader) -> Iterator[bytes]:
     yield csv_lines([COLUMNS])
     while rows := reader.peek(_LINES):
-        text = joined([line for _, line in rows], commas=len(COLUMNS) - 1)
+        text = joined_lines([line for _, line in rows], commas=len(COLUMNS) - 1)
         if text is None:
             rows = reader.peek(_SAFE)
             text = csv_lines(rows)
         if rows:
-            reader.pass_by(rows)
+            reader.advance(rows)
             yield text
 
 

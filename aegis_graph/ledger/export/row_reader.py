@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from aegis_graph.ledger.store import Connection
 
-Row = tuple[Any, ...]
+LedgerRow = tuple[Any, ...]
 
 BATCH_ROWS = 5_000
 """Rows in memory at once."""
@@ -42,32 +42,34 @@ class RowReader:
         self._connection = connection
         self._filter = chosen
         self._progress = progress
-        self._seen = 0
-        self._last: int | None = None
+        self._last_read = 0
+        self._newest: int | None = None
         self.count = 0
 
-    def batches(self, columns: Mapping[str, str], *, ended: bool = False) -> Iterator[list[Row]]:
+    def batches(
+        self, columns: Mapping[str, str], *, ended: bool = False
+    ) -> Iterator[list[LedgerRow]]:
         """Read all rows; an export of a busy ledger ends as well."""
-        place = list(columns).index("id" if "id" in columns else "x_Request_Id")
+        id_at = list(columns).index("id" if "id" in columns else "x_Request_Id")
         while rows := self.peek(columns, ended=ended):
-            self.pass_by(rows, place)
+            self.advance(rows, id_at)
             yield rows
 
-    def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> list[Row]:
+    def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> list[LedgerRow]:
         """The next rows; the same again until they are passed."""
-        if self._last is None:
+        if self._newest is None:
             newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM requests")
-            self._last = newest.fetchone()[0]
+            self._newest = newest.fetchone()[0]
         query = (
             f"SELECT {', '.join(columns.values())} FROM requests WHERE id > ? AND id <= ?"
             f"{self._filter.sql()}{ENDED if ended else ''} ORDER BY id LIMIT {BATCH_ROWS}"
         )
         values = [value for value in self._filter if value is not None]
-        return self._connection.execute(query, (self._seen, self._last, *values)).fetchall()
+        return self._connection.execute(query, (self._last_read, self._newest, *values)).fetchall()
 
-    def pass_by(self, rows: Sequence[Row], place: int = 0) -> None:
-        """Go on behind these rows, whose ids are at this place."""
-        self._seen = rows[-1][place]
+    def advance(self, rows: Sequence[LedgerRow], id_at: int = 0) -> None:
+        """Go on behind these rows, whose ids stand at this place."""
+        self._last_read = rows[-1][id_at]
         self.count += len(rows)
         if self._progress is not None:
             self._progress(self.count)

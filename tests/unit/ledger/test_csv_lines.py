@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.ledger.export.csv_lines import csv_lines, joined
+from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines
 from aegis_graph.text.spreadsheet import FORMULA, inert
 
 cells = st.one_of(
@@ -27,7 +27,7 @@ def test_what_is_joined_is_what_the_csv_module_writes(
     rows: list[tuple[int, int | str | None, int | str | None]],
 ) -> None:
     lines = [",".join("" if cell is None else str(cell) for cell in row) for row in rows]
-    text = joined(lines, commas=2)
+    text = joined_lines(lines, commas=2)
     if any(needs_care(cell) for row in rows for cell in row):
         assert text is None
     else:

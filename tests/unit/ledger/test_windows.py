@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.ledger.windows import EVER, Calendar, Window
+from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Window
 
 UTC_DAYS = Calendar(ZoneInfo("UTC"))
 MONTH_DAYS = range(1, 29)
@@ -87,9 +87,9 @@ def test_three_years_of_days_fall_into_windows_without_gap_or_overlap(
 
 @given(calendars, days)
 def test_the_window_without_an_end_is_always_the_same(here: Calendar, today: date) -> None:
-    assert here.days("total", today) == EVER
-    assert EVER.first < "0001-01-01"
-    assert EVER.end > "9999-12-31"
+    assert here.days("total", today) == ALL_DAYS
+    assert ALL_DAYS.first < "0001-01-01"
+    assert ALL_DAYS.end > "9999-12-31"
 
 
 @pytest.mark.parametrize(
