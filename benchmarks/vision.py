@@ -26,7 +26,7 @@ from aegis_graph import RouterConfig, create_router, describe_image, image_part
 from aegis_graph.components.prompts import prompts
 from aegis_graph.config.defaults import VISION_PROVIDERS
 from aegis_graph.config.specs import LedgerSpec, ProviderSpec
-from aegis_graph.pricing.prices import Usage, most_usd
+from aegis_graph.pricing.prices import TokenUsage, most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
@@ -158,7 +158,7 @@ def likely_usd(provider: Provider, drawn: Sequence[Case]) -> Decimal:
     for case, request in requests(drawn):
         prompt = request.prompt_tokens // BYTES_PER_TOKEN
         images = sum(provider.image_bound(image.size) for image in request.images)
-        total += provider.price(Usage(prompt + images, 150 + len(case.text) // 3))
+        total += provider.price(TokenUsage(prompt + images, 150 + len(case.text) // 3))
     return total / len(drawn)
 
 

@@ -125,7 +125,7 @@ VISION_BUDGETS: tuple[BudgetSpec, ...] = (
 """The original deployment's limit for DashScope, for both of its models that look at images."""
 
 
-def seeing(document: Mapping[str, Any], limit_usd: Decimal | None) -> dict[str, Any]:
+def with_vision_providers(document: Mapping[str, Any], limit_usd: Decimal | None) -> dict[str, Any]:
     """A configuration's document with providers that take images, and with a limit for them.
 
     Args:
@@ -135,7 +135,9 @@ def seeing(document: Mapping[str, Any], limit_usd: Decimal | None) -> dict[str, 
     rows = document.get("providers")
     if isinstance(rows, list):
         named = [row for row in rows if isinstance(row, dict)]
-        return dict(document) if any(map(_sees, named)) else _with_local_eyes(document, named)
+        return (
+            dict(document) if any(map(_takes_images, named)) else _add_local_vision(document, named)
+        )
     if rows is not None:
         return dict(document)
     names = {spec.name for spec in VISION_PROVIDERS}
@@ -149,13 +151,13 @@ def seeing(document: Mapping[str, Any], limit_usd: Decimal | None) -> dict[str, 
     return {**document, "providers": VISION_PROVIDERS, "budgets": budgets}
 
 
-def _sees(row: Mapping[str, Any]) -> bool:
+def _takes_images(row: Mapping[str, Any]) -> bool:
     tasks = row.get("tasks")
     serves = not isinstance(tasks, list) or "vision" in tasks
     return bool(row.get("images")) and serves and row.get("enabled", True) is not False
 
 
-def _with_local_eyes(document: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _add_local_vision(document: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     taken = {row.get("name") for row in rows}
     local = [
         spec.model_dump(exclude_unset=True, exclude={"base_url"})

@@ -16,18 +16,18 @@ from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
     DEFAULT_EMBEDDINGS,
     DEFAULT_PROVIDERS,
-    seeing,
+    with_vision_providers,
 )
 from aegis_graph.config.specs import (
     FREE,
     PRICED,
     URL_PATTERN,
     BudgetSpec,
+    ConfigModel,
     EmbeddingSpec,
     HealthSpec,
     LedgerSpec,
     ProviderSpec,
-    Row,
     Usd,
 )
 from aegis_graph.errors import ConfigError
@@ -42,7 +42,7 @@ URL_VARIABLES: Mapping[str, str] = {"ollama": "OLLAMA_BASE_URL"}
 """Variables of the original deployment with the address of a kind's server."""
 
 
-class RouterConfig(Row):
+class RouterConfig(ConfigModel):
     """Everything the router is built from.
 
     Example:
@@ -131,7 +131,9 @@ class RouterConfig(Row):
             ['dashscope_vision', 'dashscope_vision_thinking', 'ollama_vision', 'ocr']
         """
         document, source, variables = _sources(path, environ)
-        filled = _with_environment(seeing(document, _alibaba_limit(variables)), variables)
+        filled = _with_environment(
+            with_vision_providers(document, _alibaba_limit(variables)), variables
+        )
         return cls._checked({**filled, "source": source}, source)
 
     @classmethod

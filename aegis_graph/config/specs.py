@@ -31,18 +31,18 @@ URL_PATTERN = r"^https?://[^\s/]+"
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
 
 
-Structured = Literal["json_schema", "json_mode", "tool", "prompt"]
+SchemaMethod = Literal["json_schema", "json_mode", "tool", "prompt"]
 """How a model is made to answer in a schema: by a grammar, by the promise of some JSON, by the
 arguments of a tool, or by words alone."""
 
 
-class Row(BaseModel):
-    """A frozen row that accepts no unknown key."""
+class ConfigModel(BaseModel):
+    """A part of the configuration: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
-class PriceSpec(Row):
+class PriceSpec(ConfigModel):
     """A price in USD per million tokens. It overrides the price book."""
 
     input_usd_per_mtok: Usd
@@ -60,7 +60,7 @@ PriceChoice = Annotated[
 ]
 
 
-class ProviderSpec(Row):
+class ProviderSpec(ConfigModel):
     """One provider in the chain: what to call, with which key, and what it may serve."""
 
     name: str = Field(pattern=NAME_PATTERN)
@@ -90,7 +90,7 @@ class ProviderSpec(Row):
     """Whether the model takes images."""
     tools: bool = True
     """Whether the model can be offered tools. Some models of Ollama refuse them."""
-    structured: Structured | None = None
+    structured: SchemaMethod | None = None
     """How the model is made to answer in a schema; the kind decides when this is absent."""
     thinking: bool = False
     """Whether a model that can think is asked to (``dashscope``)."""
@@ -129,7 +129,7 @@ class EmbeddingSpec(ProviderSpec):
         return (self.space or self.model, self.dimensions)
 
 
-class BudgetSpec(Row):
+class BudgetSpec(ConfigModel):
     """A hard limit on spending. ``0`` means that nothing may be spent."""
 
     scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
@@ -140,7 +140,7 @@ class BudgetSpec(Row):
     """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
 
 
-class LedgerSpec(Row):
+class LedgerSpec(ConfigModel):
     """Where costs are recorded, and whose midnight ends a day."""
 
     url: str = Field(
@@ -172,7 +172,7 @@ class LedgerSpec(Row):
         return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown)
 
 
-class HealthSpec(Row):
+class HealthSpec(ConfigModel):
     """When a failing provider is left alone, and for how long."""
 
     failures: int = Field(default=3, ge=1)

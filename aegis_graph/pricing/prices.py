@@ -16,7 +16,7 @@ MTOK = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
+class TokenUsage:
     """Tokens of one attempt. Input includes the cached ones, output the reasoning ones."""
 
     input_tokens: int
@@ -25,7 +25,7 @@ class Usage:
     cache_write_tokens: int = 0
 
 
-Price = Callable[[Usage], Decimal]
+Price = Callable[[TokenUsage], Decimal]
 """The cost of an attempt in USD."""
 
 
@@ -41,7 +41,7 @@ class Rate:
     """Price of input read from the provider's cache; the input price when absent."""
     up_to: int | None = None
 
-    def cost(self, usage: Usage, *, thinking: bool) -> Decimal:
+    def cost(self, usage: TokenUsage, *, thinking: bool) -> Decimal:
         """The cost of an attempt in USD."""
         output = self.thinking_output if thinking and self.thinking_output else self.output
         cached = self.input if self.cached_input is None else self.cached_input
@@ -82,18 +82,18 @@ def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, sourc
     return known
 
 
-def no_cost(usage: Usage) -> Decimal:
+def no_cost(usage: TokenUsage) -> Decimal:
     """The price of what is free."""
     return Decimal(0)
 
 
 def most_usd(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
     """The most that an attempt can cost, given bounds of its tokens, in USD."""
-    plain = Usage(input_tokens, output_tokens)
+    plain = TokenUsage(input_tokens, output_tokens)
     # Some models bill tokens written to their cache above the input price, and a configuration
     # may say so of those read from it.
-    written = Usage(input_tokens, output_tokens, cache_write_tokens=input_tokens)
-    cached = Usage(input_tokens, output_tokens, cached_input_tokens=input_tokens)
+    written = TokenUsage(input_tokens, output_tokens, cache_write_tokens=input_tokens)
+    cached = TokenUsage(input_tokens, output_tokens, cached_input_tokens=input_tokens)
     return max(price(plain), price(written), price(cached))
 
 
@@ -106,7 +106,7 @@ def book_price(spec: ProviderSpec) -> Price | None:
     book = get_snapshot()
     provider_id = spec.kind if spec.base_url is None else None
 
-    def cost(usage: Usage) -> Decimal:
+    def cost(usage: TokenUsage) -> Decimal:
         counted = BookUsage(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -116,7 +116,7 @@ def book_price(spec: ProviderSpec) -> Price | None:
         return book.calc(counted, spec.model, provider_id, spec.base_url, None, None).total_price
 
     try:
-        cost(Usage(1, 1))
+        cost(TokenUsage(1, 1))
     except LookupError:
         return None
     return cost

@@ -20,13 +20,13 @@ from pydantic import ValidationError
 
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.config.router_config import first_fault
-from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec, Row
+from aegis_graph.config.specs import KEY_ALIASES, ConfigModel, ProviderSpec
 from aegis_graph.errors import (
     ConfigError,
     ProviderError,
 )
 from aegis_graph.pricing.prices import Price, book_price, price_of
-from aegis_graph.providers.call_arguments import Asking
+from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 
 
@@ -49,11 +49,18 @@ class Probe:
     detail: str = ""
 
 
-class NoOptions(Row):
-    """The options of a kind that has none."""
+class ProviderOptions(ConfigModel):
+    """Base of what a row's ``options`` may say. A kind with settings of its own subclasses it.
+
+    Example:
+        >>> class AcmeOptions(ProviderOptions):
+        ...     region: str = "eu"
+        >>> AcmeOptions().region
+        'eu'
+    """
 
 
-class Provider(Asking, ABC):
+class Provider(CallArguments, ABC):
     """One configured provider.
 
     Args:
@@ -65,8 +72,8 @@ class Provider(Asking, ABC):
         ConfigError: An option is wrong, or nobody knows what its model costs.
     """
 
-    options_type: ClassVar[type[Row]] = NoOptions
-    """What the row's ``options`` may say; a kind with settings of its own names a ``Row``."""
+    options_type: ClassVar[type[ProviderOptions]] = ProviderOptions
+    """What the row's ``options`` may say; nothing, where the kind names no class of its own."""
 
     fetches_images: ClassVar[bool] = True
     """Whether it gets an image from an https address by itself."""
@@ -85,7 +92,7 @@ class Provider(Asking, ABC):
             raise ConfigError(
                 f"{source}: providers.{spec.name}.options: {first_fault(error)}"
             ) from error
-        self.price = price_of(self.priced_as(), self.own_price, source=source)
+        self.price = price_of(self.priced_spec(), self.own_price, source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
@@ -116,7 +123,7 @@ class Provider(Asking, ABC):
         finally:
             with self._lock:
                 self._calls -= 1
-                unused = self._unused()
+                unused = self._take_unused()
             _close_all(unused)
 
     def retire(self) -> None:
@@ -126,10 +133,10 @@ class Provider(Asking, ABC):
         """
         with self._lock:
             self._retired = True
-            unused = self._unused()
+            unused = self._take_unused()
         _close_all(unused)
 
-    def _unused(self) -> list[LoopScoped[OpenModel]]:
+    def _take_unused(self) -> list[LoopScoped[OpenModel]]:
         """Take out what is to be closed; whoever comes next opens new connections."""
         if not self._retired or self._calls:
             return []
@@ -153,13 +160,13 @@ class Provider(Asking, ABC):
             models = self._models[key]
         return (await models.get()).model
 
-    def priced_as(self) -> ProviderSpec:
+    def priced_spec(self) -> ProviderSpec:
         """The row under which the price book knows the model."""
         return self.spec
 
     def own_price(self) -> Price | None:
         """The price of the kind's own table, by default the price book's; ``None`` if unknown."""
-        return book_price(self.priced_as())
+        return book_price(self.priced_spec())
 
     def load(self) -> None:
         """Import what takes a while; called once, in a thread, before the first model."""

@@ -9,12 +9,12 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aegis_graph.config.specs import ProviderSpec, Structured
+from aegis_graph.config.specs import ProviderSpec, SchemaMethod
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
 
-class Asking:
+class CallArguments:
     """The part of a provider that puts a request's options into words."""
 
     spec: ProviderSpec
@@ -25,17 +25,17 @@ class Asking:
         return self.spec.tools
 
     @property
-    def structured(self) -> Structured | None:
+    def structured(self) -> SchemaMethod | None:
         """How the model is made to answer in a schema; ``None`` where it cannot be."""
         return self.spec.structured or ("tool" if self.takes_tools else "prompt")
 
-    def schema_method(self, options: CallOptions) -> Structured | None:
+    def schema_method(self, options: CallOptions) -> SchemaMethod | None:
         """How this request's schema is asked for; ``None`` where it has none."""
         if "response_schema" not in options:
             return None
         return options.get("schema_method") or self.structured
 
-    def schema_in_words(self, options: CallOptions) -> bool:
+    def schema_in_prompt(self, options: CallOptions) -> bool:
         """Whether the prompt must name the schema, because the model does not see it otherwise."""
         return self.schema_method(options) in {"json_mode", "prompt"}
 
@@ -52,7 +52,7 @@ class Asking:
         asked: dict[str, Any] = {
             name: options[name] for name in ("stop", "temperature") if name in options
         }
-        tools, choice = self.offered(options)
+        tools, choice = self.offered_tools(options)
         if tools:
             asked["tools"] = tools
             if choice is not None and (forced := self.tool_choice(choice, tools)) is not None:
@@ -61,7 +61,7 @@ class Asking:
                 asked["parallel_tool_calls"] = options["parallel_tool_calls"]
         return {**asked, **self.schema_arguments(options)}
 
-    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+    def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
         """The tools to offer, and which must be called."""
         tools, choice = list(options.get("tools", ())), options.get("tool_choice")
         if choice == "none":

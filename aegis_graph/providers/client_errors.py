@@ -33,17 +33,17 @@ from aegis_graph.errors import (
 _SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
 
 
-def foreign_error(error: Exception) -> ProviderError:
+def client_error(error: Exception) -> ProviderError:
     """The error of ours that any client's error means."""
     if isinstance(error, ProviderError):
         return error
     if isinstance(error, ImportError):
         # Nothing was sent, and asking again in a moment does not install it.
         return ModelAccessError(f"cannot be loaded: {str(error).partition(chr(10))[0]}")
-    for link in chain_of(error):
+    for link in cause_chain(error):
         status = status_of(link)
         if status is not None:
-            return _declared(link, status)
+            return _status_error(link, status)
     return transport_error(error)
 
 
@@ -93,7 +93,7 @@ def _error_status(value: object) -> int | None:
     return int(value) if 400 <= value <= 599 else None
 
 
-def _declared(error: BaseException, status: int) -> ProviderError:
+def _status_error(error: BaseException, status: int) -> ProviderError:
     code, wait = code_of(error), retry_after_of(error)
     kind = OPENAI_CODES.get(code or "")
     if kind is None:
@@ -132,7 +132,7 @@ def transport_error(error: BaseException) -> ProviderError:
     Clients wrap the transport's errors, some of them by the wrong class (a dropped connection
     becomes a connect timeout), so the whole chain of causes decides, innermost classes first.
     """
-    chain = list(chain_of(error))
+    chain = list(cause_chain(error))
     name = type(error).__name__
     if any(isinstance(link, _NEVER_SENT) for link in chain):
         return ProviderUnavailableError("cannot connect")
@@ -146,7 +146,7 @@ def transport_error(error: BaseException) -> ProviderError:
     return MalformedAnswerError(f"the client failed with {name}", outcome_unknown=True)
 
 
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+def cause_chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and its causes, the outermost first."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

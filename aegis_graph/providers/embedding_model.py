@@ -31,7 +31,7 @@ TextType = Literal["document", "query"]
 
 
 @dataclass(frozen=True, slots=True)
-class Embedded:
+class EmbeddingResult:
     """What a provider answered: a vector per text, in their order."""
 
     vectors: Sequence[Sequence[float]]
@@ -39,10 +39,10 @@ class Embedded:
     """``None`` where the provider did not say."""
 
 
-Embed = Callable[[list[str], TextType], Awaitable[Embedded]]
+EmbedTexts = Callable[[list[str], TextType], Awaitable[EmbeddingResult]]
 
 
-class VectorModel(BaseChatModel):
+class EmbeddingChatModel(BaseChatModel):
     """Answers messages with the vectors of their texts.
 
     Args:
@@ -51,9 +51,9 @@ class VectorModel(BaseChatModel):
     """
 
     model: str
-    _embed: Embed = PrivateAttr()
+    _embed: EmbedTexts = PrivateAttr()
 
-    def __init__(self, embed: Embed, *, model: str) -> None:
+    def __init__(self, embed: EmbedTexts, *, model: str) -> None:
         super().__init__(model=model)  # type: ignore[call-arg]  # pydantic's fields
         self._embed = embed
 
@@ -92,7 +92,7 @@ def check_vectors(answer: AIMessage, *, dimensions: int) -> None:
     """Make sure that an answer has vectors that can be stored beside others.
 
     Args:
-        answer: The answer of a ``VectorModel``.
+        answer: The answer of an ``EmbeddingChatModel``.
         dimensions: Length of each vector.
 
     Raises:

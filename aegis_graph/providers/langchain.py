@@ -11,8 +11,8 @@ from pydantic import Field
 
 from aegis_graph.providers.base import OpenModel, Probe
 from aegis_graph.providers.http import probe_models
-from aegis_graph.providers.library_model import ChosenModelOptions, ChosenModelProvider
-from aegis_graph.providers.ollama import Bearer, open_transport
+from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
+from aegis_graph.providers.ollama import BearerAuth, open_transport
 from aegis_graph.providers.openai import connection_limits
 from aegis_graph.types import CallOptions
 
@@ -26,14 +26,14 @@ _CAPS: Mapping[str, str] = {
 """Where the output cap goes in a call, for the integrations that do not call it ``max_tokens``."""
 
 
-class LangChainOptions(ChosenModelOptions):
+class LangChainOptions(LibraryModelOptions):
     """Settings of the kind ``langchain``."""
 
     output_cap: str | None = Field(default=None, pattern=r"^\w+(\.\w+)?$")
     """The argument of a call that caps the output; with a dot, a key in a table of one."""
 
 
-class LangChainProvider(ChosenModelProvider):
+class LangChainProvider(LibraryModelProvider):
     """A model such as ``openai:gpt-4o-mini``, through its LangChain integration.
 
     Integrations that take a client of the caller's get one for each event loop, which is closed
@@ -96,7 +96,7 @@ class LangChainProvider(ChosenModelProvider):
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
         """See ``Provider.option_arguments``; tools go in the integration's own form."""
         asked = super().option_arguments(options)
-        tools, choice = self.offered(options)
+        tools, choice = self.offered_tools(options)
         if not tools or self._latest is None:
             return asked
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
@@ -134,7 +134,7 @@ def _own_client(fields: Mapping[str, Any], arguments: dict[str, Any], api_key: s
         return client
     if "async_client_kwargs" in fields and "async_client_kwargs" not in arguments:
         transport = open_transport()
-        auth = Bearer(api_key) if api_key else None
+        auth = BearerAuth(api_key) if api_key else None
         arguments["async_client_kwargs"] = {"transport": transport, "auth": auth}
         return transport
     return None

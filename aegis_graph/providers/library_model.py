@@ -8,14 +8,14 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from pydantic import field_validator
 
-from aegis_graph.config.specs import ProviderSpec, Row
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ContentRefusedError, ProviderError, StreamCutError
-from aegis_graph.providers.base import Provider
-from aegis_graph.providers.client_errors import foreign_error
+from aegis_graph.providers.base import Provider, ProviderOptions
+from aegis_graph.providers.client_errors import client_error
 
 _SECRET = ("key", "secret", "password", "token")
 
-_BOOK_NAMES: Mapping[str, str] = {
+_PRICE_BOOK_NAMES: Mapping[str, str] = {
     "azure_openai": "azure",
     "azureopenai": "azure",
     "bedrock": "aws",
@@ -34,7 +34,7 @@ _REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
 """Under which a client keeps why the answer ended."""
 
 
-class ChosenModelOptions(Row):
+class LibraryModelOptions(ProviderOptions):
     """Settings of a kind whose library serves many providers."""
 
     arguments: Mapping[str, Any] = {}
@@ -49,7 +49,7 @@ class ChosenModelOptions(Row):
         return arguments
 
 
-class ChosenModelProvider(Provider):
+class LibraryModelProvider(Provider):
     """A provider whose row names a model as ``provider:model``."""
 
     @property
@@ -64,14 +64,14 @@ class ChosenModelProvider(Provider):
         before, _, after = self.spec.model.partition(":")
         return after or before
 
-    def priced_as(self) -> ProviderSpec:
-        """See ``Provider.priced_as``; the book knows the two names apart."""
-        kind = _BOOK_NAMES.get(self.library_name, self.library_name)
+    def priced_spec(self) -> ProviderSpec:
+        """See ``Provider.priced_spec``; the book knows the two names apart."""
+        kind = _PRICE_BOOK_NAMES.get(self.library_name, self.library_name)
         return self.spec.model_copy(update={"kind": kind, "model": self.model_name})
 
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""
-        return foreign_error(error)
+        return client_error(error)
 
     def check_complete(self, answer: AIMessage) -> None:
         """See ``Provider.check_complete``."""

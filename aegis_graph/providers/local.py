@@ -13,20 +13,20 @@ from aegis_graph.providers.base import Probe, Provider
 from aegis_graph.types import CallOptions
 
 
-class EmbeddedProvider(Provider):
+class InProcessProvider(Provider):
     """A model of this package's own, so that a chain ends somewhere."""
 
     model_name: str
     """The only model of the kind."""
-    work: str
+    activity: str
     """What it does, for the error that says that it failed."""
 
     def own_price(self) -> Price:
         """It costs nothing."""
         return no_cost
 
-    def priced_as(self) -> ProviderSpec:
-        """See ``Provider.priced_as``; a price in the row means nothing for it."""
+    def priced_spec(self) -> ProviderSpec:
+        """See ``Provider.priced_spec``; a price in the row means nothing for it."""
         return self.spec.model_copy(update={"price": None})
 
     @property
@@ -49,7 +49,7 @@ class EmbeddedProvider(Provider):
 
     def translate(self, error: Exception) -> ProviderError:
         """Any error in here is a fault that asking again does not cure."""
-        return MalformedAnswerError(f"{self.work} failed: {type(error).__name__}")
+        return MalformedAnswerError(f"{self.activity} failed: {type(error).__name__}")
 
     def check_complete(self, answer: AIMessage) -> None:
         """Make sure that the answer came to its last piece, which alone names a reason to end.

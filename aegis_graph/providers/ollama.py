@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from langchain_core.messages import AIMessage
 
-from aegis_graph.config.specs import Structured
+from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError, StreamCutError
 from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import error_for_status, transport_error
-from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.embedding_model import (
+    EmbeddingChatModel,
+    EmbeddingProvider,
+    EmbeddingResult,
+    TextType,
+)
 from aegis_graph.providers.http import CONNECTION_LIMITS, probe_models
 from aegis_graph.types import CallOptions
 
@@ -23,7 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "http://localhost:11434"
 
 
-class Bearer(httpx.Auth):
+class BearerAuth(httpx.Auth):
     """Sends the key. Headers would show it in the model's ``repr``, which tracers are given."""
 
     def __init__(self, key: str) -> None:
@@ -51,7 +56,7 @@ class OllamaProvider(Provider):
         from langchain_ollama import ChatOllama  # noqa: PLC0415
 
         transport = open_transport()
-        auth = Bearer(api_key) if api_key else None
+        auth = BearerAuth(api_key) if api_key else None
         model = ChatOllama(
             model=self.spec.model,
             base_url=self.spec.base_url or DEFAULT_URL,
@@ -68,16 +73,16 @@ class OllamaProvider(Provider):
         return {"options": options}
 
     @property
-    def structured(self) -> Structured:
-        """See ``Asking.structured``; the server samples by the schema's grammar."""
+    def structured(self) -> SchemaMethod:
+        """See ``Provider.structured``; the server samples by the schema's grammar."""
         return self.spec.structured or "json_schema"
 
-    def schema_in_words(self, options: CallOptions) -> bool:
-        """See ``Asking.schema_in_words``; a grammar does not tell the model what it means."""
+    def schema_in_prompt(self, options: CallOptions) -> bool:
+        """See ``Provider.schema_in_prompt``; a grammar does not tell the model what it means."""
         return self.schema_method(options) not in {None, "tool"}
 
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Asking.arguments``; what steers the sampling is a table of its own."""
+        """See ``Provider.arguments``; what steers the sampling is a table of its own."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
@@ -88,16 +93,16 @@ class OllamaProvider(Provider):
         return {**arguments, **asked}
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
-        """See ``Asking.tool_choice``; Ollama cannot be told."""
+        """See ``Provider.tool_choice``; Ollama cannot be told."""
         return
 
-    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
-        """See ``Asking.offered``."""
-        tools, choice = super().offered(options)
+    def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+        """See ``Provider.offered_tools``."""
+        tools, choice = super().offered_tools(options)
         return without_strict(tools), choice
 
     def schema_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """See ``Asking.schema_arguments``."""
+        """See ``Provider.schema_arguments``."""
         method = self.schema_method(options)
         if method == "json_mode":
             return {"format": "json"}
@@ -152,14 +157,14 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
         from ollama import AsyncClient  # noqa: PLC0415  loaded by now
 
         transport = open_transport()
-        auth = Bearer(api_key) if api_key else None
+        auth = BearerAuth(api_key) if api_key else None
         client = AsyncClient(self.spec.base_url or DEFAULT_URL, transport=transport, auth=auth)
 
-        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+        async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             # A text that does not fit is an error, not a vector of its beginning.
             answer = await client.embed(
                 self.spec.model, texts, truncate=False, dimensions=self.dimensions
             )
-            return Embedded(answer.embeddings, answer.prompt_eval_count)
+            return EmbeddingResult(answer.embeddings, answer.prompt_eval_count)
 
-        return OpenModel(VectorModel(embed, model=self.spec.model), transport.aclose)
+        return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), transport.aclose)

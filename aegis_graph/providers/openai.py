@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 
-from aegis_graph.config.specs import Structured
+from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
     ContentRefusedError,
     ProviderError,
@@ -21,7 +21,12 @@ from aegis_graph.providers.client_errors import (
     seconds_to_wait,
     transport_error,
 )
-from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.embedding_model import (
+    EmbeddingChatModel,
+    EmbeddingProvider,
+    EmbeddingResult,
+    TextType,
+)
 from aegis_graph.providers.http import KEEPALIVE_S, MAX_CONNECTIONS, probe_models
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize, patch_tokens
 from aegis_graph.types import CallOptions
@@ -77,15 +82,15 @@ class OpenAIProvider(Provider):
 
     def image_bound(self, size: ImageSize | None) -> int:
         """See ``Provider.image_bound``."""
-        return openai_tokens(self.spec.model, size)
+        return openai_image_tokens(self.spec.model, size)
 
     @property
-    def structured(self) -> Structured:
-        """See ``Asking.structured``; most compatible servers know tools, few know schemas."""
+    def structured(self) -> SchemaMethod:
+        """See ``Provider.structured``; most compatible servers know tools, few know schemas."""
         return self.spec.structured or ("json_schema" if self._is_openai else "tool")
 
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Asking.arguments``."""
+        """See ``Provider.arguments``."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         if "response_format" in asked:
@@ -164,16 +169,16 @@ _PATCHES: tuple[tuple[str, float], ...] = (
 """Models that look at up to 1,536 patches of 32 pixels: billed tokens per patch."""
 
 
-def openai_tokens(model: str, size: ImageSize | None) -> int:
+def openai_image_tokens(model: str, size: ImageSize | None) -> int:
     """The most tokens of an image for a model of OpenAI, at the highest detail.
 
     Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs. Where users
     measured less than is documented, this is what is documented.
 
     Example:
-        >>> openai_tokens("gpt-4o", ImageSize(1024, 1024))
+        >>> openai_image_tokens("gpt-4o", ImageSize(1024, 1024))
         765
-        >>> openai_tokens("gpt-4o-mini", None)
+        >>> openai_image_tokens("gpt-4o-mini", None)
         48169
     """
     for pattern, base, tile in _TILES:
@@ -218,7 +223,7 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
         # Most compatible servers refuse the argument for a model with one length only.
         shortens = self._is_openai and self.spec.model.startswith("text-embedding-3")
 
-        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+        async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             answer = await client.embeddings.create(
                 model=self.spec.model,
                 input=texts,
@@ -227,6 +232,8 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
             )
             rows = sorted(answer.data, key=lambda row: row.index)
             usage = answer.usage
-            return Embedded([row.embedding for row in rows], usage.prompt_tokens if usage else None)
+            return EmbeddingResult(
+                [row.embedding for row in rows], usage.prompt_tokens if usage else None
+            )
 
-        return OpenModel(VectorModel(embed, model=self.spec.model), http.aclose)
+        return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), http.aclose)

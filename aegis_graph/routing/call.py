@@ -149,7 +149,7 @@ class Call:
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)
         options = self._request.options
-        if not self._provider.schema_in_words(options):
+        if not self._provider.schema_in_prompt(options):
             return messages
         return [SystemMessage(instruction(options["response_schema"])), *messages]
 

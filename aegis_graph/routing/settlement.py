@@ -7,7 +7,7 @@ from langchain_core.messages.ai import UsageMetadata
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.pricing.money import to_nano_usd
-from aegis_graph.pricing.prices import Price, Usage
+from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
@@ -92,7 +92,7 @@ class SettlementCalculator:
         details = usage.get("input_token_details") or {}
         cached = _within(details.get("cache_read"), usage["input_tokens"])
         cost = self._price(
-            Usage(
+            TokenUsage(
                 usage["input_tokens"],
                 usage["output_tokens"],
                 cached_input_tokens=cached,
@@ -128,7 +128,7 @@ class SettlementCalculator:
     ) -> SettlementRecord:
         """The most that the prompt and this text can have cost: never below the real bill."""
         output = min(text_bound(text), self._max_output_tokens)
-        cost = to_nano_usd(self._price(Usage(self._prompt_tokens, output)))
+        cost = to_nano_usd(self._price(TokenUsage(self._prompt_tokens, output)))
         record = self._record(status, error_type, cost, "estimated", latency_ms)
         record["input_tokens"] = self._prompt_tokens
         record["output_tokens"] = output

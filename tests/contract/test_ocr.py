@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.providers.ocr.chat_model import MARKER, NO_TEXT, ChatOcr
-from aegis_graph.providers.ocr.engine import INSTALL, REINSTALL, Line, as_text
+from aegis_graph.providers.ocr.engine import INSTALL, REINSTALL, TextLine, as_text
 from aegis_graph.providers.ocr.provider import OcrProvider
 from aegis_graph.request.image_files import image_part
 from tests.flow.support import drawn
@@ -116,9 +116,9 @@ def test_what_cannot_be_read_is_refused(model: ChatOcr, content: Any, complaint:
         model.invoke([HumanMessage(content)])
 
 
-def line(text: str, left: float, top: float, *, width: float = 50, height: float = 20) -> Line:
+def line(text: str, left: float, top: float, *, width: float = 50, height: float = 20) -> TextLine:
     right, bottom = left + width, top + height
-    return Line(text, ((left, top), (right, top), (right, bottom), (left, bottom)), 1.0)
+    return TextLine(text, ((left, top), (right, top), (right, bottom), (left, bottom)), 1.0)
 
 
 def test_lines_are_joined_as_they_stand() -> None:

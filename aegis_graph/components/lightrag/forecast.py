@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.errors import ConfigError
-from aegis_graph.pricing.prices import Price, Usage, most_usd
+from aegis_graph.pricing.prices import Price, TokenUsage, most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.routing.policy import may_receive
@@ -200,7 +200,9 @@ class _Load:
         """Priced call by call: some prices depend on a call's length."""
         if not self.calls:
             return Decimal(0)
-        usage = Usage(-(-self.input_tokens // self.calls), -(-self.output_tokens // self.calls))
+        usage = TokenUsage(
+            -(-self.input_tokens // self.calls), -(-self.output_tokens // self.calls)
+        )
         return price(usage) * self.calls
 
     def bound_usd(self, provider: Provider) -> Decimal:

@@ -15,10 +15,10 @@ from aegis_graph.errors import (
     QuotaError,
 )
 from aegis_graph.providers.base import OpenModel, Probe
-from aegis_graph.providers.client_errors import foreign_error
+from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import PROBE_TIMEOUT_S
-from aegis_graph.providers.library_model import ChosenModelOptions, ChosenModelProvider
-from aegis_graph.providers.ollama import Bearer, open_transport
+from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
+from aegis_graph.providers.ollama import BearerAuth, open_transport
 from aegis_graph.providers.openai import connection_limits
 from aegis_graph.types import CallOptions
 
@@ -27,7 +27,7 @@ INSTALL = "pip install 'aegis-graph[anyllm]'"
 Close = Callable[[], Awaitable[None]]
 
 
-class AnyLLMProvider(ChosenModelProvider):
+class AnyLLMProvider(LibraryModelProvider):
     """A model such as ``mistral:mistral-small-latest``, through any-llm.
 
     The client is built once for each event loop. any-llm's providers over OpenAI's protocol and
@@ -35,8 +35,8 @@ class AnyLLMProvider(ChosenModelProvider):
     The key is the one that ``api_key_env`` names: any-llm is not left to look for one.
     """
 
-    options_type = ChosenModelOptions
-    options: ChosenModelOptions
+    options_type = LibraryModelOptions
+    options: LibraryModelOptions
 
     def missing_package(self) -> str | None:
         """See ``Provider.missing_package``; it does not know the provider's own package."""
@@ -87,7 +87,7 @@ class AnyLLMProvider(ChosenModelProvider):
             (theirs.ContentFilterError, ContentRefusedError),
             (theirs.InsufficientFundsError, QuotaError),
         )
-        ours = foreign_error(error)
+        ours = client_error(error)
         kind = next((ours for one, ours in meanings if isinstance(error, one)), None)
         # Without a status any-llm guesses from the text.
         if kind is None or ours.status is None:
@@ -128,7 +128,7 @@ class AnyLLMProvider(ChosenModelProvider):
             arguments["http_client"] = DefaultAioHttpClient(limits=connection_limits())
             close = arguments["http_client"].aclose
         elif self.library_name == "ollama":
-            arguments["auth"] = Bearer(api_key) if api_key else None
+            arguments["auth"] = BearerAuth(api_key) if api_key else None
             arguments["transport"] = open_transport()
             close = arguments["transport"].aclose
         client = AnyLLM.create(

@@ -12,7 +12,12 @@ from aegis_graph.errors import AuthenticationError
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.dashscope.chat_model import load_sdk
 from aegis_graph.providers.dashscope.provider import DashScopeProvider
-from aegis_graph.providers.embedding_model import Embedded, EmbeddingProvider, TextType, VectorModel
+from aegis_graph.providers.embedding_model import (
+    EmbeddingChatModel,
+    EmbeddingProvider,
+    EmbeddingResult,
+    TextType,
+)
 from aegis_graph.providers.http import CONNECTION_LIMITS
 
 
@@ -34,7 +39,7 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
         clients: list[tuple[httpx.AsyncClient, Any]] = []
         opening = asyncio.Lock()
 
-        async def embed(texts: list[str], text_type: TextType) -> Embedded:
+        async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             async with opening:
                 if not clients:
                     clients.append(await asyncio.to_thread(self._open, api_key))
@@ -49,13 +54,13 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
             rows = sorted(answer.embeddings, key=lambda row: row.index)
             usage = answer.usage
             counted = usage.total_tokens if usage is not None else None
-            return Embedded([row.embedding for row in rows], counted or None)
+            return EmbeddingResult([row.embedding for row in rows], counted or None)
 
         async def aclose() -> None:
             for http, _ in clients:
                 await http.aclose()
 
-        return OpenModel(VectorModel(embed, model=self.spec.model), aclose)
+        return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), aclose)
 
     def _open(self, api_key: str) -> tuple[httpx.AsyncClient, Any]:
         """Build the client: every setting, because the SDK looks in files for the others."""

@@ -22,7 +22,7 @@ MAX_URI_BYTES = 10_485_760
 MAX_IMAGES = 250
 """Of one request."""
 
-LEAST_SIDE = 11
+MIN_SIDE = 11
 MAX_RATIO = 200.0
 """Longer side over shorter side."""
 
@@ -33,7 +33,7 @@ _DATA_URI_HEAD = re.compile(r"data:image/[A-Za-z0-9.+-]+;base64,")
 _BASE64 = (string.ascii_letters + string.digits + "+/=").encode()
 
 
-def image_value(block: Mapping[str, Any]) -> str:
+def image_address(block: Mapping[str, Any]) -> str:
     """The image of a LangChain, OpenAI or native block, as an inline or ``https`` address.
 
     A ``pathlib.Path`` and bytes are taken under ``image``: only a program can put them there. A
@@ -44,7 +44,7 @@ def image_value(block: Mapping[str, Any]) -> str:
     """
     match block:
         case {"image": Path() | bytes() as source}:
-            return image_value(image_part(source))
+            return image_address(image_part(source))
         case {"image_url": {"url": str(value)}} | {"image_url": str(value)}:
             pass
         case {"type": "image", "base64": str(data), "mime_type": str(kind)}:
@@ -97,10 +97,10 @@ def _check_facts(facts: ImageFacts) -> None:
         raise UnsupportedContentError(
             f"DashScope takes no {facts.format} images; convert it (image_part(..., shrink=True))"
         )
-    if min(facts.size) < LEAST_SIDE:
+    if min(facts.size) < MIN_SIDE:
         raise UnsupportedContentError(
             f"an image of {width} x {height} pixels is too small for DashScope;"
-            f" each side must have at least {LEAST_SIDE}"
+            f" each side must have at least {MIN_SIDE}"
         )
     if facts.size.ratio > MAX_RATIO:
         raise UnsupportedContentError(
@@ -109,24 +109,24 @@ def _check_facts(facts: ImageFacts) -> None:
         )
 
 
-QWEN_FRAME = 2
-QWEN_LEAST = 64
+QWEN_FRAME_TOKENS = 2
+QWEN_MIN_TOKENS = 64
 """Tokens around an image, and a bound of what a very small one is scaled up to (to 4 tokens of any
 shape, each side rounded up)."""
 
 _QWEN_28_PIXELS = re.compile(r"^(qwen-vl|qwen2(\.5)?-vl|qvq)")
 
 
-def qwen_tokens(model: str, size: ImageSize | None, *, high_resolution: bool) -> int:
+def qwen_image_tokens(model: str, size: ImageSize | None, *, high_resolution: bool) -> int:
     """The most tokens of an image for a Qwen-VL model.
 
     Source: Alibaba's vision guide. Patches of 32 pixels (Qwen3-VL and later) or 28, 2,560 at most,
     or 16,384 with ``vl_high_resolution_images``, and two tokens around them.
 
     Example:
-        >>> qwen_tokens("qwen3-vl-plus", ImageSize(1024, 1024), high_resolution=True)
+        >>> qwen_image_tokens("qwen3-vl-plus", ImageSize(1024, 1024), high_resolution=True)
         1026
     """
     patch = 28 if _QWEN_28_PIXELS.match(model) else 32
     most = 16_384 if high_resolution else 2_560
-    return QWEN_FRAME + max(QWEN_LEAST, patch_tokens(size, patch=patch, most=most))
+    return QWEN_FRAME_TOKENS + max(QWEN_MIN_TOKENS, patch_tokens(size, patch=patch, most=most))

@@ -20,7 +20,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
-from aegis_graph.providers.dashscope.images import MAX_IMAGES, image_value
+from aegis_graph.providers.dashscope.images import MAX_IMAGES, image_address
 
 PARTIAL_RESPONSE_HEADER = "x-dashscope-partialresponse"
 """The service sets it to ``true`` where it gave up before the answer was complete."""
@@ -110,7 +110,7 @@ def _parts(message: BaseMessage) -> list[dict[str, str]]:
         elif isinstance(message, AIMessage):
             continue  # Reasoning and tool blocks of other providers: re-billed or refused here.
         else:
-            parts.append({"image": image_value(block)})
+            parts.append({"image": image_address(block)})
     return parts
 
 

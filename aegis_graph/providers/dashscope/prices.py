@@ -7,7 +7,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.pricing.prices import Price, Rate, Usage
+from aegis_graph.pricing.prices import Price, Rate, TokenUsage
 
 
 def _rate(
@@ -65,7 +65,7 @@ def dashscope_price(spec: ProviderSpec) -> Price | None:
     if rates is None or _OTHER_REGIONS.fullmatch(host.rstrip(".")):
         return None
 
-    def cost(usage: Usage) -> Decimal:
+    def cost(usage: TokenUsage) -> Decimal:
         fitting = (rate for rate in rates if rate.up_to is None or usage.input_tokens <= rate.up_to)
         return next(fitting).cost(usage, thinking=spec.thinking)
 

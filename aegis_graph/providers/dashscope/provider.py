@@ -12,7 +12,7 @@ import httpx
 from langchain_core.messages import AIMessage
 from pydantic import Field, SecretStr
 
-from aegis_graph.config.specs import Row, Structured
+from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
@@ -27,7 +27,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.pricing.prices import Price
-from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import error_for_status, seconds_to_wait, transport_error
 from aegis_graph.providers.dashscope.chat_model import (
@@ -36,7 +36,7 @@ from aegis_graph.providers.dashscope.chat_model import (
     ChatDashScope,
     load_sdk,
 )
-from aegis_graph.providers.dashscope.images import qwen_tokens
+from aegis_graph.providers.dashscope.images import qwen_image_tokens
 from aegis_graph.providers.dashscope.messages import (
     is_finished,
     is_multimodal,
@@ -89,7 +89,7 @@ A prompt that is too long has no code of its own: it is an ``InvalidParameter`` 
 _SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
 
 
-class DashScopeOptions(Row):
+class DashScopeOptions(ProviderOptions):
     """What a row's ``options`` may say."""
 
     vl_high_resolution_images: bool = False
@@ -140,21 +140,21 @@ class DashScopeProvider(Provider):
         return {"max_tokens": max_output_tokens}
 
     @property
-    def structured(self) -> Structured:
-        """See ``Asking.structured``; while it thinks a model can be told in words only.
+    def structured(self) -> SchemaMethod:
+        """See ``Provider.structured``; while it thinks a model can be told in words only.
 
         Tools are not documented for the models that take images.
         """
         in_words = self._thinks or is_multimodal(self.spec.model)
         return self.spec.structured or ("prompt" if in_words else "tool")
 
-    def offered(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
-        """See ``Asking.offered``."""
-        tools, choice = super().offered(options)
+    def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
+        """See ``Provider.offered_tools``."""
+        tools, choice = super().offered_tools(options)
         return without_strict(tools), choice
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """See ``Asking.tool_choice``; one tool can be forced, and none while the model thinks."""
+        """See ``Provider.tool_choice``; one tool can be forced, and none while the model thinks."""
         if choice == "auto":
             return choice
         if len(tools) != 1 or self._thinks:
@@ -176,7 +176,7 @@ class DashScopeProvider(Provider):
 
     def image_bound(self, size: ImageSize | None) -> int:
         """See ``Provider.image_bound``."""
-        return qwen_tokens(self.spec.model, size, high_resolution=self._high_resolution)
+        return qwen_image_tokens(self.spec.model, size, high_resolution=self._high_resolution)
 
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours, by the service's code first and the status second."""
@@ -184,12 +184,12 @@ class DashScopeProvider(Provider):
             return error
         if isinstance(error, InvalidRequestError | UnicodeEncodeError):
             return BadRequestError("the messages cannot be said in DashScope's protocol")
-        if _is(error, "httpx_sse", "SSEError"):
+        if _is_instance(error, "httpx_sse", "SSEError"):
             return MalformedAnswerError("no event stream", outcome_unknown=True)
-        if _is(error, "dashscope.v2.errors", "DashScopeError") and not _is(
+        if _is_instance(error, "dashscope.v2.errors", "DashScopeError") and not _is_instance(
             error, "dashscope.v2.errors", "APIConnectionError"
         ):
-            return _declared_error(error)
+            return _sdk_error(error)
         if isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ReadTimeout):
             # The SDK wraps what fails before the answer begins; this failed inside it.
             return StreamCutError("the connection was cut in the answer", outcome_unknown=True)
@@ -218,20 +218,20 @@ class DashScopeProvider(Provider):
         return self.spec.base_url or DEFAULT_BASE_URL
 
 
-def _is(error: BaseException, module: str, name: str) -> bool:
+def _is_instance(error: BaseException, module: str, name: str) -> bool:
     """Whether an error is of a class of a module that may not even be installed."""
     kind = getattr(sys.modules.get(module), name, None)
     return kind is not None and isinstance(error, kind)
 
 
-def _declared_error(error: Any) -> ProviderError:
+def _sdk_error(error: Any) -> ProviderError:
     code = error.code if isinstance(error.code, str) else None
     if code and not _SPEAKABLE_CODE.fullmatch(code):
         code = None
     # Inside a stream the SDK reports the stream's own status, which says nothing.
     status = error.status_code if error.status_code and error.status_code >= 400 else None
     retry_after = error.headers.get("retry-after")
-    kind = next((_BY_CODE[part] for part in _parts(code) if part in _BY_CODE), None)
+    kind = next((_BY_CODE[part] for part in _code_parts(code) if part in _BY_CODE), None)
     if kind is None and status is not None:
         return error_for_status(status, code=code, retry_after=retry_after)
     if kind is None and code is None:
@@ -247,7 +247,7 @@ def _declared_error(error: Any) -> ProviderError:
     )
 
 
-def _parts(code: str | None) -> Iterator[str]:
+def _code_parts(code: str | None) -> Iterator[str]:
     whole = (code or "").casefold()
     yield whole
     yield from reversed(whole.split("."))

@@ -6,15 +6,15 @@ from typing import Any
 
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
-from aegis_graph.providers.local import EmbeddedProvider, nothing_to_close
+from aegis_graph.providers.local import InProcessProvider, nothing_to_close
 from aegis_graph.types import CallOptions
 
 
-class ExtractiveProvider(EmbeddedProvider):
+class ExtractiveProvider(InProcessProvider):
     """Answers questions over passages by quoting them, so that a chain always ends somewhere."""
 
     model_name = MODEL_NAME
-    work = "the embedded provider"
+    activity = "the embedded provider"
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """Build the model; there is nothing to connect to."""

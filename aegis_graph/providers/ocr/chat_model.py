@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import PrivateAttr
 
 from aegis_graph.errors import UnsupportedContentError
-from aegis_graph.providers.ocr.engine import Line, OcrEngine
+from aegis_graph.providers.ocr.engine import OcrEngine, TextLine
 from aegis_graph.request.images import inline_bytes, is_image
 
 MODEL_NAME = "rapidocr"
@@ -143,7 +143,7 @@ def images_of(messages: Sequence[BaseMessage]) -> list[bytes]:
     raise UnsupportedContentError("there is no image to read")
 
 
-def _record(line: Line, image: int) -> dict[str, Any]:
+def _record(line: TextLine, image: int) -> dict[str, Any]:
     corners = [list(corner) for corner in line.box]
     return {"text": line.text, "box": corners, "score": round(line.score, 4), "image": image}
 

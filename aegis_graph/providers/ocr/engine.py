@@ -21,13 +21,13 @@ _MODELS = {"Det": "*_det_*.onnx", "Rec": "*_rec_*.onnx"}
 turned one line in twenty of clean pages the wrong way (see ``benchmarks/vision.py``): whole pages
 are turned instead, where they read badly."""
 
-READS_WELL = 0.85
+UPRIGHT_SCORE = 0.85
 """The mean score of a page that is the right way up; upside down it was at most 0.75."""
 
 _PACKAGES = ("rapidocr", "onnxruntime")
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A piece of text that stands alone, and where it is."""
 
     text: str
@@ -61,7 +61,7 @@ class Page(NamedTuple):
     """What is written in a picture."""
 
     text: str
-    lines: list[Line]
+    lines: list[TextLine]
     """Where it is, in the picture as it came."""
 
 
@@ -115,39 +115,39 @@ class OcrEngine:
         # The engine wants blue first, and one block of memory.
         picture = numpy.asarray(opened(data))[:, :, ::-1]
         lines = self._lines(picture)
-        if not lines or (_mean(lines) >= READS_WELL and not _lies_on_its_side(lines)):
+        if not lines or (_mean(lines) >= UPRIGHT_SCORE and not _is_sideways(lines)):
             return Page(as_text(lines), lines)
         # Quarter turns against the clock that may set it right, and how it is.
-        turns = (1, 3) if _lies_on_its_side(lines) else (2,)
+        turns = (1, 3) if _is_sideways(lines) else (2,)
         tries = [(turn, self._lines(numpy.rot90(picture, turn))) for turn in turns]
         turn, best = max([(0, lines), *tries], key=lambda one: _mean(one[1]) - 0.01 * (not one[0]))
         height, width = picture.shape[:2]
-        return Page(as_text(best), [_turned_back(line, turn, width, height) for line in best])
+        return Page(as_text(best), [_unrotated(line, turn, width, height) for line in best])
 
-    def _lines(self, picture: Any) -> list[Line]:
+    def _lines(self, picture: Any) -> list[TextLine]:
         result: Any = self._engine(picture.copy(), use_cls=False)
         if result.boxes is None or result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
-        return [Line(text, _corners(box), float(score)) for box, text, score in found]
+        return [TextLine(text, _corners(box), float(score)) for box, text, score in found]
 
 
 def _corners(box: Any) -> tuple[tuple[float, float], ...]:
     return tuple((round(float(x), 1), round(float(y), 1)) for x, y in box)
 
 
-def _mean(lines: Sequence[Line]) -> float:
+def _mean(lines: Sequence[TextLine]) -> float:
     """The score of a page, by the length of its lines."""
     weights = sum(len(line.text) for line in lines)
     return sum(line.score * len(line.text) for line in lines) / weights if weights else 0.0
 
 
-def _lies_on_its_side(lines: Sequence[Line]) -> bool:
+def _is_sideways(lines: Sequence[TextLine]) -> bool:
     tall = sum(line.bottom - line.top > line.right - line.left for line in lines)
     return tall > len(lines) / 2
 
 
-def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:
+def _unrotated(line: TextLine, turn: int, width: int, height: int) -> TextLine:
     """The line where it is in the picture as it came, which was turned by so many quarters."""
     places = {
         0: lambda x, y: (x, y),
@@ -158,12 +158,12 @@ def _turned_back(line: Line, turn: int, width: int, height: int) -> Line:
     return line._replace(box=_corners([places[turn](x, y) for x, y in line.box]))
 
 
-def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
+def group_rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
     """The lines as rows from top to bottom, each from left to right.
 
     Two lines are in one row when their middles are within half of the lower one's height.
     """
-    rows: list[list[Line]] = []
+    rows: list[list[TextLine]] = []
     for line in sorted(lines, key=lambda one: one.top + one.bottom):
         middle = (line.top + line.bottom) / 2
         last = rows[-1][-1] if rows else None
@@ -175,12 +175,12 @@ def in_rows(lines: Sequence[Line]) -> list[list[Line]]:
     return [sorted(row, key=lambda one: one.left) for row in rows]
 
 
-def as_text(lines: Sequence[Line]) -> str:
+def as_text(lines: Sequence[TextLine]) -> str:
     """The text as it stands in the picture; a tab where there is a gap, as between columns."""
-    return "\n".join(_row_text(row) for row in in_rows(lines))
+    return "\n".join(_row_text(row) for row in group_rows(lines))
 
 
-def _row_text(row: Sequence[Line]) -> str:
+def _row_text(row: Sequence[TextLine]) -> str:
     text = row[0].text
     for before, line in itertools.pairwise(row):
         gap = line.left - before.right > before.bottom - before.top

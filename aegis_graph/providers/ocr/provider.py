@@ -6,17 +6,17 @@ from typing import Any
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.local import EmbeddedProvider, nothing_to_close
+from aegis_graph.providers.local import InProcessProvider, nothing_to_close
 from aegis_graph.providers.ocr.chat_model import MODEL_NAME, ChatOcr
 from aegis_graph.providers.ocr.engine import missing_package
 from aegis_graph.request.images import ImageSize
 
 
-class OcrProvider(EmbeddedProvider):
+class OcrProvider(InProcessProvider):
     """Answers requests that have images with the text in them, so that a chain ends somewhere."""
 
     model_name = MODEL_NAME
-    work = "text recognition"
+    activity = "text recognition"
     fetches_images = False
 
     def __init__(self, spec: ProviderSpec, **more: Any) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from aegis_graph.config.specs import PriceSpec, ProviderSpec
 from aegis_graph.errors import BudgetExceededError, ConfigError, LedgerError
-from aegis_graph.pricing.prices import Usage
+from aegis_graph.pricing.prices import TokenUsage
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
@@ -217,7 +217,7 @@ async def test_an_answer_about_health_data_is_never_served_again(
 
 
 def test_gpt_4o_mini_is_not_billed_as_gpt_4o() -> None:
-    usage = Usage(1_000_000, 1_000_000)
+    usage = TokenUsage(1_000_000, 1_000_000)
     large, small = (
         create_provider(
             ProviderSpec(name="a", kind="openai", model=model, location="cloud"), source=""

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from aegis_graph import RouterConfig, create_ledger, create_router
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import BudgetExceededError, LedgerError, NoProviderError
-from aegis_graph.pricing.prices import Usage
+from aegis_graph.pricing.prices import TokenUsage
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -133,7 +133,7 @@ async def test_asking_for_prices_and_reports_changes_nothing(
     ledger = create_ledger(config)
     price = create_provider(ProviderSpec.model_validate(row), source="").price
 
-    assert len({price(Usage(10, 1)) for _ in range(10)}) == 1
+    assert len({price(TokenUsage(10, 1)) for _ in range(10)}) == 1
     reports = [
         (await ledger.budgets(), await ledger.report("provider", first_day="0", end_day="9"))
         for _ in range(10)

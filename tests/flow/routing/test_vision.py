@@ -16,7 +16,7 @@ from langchain_core.messages import HumanMessage
 from aegis_graph import RouterConfig, image_part
 from aegis_graph.config.defaults import VISION_PROVIDERS
 from aegis_graph.errors import BudgetExceededError, InvalidRequestError, NoProviderError
-from aegis_graph.providers.dashscope.images import qwen_tokens
+from aegis_graph.providers.dashscope.images import qwen_image_tokens
 from aegis_graph.providers.ocr.chat_model import MARKER
 from aegis_graph.request.images import ImageSize
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
@@ -110,7 +110,7 @@ async def test_the_reservation_follows_from_the_size_before_the_call(
     server.always("dashscope", DIME)
     await open_router(vision_config(server, db)).ainvoke(looking(drawn(*size)))
     (row,) = rows(db)
-    image = qwen_tokens(INSTRUCT, ImageSize(*size), high_resolution=True)
+    image = qwen_image_tokens(INSTRUCT, ImageSize(*size), high_resolution=True)
     prompt = len("What is this?") + PER_MESSAGE + PER_REQUEST + image
     assert row["hold_nano_usd"] == 200 * prompt + 800 * 4096
     assert row["cost_nano_usd"] == 200 * 100 + 800

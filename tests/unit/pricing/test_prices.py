@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
-from aegis_graph.pricing.prices import Price, Usage, most_usd
+from aegis_graph.pricing.prices import Price, TokenUsage, most_usd
 from aegis_graph.providers.dashscope.prices import DASHSCOPE_RATES
 from aegis_graph.providers.registry import create_provider
 
@@ -27,43 +27,43 @@ def price(kind: str, model: str, **more: Any) -> Price:
     ("model", "usage", "usd"),
     [
         # 2.50 in, 1.25 cached, 10.00 out
-        ("gpt-4o", Usage(1000, 500), "0.0075"),
-        ("gpt-4o", Usage(1000, 500, cached_input_tokens=400), "0.007"),
-        ("gpt-4o", Usage(1000, 0, cached_input_tokens=1000), "0.00125"),
-        ("gpt-4o", Usage(1, 1), "0.0000125"),
+        ("gpt-4o", TokenUsage(1000, 500), "0.0075"),
+        ("gpt-4o", TokenUsage(1000, 500, cached_input_tokens=400), "0.007"),
+        ("gpt-4o", TokenUsage(1000, 0, cached_input_tokens=1000), "0.00125"),
+        ("gpt-4o", TokenUsage(1, 1), "0.0000125"),
         # 0.15 in, 0.075 cached, 0.60 out: not the price of its big sister
-        ("gpt-4o-mini", Usage(1000, 500), "0.00045"),
-        ("gpt-4o-mini", Usage(1000, 500, cached_input_tokens=400), "0.00042"),
+        ("gpt-4o-mini", TokenUsage(1000, 500), "0.00045"),
+        ("gpt-4o-mini", TokenUsage(1000, 500, cached_input_tokens=400), "0.00042"),
     ],
 )
-def test_openai_models_cost_what_the_book_says(model: str, usage: Usage, usd: str) -> None:
+def test_openai_models_cost_what_the_book_says(model: str, usage: TokenUsage, usd: str) -> None:
     assert price("openai", model)(usage) == Decimal(usd)
 
 
 @pytest.mark.parametrize(
     ("model", "usage", "usd"),
     [
-        ("qwen-plus", Usage(1000, 500), "0.001"),
-        ("qwen-plus", Usage(256_000, 0), "0.1024"),
-        ("qwen-plus", Usage(256_001, 0), "0.3072012"),
-        ("qwen-plus", Usage(255_999, 1_000_000), "1.3023996"),
-        ("qwen-plus", Usage(256_000, 1_000_000), "1.3024"),
-        ("qwen-plus", Usage(256_001, 1_000_000), "3.9072012"),
-        ("qwen-flash", Usage(256_000, 1000), "0.0132"),
-        ("qwen-flash", Usage(256_001, 1000), "0.06600025"),
-        ("qwen-turbo", Usage(1_000_000, 1_000_000), "0.25"),
-        ("qwen-max", Usage(1_000_000, 1_000_000), "8.00"),
-        ("qwen3-32b", Usage(1_000_000, 1_000_000), "3.50"),
-        ("qwen3-vl-30b-a3b-instruct", Usage(1_000_000, 1_000_000), "1.00"),
-        ("qwen3-vl-30b-a3b-thinking", Usage(1_000_000, 1_000_000), "2.60"),
-        ("qwen3-vl-plus", Usage(32_000, 1000), "0.008"),
-        ("qwen3-vl-plus", Usage(32_001, 1000), "0.0120003"),
-        ("qwen3-vl-plus", Usage(128_000, 1000), "0.0408"),
-        ("qwen3-vl-plus", Usage(128_001, 1000), "0.0816006"),
+        ("qwen-plus", TokenUsage(1000, 500), "0.001"),
+        ("qwen-plus", TokenUsage(256_000, 0), "0.1024"),
+        ("qwen-plus", TokenUsage(256_001, 0), "0.3072012"),
+        ("qwen-plus", TokenUsage(255_999, 1_000_000), "1.3023996"),
+        ("qwen-plus", TokenUsage(256_000, 1_000_000), "1.3024"),
+        ("qwen-plus", TokenUsage(256_001, 1_000_000), "3.9072012"),
+        ("qwen-flash", TokenUsage(256_000, 1000), "0.0132"),
+        ("qwen-flash", TokenUsage(256_001, 1000), "0.06600025"),
+        ("qwen-turbo", TokenUsage(1_000_000, 1_000_000), "0.25"),
+        ("qwen-max", TokenUsage(1_000_000, 1_000_000), "8.00"),
+        ("qwen3-32b", TokenUsage(1_000_000, 1_000_000), "3.50"),
+        ("qwen3-vl-30b-a3b-instruct", TokenUsage(1_000_000, 1_000_000), "1.00"),
+        ("qwen3-vl-30b-a3b-thinking", TokenUsage(1_000_000, 1_000_000), "2.60"),
+        ("qwen3-vl-plus", TokenUsage(32_000, 1000), "0.008"),
+        ("qwen3-vl-plus", TokenUsage(32_001, 1000), "0.0120003"),
+        ("qwen3-vl-plus", TokenUsage(128_000, 1000), "0.0408"),
+        ("qwen3-vl-plus", TokenUsage(128_001, 1000), "0.0816006"),
     ],
 )
 def test_the_whole_of_a_request_is_billed_at_the_tier_of_its_input(
-    model: str, usage: Usage, usd: str
+    model: str, usage: TokenUsage, usd: str
 ) -> None:
     assert price("dashscope", model, base_url=INTL)(usage) == Decimal(usd)
 
@@ -74,23 +74,25 @@ def test_the_whole_of_a_request_is_billed_at_the_tier_of_its_input(
 def test_all_output_of_a_model_that_thinks_is_billed_at_the_thinking_price(
     model: str, usd: str
 ) -> None:
-    assert price("dashscope", model, thinking=True)(Usage(0, 1_000_000)) == Decimal(usd)
+    assert price("dashscope", model, thinking=True)(TokenUsage(0, 1_000_000)) == Decimal(usd)
 
 
 def test_thinking_has_tiers_too() -> None:
     thinking = price("dashscope", "qwen-plus", thinking=True)
-    assert thinking(Usage(256_000, 1_000_000)) == Decimal("4.1024")
-    assert thinking(Usage(256_001, 1_000_000)) == Decimal("12.3072012")
+    assert thinking(TokenUsage(256_000, 1_000_000)) == Decimal("4.1024")
+    assert thinking(TokenUsage(256_001, 1_000_000)) == Decimal("12.3072012")
 
 
 @pytest.mark.parametrize("model", sorted(DASHSCOPE_RATES))
 def test_cached_input_of_dashscope_costs_a_fifth(model: str) -> None:
     cost = price("dashscope", model)
-    assert cost(Usage(10_000, 0, cached_input_tokens=10_000)) * 5 == cost(Usage(10_000, 0))
+    assert cost(TokenUsage(10_000, 0, cached_input_tokens=10_000)) * 5 == cost(
+        TokenUsage(10_000, 0)
+    )
 
 
 def test_the_tier_counts_the_cached_tokens_as_well() -> None:
-    cost = price("dashscope", "qwen-plus")(Usage(256_001, 0, cached_input_tokens=256_001))
+    cost = price("dashscope", "qwen-plus")(TokenUsage(256_001, 0, cached_input_tokens=256_001))
     assert cost == Decimal("0.06144024")
 
 
@@ -98,16 +100,16 @@ def test_a_price_of_the_configuration_wins_over_every_book() -> None:
     given = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "2"}
     for kind, model in (("openai", "gpt-4o"), ("dashscope", "qwen-plus"), ("ollama", "x")):
         cost = price(kind, model, price=given)
-        assert cost(Usage(1_000_000, 1_000_000)) == 3
-        assert cost(Usage(1_000_000, 0, cached_input_tokens=1_000_000)) == 1
+        assert cost(TokenUsage(1_000_000, 1_000_000)) == 3
+        assert cost(TokenUsage(1_000_000, 0, cached_input_tokens=1_000_000)) == 1
     cached = {**given, "cached_input_usd_per_mtok": "0.25"}
     cost = price("openai", "gpt-4o", price=cached)
-    assert cost(Usage(1_000_000, 0, cached_input_tokens=1_000_000)) == Decimal("0.25")
+    assert cost(TokenUsage(1_000_000, 0, cached_input_tokens=1_000_000)) == Decimal("0.25")
 
 
 @pytest.mark.parametrize("kind", ["ollama", "openai", "dashscope", "extractive"])
 def test_free_is_free_whatever_the_usage(kind: str) -> None:
-    assert price(kind, "gpt-4o", price="free")(Usage(10**9, 10**9)) == 0
+    assert price(kind, "gpt-4o", price="free")(TokenUsage(10**9, 10**9)) == 0
 
 
 @pytest.mark.parametrize(
@@ -144,7 +146,7 @@ def test_the_prices_of_singapore_are_not_taken_for_another_region(host: str) -> 
 
 @pytest.mark.parametrize("url", [None, INTL, "https://ws1.ap-southeast-1.maas.aliyuncs.com/api/v1"])
 def test_the_prices_of_singapore_hold_for_its_hosts(url: str | None) -> None:
-    assert price("dashscope", "qwen-max", base_url=url)(Usage(1_000_000, 0)) == Decimal("1.6")
+    assert price("dashscope", "qwen-max", base_url=url)(TokenUsage(1_000_000, 0)) == Decimal("1.6")
 
 
 prices = st.sampled_from(
@@ -175,7 +177,7 @@ def test_no_usage_within_the_bounds_costs_more_than_the_most(
 ) -> None:
     tokens = data.draw(st.integers(0, input_bound))
     cached = data.draw(st.integers(0, tokens))
-    usage = Usage(
+    usage = TokenUsage(
         tokens,
         data.draw(st.integers(0, output_bound)),
         cached_input_tokens=cached,

@@ -17,7 +17,7 @@ from langchain_core.messages import (
 )
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
-from aegis_graph.providers.dashscope.images import image_value
+from aegis_graph.providers.dashscope.images import image_address
 from aegis_graph.providers.dashscope.messages import (
     AnswerReader,
     is_multimodal,
@@ -157,7 +157,7 @@ def test_reasoning_of_any_provider_stays_out_of_the_history() -> None:
     ],
 )
 def test_image_blocks_become_one_value(block: dict[str, Any], value: str) -> None:
-    assert image_value(block) == value
+    assert image_address(block) == value
 
 
 @pytest.mark.parametrize(

@@ -13,15 +13,15 @@ from langchain_core.messages import HumanMessage
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import AllProvidersFailedError, ConfigError
-from aegis_graph.pricing.prices import Usage
+from aegis_graph.pricing.prices import TokenUsage
 from aegis_graph.providers.registry import BUILT_IN, create_provider, kinds
 
 ACME = '''
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
-from aegis_graph.config.specs import Row
+from aegis_graph.providers.base import ProviderOptions
 
 
-class AcmeOptions(Row):
+class AcmeOptions(ProviderOptions):
     region: str = "eu"
     lanes: int = 1
 
@@ -177,7 +177,7 @@ def test_a_secret_among_the_arguments_is_refused(kind: str) -> None:
 def test_the_price_book_knows_a_librarys_model(kind: str) -> None:
     known = create_provider(row(kind=kind, model="openai:gpt-4o-mini", price=None), source="f")
     own = create_provider(row(kind="openai", model="gpt-4o-mini", price=None), source="f")
-    usage = Usage(1000, 1000)
+    usage = TokenUsage(1000, 1000)
     assert known.price(usage) == own.price(usage) > 0
     with pytest.raises(ConfigError, match=r"providers\.one\.price: no price is known"):
         create_provider(row(kind=kind, model="ollama:llama3.2:3b", price=None), source="f")

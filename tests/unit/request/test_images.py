@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.providers.dashscope.images import qwen_tokens
-from aegis_graph.providers.openai import openai_tokens
+from aegis_graph.providers.dashscope.images import qwen_image_tokens
+from aegis_graph.providers.openai import openai_image_tokens
 from aegis_graph.request.image_files import MAX_BYTES, MAX_SIDE, fitted, image_part, opened
 from aegis_graph.request.images import (
     MAX_PIXELS,
@@ -61,16 +61,18 @@ def test_a_qwen_image_is_never_billed_above_its_bound(
     model: str, patch: int, size: ImageSize, high: bool
 ) -> None:
     billed = billed_by_qwen(size, patch=patch, most=16_384 if high else 2_560)
-    bound = qwen_tokens(model, size, high_resolution=high)
-    assert billed <= bound <= qwen_tokens(model, None, high_resolution=high)
+    bound = qwen_image_tokens(model, size, high_resolution=high)
+    assert billed <= bound <= qwen_image_tokens(model, None, high_resolution=high)
 
 
 def test_the_flag_raises_the_most_and_changes_nothing_below_it() -> None:
     model, page, huge = "qwen3-vl-plus", ImageSize(1024, 1024), ImageSize(4096, 4096)
-    assert [qwen_tokens(model, page, high_resolution=high) for high in (False, True)] == [1026] * 2
-    assert qwen_tokens(model, huge, high_resolution=False) == 2_562
-    assert qwen_tokens(model, huge, high_resolution=True) == 16_386
-    assert qwen_tokens(model, None, high_resolution=True) == 16_386
+    assert [qwen_image_tokens(model, page, high_resolution=high) for high in (False, True)] == [
+        1026
+    ] * 2
+    assert qwen_image_tokens(model, huge, high_resolution=False) == 2_562
+    assert qwen_image_tokens(model, huge, high_resolution=True) == 16_386
+    assert qwen_image_tokens(model, None, high_resolution=True) == 16_386
 
 
 def billed_by_tiles(size: ImageSize, *, base: int, tile: int) -> int:
@@ -96,8 +98,8 @@ def billed_by_tiles(size: ImageSize, *, base: int, tile: int) -> int:
 def test_tiles_are_never_billed_above_their_bound(
     model: str, base: int, tile: int, size: ImageSize
 ) -> None:
-    bound = openai_tokens(model, size)
-    assert billed_by_tiles(size, base=base, tile=tile) <= bound <= openai_tokens(model, None)
+    bound = openai_image_tokens(model, size)
+    assert billed_by_tiles(size, base=base, tile=tile) <= bound <= openai_image_tokens(model, None)
 
 
 @given(size=sizes)
@@ -106,12 +108,12 @@ def test_patches_are_never_billed_above_their_bound(
     model: str, multiplier: float, size: ImageSize
 ) -> None:
     patches = min(1536, math.ceil(size.width / 32) * math.ceil(size.height / 32))
-    assert patches * multiplier <= openai_tokens(model, size) <= math.ceil(1536 * multiplier)
+    assert patches * multiplier <= openai_image_tokens(model, size) <= math.ceil(1536 * multiplier)
 
 
 @pytest.mark.parametrize("model", ["gpt-5.4-mini", "gpt-5.2", "pixtral-12b", "qwen3"])
 def test_an_unknown_family_takes_the_largest_bound_at_any_size(model: str) -> None:
-    assert openai_tokens(model, ImageSize(20, 20)) == UNKNOWN_IMAGE_TOKENS == 16_386
+    assert openai_image_tokens(model, ImageSize(20, 20)) == UNKNOWN_IMAGE_TOKENS == 16_386
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])

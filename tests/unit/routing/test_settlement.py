@@ -27,7 +27,7 @@ from aegis_graph.errors import (
     StreamCutError,
 )
 from aegis_graph.pricing.money import to_nano_usd
-from aegis_graph.pricing.prices import Rate, Usage, most_usd
+from aegis_graph.pricing.prices import Rate, TokenUsage, most_usd
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import SettlementRecord
@@ -37,7 +37,7 @@ PROMPT, CAP = 100, 50
 LATENCY = {"latency_ms": 7}
 
 
-def price(usage: Usage) -> Decimal:
+def price(usage: TokenUsage) -> Decimal:
     return RATE.cost(usage, thinking=False)
 
 
@@ -102,9 +102,9 @@ def test_more_cached_tokens_than_input_are_taken_for_all_of_the_input() -> None:
 
 
 def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
-    seen: list[Usage] = []
+    seen: list[TokenUsage] = []
 
-    def watching(usage: Usage) -> Decimal:
+    def watching(usage: TokenUsage) -> Decimal:
         seen.append(usage)
         return price(usage)
 
@@ -113,7 +113,7 @@ def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
         1, HOLD, price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP
     )
     watched.answered(answer("Hello", (80, 5), input_token_details=details), **LATENCY)
-    assert seen == [Usage(80, 5, cached_input_tokens=60, cache_write_tokens=20)]
+    assert seen == [TokenUsage(80, 5, cached_input_tokens=60, cache_write_tokens=20)]
 
 
 @pytest.mark.parametrize("tokens", [None, (0, 0), (80, 0), (0, 5)])
