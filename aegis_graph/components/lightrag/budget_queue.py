@@ -1,7 +1,7 @@
 """Where extraction waits while its budget has no room, instead of failing.
 
 A document whose extraction fails is given up by LightRAG; one whose extraction waits is not. When
-nothing is left under way that could make room, the insert is put down at a point at which no graph
+nothing is left under way that could make room, the insert is stopped at a point at which no graph
 is half written.
 """
 
@@ -17,7 +17,7 @@ from aegis_graph.errors import BudgetExceededError
 T = TypeVar("T")
 
 
-class Gate:
+class BudgetQueue:
     """Lets calls through, and parks the refused ones until another call has ended.
 
     Args:
@@ -36,20 +36,20 @@ class Gate:
         self.stopping = False
         """Whether nothing new is asked any more; what is under way goes on."""
 
-    def another(self) -> Gate:
-        """A gate of the same width."""
-        return Gate(self._most)
+    def renewed(self) -> BudgetQueue:
+        """A queue of the same width."""
+        return BudgetQueue(self._most)
 
     @property
-    def is_still(self) -> bool:
+    def is_stalled(self) -> bool:
         """Whether nothing is under way, and something is waiting or may not begin."""
         return not self._in_flight and (bool(self._parked) or self.stopping)
 
-    async def patient(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def run_when_there_is_room(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask, and wait for room when the budget refuses.
 
         Raises:
-            Exception: What ``ask`` raises, or what the gate was closed with.
+            Exception: What ``ask`` raises, or what the queue was closed with.
         """
         woken = False
         while True:
@@ -59,12 +59,12 @@ class Gate:
                 continue
             woken = False
             try:
-                return await self.counted(ask)
+                return await self.run_now(ask)
             except BudgetExceededError as refusal:
                 self.refusal = refusal
                 self._full = True
 
-    async def counted(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def run_now(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask at once; its end may make room for one that waits."""
         if self._closed is not None:
             raise self._closed

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 
-from aegis_graph.components.lightrag.budget_queue import Gate
+from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
-from aegis_graph.components.lightrag.settings import Asking
+from aegis_graph.components.lightrag.settings import RunOptions
 from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
@@ -30,30 +30,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FINISHING_SHARE = Decimal("0.1")
+MERGE_SHARE = Decimal("0.1")
 """The share of a run's envelope that extraction leaves for merging what it has extracted."""
 
-_KEPT: frozenset[Operation] = frozenset({"extract", "glean", "summary"})
+_CACHED: frozenset[Operation] = frozenset({"extract", "glean", "summary"})
 """Answers that are needed again when an insert is resumed; a question is asked anew each time."""
 
-_PATIENT: frozenset[Operation] = frozenset({"extract", "glean"})
+_MAY_WAIT: frozenset[Operation] = frozenset({"extract", "glean"})
 """Operations that may wait: none of their documents is half written."""
 
 
 class RunEndedError(AegisError, RuntimeError):
-    """A call of a run that was put down. LightRAG leaves tasks behind; they may buy nothing."""
+    """A call of a run that was stopped. LightRAG leaves tasks behind; they may buy nothing."""
 
 
 @dataclass(slots=True)
 class Run:
     """One insert or one query: what its calls choose, and what came of them."""
 
-    asking: Asking
+    options: RunOptions
     """What the caller chose."""
-    gate: Gate | None = None
+    queue: BudgetQueue | None = None
     """Where an insert's calls wait for room; a query's do not wait."""
     spending: Spending = field(default_factory=Spending)
-    alive: bool = True
+    active: bool = True
     error: AegisError | None = None
     """The latest error. LightRAG swallows what its functions raise, or changes its class."""
     answer: str | None = None
@@ -62,24 +62,24 @@ class Run:
     @property
     def refusal(self) -> BudgetExceededError | None:
         """What an insert stopped for."""
-        return None if self.gate is None else self.gate.refusal
+        return None if self.queue is None else self.queue.refusal
 
-    def again(self) -> Run:
+    def restarted(self) -> Run:
         """The same run from its beginning: tasks that the first one left behind stay dead."""
-        gate = None if self.gate is None else self.gate.another()
-        return Run(self.asking, gate, self.spending)
+        queue = None if self.queue is None else self.queue.renewed()
+        return Run(self.options, queue, self.spending)
 
     def request(self, operation: Operation) -> dict[str, Any]:
         """The run's part of a request to the router."""
-        chosen = {key: value for key, value in self.asking.items() if value is not None}
+        chosen = {key: value for key, value in self.options.items() if value is not None}
         chosen.pop("sensitivity", None)
-        if operation in _PATIENT and "max_cost_usd" in chosen:
-            chosen["max_cost_usd"] = _without_finishing(chosen["max_cost_usd"])
+        if operation in _MAY_WAIT and "max_cost_usd" in chosen:
+            chosen["max_cost_usd"] = _without_merge_share(chosen["max_cost_usd"])
         return chosen
 
 
-RUN: ContextVar[Run | None] = ContextVar("aegis_lightrag_run", default=None)
-DOCUMENT: ContextVar[str | None] = ContextVar("aegis_lightrag_document", default=None)
+CURRENT_RUN: ContextVar[Run | None] = ContextVar("aegis_lightrag_run", default=None)
+CURRENT_DOCUMENT: ContextVar[str | None] = ContextVar("aegis_lightrag_document", default=None)
 """LightRAG takes the context of a caller along into its queues and tasks."""
 
 
@@ -111,11 +111,11 @@ class RoutedCalls:
     answers: PaidAnswers
     default_run: Run
     output_tokens: Mapping[Operation, int]
-    _under_way: weakref.WeakValueDictionary[str, asyncio.Lock] = field(
+    _locks: weakref.WeakValueDictionary[str, asyncio.Lock] = field(
         default_factory=weakref.WeakValueDictionary
     )
 
-    def for_role(self, role: str) -> Callable[..., Awaitable[str]]:
+    def chat_function(self, role: str) -> Callable[..., Awaitable[str]]:
         """A role's function. A plain closure, because LightRAG copies what it is given deeply."""
 
         async def model(
@@ -126,11 +126,11 @@ class RoutedCalls:
         ) -> str:
             history = history_messages or []
             operation = operation_of(role, system_prompt, history)
-            return await self._ask(operation, _messages(prompt, system_prompt, history))
+            return await self._answer(operation, _messages(prompt, system_prompt, history))
 
         return model
 
-    def for_texts(self) -> Callable[..., Awaitable[np.ndarray]]:
+    def embedding_function(self) -> Callable[..., Awaitable[np.ndarray]]:
         """The embedding function."""
 
         async def embed(texts: list[str], context: TextType = "document", **_: Any) -> np.ndarray:
@@ -140,22 +140,22 @@ class RoutedCalls:
 
         return embed
 
-    def level(self, run: Run) -> Sensitivity:
+    def sensitivity_of(self, run: Run) -> Sensitivity:
         """How private a call is: as its request, and as everything in the workspace."""
-        asked = run.asking.get("sensitivity") or self.default_run.asking["sensitivity"]
+        asked = run.options.get("sensitivity") or self.default_run.options["sensitivity"]
         return max(asked, self.answers.sensitivity, key=SENSITIVITIES.index)
 
-    async def _ask(self, operation: Operation, messages: Sequence[BaseMessage]) -> str:
-        run = RUN.get() or self.default_run
-        level = self.level(run)
+    async def _answer(self, operation: Operation, messages: Sequence[BaseMessage]) -> str:
+        run = CURRENT_RUN.get() or self.default_run
+        level = self.sensitivity_of(run)
         said = [(message.type, message.text) for message in messages]
         cap = self.output_tokens[operation]
         # With the cap: an answer that it cut is asked for again once there is a larger one.
         key = request_key(operation, level, cap, said)
-        lock = self._under_way.setdefault(key, asyncio.Lock())
+        lock = self._locks.setdefault(key, asyncio.Lock())
         # Two chunks with the same text are one request, also when they are asked at once.
         async with lock:
-            found = self.answers.answer(key) if operation in _KEPT else None
+            found = self.answers.answer(key) if operation in _CACHED else None
             if found is None:
                 request = {
                     "messages": list(messages),
@@ -164,7 +164,7 @@ class RoutedCalls:
                     "max_output_tokens": cap,
                     **run.request(operation),
                 }
-                found = await _through(
+                found = await _through_queue(
                     run, operation, lambda: self._buy(run, operation, key, request)
                 )
         if operation == "answer":
@@ -177,20 +177,20 @@ class RoutedCalls:
         answers: list[PaidAnswer] = []
 
         def keep(message: AIMessage) -> None:
-            answers.append(_paid(message))
-            if operation in _KEPT:
+            answers.append(_as_paid_answer(message))
+            if operation in _CACHED:
                 self.answers.keep_answer(key, operation, answers[-1])
 
         # Who streams messages is shown answers, not what was read on the way to them.
         with nullcontext(RunnableConfig()) if operation == "answer" else unseen() as config:
             asked = ask_and_keep(self.router, request, config, keep=keep)
-            attempts = await _counted(run, operation, asked)
-        run.spending.add(operation, DOCUMENT.get(), attempts["attempts"])
+            attempts = await _recording_errors(run, operation, asked)
+        run.spending.add(operation, CURRENT_DOCUMENT.get(), attempts["attempts"])
         return answers[-1]
 
     async def _embed(self, texts: Sequence[str], context: TextType) -> list[list[float]]:
-        run = RUN.get() or self.default_run
-        level = self.level(run)
+        run = CURRENT_RUN.get() or self.default_run
+        level = self.sensitivity_of(run)
         space = self.embeddings.spec.vector_space
         keys = {text: request_key("embed", level, space, context, text) for text in texts}
         found = self.answers.vectors(list(keys.values())) if context == "document" else {}
@@ -204,31 +204,31 @@ class RoutedCalls:
 
         async def buy() -> None:
             chosen = self.embeddings.asking(sensitivity=level, **run.request("embed"))
-            embedded = await _counted(
+            embedded = await _recording_errors(
                 run, "embed", chosen.aembed(missing, text_type=context, keep=keep)
             )
             run.spending.add("embed", None, embedded.attempts)
 
         if missing:
-            await _through(run, "embed", buy)
+            await _through_queue(run, "embed", buy)
         return [found[keys[text]] for text in texts]
 
 
-def _without_finishing(usd: object) -> object:
+def _without_merge_share(usd: object) -> object:
     try:
-        return f"{Decimal(str(usd)) * (1 - FINISHING_SHARE):f}"
+        return f"{Decimal(str(usd)) * (1 - MERGE_SHARE):f}"
     except InvalidOperation:
         # The router says what is wrong with it.
         return usd
 
 
-async def _counted(run: Run, operation: Operation, asked: Awaitable[T]) -> T:
+async def _recording_errors(run: Run, operation: Operation, asked: Awaitable[T]) -> T:
     """Remember the error that LightRAG will not pass on, and what it cost."""
     try:
         return await asked
     except RoutingError as error:
         attempts: list[AttemptRecord] = error.attempts  # type: ignore[assignment]  # as in the state
-        run.spending.add(operation, DOCUMENT.get(), attempts)
+        run.spending.add(operation, CURRENT_DOCUMENT.get(), attempts)
         run.error = error
         raise
     except AegisError as error:
@@ -236,22 +236,22 @@ async def _counted(run: Run, operation: Operation, asked: Awaitable[T]) -> T:
         raise
 
 
-async def _through(run: Run, operation: Operation, buy: Callable[[], Awaitable[T]]) -> T:
+async def _through_queue(run: Run, operation: Operation, buy: Callable[[], Awaitable[T]]) -> T:
     async def ask() -> T:
-        if not run.alive:
+        if not run.active:
             raise RunEndedError(f"{operation}: the run that asks has ended")
         return await buy()
 
-    if run.gate is None:
+    if run.queue is None:
         return await ask()
-    if operation in _PATIENT:
-        return await run.gate.patient(ask)
+    if operation in _MAY_WAIT:
+        return await run.queue.run_when_there_is_room(ask)
     try:
-        return await run.gate.counted(ask)
+        return await run.queue.run_now(ask)
     except BudgetExceededError as refusal:
         # A merge cannot wait: its document fails, cleanly, and is taken up by the next insert.
-        run.gate.refusal = refusal
-        run.gate.close(refusal)
+        run.queue.refusal = refusal
+        run.queue.close(refusal)
         raise
 
 
@@ -266,7 +266,7 @@ def _messages(
     return [*system, *said, HumanMessage(prompt)]
 
 
-def _paid(message: AIMessage) -> PaidAnswer:
+def _as_paid_answer(message: AIMessage) -> PaidAnswer:
     facts, usage = message.response_metadata, message.usage_metadata
     reason = facts.get("finish_reason") or facts.get("done_reason")
     return PaidAnswer(

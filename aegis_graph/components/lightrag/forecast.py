@@ -36,7 +36,7 @@ their relations, nothing new, and a paragraph."""
 ROWS_PER_ANSWER = 100
 """Most entities and relations that LightRAG asks for in one answer."""
 
-FRAGMENTS_PER_SUMMARY = 8
+DESCRIPTIONS_PER_SUMMARY = 8
 """Descriptions of one entity or relation that LightRAG has summarised."""
 
 BYTES_PER_TOKEN = 8
@@ -47,7 +47,7 @@ TOKENS_PER_ROW = 45
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OperationForecast:
     """One operation of an insert."""
 
     calls: int
@@ -75,7 +75,7 @@ class Forecast:
     known: int
     """That are, and cost nothing."""
     chunks: int
-    operations: Mapping[str, Line]
+    operations: Mapping[str, OperationForecast]
 
     @property
     def expected_usd(self) -> Decimal:
@@ -89,7 +89,7 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ChunkSize:
     """A piece that is read by the model on its own."""
 
     tokens: int
@@ -114,57 +114,63 @@ class Estimator:
     usual: Mapping[Operation, float]
     gleaning: int
 
-    def operations(self, chunks: Sequence[Chunk], level: Sensitivity) -> dict[str, Line]:
+    def operations(
+        self, chunks: Sequence[ChunkSize], level: Sensitivity
+    ) -> dict[str, OperationForecast]:
         """What inserting these chunks will cost, by operation.
 
         Raises:
             ConfigError: No configured provider may be asked for it.
         """
-        expected, most = self._expected(chunks), self._most(chunks)
+        expected, most = self._expected(chunks), self._upper_bounds(chunks)
         return {
-            operation: self._line(operation, level, expected[operation], most[operation])
+            operation: self._operation(operation, level, expected[operation], most[operation])
             for operation in expected
         }
 
-    def _expected(self, chunks: Sequence[Chunk]) -> dict[Operation, _Load]:
+    def _expected(self, chunks: Sequence[ChunkSize]) -> dict[Operation, _TokenLoad]:
         count, tokens = len(chunks), sum(chunk.tokens for chunk in chunks)
-        said = round(count * self.usual["extract"])
-        rows = said // TOKENS_PER_ROW
+        written = round(count * self.usual["extract"])
+        rows = written // TOKENS_PER_ROW
         # Of the rows, a quarter is about something that many chunks describe.
-        summaries = rows // FRAGMENTS_PER_SUMMARY // 4
-        described = summaries * (SUMMARY_PROMPT_TOKENS + FRAGMENTS_PER_SUMMARY * TOKENS_PER_ROW)
+        summaries = rows // DESCRIPTIONS_PER_SUMMARY // 4
+        described = summaries * (SUMMARY_PROMPT_TOKENS + DESCRIPTIONS_PER_SUMMARY * TOKENS_PER_ROW)
         extract = EXTRACT_PROMPT_TOKENS * count + tokens
-        loads: dict[Operation, _Load] = {"extract": _Load(count, extract, said)}
+        loads: dict[Operation, _TokenLoad] = {"extract": _TokenLoad(count, extract, written)}
         if self.gleaning:
-            again = extract + GLEAN_PROMPT_TOKENS * count + said
-            loads["glean"] = _Load(count, again, round(count * self.usual["glean"]))
-        loads["summary"] = _Load(summaries, described, round(summaries * self.usual["summary"]))
-        loads["embed"] = _Load(-(-(count + rows) // 10), tokens + said, 0)
+            glean = extract + GLEAN_PROMPT_TOKENS * count + written
+            loads["glean"] = _TokenLoad(count, glean, round(count * self.usual["glean"]))
+        loads["summary"] = _TokenLoad(
+            summaries, described, round(summaries * self.usual["summary"])
+        )
+        loads["embed"] = _TokenLoad(-(-(count + rows) // 10), tokens + written, 0)
         return loads
 
-    def _most(self, chunks: Sequence[Chunk]) -> dict[Operation, _Load]:
+    def _upper_bounds(self, chunks: Sequence[ChunkSize]) -> dict[Operation, _TokenLoad]:
         """Bounds: bytes for tokens read, caps for tokens written."""
         count, size = len(chunks), sum(chunk.bytes for chunk in chunks)
         cap, glean_cap = self.output_tokens["extract"], self.output_tokens["glean"]
-        said = BYTES_PER_TOKEN * (cap + (glean_cap if self.gleaning else 0)) * count
-        summaries = ROWS_PER_ANSWER * (1 + self.gleaning) * count // FRAGMENTS_PER_SUMMARY
+        written = BYTES_PER_TOKEN * (cap + (glean_cap if self.gleaning else 0)) * count
+        summaries = ROWS_PER_ANSWER * (1 + self.gleaning) * count // DESCRIPTIONS_PER_SUMMARY
         extract = EXTRACT_PROMPT_BYTES * count + size
-        again = extract + (GLEAN_PROMPT_BYTES + BYTES_PER_TOKEN * cap) * count
+        glean = extract + (GLEAN_PROMPT_BYTES + BYTES_PER_TOKEN * cap) * count
         return {
-            "extract": _Load(count, extract, cap * count),
-            "glean": _Load(count, again, glean_cap * count),
-            "summary": _Load(
+            "extract": _TokenLoad(count, extract, cap * count),
+            "glean": _TokenLoad(count, glean, glean_cap * count),
+            "summary": _TokenLoad(
                 summaries,
-                SUMMARY_PROMPT_BYTES * summaries + said,
+                SUMMARY_PROMPT_BYTES * summaries + written,
                 self.output_tokens["summary"] * summaries,
             ),
             # A relation's vector is of its ends' names and its keywords as well.
-            "embed": _Load(-(-size // 1000) + count, size + 2 * said, 0),
+            "embed": _TokenLoad(-(-size // 1000) + count, size + 2 * written, 0),
         }
 
-    def _line(self, operation: Operation, level: Sensitivity, expected: _Load, most: _Load) -> Line:
-        providers = self._may_be_asked(operation, level)
-        return Line(
+    def _operation(
+        self, operation: Operation, level: Sensitivity, expected: _TokenLoad, most: _TokenLoad
+    ) -> OperationForecast:
+        providers = self._eligible_providers(operation, level)
+        return OperationForecast(
             expected.calls,
             expected.input_tokens,
             expected.output_tokens,
@@ -172,7 +178,7 @@ class Estimator:
             max(most.bound_usd(provider) for provider in providers),
         )
 
-    def _may_be_asked(self, operation: Operation, level: Sensitivity) -> Sequence[Provider]:
+    def _eligible_providers(self, operation: Operation, level: Sensitivity) -> Sequence[Provider]:
         found = [
             provider
             for provider in (self.vectors if operation == "embed" else self.chat)
@@ -189,7 +195,7 @@ class Estimator:
 
 
 @dataclass(frozen=True, slots=True)
-class _Load:
+class _TokenLoad:
     """Calls, and the tokens of all of them."""
 
     calls: int

@@ -16,9 +16,8 @@ from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.insert import InsertReport
 from aegis_graph.components.lightrag.query import Mode, Retrieved
 from aegis_graph.components.lightrag.rag import RoutedLightRAG
-from aegis_graph.components.lightrag.settings import Asking
+from aegis_graph.components.lightrag.settings import RunOptions
 from aegis_graph.components.lightrag.state import (
-    Found,
     InsertRecord,
     LightRAGInput,
     LightRAGInsertInput,
@@ -27,12 +26,13 @@ from aegis_graph.components.lightrag.state import (
     LightRAGQueryInput,
     LightRAGQueryOutput,
     LightRAGState,
+    RetrievedRecord,
 )
 from aegis_graph.components.prompts import language_of
 from aegis_graph.components.router_node import Ask, Asked, ask_router, chosen
 from aegis_graph.errors import InvalidRequestError, RoutingError
 
-NOTHING = {
+NOTHING_FOUND = {
     "en": "Nothing in the documents belongs to this question.",
     "de": "Nichts in den Dokumenten gehört zu dieser Frage.",
 }
@@ -111,7 +111,7 @@ def create_lightrag(rag: RoutedLightRAG, *, name: str = "lightrag") -> Graph:
 
 
 def _add_question(builder: StateGraph[Any, Any, Any, Any], rag: RoutedLightRAG) -> None:
-    answering = _Answering()
+    answering = _AnswerStep()
     builder.add_node("retrieve", _retrieve(rag))
     answer = ask_router(
         rag.router, prepare=answering.ask, conclude=answering.conclude, streamed=True
@@ -141,7 +141,8 @@ def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
         if not documents:
             return _nothing_inserted(state)
         return _inserted(
-            state, rag.add(documents, on_progress=get_stream_writer(), **_asking(chosen(state)))
+            state,
+            rag.add(documents, on_progress=get_stream_writer(), **_run_options(chosen(state))),
         )
 
     async def ainsert(state: LightRAGState) -> dict[str, Any]:
@@ -149,7 +150,7 @@ def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
         if not documents:
             return _nothing_inserted(state)
         report = await rag.aadd(
-            documents, on_progress=get_stream_writer(), **_asking(chosen(state))
+            documents, on_progress=get_stream_writer(), **_run_options(chosen(state))
         )
         return _inserted(state, report)
 
@@ -158,57 +159,57 @@ def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
 
 def _retrieve(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
     def retrieve(state: LightRAGState) -> dict[str, Any]:
-        searching = _Searching.of(state)
-        while (mode := searching.next_mode()) is not None:
+        search = _Search.of(state)
+        while (mode := search.next_mode()) is not None:
             try:
-                searching.found = rag.retrieve(searching.question, mode, **searching.how())
+                search.found = rag.retrieve(search.question, mode, **search.arguments())
             except RoutingError as error:
-                searching.refused(error)
-        return searching.update(state)
+                search.fall_back(error)
+        return search.update(state)
 
     async def aretrieve(state: LightRAGState) -> dict[str, Any]:
-        searching = _Searching.of(state)
-        while (mode := searching.next_mode()) is not None:
+        search = _Search.of(state)
+        while (mode := search.next_mode()) is not None:
             try:
-                searching.found = await rag.aretrieve(searching.question, mode, **searching.how())
+                search.found = await rag.aretrieve(search.question, mode, **search.arguments())
             except RoutingError as error:
-                searching.refused(error)
-        return searching.update(state)
+                search.fall_back(error)
+        return search.update(state)
 
     return _both(retrieve, aretrieve)
 
 
 @dataclass(slots=True)
-class _Searching:
+class _Search:
     """One question's search, and the way it degrades: from the given mode to ``naive`` to none."""
 
     question: str
     modes: list[Mode]
-    picked: dict[str, Any]
+    options: dict[str, Any]
     run: Run
     found: Retrieved | None = None
     reason: str | None = None
 
     @classmethod
-    def of(cls, state: LightRAGState) -> _Searching:
+    def of(cls, state: LightRAGState) -> _Search:
         question = state.get("question")
         if not isinstance(question, str) or not question.strip():
             raise InvalidRequestError("question: empty; give it a text")
         mode = state.get("mode") or "mix"
         modes: list[Mode] = [mode] if mode == "naive" else [mode, "naive"]
         handed_on = state.get("chosen")
-        picked = chosen(state) if handed_on is None else handed_on
-        return cls(question, modes, picked, Run(_asking(picked)))
+        options = chosen(state) if handed_on is None else handed_on
+        return cls(question, modes, options, Run(_run_options(options)))
 
     def next_mode(self) -> Mode | None:
         return None if self.found is not None or not self.modes else self.modes.pop(0)
 
-    def how(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         # Of a refused try, only the cost is kept.
-        self.run = Run(_asking(self.picked), spending=self.run.spending)
+        self.run = Run(_run_options(self.options), spending=self.run.spending)
         return {"on_progress": get_stream_writer(), "run": self.run}
 
-    def refused(self, error: RoutingError) -> None:
+    def fall_back(self, error: RoutingError) -> None:
         what = (
             "the question was searched without keywords" if self.modes else "nothing was searched"
         )
@@ -219,22 +220,22 @@ class _Searching:
         before = state.get("attempts") or [] if continued else []
         found = self.found
         ask = found is not None and found.prompt and not state.get("only_retrieve")
-        silent = "" if found is None or found.prompt else NOTHING[language_of(self.question)]
+        silent = "" if found is None or found.prompt else NOTHING_FOUND[language_of(self.question)]
         level = {} if found is None else {"sensitivity": found.sensitivity}
         reason = (state.get("degraded_reason") if continued else None) or self.reason
         return {
-            "found": _found(found),
+            "found": _retrieved_record(found),
             "answer": silent,
             "prompt": found.prompt if found is not None and ask else "",
             # The answer is asked as what it is made of.
-            "chosen": {**self.picked, **level},
+            "chosen": {**self.options, **level},
             "attempts": [*before, *self.run.spending.attempts],
             "degraded": reason is not None,
             "degraded_reason": reason,
         }
 
 
-class _Answering:
+class _AnswerStep:
     """The last step: the router is asked with LightRAG's instructions."""
 
     def ask(self, state: LightRAGState) -> Ask:
@@ -248,9 +249,10 @@ class _Answering:
         return {**update, "degraded": True, "degraded_reason": f"no answer: {asked.error}"}
 
 
-def _asking(picked: Mapping[str, Any]) -> Asking:
+def _run_options(options: Mapping[str, Any]) -> RunOptions:
     return cast(
-        Asking, {key: value for key, value in picked.items() if key in Asking.__annotations__}
+        RunOptions,
+        {key: value for key, value in options.items() if key in RunOptions.__annotations__},
     )
 
 
@@ -261,7 +263,7 @@ def _nothing_inserted(state: LightRAGState) -> dict[str, Any]:
         "degraded": False,
         "degraded_reason": None,
         "answer": "",
-        "found": _found(None),
+        "found": _retrieved_record(None),
     }
 
 
@@ -282,10 +284,10 @@ def _inserted(state: LightRAGState, report: InsertReport) -> dict[str, Any]:
     }
 
 
-def _found(found: Retrieved | None) -> Found:
+def _retrieved_record(found: Retrieved | None) -> RetrievedRecord:
     if found is None:
-        return Found(references=[], entities=[], relations=[], chunks=[])
-    return Found(
+        return RetrievedRecord(references=[], entities=[], relations=[], chunks=[])
+    return RetrievedRecord(
         references=found.references,
         entities=found.entities,
         relations=found.relations,

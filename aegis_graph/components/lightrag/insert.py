@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,25 +11,23 @@ from importlib import import_module
 from typing import Any, Literal
 from uuid import uuid4
 
-from aegis_graph.components.lightrag.budget_queue import Gate
-from aegis_graph.components.lightrag.calls import RUN, Run, RunEndedError
+from aegis_graph.components.lightrag.budget_queue import BudgetQueue
+from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run, RunEndedError
+from aegis_graph.components.lightrag.settings import OnProgress
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
 from aegis_graph.types import AttemptRecord
 
-LOOK_S = 0.02
-"""How often a run is looked at for a point at which it can be put down, in seconds."""
+STALL_CHECK_S = 0.02
+"""Seconds between two checks whether a run is stalled, and so can be stopped."""
 
-LOOKS = 3
-"""How many looks in a row have to find it still: between two calls nothing is asked for a moment.
+STALL_CHECKS = 3
+"""Checks in a row that must find the run stalled: between two calls nothing is asked for a moment.
 Stopping too early loses nothing but time."""
 
 _STUCK = "Refusing to purge"
 """How LightRAG's error begins for a document that was interrupted twice in its merge."""
-
-Progress = Callable[[Mapping[str, Any]], None]
-"""Told of each document: ``event`` is ``lightrag_document``, and see ``docs/lightrag.md``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class InsertReport:
     attempts: list[AttemptRecord]
 
 
-def completed(report: InsertReport) -> InsertReport:
+def require_done(report: InsertReport) -> InsertReport:
     """The report of an insert that has to be done.
 
     Raises:
@@ -66,40 +64,40 @@ def completed(report: InsertReport) -> InsertReport:
 
 
 async def insert(
-    workspace: Workspace, documents: Mapping[str, str], run: Run, progress: Progress
+    workspace: Workspace, documents: Mapping[str, str], run: Run, on_progress: OnProgress
 ) -> InsertReport:
     """Insert documents, and whatever an earlier insert has left.
 
     Args:
         workspace: Open, and no other insert in it.
         documents: Texts by name.
-        run: With a gate.
-        progress: Called on LightRAG's thread.
+        run: With a queue.
+        on_progress: Called on LightRAG's thread.
 
     Raises:
         InvalidRequestError: A document is empty, or its name is taken by another text.
     """
-    new = await not_there(workspace, documents)
+    new = await new_documents(workspace, documents)
     if new:
         await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=list(new))
-    followed = _Followed(workspace, run, progress)
-    workspace.on_document = followed.changed
+    events = _DocumentEvents(workspace, run, on_progress)
+    workspace.on_document = events.changed
     try:
-        if await _left(workspace):
+        if await _has_unfinished(workspace):
             await _retry_failed(workspace)
-            async with _one_by_one_after_a_break(workspace):
-                await _drive(workspace, run)
-        if await _free_stuck(workspace) and run.refusal is None:
-            run = run.again()
+            async with _one_by_one_after_interruption(workspace):
+                await _process_documents(workspace, run)
+        if await _repair_stuck(workspace) and run.refusal is None:
+            run = run.restarted()
             await _retry_failed(workspace)
-            await _drive(workspace, run)
+            await _process_documents(workspace, run)
     finally:
         workspace.on_document = None
     return await _report(workspace, documents, run)
 
 
 @asynccontextmanager
-async def _one_by_one_after_a_break(workspace: Workspace) -> AsyncIterator[None]:
+async def _one_by_one_after_interruption(workspace: Workspace) -> AsyncIterator[None]:
     """Take up documents that were interrupted one at a time.
 
     Each is taken out of the graph first, and what it shares is rebuilt from the chunks of others,
@@ -115,41 +113,43 @@ async def _one_by_one_after_a_break(workspace: Workspace) -> AsyncIterator[None]
         workspace.rag.max_parallel_insert = most
 
 
-async def _drive(workspace: Workspace, run: Run) -> None:
+async def _process_documents(workspace: Workspace, run: Run) -> None:
     """Let LightRAG work until it is done or nothing more may be asked."""
-    gate = run.gate
-    assert gate is not None, "an insert's calls wait at its gate"
-    token = RUN.set(run)
+    queue = run.queue
+    assert queue is not None, "an insert's calls wait at its queue"
+    token = CURRENT_RUN.set(run)
     try:
         driver = asyncio.create_task(workspace.rag.apipeline_process_enqueue_documents())
     finally:
-        RUN.reset(token)
+        CURRENT_RUN.reset(token)
     try:
-        await _until_still(workspace, gate, driver)
+        await _until_done_or_stalled(workspace, queue, driver)
     except asyncio.CancelledError:
         # The caller has gone. What is being merged is finished, and nothing else is begun.
-        gate.stopping = True
-        await _until_still(workspace, gate, driver)
+        queue.stopping = True
+        await _until_done_or_stalled(workspace, queue, driver)
         raise
     finally:
-        run.alive = False
+        run.active = False
         driver.cancel()
         await asyncio.gather(driver, return_exceptions=True)
-        gate.close(RunEndedError("the insert was put down"))
+        queue.close(RunEndedError("the insert was stopped"))
         # A chunk names its entries of this cache.
         await workspace.rag.llm_response_cache.index_done_callback()
     if not driver.cancelled():
         driver.result()
 
 
-async def _until_still(workspace: Workspace, gate: Gate, driver: asyncio.Task[None]) -> None:
-    looks = 0
-    while not driver.done() and looks < LOOKS:
-        await asyncio.wait([driver], timeout=LOOK_S)
-        looks = looks + 1 if gate.is_still and workspace.may_be_put_down() else 0
+async def _until_done_or_stalled(
+    workspace: Workspace, queue: BudgetQueue, driver: asyncio.Task[None]
+) -> None:
+    stalled = 0
+    while not driver.done() and stalled < STALL_CHECKS:
+        await asyncio.wait([driver], timeout=STALL_CHECK_S)
+        stalled = stalled + 1 if queue.is_stalled and workspace.can_stop() else 0
 
 
-async def not_there(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
+async def new_documents(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
     """The documents that LightRAG does not have, by the name that it knows them by.
 
     Raises:
@@ -186,7 +186,7 @@ def _short_names(documents: Mapping[str, str]) -> dict[str, str]:
     return names
 
 
-async def states(workspace: Workspace) -> dict[str, str]:
+async def document_states(workspace: Workspace) -> dict[str, str]:
     """How far each document is, by name."""
     return {name: _status(record.status) for name, record in (await _records(workspace)).items()}
 
@@ -207,7 +207,7 @@ def _status(status: Any) -> str:
     return str(getattr(status, "value", status))
 
 
-async def _left(workspace: Workspace) -> bool:
+async def _has_unfinished(workspace: Workspace) -> bool:
     records = await _records(workspace)
     return any(_status(record.status) != "processed" for record in records.values())
 
@@ -230,7 +230,7 @@ async def _retry_failed(workspace: Workspace) -> None:
         raise InvalidRequestError(f"LightRAG does not take up its failed documents: {refusal}")
 
 
-async def _free_stuck(workspace: Workspace) -> bool:
+async def _repair_stuck(workspace: Workspace) -> bool:
     """Rebuild what a document lost that was interrupted twice in its merge; else it stays stuck."""
     records = await _records(workspace)
     if not any(_STUCK in (record.error_msg or "") for record in records.values()):
@@ -251,13 +251,13 @@ async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) 
         for name, record in records.items()
         if _status(record.status) == "failed"
     }
-    open_ = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
+    unfinished = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
     state: Literal["done", "stopped", "failed"] = "done"
     reason: str | None = None
-    if open_ and run.refusal is not None:
+    if unfinished and run.refusal is not None:
         state, reason = "stopped", str(run.refusal)
-    elif open_:
-        state, reason = "failed", _why(run.error, errors)
+    elif unfinished:
+        state, reason = "failed", _failure_reason(run.error, errors)
     return InsertReport(
         state,
         states,
@@ -270,25 +270,25 @@ async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) 
     )
 
 
-def _why(error: AegisError | None, errors: Mapping[str, str]) -> str:
+def _failure_reason(error: AegisError | None, errors: Mapping[str, str]) -> str:
     if error is not None:
         return str(error)
     return "; ".join(f"{name}: {why}" for name, why in errors.items()) or "LightRAG did not finish"
 
 
 @dataclass(frozen=True, slots=True)
-class _Followed:
+class _DocumentEvents:
     """Tells of each document as it begins and ends."""
 
     workspace: Workspace
     run: Run
-    progress: Progress
+    on_progress: OnProgress
 
     async def changed(self, doc_id: str) -> None:
         record = await self.workspace.rag.doc_status.get_by_id(doc_id) or {}
         status = record.get("status", "")
         in_progress = doc_id in self.workspace.phases
-        self.progress(
+        self.on_progress(
             {
                 "event": "lightrag_document",
                 "document": record.get("file_path", doc_id),

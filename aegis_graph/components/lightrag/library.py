@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from aegis_graph.components.lightrag.quiet_logging import unprinted
+from aegis_graph.components.lightrag.quiet_logging import quiet_import
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import ConfigError
 
 INSTALL = "pip install 'aegis-graph[lightrag]'"
 """The line that installs it."""
 
-WAIT_S = 86_400
+CALL_TIMEOUT_S = 86_400
 """LightRAG's limit for one call, in seconds: waiting for room in a budget counts in it. What limits
 a call is its provider's own time limit."""
 
@@ -43,13 +43,13 @@ class SharedLoop:
         self._portal = Portal()
         self._users = 0
 
-    def borrow(self) -> Portal:
+    def acquire(self) -> Portal:
         """The loop, for a workspace that is about to open."""
         with self._lock:
             self._users += 1
             return self._portal
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """After a workspace was closed. The last one ends the loop and its clients."""
         with self._lock:
             self._users -= 1
@@ -62,7 +62,7 @@ class SharedLoop:
                 shared.finalize_share_data()
 
 
-LOOP = SharedLoop()
+SHARED_LOOP = SharedLoop()
 
 
 def _is_loaded() -> bool:
@@ -79,7 +79,7 @@ def load() -> Any:
     if "ENTITY_TYPES" in os.environ:
         raise ConfigError("ENTITY_TYPES: LightRAG refuses to run with this variable; take it away")
     try:
-        with _loading, _without_dotenv(), unprinted():
+        with _loading, _without_dotenv(), quiet_import():
             library = import_module("lightrag")
             for printing in ("lightrag.utils", "nano_vectordb"):
                 import_module(printing)
@@ -113,7 +113,7 @@ def build(
         ConfigError: It does not accept a setting.
     """
     lightrag, utils = load(), import_module("lightrag.utils")
-    waiting = {"max_async": settings["llm_model_max_async"], "timeout": WAIT_S}
+    waiting = {"max_async": settings["llm_model_max_async"], "timeout": CALL_TIMEOUT_S}
     roles = {role: {"func": role_functions[role], **waiting} for role in _ROLES}
     # Extraction that waits for room sits in this queue, and must not keep summaries out of it.
     roles["extract"]["max_async"] = 4 * waiting["max_async"] * settings["max_parallel_insert"]
@@ -126,8 +126,8 @@ def build(
                 llm_model_func=role_functions["base"],
                 llm_model_name="aegis-router",
                 role_llm_configs=roles,
-                default_llm_timeout=WAIT_S,
-                default_embedding_timeout=WAIT_S,
+                default_llm_timeout=CALL_TIMEOUT_S,
+                default_embedding_timeout=CALL_TIMEOUT_S,
                 embedding_func=utils.EmbeddingFunc(
                     embedding_dim=dimensions,
                     func=embed,
@@ -179,7 +179,7 @@ async def stop(rag: Any) -> None:
             table.pop(name)
 
 
-def bear_blocking() -> None:
+def allow_blocking_io() -> None:
     """Let this thread's loop be blocked by files, which is what it is for.
 
     LangGraph's development server has a watchdog, blockbuster, that refuses such calls on any loop.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from aegis_graph.components.lightrag.calls import RUN, Run
+from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run
+from aegis_graph.components.lightrag.settings import OnProgress
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, InvalidRequestError
 from aegis_graph.types import Sensitivity
@@ -20,8 +20,6 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 _QUESTION = "\n\n---User Query---\n\n"
 """What LightRAG writes between its instructions and the question."""
-
-Stage = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class Retrieved:
 
 
 async def retrieve(
-    workspace: Workspace, question: str, mode: Mode, run: Run, tell: Stage
+    workspace: Workspace, question: str, mode: Mode, run: Run, on_progress: OnProgress
 ) -> Retrieved:
     """Find what belongs to a question, and ask no model to answer it.
 
@@ -54,12 +52,12 @@ async def retrieve(
     param = import_module("lightrag").QueryParam(
         mode=mode, only_need_prompt=True, enable_rerank=False
     )
-    result = await _ask(workspace, question, param, run, tell)
+    result = await _query(workspace, question, param, run, on_progress)
     data = result.get("data") or {}
     prompt = result["llm_response"]["content"] if result["status"] == "success" else ""
     return Retrieved(
         mode,
-        workspace.calls.level(run),
+        workspace.calls.sensitivity_of(run),
         prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
         data.get("references") or [],
         data.get("entities") or [],
@@ -75,24 +73,24 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
         workspace: Open.
         question: What is asked.
         param: LightRAG's ``QueryParam``, without ``stream``.
-        run: Without a gate.
+        run: Without a queue.
 
     Raises:
         InvalidRequestError: The question cannot be asked.
         RoutingError: Nobody answered.
     """
-    result = await _ask(workspace, question, param, run, lambda _: None)
+    result = await _query(workspace, question, param, run, lambda _: None)
     # The model's own words: LightRAG deletes some of them where they are in the prompt as well.
     return run.answer or str(result["llm_response"]["content"] or "")
 
 
-async def _ask(
-    workspace: Workspace, question: str, param: Any, run: Run, tell: Stage
+async def _query(
+    workspace: Workspace, question: str, param: Any, run: Run, on_progress: OnProgress
 ) -> dict[str, Any]:
     async def stage(name: Any) -> None:
-        tell({"event": "lightrag_query", "stage": str(getattr(name, "value", name))})
+        on_progress({"event": "lightrag_query", "stage": str(getattr(name, "value", name))})
 
-    token = RUN.set(run)
+    token = CURRENT_RUN.set(run)
     try:
         result: dict[str, Any] = await workspace.rag.aquery_llm(
             question, param, progress_callback=stage
@@ -100,7 +98,7 @@ async def _ask(
     except ValueError as error:
         raise InvalidRequestError(f"question: {error}") from error
     finally:
-        RUN.reset(token)
+        CURRENT_RUN.reset(token)
     if run.error is not None:
         raise run.error
     if (

@@ -18,7 +18,7 @@ _LOG = logging.getLogger("lightrag")
 
 
 @contextmanager
-def unprinted() -> Iterator[None]:
+def quiet_import() -> Iterator[None]:
     """Around imports: leaves the process's log as it was, and LightRAG's without its printer."""
     root = logging.getLogger()
     level, handlers = root.level, [*root.handlers]
@@ -37,14 +37,14 @@ def unprinted() -> Iterator[None]:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def forgive_ended_runs() -> None:
+def ignore_ended_runs() -> None:
     """Tell the running loop that tasks which LightRAG leaves behind may end unheard.
 
-    Each ends in the error of a run that was put down, which its caller has in the report.
+    Each ends in the error of a run that was stopped, which its caller has in the report.
     """
-    asyncio.get_running_loop().set_exception_handler(_unless_ended)
+    asyncio.get_running_loop().set_exception_handler(_ignore_ended_run)
 
 
-def _unless_ended(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _ignore_ended_run(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     if not isinstance(context.get("exception"), RunEndedError):
         loop.default_exception_handler(context)

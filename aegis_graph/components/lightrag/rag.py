@@ -12,17 +12,18 @@ from typing_extensions import Unpack
 
 from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.forecast import Forecast
-from aegis_graph.components.lightrag.insert import InsertReport, Progress, completed
-from aegis_graph.components.lightrag.library import LOOP
+from aegis_graph.components.lightrag.insert import InsertReport, require_done
+from aegis_graph.components.lightrag.library import SHARED_LOOP
 from aegis_graph.components.lightrag.query import Mode, Retrieved
 from aegis_graph.components.lightrag.session import Session
 from aegis_graph.components.lightrag.settings import (
-    Asking,
     Documents,
     LightRAGSettings,
-    checked_level,
-    named,
-    paired,
+    OnProgress,
+    RunOptions,
+    checked_sensitivity,
+    texts_by_name,
+    texts_by_path,
 )
 from aegis_graph.components.lightrag.workspace import checked_name
 from aegis_graph.concurrency.portal import Portal
@@ -37,7 +38,7 @@ from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
 
 
-def _nobody(event: Mapping[str, Any]) -> None:
+def _ignore_progress(event: Mapping[str, Any]) -> None:
     """Nobody is told."""
 
 
@@ -94,7 +95,7 @@ class RoutedLightRAG:
             self._config, ledger=book, environ=environ
         )
         self._portal: Portal | None = None
-        self._borrowing = threading.Lock()
+        self._lock = threading.Lock()
         self._session = Session(
             Path(working_dir),
             checked_name(workspace),
@@ -102,15 +103,15 @@ class RoutedLightRAG:
             # Without a checkpointer: with one, each of its thousands of calls would be kept.
             self.router.copy({"checkpointer": False}),
             self.embeddings,
-            checked_level(sensitivity),
+            checked_sensitivity(sensitivity),
         )
 
     async def aadd(
         self,
         documents: Documents,
         *,
-        on_progress: Progress = _nobody,
-        **asking: Unpack[Asking],
+        on_progress: OnProgress = _ignore_progress,
+        **options: Unpack[RunOptions],
     ) -> InsertReport:
         """Insert documents, and whatever an earlier insert has left.
 
@@ -121,83 +122,85 @@ class RoutedLightRAG:
         Args:
             documents: Texts by name, such as a file's; or texts, which are named by their content.
             on_progress: Told of each document, on LightRAG's thread.
-            **asking: See ``Asking``.
+            **options: See ``RunOptions``.
 
         Raises:
             InvalidRequestError: A document is empty, or its name is taken by another text.
             LedgerError: The ledger or the workspace's file cannot be used.
         """
         return await self._loop().arun(
-            lambda: self._session.insert(named(documents), asking, on_progress)
+            lambda: self._session.insert(texts_by_name(documents), options, on_progress)
         )
 
     def add(
         self,
         documents: Documents,
         *,
-        on_progress: Progress = _nobody,
-        **asking: Unpack[Asking],
+        on_progress: OnProgress = _ignore_progress,
+        **options: Unpack[RunOptions],
     ) -> InsertReport:
         """See ``aadd``."""
-        return self._loop().run(lambda: self._session.insert(named(documents), asking, on_progress))
+        return self._loop().run(
+            lambda: self._session.insert(texts_by_name(documents), options, on_progress)
+        )
 
     async def ainsert(
         self,
         input: str | Sequence[str],
         *,
         file_paths: str | Sequence[str] | None = None,
-        **asking: Unpack[Asking],
+        **options: Unpack[RunOptions],
     ) -> InsertReport:
         """LightRAG's own way to insert. What is not done is an error, which LightRAG hides.
 
         Args:
             input: One text or several.
             file_paths: Their names.
-            **asking: See ``Asking``.
+            **options: See ``RunOptions``.
 
         Raises:
             BudgetExceededError: The budget ended; the same insert goes on from here.
             InsertError: A document could not be inserted.
         """
-        report = await self.aadd(paired(input, file_paths), **asking)
-        return completed(report)
+        report = await self.aadd(texts_by_path(input, file_paths), **options)
+        return require_done(report)
 
     def insert(
         self,
         input: str | Sequence[str],
         *,
         file_paths: str | Sequence[str] | None = None,
-        **asking: Unpack[Asking],
+        **options: Unpack[RunOptions],
     ) -> InsertReport:
         """See ``ainsert``."""
-        return completed(self.add(paired(input, file_paths), **asking))
+        return require_done(self.add(texts_by_path(input, file_paths), **options))
 
-    async def aquery(self, query: str, param: Any = None, **asking: Unpack[Asking]) -> str:
+    async def aquery(self, query: str, param: Any = None, **options: Unpack[RunOptions]) -> str:
         """LightRAG's own way to ask, in each of its modes.
 
         Args:
             query: The question.
             param: LightRAG's ``QueryParam``; the mode ``mix`` when absent.
-            **asking: See ``Asking``.
+            **options: See ``RunOptions``.
 
         Raises:
             InvalidRequestError: The question cannot be asked.
             RoutingError: Nobody answered.
         """
-        return await self._loop().arun(lambda: self._session.answer(query, param, asking))
+        return await self._loop().arun(lambda: self._session.answer(query, param, options))
 
-    def query(self, query: str, param: Any = None, **asking: Unpack[Asking]) -> str:
+    def query(self, query: str, param: Any = None, **options: Unpack[RunOptions]) -> str:
         """See ``aquery``."""
-        return self._loop().run(lambda: self._session.answer(query, param, asking))
+        return self._loop().run(lambda: self._session.answer(query, param, options))
 
     async def aretrieve(
         self,
         question: str,
         mode: Mode = "mix",
         *,
-        on_progress: Progress = _nobody,
+        on_progress: OnProgress = _ignore_progress,
         run: Run | None = None,
-        **asking: Unpack[Asking],
+        **options: Unpack[RunOptions],
     ) -> Retrieved:
         """Find what belongs to a question, and ask no model to answer it.
 
@@ -206,13 +209,13 @@ class RoutedLightRAG:
             mode: See ``Mode``.
             on_progress: Told of each stage, on LightRAG's thread.
             run: Shows afterwards what was bought, also when this raises.
-            **asking: See ``Asking``.
+            **options: See ``RunOptions``.
 
         Raises:
             InvalidRequestError: The question or the mode cannot be asked.
             RoutingError: The keywords or the question's vector could not be had.
         """
-        mine = run or Run(asking)
+        mine = run or Run(options)
         return await self._loop().arun(
             lambda: self._session.retrieve(question, mode, mine, on_progress)
         )
@@ -222,12 +225,12 @@ class RoutedLightRAG:
         question: str,
         mode: Mode = "mix",
         *,
-        on_progress: Progress = _nobody,
+        on_progress: OnProgress = _ignore_progress,
         run: Run | None = None,
-        **asking: Unpack[Asking],
+        **options: Unpack[RunOptions],
     ) -> Retrieved:
         """See ``aretrieve``."""
-        mine = run or Run(asking)
+        mine = run or Run(options)
         return self._loop().run(lambda: self._session.retrieve(question, mode, mine, on_progress))
 
     async def aforecast(
@@ -244,9 +247,9 @@ class RoutedLightRAG:
         """See ``aforecast``."""
         return self._loop().run(lambda: self._forecast(documents, sensitivity))
 
-    async def adelete(self, name: str, **asking: Unpack[Asking]) -> None:
+    async def adelete(self, name: str, **options: Unpack[RunOptions]) -> None:
         """Take a document out; what it shares with others is rebuilt, which may ask a model."""
-        await self._loop().arun(lambda: self._session.delete(name, asking))
+        await self._loop().arun(lambda: self._session.delete(name, options))
 
     async def adocuments(self) -> dict[str, str]:
         """How far each document is, by name."""
@@ -258,13 +261,13 @@ class RoutedLightRAG:
 
     def close(self) -> None:
         """Write everything, and end LightRAG's tasks. A later use opens the workspace again."""
-        with self._borrowing:
+        with self._lock:
             portal, self._portal = self._portal, None
         if portal is not None:
             try:
                 portal.run(self._session.close)
             finally:
-                LOOP.give_back()
+                SHARED_LOOP.release()
 
     def __enter__(self) -> Self:
         return self
@@ -279,14 +282,14 @@ class RoutedLightRAG:
         await self.aclose()
 
     def _loop(self) -> Portal:
-        with self._borrowing:
+        with self._lock:
             if self._portal is None:
-                self._portal = LOOP.borrow()
+                self._portal = SHARED_LOOP.acquire()
             return self._portal
 
     async def _forecast(self, documents: Documents, level: Sensitivity | None) -> Forecast:
         return await self._session.forecast(
-            named(documents),
+            texts_by_name(documents),
             level,
             chat=self._providers(self._config.providers),
             vectors=self._providers(self._config.embeddings),

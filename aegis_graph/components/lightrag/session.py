@@ -10,17 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.components.lightrag import insert, library, query
-from aegis_graph.components.lightrag.budget_queue import Gate
-from aegis_graph.components.lightrag.calls import RUN, RoutedCalls, Run
+from aegis_graph.components.lightrag.budget_queue import BudgetQueue
+from aegis_graph.components.lightrag.calls import CURRENT_RUN, RoutedCalls, Run
 from aegis_graph.components.lightrag.forecast import (
     USUAL_OUTPUT_TOKENS,
-    Chunk,
+    ChunkSize,
     Estimator,
     Forecast,
 )
 from aegis_graph.components.lightrag.paid_answers import PaidAnswers
-from aegis_graph.components.lightrag.quiet_logging import forgive_ended_runs
-from aegis_graph.components.lightrag.settings import Asking, LightRAGSettings, checked_level
+from aegis_graph.components.lightrag.quiet_logging import ignore_ended_runs
+from aegis_graph.components.lightrag.settings import (
+    LightRAGSettings,
+    OnProgress,
+    RunOptions,
+    checked_sensitivity,
+)
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.lightrag.workspace import Workspace, open_workspace
 from aegis_graph.embeddings import RoutedEmbeddings
@@ -46,27 +51,27 @@ class Session:
     _inserting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def insert(
-        self, documents: Mapping[str, str], asking: Asking, progress: insert.Progress
+        self, documents: Mapping[str, str], options: RunOptions, on_progress: OnProgress
     ) -> insert.InsertReport:
         """See ``RoutedLightRAG.add``."""
-        chosen = self._complete(asking)
+        chosen = self._complete(options)
         workspace = await self._open()
         async with self._inserting:
             # First, so that nothing of them is ever asked as less than they are.
             workspace.answers.raise_sensitivity(chosen["sensitivity"])
-            run = Run(chosen, Gate(self.settings.concurrency))
-            return await insert.insert(workspace, documents, run, progress)
+            run = Run(chosen, BudgetQueue(self.settings.concurrency))
+            return await insert.insert(workspace, documents, run, on_progress)
 
     async def retrieve(
-        self, question: str, mode: query.Mode, run: Run, tell: query.Stage
+        self, question: str, mode: query.Mode, run: Run, on_progress: OnProgress
     ) -> query.Retrieved:
         """See ``RoutedLightRAG.retrieve``."""
-        run.asking = self._complete(run.asking)
-        return await query.retrieve(await self._open(), question, mode, run, tell)
+        run.options = self._complete(run.options)
+        return await query.retrieve(await self._open(), question, mode, run, on_progress)
 
-    async def answer(self, question: str, param: Any, asking: Asking) -> str:
+    async def answer(self, question: str, param: Any, options: RunOptions) -> str:
         """See ``RoutedLightRAG.query``."""
-        run = Run(self._complete(asking))
+        run = Run(self._complete(options))
         workspace = await self._open()
         given = param or import_module("lightrag").QueryParam(enable_rerank=False)
         if given.stream:
@@ -76,19 +81,19 @@ class Session:
             )
         return await query.answer(workspace, question, given, run)
 
-    async def delete(self, name: str, asking: Asking) -> None:
+    async def delete(self, name: str, options: RunOptions) -> None:
         """See ``RoutedLightRAG.delete``."""
         workspace = await self._open()
         found = await workspace.rag.doc_status.get_doc_by_file_basename(name)
         if found is None:
             raise InvalidRequestError(f"document {name!r}: is not in workspace {self.name!r}")
-        run = Run(self._complete(asking))
+        run = Run(self._complete(options))
         async with self._inserting:
-            token = RUN.set(run)
+            token = CURRENT_RUN.set(run)
             try:
                 result = await workspace.rag.adelete_by_doc_id(found[0])
             finally:
-                RUN.reset(token)
+                CURRENT_RUN.reset(token)
         if run.error is not None:
             raise run.error
         if result.status != "success":
@@ -104,10 +109,10 @@ class Session:
     ) -> Forecast:
         """See ``RoutedLightRAG.forecast``."""
         workspace = await self._open()
-        level = workspace.calls.level(
+        level = workspace.calls.sensitivity_of(
             Run(self._complete({"sensitivity": sensitivity} if sensitivity else {}))
         )
-        new = await insert.not_there(workspace, documents)
+        new = await insert.new_documents(workspace, documents)
         chunks = await asyncio.to_thread(self._chunks, list(new.values()))
         usual: dict[Operation, float] = {
             operation: workspace.answers.mean_output_tokens(operation) or known
@@ -119,7 +124,7 @@ class Session:
 
     async def states(self) -> dict[str, str]:
         """See ``RoutedLightRAG.documents``."""
-        return await insert.states(await self._open())
+        return await insert.document_states(await self._open())
 
     async def close(self) -> None:
         """See ``RoutedLightRAG.close``."""
@@ -128,20 +133,20 @@ class Session:
             if opened is not None:
                 await opened.close()
 
-    def _complete(self, asking: Asking) -> Asking:
-        level = asking.get("sensitivity")
+    def _complete(self, options: RunOptions) -> RunOptions:
+        level = options.get("sensitivity")
         return {
-            **asking,
-            "sensitivity": checked_level(self.sensitivity if level is None else level),
+            **options,
+            "sensitivity": checked_sensitivity(self.sensitivity if level is None else level),
         }
 
-    def _chunks(self, texts: Sequence[str]) -> list[Chunk]:
+    def _chunks(self, texts: Sequence[str]) -> list[ChunkSize]:
         """The chunks as LightRAG will cut them."""
         chunker, utils = import_module("lightrag.chunker"), import_module("lightrag.utils")
         tokenizer = utils.Tokenizer(self.settings.tokenizer.name, self.settings.tokenizer)
         sizes = (self.settings.chunk_overlap_tokens, self.settings.chunk_tokens)
         return [
-            Chunk(piece["tokens"], len(piece["content"].encode("utf-8", errors="replace")))
+            ChunkSize(piece["tokens"], len(piece["content"].encode("utf-8", errors="replace")))
             for text in texts
             for piece in chunker.chunking_by_token_size(
                 tokenizer, utils.sanitize_text_for_encoding(text), None, False, *sizes
@@ -152,9 +157,9 @@ class Session:
         async with self._opening:
             if self._opened is not None:
                 return self._opened
-            library.bear_blocking()
+            library.allow_blocking_io()
             library.load()
-            forgive_ended_runs()
+            ignore_ended_runs()
             self._opened = await self._open_files()
             return self._opened
 

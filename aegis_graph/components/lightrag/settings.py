@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -27,8 +27,11 @@ OUTPUT_TOKENS: Mapping[Operation, int] = {
 Documents = str | Sequence[str] | Mapping[str, str]
 """Texts by name; or texts alone, which are named by their content."""
 
+OnProgress = Callable[[Mapping[str, Any]], None]
+"""Receives events while an insert or a question runs; see ``docs/lightrag.md`` for their fields."""
 
-class Asking(TypedDict, total=False):
+
+class RunOptions(TypedDict, total=False):
     """What one insert or question may choose."""
 
     sensitivity: Sensitivity
@@ -129,7 +132,7 @@ class LightRAGSettings:
         }
 
 
-def checked_level(level: object) -> Sensitivity:
+def checked_sensitivity(level: object) -> Sensitivity:
     """A level of sensitivity.
 
     Raises:
@@ -143,10 +146,10 @@ def checked_level(level: object) -> Sensitivity:
     )
 
 
-def named(documents: Documents) -> dict[str, str]:
+def texts_by_name(documents: Documents) -> dict[str, str]:
     """Texts by name.
 
-    >>> named("Paris is a city.")
+    >>> texts_by_name("Paris is a city.")
     {'text-53817ab400ce': 'Paris is a city.'}
     """
     if isinstance(documents, Mapping):
@@ -155,7 +158,7 @@ def named(documents: Documents) -> dict[str, str]:
     return {_name_of(text): text for text in texts}
 
 
-def paired(texts: str | Sequence[str], names: str | Sequence[str] | None) -> Documents:
+def texts_by_path(texts: str | Sequence[str], names: str | Sequence[str] | None) -> Documents:
     """LightRAG's two lists as texts by name.
 
     Raises:

@@ -23,7 +23,7 @@ class InsertRecord(TypedDict):
     cost_usd: str
 
 
-class Found(TypedDict):
+class RetrievedRecord(TypedDict):
     """What belongs to a question, as LightRAG describes it."""
 
     references: list[dict[str, str]]
@@ -61,7 +61,7 @@ class LightRAGQueryOutput(Report):
 
     question: str
     answer: str
-    found: Found
+    found: RetrievedRecord
 
 
 class LightRAGInput(Choices, total=False):
@@ -90,7 +90,7 @@ class LightRAGState(Choices, total=False):
     prompt: Annotated[str, EphemeralValue]
     """LightRAG's instructions with what was found; empty when nothing is to be asked."""
     insert: InsertRecord
-    found: Found
+    found: RetrievedRecord
     answer: str
     attempts: list[AttemptRecord]
     degraded: bool

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis_graph.components.lightrag import library
-from aegis_graph.components.lightrag.calls import DOCUMENT, RoutedCalls
+from aegis_graph.components.lightrag.calls import CURRENT_DOCUMENT, RoutedCalls
 from aegis_graph.components.lightrag.paid_answers import PaidAnswers
 from aegis_graph.errors import ConfigError
 
@@ -44,11 +44,11 @@ class Workspace:
     on_document: Callable[[str], Awaitable[None]] | None = None
     """Called with a document's identifier when it begins and when it ends."""
 
-    def may_be_put_down(self) -> bool:
+    def can_stop(self) -> bool:
         """Whether no document is at a point at which the graph may be half written."""
         return all(phase == "extract" for phase in self.phases.values())
 
-    def watch(self) -> None:
+    def track_documents(self) -> None:
         """Follow each document, and let its calls know which one they are for.
 
         Both methods are LightRAG's own; the second is private, and pinned by a test.
@@ -56,18 +56,18 @@ class Workspace:
         process, extract = self.rag.process_single_document, self.rag._process_extract_entities
 
         async def followed(*, doc_id: str, **more: Any) -> Any:
-            DOCUMENT.set(doc_id)
+            CURRENT_DOCUMENT.set(doc_id)
             # A document that was interrupted is purged first: not a point to stop at.
             self.phases[doc_id] = "prepare"
-            await self._tell(doc_id)
+            await self._notify(doc_id)
             try:
                 return await process(doc_id=doc_id, **more)
             finally:
                 self.phases.pop(doc_id, None)
-                await self._tell(doc_id)
+                await self._notify(doc_id)
 
         async def extracting(*given: Any, **more: Any) -> Any:
-            doc_id = DOCUMENT.get()
+            doc_id = CURRENT_DOCUMENT.get()
             if doc_id not in self.phases:
                 return await extract(*given, **more)
             self.phases[doc_id] = "extract"
@@ -89,7 +89,7 @@ class Workspace:
         await library.stop(self.rag)
         self.answers.close()
 
-    async def _tell(self, doc_id: str) -> None:
+    async def _notify(self, doc_id: str) -> None:
         if self.on_document is not None:
             await self.on_document(doc_id)
 
@@ -121,12 +121,12 @@ async def open_workspace(
         working_dir=str(folder),
         workspace=workspace,
         tokenizer=tokenizer,
-        role_functions={role: calls.for_role(role) for role in _ROLES},
-        embed=calls.for_texts(),
+        role_functions={role: calls.chat_function(role) for role in _ROLES},
+        embed=calls.embedding_function(),
         dimensions=calls.embeddings.dimensions,
         settings=settings,
     )
     await library.start(rag)
     opened = Workspace(rag, answers, calls)
-    opened.watch()
+    opened.track_documents()
     return opened

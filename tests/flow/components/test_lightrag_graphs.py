@@ -21,7 +21,7 @@ from aegis_graph import (
     create_lightrag_insert,
     create_lightrag_query,
 )
-from aegis_graph.components.lightrag.state import Found, InsertRecord
+from aegis_graph.components.lightrag.state import InsertRecord, RetrievedRecord
 from aegis_graph.components.router_node import cost_usd
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.testing import Fault, LoopbackServer
@@ -53,7 +53,7 @@ class Host(TypedDict, total=False):
     mode: str
     answer: str
     insert: InsertRecord
-    found: Found
+    found: RetrievedRecord
     attempts: list[AttemptRecord]
     degraded: bool
 
