@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
-from aegis_graph.chat.call_config import QUIET, THREAD
+from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.errors import InvalidRequestError
 
 _OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
@@ -20,12 +20,12 @@ _OPTIONS = (
     "schema_method",
     "strict",
 )
-_ELSEWHERE = frozenset({"stream", QUIET, THREAD})
-"""What says how to call, and is no part of the request."""
+_NOT_IN_THE_REQUEST = frozenset({"stream", HIDDEN, THREAD_ID})
+"""Arguments that say how to call the router, and are no part of the request."""
 
 
 class Defaults(Protocol):
-    """What a chat model says of every request."""
+    """What a chat model gives to every request."""
 
     temperature: float | None
     stop: list[str] | None
@@ -37,7 +37,7 @@ def request_from(
     stop: list[str] | None,
     given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The request of the router that one call means.
+    """Read the arguments of one call as a request of the router.
 
     Args:
         defaults: The chat model.
@@ -55,7 +55,7 @@ def request_from(
         given["response_schema"] = _schema_of(given.pop("response_format"))
     known = {*_OF_THE_REQUEST, *_OPTIONS, "tool_choice"}
     for name in given:
-        if name not in known | _ELSEWHERE:
+        if name not in known | _NOT_IN_THE_REQUEST:
             raise InvalidRequestError(
                 f"{name}: the router knows no such argument; it takes {', '.join(sorted(known))}"
             )

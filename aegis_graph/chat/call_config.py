@@ -1,4 +1,4 @@
-"""What a chat model's methods are not told of the configuration of their call, and need."""
+"""What a chat model's methods need of their call's configuration, which LangChain keeps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 
-QUIET = "quiet"
-"""Argument that says that no host is to be shown the pieces."""
+HIDDEN = "hidden_from_streams"
+"""Argument by which a host that streams messages is shown none of the chunks."""
 
-THREAD = "thread_id"
-"""Argument that says which conversation the call belongs to."""
+THREAD_ID = "thread_id"
+"""Argument that names the conversation of the call."""
 
 
 class ConfiguredChatModel(BaseChatModel):
-    """Passes two things on from the configuration to the methods that do the work.
+    """Passes two things on from a call's configuration to the methods that do the work.
 
-    LangChain keeps all of it to itself. Inside a graph the context has the rest.
+    LangChain gives these methods none of it. Inside a graph the context has the rest.
     """
 
     def invoke(
@@ -32,7 +32,7 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """See ``BaseChatModel.invoke``."""
-        return super().invoke(input, config, stop=stop, **_told(config, kwargs))
+        return super().invoke(input, config, stop=stop, **_with_call_config(config, kwargs))
 
     async def ainvoke(
         self,
@@ -43,7 +43,7 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AIMessage:
         """See ``BaseChatModel.ainvoke``."""
-        return await super().ainvoke(input, config, stop=stop, **_told(config, kwargs))
+        return await super().ainvoke(input, config, stop=stop, **_with_call_config(config, kwargs))
 
     def stream(
         self,
@@ -54,7 +54,7 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         """See ``BaseChatModel.stream``."""
-        return super().stream(input, config, stop=stop, **_told(config, kwargs))
+        return super().stream(input, config, stop=stop, **_with_call_config(config, kwargs))
 
     def astream(
         self,
@@ -65,16 +65,16 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         """See ``BaseChatModel.astream``."""
-        return super().astream(input, config, stop=stop, **_told(config, kwargs))
+        return super().astream(input, config, stop=stop, **_with_call_config(config, kwargs))
 
 
-def _told(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _with_call_config(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     if not config:
         return kwargs
-    told: dict[str, Any] = {}
+    passed: dict[str, Any] = {}
     if TAG_NOSTREAM in (config.get("tags") or ()):
-        told[QUIET] = True
-    thread = (config.get("configurable") or {}).get("thread_id")
-    if thread is not None:
-        told[THREAD] = str(thread)
-    return {**kwargs, **told}
+        passed[HIDDEN] = True
+    thread_id = (config.get("configurable") or {}).get("thread_id")
+    if thread_id is not None:
+        passed[THREAD_ID] = str(thread_id)
+    return {**kwargs, **passed}

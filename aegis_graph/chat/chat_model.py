@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from queue import SimpleQueue
+from functools import partial
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -30,12 +21,18 @@ from langgraph.pregel.protocol import PregelProtocol
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 
 from aegis_graph.chat.call_arguments import request_from, tool_choice_from
-from aegis_graph.chat.call_config import QUIET, THREAD, ConfiguredChatModel
-from aegis_graph.chat.chunks import Heard, Pieces, Result, chat_result, whole_chunk
+from aegis_graph.chat.call_config import HIDDEN, THREAD_ID, ConfiguredChatModel
+from aegis_graph.chat.chunks import (
+    ChunkConverter,
+    RouterResult,
+    StreamEvent,
+    chat_result,
+    whole_chunk,
+)
 from aegis_graph.chat.output_schema import answer_schema
-from aegis_graph.chat.streaming import hear, hear_sync, is_watched
+from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
 from aegis_graph.routing.handle import RouterHandle
-from aegis_graph.routing.observer import Discarded, Listener, Spoken, with_listener
+from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.types import Sensitivity, Task
 
 
@@ -43,7 +40,7 @@ class RoutedChatModel(ConfiguredChatModel):
     """The router as a LangChain chat model, with budgets, fallback and a record of every attempt.
 
     Goes wherever a chat model goes: agents, chains, other packages. The answer's
-    ``response_metadata`` says who gave it and what it cost: ``provider``, ``model``, ``cost_usd``,
+    ``response_metadata`` names its provider and its cost: ``provider``, ``model``, ``cost_usd``,
     ``cost_basis``, ``route_id``, ``attempt``, ``attempts`` and ``skipped``. Inside a graph the
     router runs as a subgraph of the calling node.
 
@@ -72,14 +69,14 @@ class RoutedChatModel(ConfiguredChatModel):
     temperature: float | None = Field(default=None, ge=0, lt=2)
     stop: list[str] | None = None
     streaming: bool = False
-    """Whether callbacks are told each piece also of an answer that is asked for whole."""
+    """Whether callbacks get each chunk even of an answer that the caller asks for whole."""
     on_interrupt: Literal["raise", "restart"] = "raise"
     """What becomes of a stream whose provider dies after its first words. It raises
     ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
     next provider's answer from its beginning."""
 
-    _problem: Callable[[Any], str | None] | None = PrivateAttr(default=None)
-    _quiet: bool = PrivateAttr(default=False)
+    _find_problem: Callable[[Any], str | None] | None = PrivateAttr(default=None)
+    _hidden: bool = PrivateAttr(default=False)
 
     @field_validator("router")
     @classmethod
@@ -95,8 +92,8 @@ class RoutedChatModel(ConfiguredChatModel):
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(cache=fields.pop("cache", False), **fields)
-        self._quiet = TAG_NOSTREAM in (self.tags or ())
-        # Hosts are shown the attempts' own pieces instead: see ``Listener.callbacks``.
+        self._hidden = TAG_NOSTREAM in (self.tags or ())
+        # Hosts are shown the attempts' own pieces instead: see ``RunObserver.callbacks``.
         self.tags = [*(self.tags or []), TAG_NOSTREAM]
 
     @property
@@ -165,7 +162,7 @@ class RoutedChatModel(ConfiguredChatModel):
         """
         wanted = answer_schema(schema, strict=strict)
         model = self.model_copy()
-        model._problem = wanted.problem
+        model._find_problem = wanted.problem
         bound = model.bind(
             response_schema=wanted.json_schema,
             schema_method="tool" if method == "function_calling" else method,
@@ -180,7 +177,7 @@ class RoutedChatModel(ConfiguredChatModel):
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         # Not because a callback is watching: LangChain would join the chunks, and with them those
-        # of attempts that broke off. Callbacks are told in ``_generate`` instead.
+        # of attempts that broke off. Callbacks get theirs in ``_generate`` instead.
         return bool(kwargs.get("stream")) and not self._streaming_disabled(**kwargs)
 
     def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
@@ -194,17 +191,18 @@ class RoutedChatModel(ConfiguredChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        if not is_watched(run_manager) and not self.streaming:
-            return chat_result(await self._ask(request, self._listener(kwargs)))
-        pieces = Pieces()
-        async with aclosing(self._hear(request, kwargs)) as heard:
-            async for item in heard:
-                if not isinstance(item, Spoken | Discarded):
+        if not has_streaming_callback(run_manager) and not self.streaming:
+            return chat_result(await self._ask(request, self._observer(kwargs)))
+        chunks = ChunkConverter()
+        ask, observer = partial(self._ask, request), self._observer(kwargs)
+        async with aclosing(stream_events(ask, observer)) as events:
+            async for item in events:
+                if not isinstance(item, StreamEvent):
                     return chat_result(item)
-                chunk = pieces.chunk(item)
+                chunk = chunks.of_event(item)
                 if run_manager is not None:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-        raise AssertionError("the result is the last that is heard")
+        raise AssertionError("the router's output ends every stream of events")
 
     def _generate(
         self,
@@ -214,17 +212,18 @@ class RoutedChatModel(ConfiguredChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
-        if not is_watched(run_manager) and not self.streaming:
-            return chat_result(self._ask_sync(request, self._listener(kwargs)))
-        pieces = Pieces()
-        with closing(self._hear_sync(request, kwargs)) as heard:
-            for item in heard:
-                if not isinstance(item, Spoken | Discarded):
+        if not has_streaming_callback(run_manager) and not self.streaming:
+            return chat_result(self._ask_sync(request, self._observer(kwargs)))
+        chunks = ChunkConverter()
+        ask, observer = partial(self._ask_sync, request), self._observer(kwargs)
+        with closing(stream_events_sync(ask, observer)) as events:
+            for item in events:
+                if not isinstance(item, StreamEvent):
                     return chat_result(item)
-                chunk = pieces.chunk(item)
+                chunk = chunks.of_event(item)
                 if run_manager is not None:
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-        raise AssertionError("the result is the last that is heard")
+        raise AssertionError("the router's output ends every stream of events")
 
     async def _astream(
         self,
@@ -236,14 +235,13 @@ class RoutedChatModel(ConfiguredChatModel):
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
             # Nothing of it is worth showing before it is known to fit.
-            yield whole_chunk(await self._ask(request, self._listener(kwargs)))
+            yield whole_chunk(await self._ask(request, self._observer(kwargs)))
             return
-        pieces = Pieces()
-        async with aclosing(
-            self._hear(request, kwargs, ends=self.on_interrupt == "raise")
-        ) as heard:
-            async for item in heard:
-                yield pieces.of(item)
+        chunks = ChunkConverter()
+        observer = self._observer(kwargs, ends_on_interrupt=self.on_interrupt == "raise")
+        async with aclosing(stream_events(partial(self._ask, request), observer)) as events:
+            async for item in events:
+                yield chunks.of(item)
 
     def _stream(
         self,
@@ -254,46 +252,29 @@ class RoutedChatModel(ConfiguredChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
-            yield whole_chunk(self._ask_sync(request, self._listener(kwargs)))
+            yield whole_chunk(self._ask_sync(request, self._observer(kwargs)))
             return
-        pieces, ends = Pieces(), self.on_interrupt == "raise"
-        with closing(self._hear_sync(request, kwargs, ends=ends)) as heard:
-            for item in heard:
-                yield pieces.of(item)
+        chunks = ChunkConverter()
+        observer = self._observer(kwargs, ends_on_interrupt=self.on_interrupt == "raise")
+        with closing(stream_events_sync(partial(self._ask_sync, request), observer)) as events:
+            for item in events:
+                yield chunks.of(item)
 
-    def _hear(
-        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
-    ) -> AsyncGenerator[Heard | Result, None]:
-        heard: asyncio.Queue[Heard | None] = asyncio.Queue()
-        return hear(heard, self._ask(request, self._listener(kwargs, heard.put_nowait, ends=ends)))
-
-    def _hear_sync(
-        self, request: dict[str, Any], kwargs: Mapping[str, Any], *, ends: bool = False
-    ) -> Generator[Heard | Result, None, None]:
-        heard: SimpleQueue[Any] = SimpleQueue()
-        listener = self._listener(kwargs, heard.put, ends=ends)
-        return hear_sync(heard, lambda: self._ask_sync(request, listener), listener.abandon)
-
-    def _listener(
-        self,
-        kwargs: Mapping[str, Any],
-        hear: Callable[[Heard], None] | None = None,
-        *,
-        ends: bool = False,
-    ) -> Listener:
-        return Listener(
-            hear=hear,
-            ends_when_broken_off=ends,
-            quiet=self._quiet or bool(kwargs.get(QUIET)),
-            thread_id=kwargs.get(THREAD),
-            problem=self._problem,
+    def _observer(
+        self, kwargs: Mapping[str, Any], *, ends_on_interrupt: bool = False
+    ) -> RunObserver:
+        return RunObserver(
+            ends_on_interrupt=ends_on_interrupt,
+            hidden=self._hidden or bool(kwargs.get(HIDDEN)),
+            thread_id=kwargs.get(THREAD_ID),
+            find_problem=self._find_problem,
             metadata=dict(ensure_config().get("metadata") or {}),
         )
 
-    async def _ask(self, request: dict[str, Any], listener: Listener) -> Result:
-        config = with_listener(ensure_config(), listener)
-        return cast("Result", await self.router.ainvoke(request, config))
+    async def _ask(self, request: dict[str, Any], observer: RunObserver) -> RouterResult:
+        config = with_observer(ensure_config(), observer)
+        return cast("RouterResult", await self.router.ainvoke(request, config))
 
-    def _ask_sync(self, request: dict[str, Any], listener: Listener) -> Result:
-        config = with_listener(ensure_config(), listener)
-        return cast("Result", self.router.invoke(request, config))
+    def _ask_sync(self, request: dict[str, Any], observer: RunObserver) -> RouterResult:
+        config = with_observer(ensure_config(), observer)
+        return cast("RouterResult", self.router.invoke(request, config))

@@ -10,72 +10,75 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from aegis_graph.routing.observer import Discarded, Spoken
+from aegis_graph.routing.observer import AttemptDiscarded, ChunkEvent
 
-Heard = Spoken | Discarded
-Result = Mapping[str, Any]
+StreamEvent = ChunkEvent | AttemptDiscarded
+"""What happens to an answer while it is given."""
+
+RouterResult = Mapping[str, Any]
 """The router's output."""
 
 
-class Pieces:
-    """Turns what is heard of an answer into chunks that may be added up."""
+class ChunkConverter:
+    """Turns the events of one answer into chunks that may be added up."""
 
     def __init__(self) -> None:
-        self._spoken: list[ChatGenerationChunk] = []
-        self._said: set[str] = set()
+        self._emitted: list[ChatGenerationChunk] = []
+        self._emitted_keys: set[str] = set()
 
-    def of(self, item: Heard | Result) -> ChatGenerationChunk:
-        """The chunk of a piece, or of the result at the end."""
-        if isinstance(item, Spoken | Discarded):
-            return self.chunk(item)
-        return self.last(item)
+    def of(self, item: StreamEvent | RouterResult) -> ChatGenerationChunk:
+        """The chunk of an event, or of the result at the end."""
+        if isinstance(item, StreamEvent):
+            return self.of_event(item)
+        return self.of_result(item)
 
-    def chunk(self, item: Heard) -> ChatGenerationChunk:
-        """The chunk for the caller."""
-        if isinstance(item, Discarded):
-            return self._discard(item)
-        message = item.chunk
-        self._said.update(message.response_metadata)
+    def of_event(self, event: StreamEvent) -> ChatGenerationChunk:
+        """The chunk that the caller gets for an event."""
+        if isinstance(event, AttemptDiscarded):
+            return self._discard(event)
+        message = event.chunk
+        self._emitted_keys.update(message.response_metadata)
         if message.chunk_position is not None:
+            # The provider's last chunk is not the stream's: the one with the costs follows.
             message = message.model_copy(update={"chunk_position": None})
         chunk = ChatGenerationChunk(message=message)
-        self._spoken.append(chunk)
+        self._emitted.append(chunk)
         return chunk
 
-    def last(self, result: Result) -> ChatGenerationChunk:
-        """What was not said yet: who answered, and what it cost."""
+    def of_result(self, result: RouterResult) -> ChatGenerationChunk:
+        """The last chunk: which provider answered, and what it cost."""
         answer = _answer(result)
         facts = {
             key: value
             for key, value in answer.response_metadata.items()
             # Text of the same key in two chunks would be joined.
-            if key not in self._said
+            if key not in self._emitted_keys
         }
         message = AIMessageChunk(
             content="", id=answer.id, response_metadata=facts, chunk_position="last"
         )
         return ChatGenerationChunk(message=message)
 
-    def _discard(self, item: Discarded) -> ChatGenerationChunk:
+    def _discard(self, event: AttemptDiscarded) -> ChatGenerationChunk:
         # LangChain joins all chunks for its callbacks: the void ones have to be empty there.
-        for void in self._spoken:
+        for void in self._emitted:
             void.message, void.text = AIMessageChunk(content=""), ""
-        self._spoken, self._said = [], set()
+        self._emitted, self._emitted_keys = [], set()
         message = AIMessageChunk(
             content="",
-            id=item.event["message_id"],
-            response_metadata={"attempt_discarded": [dict(item.event)]},
+            id=event.payload["message_id"],
+            response_metadata={"attempt_discarded": [dict(event.payload)]},
         )
         return ChatGenerationChunk(message=message)
 
 
-def _answer(result: Result) -> AIMessage:
+def _answer(result: RouterResult) -> AIMessage:
     answer = cast("AIMessage", result["messages"][-1])
     facts = {"attempts": result["attempts"], "skipped": result["skipped"]}
     return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **facts}})
 
 
-def whole_chunk(result: Result) -> ChatGenerationChunk:
+def whole_chunk(result: RouterResult) -> ChatGenerationChunk:
     """A whole answer as a stream's only chunk."""
     answer = _answer(result)
     calls = [
@@ -96,6 +99,6 @@ def whole_chunk(result: Result) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def chat_result(result: Result) -> ChatResult:
+def chat_result(result: RouterResult) -> ChatResult:
     """A whole answer."""
     return ChatResult(generations=[ChatGeneration(message=_answer(result))])

@@ -1,4 +1,8 @@
-"""Hears an answer while it is being given: on the running loop, or from a thread of its own."""
+"""Gives a chat model's caller the chunks of an answer while a provider still writes it.
+
+Async callers read them on their own loop. For sync callers a thread of its own waits for the
+router, and the caller's thread reads.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextvars import copy_context
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -13,74 +18,77 @@ from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.tracers._streaming import _StreamingCallbackHandler
 from langgraph.pregel._messages import StreamMessagesHandler
 
-from aegis_graph.chat.chunks import Heard, Result
-from aegis_graph.routing.observer import Discarded, Spoken
+from aegis_graph.chat.chunks import RouterResult, StreamEvent
+from aegis_graph.routing.observer import RunObserver
 
 
-async def hear(
-    heard: asyncio.Queue[Heard | None], ask: Coroutine[Any, Any, Result]
-) -> AsyncGenerator[Heard | Result, None]:
-    """What is said as it is said, then the router's output.
+async def stream_events(
+    ask: Callable[[RunObserver], Coroutine[Any, Any, RouterResult]], observer: RunObserver
+) -> AsyncGenerator[StreamEvent | RouterResult, None]:
+    """Yield the events of a request as they happen, and the router's output last.
 
     Args:
-        heard: Where the listener puts what it hears.
-        ask: Asks the router. It is cancelled when nobody wants to hear any more.
+        ask: Asks the router. It is cancelled when the caller stops reading.
+        observer: What else the caller wants to know of the request.
 
     Raises:
         AegisError: What the router raises.
     """
-    asking = asyncio.ensure_future(ask)
-    asking.add_done_callback(lambda _: heard.put_nowait(None))
+    events: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
+    running = asyncio.ensure_future(ask(replace(observer, on_event=events.put_nowait)))
+    running.add_done_callback(lambda _: events.put_nowait(None))
     try:
-        while (item := await heard.get()) is not None:
-            yield item
-        yield asking.result()
+        while (event := await events.get()) is not None:
+            yield event
+        yield running.result()
     finally:
-        if not asking.done():
-            # What was said so far is settled before this ends, and nothing stays held.
-            asking.cancel()
-            await asyncio.wait([asking])
+        if not running.done():
+            # The chunks that went out are settled before this ends, and nothing stays held.
+            running.cancel()
+            await asyncio.wait([running])
 
 
-def hear_sync(
-    heard: SimpleQueue[Any], ask: Callable[[], Result], abandon: Callable[[], None]
-) -> Generator[Heard | Result, None, None]:
-    """The same for callers without a loop.
+def stream_events_sync(
+    ask: Callable[[RunObserver], RouterResult], observer: RunObserver
+) -> Generator[StreamEvent | RouterResult, None, None]:
+    """Yield the same for callers without a loop.
 
     Args:
-        heard: Where the listener puts what it hears.
-        ask: Asks the router, and waits.
-        abandon: Ends that waiting, because nobody wants to hear any more.
+        ask: Asks the router, and waits. That ends when the caller stops reading.
+        observer: What else the caller wants to know of the request.
 
     Raises:
         AegisError: What the router raises.
     """
+    events: SimpleQueue[Any] = SimpleQueue()
+    observer = replace(observer, on_event=events.put)
 
     def work() -> None:
         try:
-            heard.put(ask())
+            events.put(ask(observer))
         except BaseException as error:  # noqa: BLE001  raised again by the reader
-            heard.put(error)
+            events.put(error)
 
-    # A thread of its own, not of a pool: it waits for the portal, which waits for nobody.
+    # Not of a pool, which could wait on itself: the thread waits for the portal's loop, and that
+    # loop waits for no thread.
     context = copy_context()
-    asking = threading.Thread(target=lambda: context.run(work), name="aegis-stream", daemon=True)
-    asking.start()
+    thread = threading.Thread(target=lambda: context.run(work), name="aegis-stream", daemon=True)
+    thread.start()
     try:
-        while isinstance(item := heard.get(), Spoken | Discarded):
-            yield item
-        if isinstance(item, BaseException):
-            raise item
-        yield item
+        while isinstance(event := events.get(), StreamEvent):
+            yield event
+        if isinstance(event, BaseException):
+            raise event
+        yield event
     finally:
-        abandon()
-        asking.join()
+        observer.cancel()
+        thread.join()
 
 
-def is_watched(run: BaseRunManager | None) -> bool:
-    """Whether a callback wants to be told each piece of an answer that is asked for whole.
+def has_streaming_callback(run: BaseRunManager | None) -> bool:
+    """Whether a callback asks for each chunk even of an answer that its caller asks for whole.
 
-    LangGraph's own is shown the attempts' pieces, and not those of the chat model.
+    LangGraph's own does not count: it gets the attempts' chunks, and not those of the chat model.
     """
     return run is not None and any(
         isinstance(one, _StreamingCallbackHandler) and not isinstance(one, StreamMessagesHandler)

@@ -52,7 +52,7 @@ def image_part(source: Path | bytes, *, shrink: bool = False) -> dict[str, Any]:
     if facts is None:
         raise InvalidRequestError("not an image that can be read")
     if shrink and not _fits(facts, len(data)):
-        data, facts = fitted(data)
+        data, facts = resize_to_fit(data)
     if len(data) > MAX_BYTES:
         raise InvalidRequestError(
             f"an image of {len(data):,} bytes is over the limit of {MAX_BYTES:,}; use shrink=True"
@@ -84,7 +84,7 @@ def _fits(facts: ImageFacts, size: int) -> bool:
     return facts.format in PORTABLE and max(facts.size) <= MAX_SIDE and size <= MAX_BYTES
 
 
-def fitted(data: bytes) -> tuple[bytes, ImageFacts]:
+def resize_to_fit(data: bytes) -> tuple[bytes, ImageFacts]:
     """An image scaled down and encoded anew, so that every provider takes it.
 
     Raises:

@@ -46,7 +46,7 @@ def instruction(schema: Mapping[str, Any]) -> str:
     )
 
 
-def fitted(
+def validate_answer(
     answer: AIMessage,
     options: CallOptions,
     find_problem: Callable[[Any], str | None] | None = None,

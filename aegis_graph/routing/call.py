@@ -27,10 +27,16 @@ from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
-from aegis_graph.request.structured import fitted, instruction
+from aegis_graph.request.structured import instruction, validate_answer
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.health import Health
-from aegis_graph.routing.observer import Discarded, Spoken, alone, listener_in, with_handler
+from aegis_graph.routing.observer import (
+    AttemptDiscarded,
+    ChunkEvent,
+    observer_in,
+    with_handler,
+    without_ambient_callbacks,
+)
 from aegis_graph.routing.reservation import input_bound, output_cap
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import Route
@@ -69,9 +75,9 @@ class Call:
         self._config = config
         self._number = len(route["attempts"]) + 1
         self._run_id: UUID = uuid4()
-        self._listener = listener_in(config)
+        self._observer = observer_in(config)
         self._recorder = StreamRecorder(
-            self._pass_on if self._listener and self._listener.hear else None
+            self._pass_on if self._observer and self._observer.on_event else None
         )
         self._withheld: list[AIMessageChunk] = []
         self._answer: AIMessage | None = None
@@ -92,8 +98,8 @@ class Call:
         emit = stream_writer()
         emit(self._event("attempt_started"))
         try:
-            if self._listener is not None:
-                self._listener.began(cast("asyncio.Task[Any]", asyncio.current_task()))
+            if self._observer is not None:
+                self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
         except ProviderError as error:
             health.failed(name, error, key=self._provider.api_key())
@@ -119,7 +125,7 @@ class Call:
         """The provider's answer; every error of its client becomes one of ours here."""
         provider = self._provider
         try:
-            with provider.in_use(), alone(self._listener):
+            with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
                 async with asyncio.timeout(self._spec.timeout_s):
@@ -143,8 +149,8 @@ class Call:
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         provider.check_complete(self._answer)
-        problem = self._listener.problem if self._listener else None
-        return fitted(self._answer, self._request.options, problem)
+        problem = self._observer.find_problem if self._observer else None
+        return validate_answer(self._answer, self._request.options, problem)
 
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)
@@ -155,24 +161,24 @@ class Call:
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._cap, self._request.options)
-        if self._listener and self._listener.hear:
+        if self._observer and self._observer.on_event:
             arguments["stream"] = True
         return arguments
 
     def _config_of_call(self) -> RunnableConfig:
         who = {"attempt": self._number, "provider": self._spec.name}
-        if self._listener is None:
+        if self._observer is None:
             return {
                 **self._config,
                 "callbacks": with_handler(self._config.get("callbacks"), self._recorder),
                 "metadata": {**(self._config.get("metadata") or {}), **who},
                 "run_id": self._run_id,
             }
-        callbacks = self._listener.callbacks(self._config)
+        callbacks = self._observer.callbacks(self._config)
         callbacks.add_handler(self._recorder)
         return {
             "callbacks": callbacks,
-            "metadata": {**self._listener.metadata, **who},
+            "metadata": {**self._observer.metadata, **who},
             "tags": self._config.get("tags") or [],
             "run_id": self._run_id,
         }
@@ -187,9 +193,9 @@ class Call:
             self._flush()
 
     def _flush(self) -> None:
-        if self._listener and self._listener.hear:
+        if self._observer and self._observer.on_event:
             for chunk in self._withheld:
-                self._listener.hear(Spoken(chunk))
+                self._observer.on_event(ChunkEvent(chunk))
         self._withheld.clear()
 
     async def _failed(
@@ -201,9 +207,9 @@ class Call:
         if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": reason}
             emit(event)
-            if self._listener and self._listener.hear:
-                self._listener.hear(Discarded(event))
-                if self._listener.ends_when_broken_off:
+            if self._observer and self._observer.on_event:
+                self._observer.on_event(AttemptDiscarded(event))
+                if self._observer.ends_on_interrupt:
                     text = self._recorder.answer_text
                     return self._finish("record_cost", settlement, reason, {}, broken_off=text)
         if isinstance(error, BadRequestError) and not self._request.options:

@@ -1,6 +1,6 @@
-"""Who hears a request while it is answered: the chat model, where the router is called through it.
+"""What the caller of a request gets of it while it runs, and what it is spared.
 
-A listener is a live object of one run. So it travels in the run's configuration, as callbacks do,
+An observer is a live object of one run. So it travels in the run's configuration, as callbacks do,
 and never in the state.
 """
 
@@ -20,56 +20,57 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import get_async_callback_manager_for_config
 from langgraph.pregel._messages import StreamMessagesHandler
 
-LISTENER = "__aegis_listener"
+OBSERVER = "__aegis_observer"
 """Key in ``configurable``. LangGraph leaves keys with this beginning out of what it stores."""
 
 
-class Spoken(NamedTuple):
-    """A piece of an answer."""
+class ChunkEvent(NamedTuple):
+    """A piece of an answer arrived."""
 
     chunk: AIMessageChunk
 
 
-class Discarded(NamedTuple):
-    """All pieces of an attempt so far are void: it broke off."""
+class AttemptDiscarded(NamedTuple):
+    """An attempt broke off: all its pieces so far are void."""
 
-    event: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    """The router's ``attempt_discarded`` event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class RunObserver:
     """What the caller of one request wants to know of it, and when."""
 
-    hear: Callable[[Spoken | Discarded], None] | None = None
-    """Called on the loop of the attempt, for each piece; ``None`` for callers who wait for the
+    on_event: Callable[[ChunkEvent | AttemptDiscarded], None] | None = None
+    """Called on the loop of the attempt, for each piece; ``None`` for callers that wait for the
     whole answer."""
-    ends_when_broken_off: bool = False
+    ends_on_interrupt: bool = False
     """Whether an attempt that breaks off after its first piece ends the request."""
-    problem: Callable[[Any], str | None] | None = None
-    """Says where the value of an answer does not fit the caller's own idea of the schema."""
-    quiet: bool = False
+    find_problem: Callable[[Any], str | None] | None = None
+    """Returns where the value of an answer does not fit the caller's own form of the schema."""
+    hidden: bool = False
     """Whether a host that streams messages is shown nothing of this request."""
     thread_id: str | None = None
-    """The conversation, where the run does not say it itself."""
+    """The conversation, where the run's configuration names none."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Of the node in which the chat model was called: a host streams the pieces as that node's."""
 
     _calls: list[asyncio.Task[Any]] = field(default_factory=list)
-    _abandoned: threading.Event = field(default_factory=threading.Event)
+    _cancelled: threading.Event = field(default_factory=threading.Event)
 
-    def began(self, call: asyncio.Task[Any]) -> None:
-        """A call to a provider begins in a task.
+    def call_started(self, call: asyncio.Task[Any]) -> None:
+        """Take note of the task in which a call to a provider begins.
 
         Raises:
-            CancelledError: Nobody listens any more.
+            CancelledError: The caller has stopped waiting.
         """
         self._calls.append(call)
-        if self._abandoned.is_set():
+        if self._cancelled.is_set():
             raise asyncio.CancelledError
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
         """End the call that runs, if any, and let no other begin. From any thread."""
-        self._abandoned.set()
+        self._cancelled.set()
         for call in self._calls:
             if not call.done():
                 call.get_loop().call_soon_threadsafe(call.cancel)
@@ -77,28 +78,30 @@ class Listener:
     def callbacks(self, config: RunnableConfig) -> AsyncCallbackManager:
         """The callbacks with which a provider's model is called in this run.
 
-        To everybody but the listener the chat model's own run is the one that there is: a second
-        one below it would be counted and shown twice. A host that streams messages is the
-        exception: it is shown the attempt's pieces, under the metadata of its own node, because
-        only these say whose they are; the chat model's own run is tagged ``nostream``.
+        For all other callbacks the chat model's own run is the only one: a second one below it
+        would be counted and shown twice. A host that streams messages is the exception: it is shown
+        the attempt's pieces, under the metadata of its own node, because only these say which node
+        they belong to; the chat model's own run is tagged ``nostream``.
         """
         manager = get_async_callback_manager_for_config(config)
         shown = [
-            one for one in manager.handlers if type(one) is StreamMessagesHandler and not self.quiet
+            one
+            for one in manager.handlers
+            if type(one) is StreamMessagesHandler and not self.hidden
         ]
         return AsyncCallbackManager(handlers=[*shown], parent_run_id=manager.parent_run_id)
 
 
-def listener_in(config: RunnableConfig) -> Listener | None:
-    """The listener of a run, if it has one."""
-    found = (config.get("configurable") or {}).get(LISTENER)
-    return found if isinstance(found, Listener) else None
+def observer_in(config: RunnableConfig) -> RunObserver | None:
+    """The observer of a run, if it has one."""
+    found = (config.get("configurable") or {}).get(OBSERVER)
+    return found if isinstance(found, RunObserver) else None
 
 
-def with_listener(config: RunnableConfig, listener: Listener) -> RunnableConfig:
-    """A configuration in which a listener travels."""
-    own = {} if listener.thread_id is None else {"thread_id": listener.thread_id}
-    return {**config, "configurable": {**own, **config.get("configurable", {}), LISTENER: listener}}
+def with_observer(config: RunnableConfig, observer: RunObserver) -> RunnableConfig:
+    """A configuration in which an observer travels."""
+    own = {} if observer.thread_id is None else {"thread_id": observer.thread_id}
+    return {**config, "configurable": {**own, **config.get("configurable", {}), OBSERVER: observer}}
 
 
 def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
@@ -111,13 +114,13 @@ def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callback
 
 
 @contextmanager
-def alone(listener: Listener | None) -> Iterator[None]:
+def without_ambient_callbacks(observer: RunObserver | None) -> Iterator[None]:
     """Keep the callbacks that LangChain takes from its surroundings out of a call.
 
     A tracer is one, and ``get_usage_metadata_callback``: they see the chat model's own run
     already, and would count the provider's once more.
     """
-    if listener is None:
+    if observer is None:
         yield
         return
     # LangChain loads these with the first call, because they take 130 ms.

@@ -23,7 +23,7 @@ from aegis_graph.errors import (
     BudgetExceededError,
     InvalidRequestError,
 )
-from aegis_graph.routing.observer import Listener, with_listener
+from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     DUST_S,
@@ -370,10 +370,10 @@ async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
     server: LoopbackServer, db: Path
 ) -> None:
     router = open_router(make_config(server, db, providers=[provider(server, "openai")]))
-    listener = Listener()
-    listener.abandon()
+    observer = RunObserver()
+    observer.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await router.ainvoke(ask(), with_listener({}, listener))
+        await router.ainvoke(ask(), with_observer({}, observer))
     await dust_settles(db)
     assert not server.calls()
     (row,) = rows(db)

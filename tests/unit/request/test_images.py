@@ -18,7 +18,7 @@ from PIL import Image
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.providers.dashscope.images import qwen_image_tokens
 from aegis_graph.providers.openai import openai_image_tokens
-from aegis_graph.request.image_files import MAX_BYTES, MAX_SIDE, fitted, image_part, opened
+from aegis_graph.request.image_files import MAX_BYTES, MAX_SIDE, image_part, opened, resize_to_fit
 from aegis_graph.request.images import (
     MAX_PIXELS,
     UNKNOWN_IMAGE_TOKENS,
@@ -254,7 +254,7 @@ def test_another_format_is_converted_and_noise_is_made_to_fit() -> None:
     assert facts.format == "PNG"
     stream = io.BytesIO()
     Image.effect_noise((3000, 3000), 100).convert("RGB").save(stream, "BMP")
-    data, facts = fitted(stream.getvalue())
+    data, facts = resize_to_fit(stream.getvalue())
     assert len(data) <= MAX_BYTES < len(stream.getvalue())
     assert facts.format == "JPEG"
 
