@@ -21,7 +21,7 @@ from aegis_graph.clock import utc_now
 from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.records import Budget, Hold, unused_hold
+from aegis_graph.ledger.records import Budget, Hold, RequestFacts, unused_hold
 from aegis_graph.types import SettlementRecord
 
 WAIT_S = 300.0
@@ -97,15 +97,17 @@ def postgres_server() -> Iterator[str]:
 async def pair(ledger: SqlLedger) -> None:
     """Reserve, then settle: two transactions, as for each attempt of a request."""
     hold = Hold(
-        route_id=f"{os.getpid():016x}{next(_numbers):016x}",
+        request=RequestFacts(
+            route_id=f"{os.getpid():016x}{next(_numbers):016x}",
+            task="chat",
+            sensitivity="public",
+            user_id="ada",
+            thread_id=None,
+            query_hash="0" * 64,
+        ),
         attempt=1,
         provider="cheap",
         model="m",
-        task="chat",
-        sensitivity="public",
-        user_id="ada",
-        thread_id=None,
-        query_hash="0" * 64,
         nano_usd=HOLD,
         lease_s=600.0,
     )

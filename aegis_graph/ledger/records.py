@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.windows import Window
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
-from aegis_graph.types import Sensitivity, SettlementRecord, Task
+from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task
 
 
 def scopes_of(
@@ -48,37 +48,45 @@ class Budget(NamedTuple):
         return self.scope if self.scope in scopes else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """A reservation to make: the most that one attempt can cost, and what its row says."""
+class RequestFacts(NamedTuple):
+    """What a row records of a request, as ``requests`` and ``unanswered`` name it."""
 
     route_id: str
-    attempt: int
-    provider: str
-    model: str
     task: Task
     sensitivity: Sensitivity
     user_id: str
     thread_id: str | None
     query_hash: str
     """SHA-256 of the prompt, in hexadecimal; the prompt itself is never stored."""
+    run_id: str | None = None
+    """The run that the request is part of; its cost is counted for it as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A reservation to make: the most that one attempt can cost, and what its row says."""
+
+    request: RequestFacts
+    attempt: int
+    provider: str
+    model: str
     nano_usd: int
     lease_s: float
     """Seconds after which the attempt counts as lost when nothing was reported."""
-    run_id: str | None = None
-    """The run that this attempt is part of; its cost is counted for it as well."""
     run_limit_nano_usd: int | None = None
     """What all attempts of the run may cost together, at the time of this one."""
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""
-        return scopes_of(self.provider, self.model, self.task, self.user_id, self.run_id)
+        request = self.request
+        return scopes_of(self.provider, self.model, request.task, request.user_id, request.run_id)
 
     def run_budget(self) -> Budget | None:
         """The run's limit, as one more budget of this attempt."""
-        if self.run_id is None or self.run_limit_nano_usd is None:
+        run_id = self.request.run_id
+        if run_id is None or self.run_limit_nano_usd is None:
             return None
-        return Budget(f"run:{self.run_id}", "total", self.run_limit_nano_usd, origin="set")
+        return Budget(f"run:{run_id}", "total", self.run_limit_nano_usd, origin="set")
 
 
 class Alert(NamedTuple):
@@ -128,16 +136,9 @@ class Admission:
 class FailedRequest:
     """A request that ended without an answer."""
 
-    route_id: str
-    task: Task
-    sensitivity: Sensitivity
-    user_id: str
-    thread_id: str | None
-    query_hash: str
+    request: RequestFacts
     error_type: str
     reasons: str
-    run_id: str | None = None
-    """What the request was a part of."""
 
 
 class Ledger(Protocol):
@@ -187,17 +188,30 @@ class Ledger(Protocol):
 
 def unused_hold(hold_id: int) -> SettlementRecord:
     """The settlement of a hold whose attempt was never made."""
+    return settlement_without_usage(hold_id, "cancelled")
+
+
+def settlement_without_usage(
+    hold_id: int,
+    status: Status,
+    *,
+    error_type: str | None = None,
+    cost_nano_usd: int = 0,
+    cost_basis: CostBasis = "none",
+    latency_ms: int = 0,
+) -> SettlementRecord:
+    """The settlement of an attempt of which no count of tokens is known."""
     return SettlementRecord(
         hold_id=hold_id,
-        status="cancelled",
-        error_type=None,
-        cost_nano_usd=0,
-        cost_basis="none",
+        status=status,
+        error_type=error_type,
+        cost_nano_usd=cost_nano_usd,
+        cost_basis=cost_basis,
         input_tokens=None,
         output_tokens=None,
         cached_input_tokens=None,
         reasoning_tokens=None,
-        latency_ms=0,
+        latency_ms=latency_ms,
     )
 
 

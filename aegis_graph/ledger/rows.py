@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.records import FailedRequest, Hold, scopes_of
+from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts, scopes_of
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
 
@@ -80,18 +80,18 @@ def write_holds(
             number,
             present,
             day,
-            hold.route_id,
+            hold.request.route_id,
             hold.attempt,
             hold.provider,
             hold.model,
-            hold.task,
-            hold.sensitivity,
-            hold.user_id,
-            hold.thread_id,
-            hold.query_hash,
+            hold.request.task,
+            hold.request.sensitivity,
+            hold.request.user_id,
+            hold.request.thread_id,
+            hold.request.query_hash,
             hold.nano_usd,
             timestamp(now + timedelta(seconds=hold.lease_s)),
-            hold.run_id,
+            hold.request.run_id,
         )
         for number, hold in made
     ]
@@ -134,28 +134,16 @@ def write_failed_requests(
     if not requests:
         return
     present = timestamp(now)
-    rows = [
-        (
-            request.route_id,
-            present,
-            request.task,
-            request.sensitivity,
-            request.user_id,
-            request.thread_id,
-            request.query_hash,
-            request.error_type,
-            request.reasons,
-            request.run_id,
-        )
-        for request in requests
-    ]
+    rows = [(*failed.request, present, failed.error_type, failed.reasons) for failed in requests]
     connection.executemany(_UNANSWERED, rows)
 
 
+FAILED_REQUEST_COLUMNS = (*RequestFacts._fields, "timestamp", "error_type", "reasons")
+"""The columns of ``unanswered``."""
+
 _UNANSWERED = (
-    "INSERT INTO unanswered (route_id, timestamp, task, sensitivity, user_id, thread_id,"
-    " query_hash, error_type, reasons, run_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    " ON CONFLICT DO NOTHING"
+    f"INSERT INTO unanswered ({', '.join(FAILED_REQUEST_COLUMNS)})"
+    f" VALUES ({', '.join('?' * len(FAILED_REQUEST_COLUMNS))}) ON CONFLICT DO NOTHING"
 )
 
 

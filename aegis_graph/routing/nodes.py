@@ -31,7 +31,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
-from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.reservation import hold_for, request_facts
 from aegis_graph.routing.state import Route, RouterState
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.types import SettlementRecord
@@ -223,13 +223,7 @@ def _no_answer(route: Route) -> RoutingError:
 
 def _failed_request(request: Request, error: RoutingError) -> FailedRequest:
     return FailedRequest(
-        route_id=error.route_id,
-        task=request.task,
-        sensitivity=request.sensitivity,
-        user_id=request.user_id,
-        thread_id=request.thread_id,
-        query_hash=request.query_hash,
+        request=request_facts(request, error.route_id),
         error_type=type(error).__name__,
         reasons=str(error),
-        run_id=request.run_id,
     )

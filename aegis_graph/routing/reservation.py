@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aegis_graph.ledger.records import Hold
+from aegis_graph.ledger.records import Hold, RequestFacts
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider
@@ -24,22 +24,29 @@ def input_bound(provider: Provider, request: Request) -> int:
     return request.prompt_tokens + images
 
 
-def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
-    """The reservation that an attempt at this provider needs."""
-    spec = provider.spec
-    output = provider.output_bound(output_cap(provider, request))
-    return Hold(
-        route_id=route["id"],
-        attempt=len(route["attempts"]) + 1,
-        provider=spec.name,
-        model=spec.model,
+def request_facts(request: Request, route_id: str) -> RequestFacts:
+    """What the ledger's rows record of a request."""
+    return RequestFacts(
+        route_id=route_id,
         task=request.task,
         sensitivity=request.sensitivity,
         user_id=request.user_id,
         thread_id=request.thread_id,
         query_hash=request.query_hash,
+        run_id=request.run_id,
+    )
+
+
+def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
+    """The reservation that an attempt at this provider needs."""
+    spec = provider.spec
+    output = provider.output_bound(output_cap(provider, request))
+    return Hold(
+        request=request_facts(request, route["id"]),
+        attempt=len(route["attempts"]) + 1,
+        provider=spec.name,
+        model=spec.model,
         nano_usd=to_nano_usd(most_usd(provider.price, input_bound(provider, request), output)),
         lease_s=spec.timeout_s + LEASE_MARGIN_S,
-        run_id=request.run_id,
         run_limit_nano_usd=request.run_limit_nano_usd,
     )

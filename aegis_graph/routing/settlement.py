@@ -6,6 +6,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.ledger.records import settlement_without_usage
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
@@ -142,15 +143,11 @@ class SettlementCalculator:
         basis: CostBasis,
         latency_ms: int,
     ) -> SettlementRecord:
-        return SettlementRecord(
-            hold_id=self._hold_id,
-            status=status,
+        return settlement_without_usage(
+            self._hold_id,
+            status,
             error_type=error_type,
             cost_nano_usd=cost_nano_usd,
             cost_basis=basis,
-            input_tokens=None,
-            output_tokens=None,
-            cached_input_tokens=None,
-            reasoning_tokens=None,
             latency_ms=latency_ms,
         )

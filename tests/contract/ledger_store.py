@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.records import Admission, Hold, unused_hold
+from aegis_graph.ledger.records import Admission, FailedRequest, Hold, RequestFacts, unused_hold
 from aegis_graph.types import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -71,20 +71,28 @@ def empty_store(kind: str, folder: Path, postgres_url: str | None = None) -> Sto
 
 
 def hold(nano_usd: int, *, provider: str = "cheap", user: str = "ada", **more: Any) -> Hold:
+    request = {name: more.pop(name) for name in RequestFacts._fields if name in more}
+    values: dict[str, Any] = {"attempt": 1, "provider": provider, "model": "m", "lease_s": 60.0}
+    facts = request_facts(user_id=user, **request)
+    return Hold(**{"request": facts, "nano_usd": nano_usd, **values, **more})
+
+
+def request_facts(**changes: Any) -> RequestFacts:
     values: dict[str, Any] = {
         "route_id": f"r{next(_numbers)}",
-        "attempt": 1,
-        "provider": provider,
-        "model": "m",
         "task": "chat",
         "sensitivity": "public",
-        "user_id": user,
+        "user_id": "ada",
         "thread_id": None,
         "query_hash": "0" * 64,
-        "nano_usd": nano_usd,
-        "lease_s": 60.0,
     }
-    return Hold(**{**values, **more})
+    return RequestFacts(**{**values, **changes})
+
+
+def failed_request(reasons: str = "no provider may", **changes: Any) -> FailedRequest:
+    return FailedRequest(
+        request=request_facts(**changes), error_type="NoProviderError", reasons=reasons
+    )
 
 
 def settlement(admission: Admission, cost: int, **more: Any) -> SettlementRecord:

@@ -19,8 +19,15 @@ from aegis_graph.ledger.maintenance import (
     prune,
     verify,
 )
-from aegis_graph.ledger.records import FailedRequest
-from tests.contract.ledger_store import DAYS, NOON, Store, hold, settlement, spent_and_held
+from tests.contract.ledger_store import (
+    DAYS,
+    NOON,
+    Store,
+    failed_request,
+    hold,
+    settlement,
+    spent_and_held,
+)
 
 TODAY = NOON.date()
 
@@ -50,20 +57,7 @@ async def three_days(store: Store) -> SqlLedger:
 
 
 async def fail(ledger: SqlLedger, route_id: str) -> None:
-    who = {"user_id": "ada", "thread_id": None, "query_hash": "0" * 64}
-    await ledger.settle(
-        [],
-        failed_request=FailedRequest(
-            route_id=route_id,
-            task="chat",
-            sensitivity="public",
-            user_id="ada",
-            thread_id=None,
-            query_hash=who["query_hash"] or "",
-            error_type="NoProviderError",
-            reasons="",
-        ),
-    )
+    await ledger.settle([], failed_request=failed_request(route_id=route_id))
 
 
 async def test_pruning_drops_settled_rows_and_keeps_every_total(store: Store) -> None:

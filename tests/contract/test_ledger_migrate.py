@@ -20,8 +20,7 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.migrate import BATCH, Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
-from aegis_graph.ledger.records import FailedRequest
-from tests.contract.ledger_store import USD, Store, empty_store, hold, settlement
+from tests.contract.ledger_store import USD, Store, empty_store, failed_request, hold, settlement
 
 TABLES = ("requests", "totals", "unanswered", "budgets", "alerts")
 MONTH = ("total", "month", "1")
@@ -73,17 +72,7 @@ async def fill(place: Store) -> SqlLedger:
     await ledger.sweep()
     for _ in range(2):
         await ledger.admit([hold(100)])
-    failed = FailedRequest(
-        route_id="r",
-        task="chat",
-        sensitivity="pii",
-        user_id="ada",
-        thread_id=None,
-        query_hash="0" * 64,
-        error_type="NoProviderError",
-        reasons="nobody may",
-        run_id="run",
-    )
+    failed = failed_request(route_id="r", sensitivity="pii", run_id="run")
     await ledger.settle([], failed_request=failed)
     await ledger.set_budget("user:*", "day", Decimal(2))
     await ledger.set_budget("total", "month", None)

@@ -134,9 +134,11 @@ class Model:
         )
 
     def limits_of(self, one: Hold) -> list[tuple[str, str, int]]:
-        named = [(s.replace("*", one.user_id), w, limit) for (s, w), limit in self.limits.items()]
+        named = [
+            (s.replace("*", one.request.user_id), w, limit) for (s, w), limit in self.limits.items()
+        ]
         if one.run_limit_nano_usd is not None:
-            named.append((f"run:{one.run_id}", "total", one.run_limit_nano_usd))
+            named.append((f"run:{one.request.run_id}", "total", one.run_limit_nano_usd))
         return [row for row in named if row[0] in one.scopes()]
 
     def known(self) -> list[Entry]:
@@ -268,7 +270,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def no_run_costs_more_than_its_largest_envelope(self) -> None:
         for run in ("r1", "r2"):
-            mine = [entry.hold for entry in self.model.entries if entry.hold.run_id == run]
+            mine = [entry.hold for entry in self.model.entries if entry.hold.request.run_id == run]
             # What came without a limit may have been more than any envelope.
             if mine and all(one.run_limit_nano_usd is not None for one in mine):
                 most = max(one.run_limit_nano_usd or 0 for one in mine)
@@ -288,7 +290,9 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def every_report_adds_up_to_what_was_spent(self) -> None:
         by = next(self.reports)  # One at each step, in turn.
-        counted = [entry for entry in self.model.entries if by != "run" or entry.hold.run_id]
+        counted = [
+            entry for entry in self.model.entries if by != "run" or entry.hold.request.run_id
+        ]
         spent = sum(entry.spent_or_held[0] for entry in counted)
         days: dict[str, Any] = {"first_day": "2026-01-01", "end_day": "2099-01-01"}
         lines = self.runner.run(self.ledger.report(by, **days))

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, get_args
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.records import FailedRequest, GroupBy
+from aegis_graph.ledger.records import GroupBy
 from aegis_graph.ledger.windows import ALL_DAYS
-from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
+from tests.contract.ledger_store import (
+    DAYS,
+    USD,
+    Store,
+    failed_request,
+    hold,
+    settlement,
+    spent_and_held,
+)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +59,11 @@ async def test_a_late_settlement_counts_in_the_window_of_its_hold(store: Store) 
 
 async def test_a_request_without_an_answer_is_noted_once(store: Store) -> None:
     ledger = store.open()
-    whom: dict[str, Any] = {"task": "chat", "sensitivity": "pii", "user_id": "ada"}
-    facts: dict[str, Any] = {"thread_id": "t", "query_hash": "f" * 64, "error_type": "E"}
-    noted = FailedRequest(route_id="r", reasons="nobody", **whom, **facts)
+    noted = failed_request("no provider", route_id="r", sensitivity="pii", thread_id="t")
     await ledger.settle([], failed_request=noted)
     await ledger.settle([], failed_request=noted)
     (row,) = store.rows("unanswered")
-    assert (row["route_id"], row["sensitivity"], row["reasons"]) == ("r", "pii", "nobody")
+    assert (row["route_id"], row["sensitivity"], row["reasons"]) == ("r", "pii", "no provider")
     assert store.rows() == []
 
 

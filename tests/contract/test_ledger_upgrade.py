@@ -10,10 +10,9 @@ import pytest
 
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
-from aegis_graph.ledger.records import FailedRequest
 from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
 from aegis_graph.ledger.sqlite import APPLICATION_ID
-from tests.contract.ledger_store import DAYS, Store, hold, settlement
+from tests.contract.ledger_store import DAYS, Store, failed_request, hold, settlement
 
 FILLED = (
     "INSERT INTO requests (id, timestamp, day, route_id, attempt, provider, model, task,"
@@ -66,18 +65,7 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     await ledger.settle(
         [{**settlement(made, 5), "hold_id": number} for number in (7, made.hold_id)]
     )
-    failed = FailedRequest(
-        route_id="late",
-        task="chat",
-        sensitivity="public",
-        user_id="ada",
-        thread_id=None,
-        query_hash="h",
-        error_type="NoProviderError",
-        reasons="nobody may",
-        run_id="r",
-    )
-    await ledger.settle([], failed_request=failed)
+    await ledger.settle([], failed_request=failed_request(route_id="late", run_id="r"))
     assert {row["route_id"]: row["run_id"] for row in store.rows("unanswered")} == {
         "early": None,
         "late": "r",
