@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import re
 import runpy
 import select
-import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,17 +18,12 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph_sdk import get_sync_client
 from langgraph_sdk.client import SyncLangGraphClient
 
 from aegis_graph.text.passages import Passage, format_question
+from tests.studio.dev_server import MAKE_STUDIO, ROOT, START_S, dev_server
 
-ROOT = Path(__file__).parents[2]
 GRAPHS = json.loads((ROOT / "langgraph.json").read_text(encoding="utf-8"))["graphs"]
-START_S = 60.0
-"""Until the server must answer. It takes two seconds here, but imports much from a cold disk."""
-STOP_S = 10.0
-DEV = ("dev", "--no-browser", "--no-reload")
 QUESTION = "How do I stop spending when the budget is used up?"
 ONLY_EXTRACTIVE = """
 [[providers]]
@@ -115,49 +108,27 @@ class Studio:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
-    """``langgraph dev`` in a copy of the checkout, because it writes where it is started."""
+    """``langgraph dev`` without a key, where whatever leaves this machine is heard."""
     folder = tmp_path_factory.mktemp("studio")
-    shutil.copy(ROOT / "langgraph.json", folder)
-    for part in ("graphs", "examples"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
     config = folder / "aegis.toml"
     # Without cooldowns, which would make a test's result depend on those before it.
     config.write_text(
         f"[ledger]\nurl = 'sqlite:///{folder / 'costs.db'}'\n[health]\nfailures = 10_000\n",
         encoding="utf-8",
     )
-    log = folder / "server.log"
-    with (
-        socket.create_server(("127.0.0.1", 0)) as outside,
-        socket.socket() as nobody,
-        log.open("w", encoding="utf-8") as output,
-    ):
+    with socket.create_server(("127.0.0.1", 0)) as outside, socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # and does not listen: whoever connects is refused
-        port = _free_port()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "langgraph_cli", *DEV, "--port", str(port)],
-            cwd=folder,
-            env={
-                "HOME": str(folder),
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "AEGIS_CONFIG": str(config),
-                "OLLAMA_BASE_URL": _url(nobody),
-                "LANGGRAPH_CLI_NO_ANALYTICS": "1",
-                "LANGGRAPH_NO_VERSION_CHECK": "true",
-                "LANGSMITH_TRACING": "false",
-                "HTTP_PROXY": _url(outside),
-                "HTTPS_PROXY": _url(outside),
-                "NO_PROXY": "127.0.0.1",
-            },
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_until_ready(process, port, log)
-            with get_sync_client(url=f"http://127.0.0.1:{port}", api_key=None) as client:
-                yield Studio(client, folder, log, outside)
-        finally:
-            _stop(process)
+        environ = {
+            "HOME": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AEGIS_CONFIG": str(config),
+            "OLLAMA_BASE_URL": _url(nobody),
+            "HTTP_PROXY": _url(outside),
+            "HTTPS_PROXY": _url(outside),
+            "NO_PROXY": "127.0.0.1",
+        }
+        with dev_server(folder, environ) as client:
+            yield Studio(client, folder, folder / "server.log", outside)
 
 
 @pytest.fixture
@@ -168,6 +139,15 @@ def studio(server: Studio) -> Iterator[Studio]:
     log = server.log.read_bytes()[before:].decode("utf-8", errors="replace")
     print(log)
     assert "Blocking call" not in log
+
+
+@pytest.mark.parametrize("name", MAKE_STUDIO)
+def test_make_studio_switches_off_what_talks_to_its_maker(name: str) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    recipe = makefile.split("\nstudio:", 1)[1].split("\n\n", 1)[0]
+
+    # Traces may be asked for; without a word none are sent.
+    assert re.search(rf"\b{name}=(\$\${{{name}:-)?{MAKE_STUDIO[name]}\b", recipe), recipe
 
 
 def test_the_router_answers_without_a_key_or_a_network(studio: Studio) -> None:
@@ -418,39 +398,3 @@ def _run(
 
 def _url(listener: socket.socket) -> str:
     return f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_S
-    while not _is_ready(port):
-        try:
-            code = process.wait(timeout=0.05)
-        except subprocess.TimeoutExpired:
-            if time.monotonic() < deadline:
-                continue
-            pytest.fail(f"langgraph dev is not ready after {START_S:g} s:\n{log.read_text()}")
-        pytest.fail(f"langgraph dev ended with {code}:\n{log.read_text()}")
-
-
-def _is_ready(port: int) -> bool:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=1)) as connection:
-        try:
-            connection.request("GET", "/ok")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
