@@ -21,6 +21,7 @@ from aegis_graph.providers.ocr.provider import OcrProvider
 from aegis_graph.request.image_files import image_part
 from tests.flow.support import drawn
 
+ROOT = Path(__file__).parents[2]
 HELLO = drawn(420, 90, text="Invoice 2024-0815")
 ASKED = HumanMessage([{"type": "text", "text": "What is this?"}, image_part(HELLO)])
 SPEC = ProviderSpec(
@@ -156,6 +157,92 @@ def test_a_missing_extra_and_missing_models_have_a_line_each(
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines() == [line_to_run, f"text recognition needs: {line_to_run}"]
+
+
+OPEN_TWICE = """
+from aegis_graph.errors import ConfigError
+from aegis_graph.providers.ocr.engine import OcrEngine
+for _ in range(2):
+    try:
+        OcrEngine()
+    except ConfigError as error:
+        print(error)
+    else:
+        print("open", os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+
+ASK_THE_ROUTER = """
+from langchain_core.messages import HumanMessage
+from aegis_graph import RouterConfig, create_router, image_part
+chain = [{"name": "ocr", "kind": "ocr", "model": "rapidocr", "location": "local", "images": True}]
+router = create_router(RouterConfig(providers=chain, budgets=[]))
+asked = [HumanMessage([image_part(sys.stdin.buffer.read())])]
+try:
+    router.invoke({"messages": asked, "sensitivity": "pii"})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def run(program: str, folder: Path) -> list[str]:
+    """Lines that a program prints where onnxruntime would report, but finds a closed port."""
+    closed = "http://127.0.0.1:1"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import os, sys\n{program}"],
+        cwd=folder,
+        # Nothing of the tests' own environment: onnxruntime is silent where it finds ``CI``.
+        env={"HOME": str(folder), "PYTHONPATH": str(ROOT), "HTTPS_PROXY": closed},
+        input=HELLO,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode().splitlines()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "os.environ['ORT_DISABLE_TELEMETRY'] = '0'",
+        "os.environ['ORT_DISABLE_TELEMETRY'] = 'Yes'; import onnxruntime",
+        # No release before 1.29 has any.
+        "import onnxruntime; onnxruntime.__version__ = '1.28.0'",
+    ],
+)
+def test_the_telemetry_of_its_runtime_is_off_in_this_process_and_those_it_starts(
+    tmp_path: Path, before: str
+) -> None:
+    assert run(f"{before}\n{OPEN_TWICE}", tmp_path) == ["open 1", "open 1"]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import onnxruntime",
+        "os.environ['ORT_DISABLE_TELEMETRY'] = '0'; import onnxruntime",
+        "import onnxruntime; onnxruntime.__version__ = 'nightly'",
+        pytest.param(
+            "import onnxruntime; os.environ['ORT_DISABLE_TELEMETRY'] = '1'",
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="lists no open files"),
+        ),
+    ],
+)
+def test_it_stays_shut_where_the_telemetry_is_on_and_says_what_to_do(
+    tmp_path: Path, before: str
+) -> None:
+    (first, second) = run(f"{before}\n{OPEN_TWICE}", tmp_path)
+
+    assert "ORT_DISABLE_TELEMETRY: onnxruntime was imported before" in first
+    assert "set this variable to 1 before the import" in first
+    assert second == first, "setting it now is too late"
+
+
+def test_the_router_passes_on_why_it_stays_shut(tmp_path: Path) -> None:
+    (line,) = run(f"import onnxruntime\n{ASK_THE_ROUTER}", tmp_path)
+
+    assert line.startswith("AllProvidersFailedError")
+    assert "set this variable to 1 before the import" in line
 
 
 async def test_it_opens_no_connection_and_writes_nothing() -> None:

@@ -47,8 +47,10 @@ MAY_READ_THE_ENVIRONMENT = {
     "aegis_graph.components.lightrag.library",
     "aegis_graph.config.router_config",
     "aegis_graph.providers.base",
+    "aegis_graph.providers.ocr.telemetry",
 }
-"""Beside ``graphs`` and the command line; both take the environment as an argument as well."""
+"""Beside ``graphs`` and the command line. Two of them take the environment as an argument as well;
+the other two set a variable that is the only switch of a library."""
 
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from aegis_graph.providers.ocr.telemetry import switch_telemetry_off
 from aegis_graph.request.image_files import opened
 
 INSTALL = "pip install 'aegis-graph[ocr]'"
@@ -87,14 +89,18 @@ def _model_files() -> dict[str, Path]:
 class OcrEngine:
     """The two models, loaded. One picture at a time: they use all cores already.
 
+    Nothing about it leaves this machine: the telemetry of its runtime is switched off first.
+
     Raises:
         ModuleNotFoundError: The extra is not installed, or its models are gone. Nothing is
             downloaded.
+        ConfigError: The application imported onnxruntime with its telemetry on.
     """
 
     def __init__(self) -> None:
         if (install := missing_package()) is not None:
             raise ModuleNotFoundError(f"text recognition needs: {install}", name="rapidocr")
+        switch_telemetry_off()
         from rapidocr import RapidOCR  # noqa: PLC0415  heavy, and an extra
 
         models = {f"{stage}.model_path": str(path) for stage, path in _model_files().items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.errors import ConfigError, ProviderError
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.local import InProcessProvider, nothing_to_close
 from aegis_graph.providers.ocr.chat_model import MODEL_NAME, ChatOcr
@@ -37,6 +38,12 @@ class OcrProvider(InProcessProvider):
     def open_model(self, api_key: str | None) -> OpenModel:
         """The model; there is nothing to connect to."""
         return OpenModel(self._model, nothing_to_close)
+
+    def translate(self, error: Exception) -> ProviderError:
+        """What keeps the engine closed says itself what to do; the rest is a fault in here."""
+        if isinstance(error, ConfigError):
+            return ProviderError(str(error))
+        return super().translate(error)
 
     def image_bound(self, size: ImageSize | None) -> int:
         """Nothing: it is free."""
