@@ -24,7 +24,7 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.pricing.money import usd_text
-from aegis_graph.text.spreadsheet import inert
+from aegis_graph.text.spreadsheet import escape_formula
 
 
 def costs(options: argparse.Namespace) -> int:
@@ -103,7 +103,7 @@ def _print_csv(rows: Sequence[CostRow], by: str, *, latency: bool) -> None:
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**_cells(row, by, latency=latency), by: inert(row.name)})
+        writer.writerow({**_cells(row, by, latency=latency), by: escape_formula(row.name)})
 
 
 _NOTHING = CostRow("", 0, 0, 0, 0, 0, 0)

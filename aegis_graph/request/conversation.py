@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 
 from aegis_graph.request.images import is_image, plain_image
-from aegis_graph.text.json_text import mended_json
+from aegis_graph.text.json_text import repaired_json
 
 M = TypeVar("M", bound=BaseMessage)
 
@@ -89,7 +89,7 @@ def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCal
 
 
 def _mended(arguments: str | None) -> dict[str, Any]:
-    value = mended_json(arguments or "{}")
+    value = repaired_json(arguments or "{}")
     return value if isinstance(value, dict) else {}
 
 

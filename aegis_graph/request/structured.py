@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
 from aegis_graph.request.json_schema import schema_problem
-from aegis_graph.text.json_text import leading_json, mended_json
+from aegis_graph.text.json_text import leading_json, repaired_json
 from aegis_graph.types import CallOptions
 
 PARSED = "parsed"
@@ -115,7 +115,7 @@ def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     else:
         if not (rest := text[end:].strip()) or rest.startswith("```"):
             return value
-    repaired = mended_json(text)
+    repaired = repaired_json(text)
     if not isinstance(repaired, dict):
         raise UnfitAnswerError(f"{name}: the answer is not JSON")
     return repaired

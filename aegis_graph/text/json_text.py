@@ -27,11 +27,11 @@ def leading_json(text: str) -> tuple[Any, int]:
     return value, end
 
 
-def mended_json(text: str) -> Any:
+def repaired_json(text: str) -> Any:
     """The value of a JSON text that may be damaged; ``None`` or ``""`` where there is none.
 
     Example:
-        >>> mended_json('Sure! {"steps": ["a", "b"'), mended_json("[" * 100_000)
+        >>> repaired_json('Sure! {"steps": ["a", "b"'), repaired_json("[" * 100_000)
         ({'steps': ['a', 'b']}, None)
     """
     # Imported here: it takes a while, and most answers need no mending.

@@ -59,17 +59,17 @@ def find_quote(quote: str, text: str) -> Stretch | None:
         >>> find_quote('"the  limit is hard..."', "So the\nlimit is hard, always.")
         (3, 20)
     """
-    for said in (quote, quote.strip(_EDGE)):
-        pattern = _pattern(said) if _may_hold(text, said) else ""
+    for wanted in (quote, quote.strip(_EDGE)):
+        pattern = _pattern(wanted) if _may_hold(text, wanted) else ""
         found = re.search(pattern, text, re.IGNORECASE) if pattern else None
         if found:
             return found.span()
     return None
 
 
-def _may_hold(text: str, said: str) -> bool:
+def _may_hold(text: str, wanted: str) -> bool:
     """A quick look, because a pattern takes longer to make than to search for."""
-    return _folded(said) in _folded(text)
+    return _folded(wanted) in _folded(text)
 
 
 @lru_cache(maxsize=256)
@@ -79,9 +79,9 @@ def _folded(text: str) -> str:
     return " ".join(plain.split())
 
 
-def _pattern(said: str) -> str:
+def _pattern(wanted: str) -> str:
     """A regular expression for the words of a text; empty where it has none."""
-    words = said.split()
+    words = wanted.split()
     if not any(char.isalnum() for word in words for char in word):
         return ""
     return r"\s+".join("".join(map(_letter, _letters(word))) for word in words)

@@ -14,7 +14,7 @@ from itertools import takewhile
 
 from aegis_graph.text.passages import NumberedPassage, replace_citations
 from aegis_graph.text.sentences import Sentence, split_sentences
-from aegis_graph.text.words import closest, language, topic_words, words
+from aegis_graph.text.words import detect_language, max_closeness, topic_words, words
 
 ENOUGH = 0.5
 """Share of a question's weight that the chosen sentences must match together."""
@@ -76,7 +76,9 @@ class _Candidate:
     score: float
 
 
-def answering(question: str, passages: Sequence[NumberedPassage], *, limit: int = 3) -> list[Quote]:
+def answer_sentences(
+    question: str, passages: Sequence[NumberedPassage], *, limit: int = 3
+) -> list[Quote]:
     """The sentences that answer a question, best passage first; none where nothing does.
 
     They are at most ``limit``, where a sentence that leads into a list counts with its list.
@@ -90,7 +92,7 @@ def answering(question: str, passages: Sequence[NumberedPassage], *, limit: int 
     ]
     if not asked or not quotes:
         return []
-    weights = _weights(asked, [set(words(_said(quote.sentence))) for quote in quotes])
+    weights = _weights(asked, [set(words(_with_table_head(quote.sentence))) for quote in quotes])
     total = sum(weights.values())
     candidates = [_candidate(question, quotes, index, weights) for index in range(len(quotes))]
     best = max(candidates, key=lambda one: one.score)
@@ -109,7 +111,7 @@ def quoted_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str
     ``[...]``, because it would read as one of ours. A table's row comes after its table's head.
     """
     lines: list[str] = []
-    for quote in answering(question, passages):
+    for quote in answer_sentences(question, passages):
         head = quote.sentence.table_head
         for text in ([head] if head else []) + [quote.sentence.text]:
             line = f"{_shown(text)} [{quote.n}]"
@@ -118,16 +120,16 @@ def quoted_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str
     return lines
 
 
-def by_support(claim: str, texts: Sequence[str]) -> list[int]:
+def rank_by_support(claim: str, texts: Sequence[str]) -> list[int]:
     """Places of the texts, the one that supports a claim best first."""
     claimed = set(topic_words(claim)) or set(words(claim))
     found = [set(topic_words(text)) or set(words(text)) for text in texts]
     weights = _weights(claimed, found)
 
     def support(index: int) -> float:
-        said = found[index]
-        hit = _value({word: closest(word, said) for word in claimed}, weights)
-        extra = sum(1 for word in said if not closest(word, claimed))
+        present = found[index]
+        hit = _value({word: max_closeness(word, present) for word in claimed}, weights)
+        extra = sum(1 for word in present if not max_closeness(word, claimed))
         return hit - 0.1 * extra if hit else -math.inf
 
     return sorted(range(len(texts)), key=support, reverse=True)
@@ -141,13 +143,13 @@ def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, f
     """Weight of each word, by the share of sentences that have it."""
     weights = {}
     for word in asked:
-        frequency = sum(1 for said in sentences if closest(word, said))
+        frequency = sum(1 for present in sentences if max_closeness(word, present))
         weight = math.log((len(sentences) + 1) / (frequency + 0.5))
         weights[word] = min(_RARE if frequency else _MISSING, max(1.0, weight))
     return weights
 
 
-def _said(sentence: Sentence) -> str:
+def _with_table_head(sentence: Sentence) -> str:
     """What a sentence says; a table's row means nothing without its head."""
     return f"{sentence.table_head}\n{sentence.text}"
 
@@ -156,15 +158,15 @@ def _candidate(
     question: str, quotes: Sequence[Quote], index: int, weights: Mapping[str, float]
 ) -> _Candidate:
     sentence = quotes[index].sentence
-    said, around = set(words(_said(sentence))), set(words(sentence.context))
+    present, around = set(words(_with_table_head(sentence))), set(words(sentence.context))
     before = _before(quotes, index)
     if before is not None:
         around.update(words(before.sentence.text))
-    own = {word: closest(word, said) for word in weights}
-    matches = {word: max(own[word], _CONTEXT * closest(word, around)) for word in weights}
+    own = {word: max_closeness(word, present) for word in weights}
+    matches = {word: max(own[word], _CONTEXT * max_closeness(word, around)) for word in weights}
     value, direct = _value(matches, weights), _value(own, weights)
     score = value + 0.5 * direct + _bonus(question, quotes, index, weights)
-    if {language(question), language(sentence.text)} == {"en", "de"}:
+    if {detect_language(question), detect_language(sentence.text)} == {"en", "de"}:
         score *= _FOREIGN
     return _Candidate(index, quotes[index], matches, value, direct, score)
 
@@ -173,15 +175,15 @@ def _bonus(
     question: str, quotes: Sequence[Quote], index: int, weights: Mapping[str, float]
 ) -> float:
     """What speaks for a sentence beside the words it shares with the question."""
-    quote, said = quotes[index], words(quotes[index].sentence.text)
+    quote, spoken = quotes[index], words(quotes[index].sentence.text)
     text = quote.sentence.text
-    bonus = -0.01 * quote.n - 0.004 * max(0, len(said) - 30) - 0.08 * max(0, 4 - len(said))
+    bonus = -0.01 * quote.n - 0.004 * max(0, len(spoken) - 30) - 0.08 * max(0, 4 - len(spoken))
     leads_nowhere = text.endswith(":") and not _list_below(quotes, index)
     if quote.sentence.kind == "code" or text.endswith("?") or leads_nowhere:
         bonus -= 0.5
     if _QUANTITY.search(question) and any(letter.isdigit() for letter in text):
         bonus += 0.4
-    if any(closest(word, said[:4]) for word in weights):
+    if any(max_closeness(word, spoken[:4]) for word in weights):
         bonus += 0.3 if _DEFINITION.match(question) else 0.1
     return bonus
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from aegis_graph.text.words import STOP_WORDS, words
 
-Kind = Literal["prose", "bullet", "row", "code", "heading"]
+SentenceKind = Literal["prose", "bullet", "row", "code", "heading"]
 
 _TITLE_LEVEL = 3
 """Headings recognised by their shape stand below those that are marked."""
@@ -49,7 +49,7 @@ class Sentence:
     start: int
     """Where it begins: ``text == whole[start : start + len(text)]``."""
     text: str
-    kind: Kind
+    kind: SentenceKind
     context: str = ""
     """What it stands under: the heading, the line that leads into its list, its table's head."""
     table_head: str = ""
@@ -73,7 +73,7 @@ class _Reader:
         self.text = text
         self.paragraph: list[tuple[int, int]] = []
         """The lines of the paragraph being read, as spans without outer spaces."""
-        self.kind: Kind = "prose"
+        self.kind: SentenceKind = "prose"
         self.headings: dict[int, str] = {}
         self.lead = ""
         self.table_head = ""
@@ -172,13 +172,13 @@ class _Reader:
             and below[0].isupper()
         )
 
-    def _prose_pieces(self, first: int, last: int, kind: Kind) -> Iterator[Sentence]:
+    def _prose_pieces(self, first: int, last: int, kind: SentenceKind) -> Iterator[Sentence]:
         for start, end in _cut(self.text, first, last):
             yield from self._piece(start, end, kind)
             if kind == "prose" and self.text[start:end].endswith(":"):
                 self.lead = self.text[start:end]
 
-    def _piece(self, start: int, end: int, kind: Kind) -> Iterator[Sentence]:
+    def _piece(self, start: int, end: int, kind: SentenceKind) -> Iterator[Sentence]:
         start, end = _trimmed(self.text, start, end)
         if start < end:
             head = self.table_head if kind == "row" else ""

@@ -10,9 +10,9 @@ import re
 from collections.abc import Set
 from typing import Literal, NamedTuple
 
-from aegis_graph.text.quotes import by_support
+from aegis_graph.text.quotes import rank_by_support
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.words import closest, language, topic_words, words
+from aegis_graph.text.words import detect_language, max_closeness, topic_words, words
 
 Verdict = Literal["supported", "words", "numbers", "negation"]
 """``supported``, or what the text lacks: the claim's words, one of its numbers, its yes or no."""
@@ -34,7 +34,7 @@ _NOT = re.compile(
 )
 
 
-class Quote(NamedTuple):
+class Evidence(NamedTuple):
     """A piece of a text, and whether it supports a claim."""
 
     start: int
@@ -78,12 +78,12 @@ def relevance(question: str, text: str) -> float:
     another language.
     """
     asked = set(topic_words(_NOT.sub(" ", question)))
-    if not asked or {language(question), language(text)} == {"en", "de"}:
+    if not asked or {detect_language(question), detect_language(text)} == {"en", "de"}:
         return 1.0
     return _share(asked, text)
 
 
-def best_quote(claim: str, text: str) -> Quote:
+def best_evidence(claim: str, text: str) -> Evidence:
     """The piece of a text that supports a claim best: the fewest sentences that do.
 
     Where none does, it is the sentence that shares most with the claim, and the verdict says what
@@ -91,25 +91,25 @@ def best_quote(claim: str, text: str) -> Quote:
     """
     at = text.find(claim) if claim else -1
     if at >= 0:
-        return Quote(at, at + len(claim), "supported")
+        return Evidence(at, at + len(claim), "supported")
     sentences = split_sentences(text)
     pool = [one for one in sentences if one.kind != "heading"] or sentences
     if not pool:
-        return Quote(*_trimmed(text), "words")
-    best, *_ = by_support(claim, [one.text for one in pool])
+        return Evidence(*_trimmed(text), "words")
+    best, *_ = rank_by_support(claim, [one.text for one in pool])
     spans = [(one.start, one.start + len(one.text)) for one in pool]
     for size in range(1, LONGEST_QUOTE + 1):
         for first in range(max(0, best - size + 1), min(best, len(spans) - size) + 1):
             start, end = spans[first][0], spans[first + size - 1][1]
             if judge(claim, text[start:end]) == "supported":
-                return Quote(start, end, "supported")
+                return Evidence(start, end, "supported")
     start, end = spans[best]
-    return Quote(start, end, judge(claim, text[start:end]))
+    return Evidence(start, end, judge(claim, text[start:end]))
 
 
 def _share(wanted: Set[str], text: str) -> float:
-    said = set(words(text))
-    found = sum(1 for word in wanted if closest(word, said))
+    present = set(words(text))
+    found = sum(1 for word in wanted if max_closeness(word, present))
     return found / len(wanted) if wanted else 0.0
 
 

@@ -55,11 +55,11 @@ INFLECTED = 0.75
 _ENDINGS = frozenset(("", "s", "es", "ed", "d", "ing", "er", "e", "en", "n", "em", "t", "et", "te"))
 
 
-def language(text: str) -> Language | None:
+def detect_language(text: str) -> Language | None:
     """``en`` or ``de``, where the small words of a text tell."""
-    said = words(text)
+    spoken = words(text)
     english, german = (
-        sum(1 for word in said if word in _STOP_WORDS_OF[name]) for name in ("en", "de")
+        sum(1 for word in spoken if word in _STOP_WORDS_OF[name]) for name in ("en", "de")
     )
     if english == german:
         return None
@@ -73,8 +73,7 @@ def language_of(text: str) -> Language:
         >>> language_of("Was kostet ein Aufruf?"), language_of("What is a hold?")
         ('de', 'en')
     """
-    told = language(text)
-    return told or ("de" if _GERMAN_LETTER.search(text) else "en")
+    return detect_language(text) or ("de" if _GERMAN_LETTER.search(text) else "en")
 
 
 def topic_words(text: str) -> list[str]:
@@ -114,7 +113,7 @@ def closeness(one: str, other: str) -> float:
     return INFLECTED if related else 0.0
 
 
-def closest(word: str, others: Iterable[str]) -> float:
+def max_closeness(word: str, others: Iterable[str]) -> float:
     """How close a word is to the closest of others."""
     return max((closeness(word, other) for other in others), default=0.0)
 

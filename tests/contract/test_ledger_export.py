@@ -19,7 +19,7 @@ from aegis_graph.ledger.export.export import COLUMNS, EXPORT_FORMATS, ExportForm
 from aegis_graph.ledger.export.row_reader import BATCH_ROWS
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.pricing.money import usd_text
-from aegis_graph.text.spreadsheet import inert
+from aegis_graph.text.spreadsheet import escape_formula
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 EVIL = "=HYPERLINK(\"http://x\",'a')"
@@ -82,7 +82,10 @@ async def test_csv_is_what_the_csv_module_writes(store: Store, user: str) -> Non
         await ledger.settle([settlement(admission, cost)])
     await ledger.admit([hold(5, user=user)])
     safe = [
-        {name: inert(value) if isinstance(value, str) else value for name, value in row.items()}
+        {
+            name: escape_formula(value) if isinstance(value, str) else value
+            for name, value in row.items()
+        }
         for row in expected(store)
     ]
     text = io.StringIO(newline="")

@@ -14,7 +14,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.text.passages import Passage, replace_citations
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.support import Verdict, best_quote, judge
+from aegis_graph.text.support import Verdict, best_evidence, judge
 
 _WORD = re.compile(r"\w")
 _Mark = tuple[int, int, list[int]]
@@ -114,7 +114,7 @@ def _verdict(claim: _Claim, quoted: Sequence[Citation]) -> Verdict | Literal["un
 
 
 def _citation(claim: _Claim, n: int, passage: Passage) -> Citation:
-    start, end, _ = best_quote(claim.bare, passage.text)
+    start, end, _ = best_evidence(claim.bare, passage.text)
     return Citation(
         n=n, source=passage.location, quote=passage.text[start:end], start=start, end=end
     )

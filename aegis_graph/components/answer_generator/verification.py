@@ -14,7 +14,7 @@ from langgraph.config import get_stream_writer
 from aegis_graph.components.answer_generator.citations import Citation, Sentence
 from aegis_graph.components.prompts import Language, language_of, prompts
 from aegis_graph.components.router_node import Ask, Asked
-from aegis_graph.text.json_text import mended_json
+from aegis_graph.text.json_text import repaired_json
 
 VERDICTS_SCHEMA: Mapping[str, Any] = {
     "title": "verdicts",
@@ -99,7 +99,7 @@ def _judged(sentence: Sentence, supported: bool | None) -> Sentence:
 
 def _verdicts(text: str) -> dict[int, bool]:
     """The verdicts of a reply that may be malformed, by the sentence's number."""
-    found = mended_json(text)
+    found = repaired_json(text)
     rows = found.get("verdicts") if isinstance(found, dict) else found
     verdicts: dict[int, bool] = {}
     for row in rows if isinstance(rows, list) else []:

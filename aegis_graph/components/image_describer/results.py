@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.components.image_describer.colors import Colour
-from aegis_graph.text.json_text import mended_json
+from aegis_graph.text.json_text import repaired_json
 from aegis_graph.types import AttemptRecord, SkippedRecord
 
 Kind = Literal["description", "text", "table", "chart"]
@@ -141,7 +141,7 @@ def _of_model(answer: AIMessage, kind: Kind) -> tuple[dict[str, Any], str | None
     text = answer.text.strip()
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None
-    found = mended_json(text) if "{" in text else None
+    found = repaired_json(text) if "{" in text else None
     if isinstance(found, list):
         found = next((one for one in found if isinstance(one, dict)), None)
     if not isinstance(found, dict) or not {"description", "text"} & set(found):

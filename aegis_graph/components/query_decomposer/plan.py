@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from typing_extensions import TypedDict
 
-from aegis_graph.text.json_text import mended_json
+from aegis_graph.text.json_text import repaired_json
 from aegis_graph.text.words import topic_words, words
 
 Kind = Literal["simple", "compound", "comparison", "multi-hop", "temporal"]
@@ -178,7 +178,7 @@ def resolve(step: Step, answers: Mapping[int, str | None], asked: Mapping[int, s
 
 def _outline(text: str) -> tuple[Kind | None, Sequence[Any]]:
     """The kind and the steps, wherever and however the model wrote them."""
-    found = mended_json(text)
+    found = repaired_json(text)
     for one in found if isinstance(found, list) else [found]:
         if isinstance(one, Mapping) and (outline := _outline_of(one)):
             return outline

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.components.relation_extractor.records import Entity, Relation, Span
-from aegis_graph.text.spreadsheet import inert
+from aegis_graph.text.spreadsheet import escape_formula
 
 NODES, RELATIONSHIPS = "nodes.csv", "relationships.csv"
 
@@ -129,7 +129,7 @@ def _cells(values: Mapping[str, str | int]) -> list[str | int]:
 
 def _cell(text: str) -> str:
     """One line, without what a spreadsheet runs or a CSV reader stops at."""
-    return inert(re.sub(r"[\r\n\t\x00\u2028\u2029]+", " ", text))
+    return escape_formula(re.sub(r"[\r\n\t\x00\u2028\u2029]+", " ", text))
 
 
 def _label(text: str, otherwise: str) -> str:

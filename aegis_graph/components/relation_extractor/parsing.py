@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aegis_graph.text.json_text import mended_json
+from aegis_graph.text.json_text import repaired_json
 
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
@@ -103,7 +103,7 @@ def _from_bracket(text: str) -> Iterator[str]:
 
 
 def _json(text: str) -> Any:
-    value = mended_json(text)
+    value = repaired_json(text)
     return value if isinstance(value, (dict, list)) else None
 
 

@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from aegis_graph.text.spreadsheet import FORMULA
+from aegis_graph.text.spreadsheet import FORMULA_STARTS
 
 
-def inert_sql(column: str) -> str:
-    """The same in SQL: a row that comes from the database needs no more work in Python."""
-    return (
-        f"CASE WHEN ltrim({column}, '{FORMULA}') = {column} THEN {column} ELSE '''' || {column} END"
-    )
+def escape_formula_sql(column: str) -> str:
+    """``escape_formula`` in SQL: a row from the database needs no more work in Python."""
+    is_safe = f"ltrim({column}, '{FORMULA_STARTS}') = {column}"
+    return f"CASE WHEN {is_safe} THEN {column} ELSE '''' || {column} END"
 
 
 def csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
@@ -56,5 +55,5 @@ def joined_lines(lines: Sequence[str], *, commas: int) -> bytes | None:
     return "\r\n".join([*lines, ""]).encode()
 
 
-# Of ``FORMULA``, what is not found as the end of a line.
+# Of ``FORMULA_STARTS``, what is not found as the end of a line.
 _LOOKS_LIKE_A_FORMULA = re.compile(rb",[-=+@\t]")

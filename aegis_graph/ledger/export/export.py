@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal, get_args
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.csv_lines import csv_lines, inert_sql, joined_lines, line_sql
+from aegis_graph.ledger.export.csv_lines import (
+    csv_lines,
+    escape_formula_sql,
+    joined_lines,
+    line_sql,
+)
 from aegis_graph.ledger.export.focus import focus_lines
 from aegis_graph.ledger.export.row_reader import COST_USD, LedgerRow, RowFilter, RowReader
 from aegis_graph.ledger.store import Connection
@@ -34,7 +39,9 @@ _FROM_OUTSIDE = {
 """Columns whose text a user, a provider or a configuration can choose."""
 
 _PLAIN = {name: COST_USD if name == "cost_usd" else name for name in COLUMNS}
-_SAFE = {name: inert_sql(name) if name in _FROM_OUTSIDE else sql for name, sql in _PLAIN.items()}
+_SAFE = {
+    name: escape_formula_sql(name) if name in _FROM_OUTSIDE else sql for name, sql in _PLAIN.items()
+}
 _LINES = {"id": "id", "line": line_sql(_PLAIN)}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from aegis_graph.ledger.export.csv_lines import csv_lines, inert_sql
+from aegis_graph.ledger.export.csv_lines import csv_lines, escape_formula_sql
 from aegis_graph.ledger.export.row_reader import COST_USD, RowReader
 
 _TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
@@ -20,39 +20,39 @@ _FOCUS = {
     "ContractedCost": COST_USD,
     "BillingCurrency": "'USD'",
     # The ledger knows an account by the provider whose key it is.
-    "BillingAccountId": inert_sql("provider"),
-    "BillingAccountName": inert_sql("provider"),
+    "BillingAccountId": escape_formula_sql("provider"),
+    "BillingAccountName": escape_formula_sql("provider"),
     "ChargeCategory": "'Usage'",
     "ChargeClass": "NULL",
     "ChargeFrequency": "'Usage-Based'",
     "ChargeDescription": "'LLM call ' || status || ': ' || model",
-    "ServiceName": inert_sql("provider"),
+    "ServiceName": escape_formula_sql("provider"),
     "ServiceCategory": "'AI and Machine Learning'",
     "ServiceSubcategory": "'Generative AI'",
-    "ProviderName": inert_sql("provider"),
-    "PublisherName": inert_sql("provider"),
-    "InvoiceIssuerName": inert_sql("provider"),
+    "ProviderName": escape_formula_sql("provider"),
+    "PublisherName": escape_formula_sql("provider"),
+    "InvoiceIssuerName": escape_formula_sql("provider"),
     "ConsumedQuantity": _TOKENS,
     "ConsumedUnit": "'Tokens'",
     "PricingCategory": "'Standard'",
     "PricingQuantity": _TOKENS,
     "PricingUnit": "'Tokens'",
-    "SkuId": inert_sql("model"),
-    "ResourceId": inert_sql("model"),
-    "ResourceName": inert_sql("model"),
+    "SkuId": escape_formula_sql("model"),
+    "ResourceId": escape_formula_sql("model"),
+    "ResourceName": escape_formula_sql("model"),
     "ResourceType": "'Model'",
     "x_Request_Id": "id",
-    "x_Route_Id": inert_sql("route_id"),
+    "x_Route_Id": escape_formula_sql("route_id"),
     "x_Attempt": "attempt",
     "x_Status": "status",
-    "x_Task": inert_sql("task"),
-    "x_User_Id": inert_sql("user_id"),
-    "x_Thread_Id": inert_sql("thread_id"),
+    "x_Task": escape_formula_sql("task"),
+    "x_User_Id": escape_formula_sql("user_id"),
+    "x_Thread_Id": escape_formula_sql("thread_id"),
     "x_Sensitivity": "sensitivity",
     "x_Cost_Basis": "cost_basis",
     "x_Input_Tokens": "input_tokens",
     "x_Output_Tokens": "output_tokens",
-    "x_Run_Id": inert_sql("run_id"),
+    "x_Run_Id": escape_formula_sql("run_id"),
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

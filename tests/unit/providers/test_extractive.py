@@ -27,7 +27,7 @@ from aegis_graph.providers.extractive.chat_model import (
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.text.passages import Passage, format_passages, format_question
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.words import closeness, language
+from aegis_graph.text.words import closeness, detect_language
 
 DOCUMENTS = Path(__file__).parents[3] / "examples" / "documents"
 LIMIT = Passage(source="a.md", text="# Limits\n\nThe limit is 10 USD a month. It is hard.")
@@ -294,6 +294,6 @@ def test_closeness(one: str, other: str, close: bool) -> None:
 
 
 def test_language_is_told_by_small_words() -> None:
-    assert language("What is the limit?") == "en"
-    assert language("Wie hoch ist das Limit?") == "de"
-    assert language("qwen-plus") is None
+    assert detect_language("What is the limit?") == "en"
+    assert detect_language("Wie hoch ist das Limit?") == "de"
+    assert detect_language("qwen-plus") is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.text.support import best_quote, judge, relevance
+from aegis_graph.text.support import best_evidence, judge, relevance
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_judgement(claim: str, text: str, verdict: str) -> None:
 
 @given(st.text(alphabet="ab1. \n|#", max_size=40), st.text(alphabet="ab1. \n|#ä", max_size=80))
 def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
-    quote = best_quote(claim, text)
+    quote = best_evidence(claim, text)
     assert 0 <= quote.start <= quote.end <= len(text)
     assert quote.start < quote.end or not text.strip()
     if quote.verdict == "supported":
@@ -43,7 +43,7 @@ def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
 
 def test_the_shortest_support_wins() -> None:
     text = "Ollama is free. Weeks begin on Monday. Months begin on the first."
-    quote = best_quote("Weeks begin on Monday.", text)
+    quote = best_evidence("Weeks begin on Monday.", text)
     assert text[quote.start : quote.end] == "Weeks begin on Monday."
 
 
