@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from aegis_graph.ledger.schema import SCHEMA_VERSION
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.cli.command import aegis
 
 DOCUMENT = """# Budgets
 
@@ -63,23 +62,14 @@ limit_usd = "{limit}"
     return path
 
 
-def aegis(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd), **variables}
-    command = [sys.executable, "-W", "error", "-c", MAIN, *arguments]
-    return subprocess.run(
-        command, cwd=cwd, env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
-
-
-def ask(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def ask(
+    folder: Path, *arguments: str, fresh: bool = False, **environ: str
+) -> CompletedProcess[str]:
     question = ("ask", "What is the monthly limit?", "--docs", "docs", "--config", "aegis.toml")
-    return aegis(*question, *arguments, cwd=folder, **variables)
+    return aegis(*question, *arguments, cwd=folder, environ=environ, fresh=fresh)
 
 
-def answer_of(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+def answer_of(done: CompletedProcess[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -90,7 +80,7 @@ def test_an_answer_is_shown_with_sources_route_cost_budget_and_ledger(
     configure(folder, server)
     server.script("ollama", Fault.status(404))
     server.script("openai", Reply("The limit is 40 dollars. [1]", input_tokens=80, output_tokens=9))
-    done = ask(folder, TEST_KEY="sk-test")
+    done = ask(folder, fresh=True, TEST_KEY="sk-test")
     assert (done.returncode, done.stderr) == (0, "")
     assert "The limit is 40 dollars. [1]" in done.stdout
     assert "[1] docs/budgets.md" in done.stdout
@@ -139,7 +129,7 @@ def test_a_question_of_several_parts_shows_its_plan_costs_and_doubts(
         "openai", Reply(json.dumps(PLAN)), Reply("40 dollars"), Reply(answer, output_tokens=9)
     )
     question = ("ask", "What is the limit, and when are books ordered?", "--docs", "docs")
-    done = aegis(*question, "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-test")
+    done = aegis(*question, "--config", "aegis.toml", cwd=folder, environ={"TEST_KEY": "sk-test"})
     assert (done.returncode, done.stderr) == (0, "")
     assert "Plan (multi-hop)\n  1. What is the monthly limit? -> 40 dollars" in done.stdout
     assert "  2. On which day are books ordered for 40 dollars?\n" in done.stdout
@@ -296,7 +286,7 @@ def test_costs_add_up_by_every_grouping(folder: Path, server: LoopbackServer) ->
         rows = answer_of(done)["rows"]
         assert sum(float(row["cost_usd"]) for row in rows) == pytest.approx(0.0007)
         assert name is None or name in {row[by] for row in rows}
-    table = aegis("costs", "--config", "aegis.toml", cwd=folder).stdout
+    table = aegis("costs", "--config", "aegis.toml", cwd=folder, fresh=True).stdout
     assert "0.0007" in table
     assert "\x1b" not in table
 
@@ -310,7 +300,8 @@ def test_costs_of_an_unused_ledger_say_so_and_create_nothing(folder: Path) -> No
 
 def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: LoopbackServer) -> None:
     configure(folder, server)
-    done = aegis("doctor", "--json", "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-hidden")
+    shown = ("doctor", "--config", "aegis.toml")
+    done = aegis(*shown, "--json", cwd=folder, fresh=True, environ={"TEST_KEY": "sk-hidden"})
     assert done.returncode == 0
     found = answer_of(done)
     assert found["healthy"] is True
@@ -318,7 +309,7 @@ def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: Loopback
     assert [row["model_there"] for row in found["providers"]] == [True, True]
     assert [row["key"] for row in found["providers"]] == [None, True]
     assert found["ledger"]["schema_version"] == SCHEMA_VERSION
-    text = aegis("doctor", "--config", "aegis.toml", cwd=folder, TEST_KEY="sk-hidden")
+    text = aegis(*shown, cwd=folder, environ={"TEST_KEY": "sk-hidden"})
     assert "A request can be answered." in text.stdout
     assert "sk-hidden" not in done.stdout + text.stdout + done.stderr + text.stderr
 
@@ -326,7 +317,8 @@ def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: Loopback
 def test_doctor_shows_who_looks_at_images(folder: Path, server: LoopbackServer) -> None:
     path = configure(folder, server)
     shown = "doctor", "--config", "aegis.toml"
-    without = answer_of(aegis(*shown, "--json", cwd=folder, OLLAMA_BASE_URL=server.ollama_url))
+    places = {"OLLAMA_BASE_URL": server.ollama_url}
+    without = answer_of(aegis(*shown, "--json", cwd=folder, environ=places))
     assert [(row["provider"], row["location"]) for row in without["vision"]] == [
         ("ollama_vision", "local"),
         ("ocr", "local"),

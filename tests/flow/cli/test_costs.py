@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
 
+from tests import programs
 from tests.contract.ledger_store import Store, empty_store, hold, settlement
 
 COSTS = "import sys; from aegis_graph.cli import main; sys.exit(main(['costs', *sys.argv[1:]]))"
@@ -50,22 +52,17 @@ async def fill(store: Store) -> None:
     ledger.close()
 
 
-def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-W", "error", "-c", program, "--config", "aegis.toml", *arguments]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(cwd)}
-    environ["PYTHONPATH"] = str(Path(__file__).parents[3])
-    return subprocess.run(
-        command, cwd=cwd, env=environ, capture_output=True, timeout=60, check=False
-    )
+def run(program: str, *arguments: str, cwd: Path, fresh: bool = False) -> CompletedProcess[bytes]:
+    return programs.run(program, "--config", "aegis.toml", *arguments, cwd=cwd, fresh=fresh)
 
 
-def table_of(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, str]]:
+def table_of(done: CompletedProcess[bytes]) -> list[dict[str, str]]:
     assert (done.returncode, done.stderr) == (0, b"")
     return list(csv.DictReader(io.StringIO(done.stdout.decode(), newline="")))
 
 
 def test_costs_as_csv_are_safe_for_spreadsheets(folder: Path) -> None:
-    rows = table_of(run(COSTS, "--month", "2026-11", "--format", "csv", cwd=folder))
+    rows = table_of(run(COSTS, "--month", "2026-11", "--format", "csv", cwd=folder, fresh=True))
     assert [row["provider"] for row in rows] == ["'=dear", "cheap"]
     sums = {"calls": "1", "failures": "0", "input_tokens": "7", "output_tokens": "3"}
     assert rows[1] == {"provider": "cheap", **sums, "cost_usd": "1.5", "held_usd": "0"}
@@ -95,7 +92,7 @@ def test_latencies_are_shown_when_asked_for(folder: Path, by: str) -> None:
 
 
 def test_an_export_goes_to_a_pipe_or_to_a_whole_file(folder: Path) -> None:
-    rows = table_of(run(EXPORT, cwd=folder))
+    rows = table_of(run(EXPORT, cwd=folder, fresh=True))
     assert [row["provider"] for row in rows] == ["cheap", "'=dear", "cheap"]
     chosen = ("--since", "2026-11-01", "--until", "2026-12-01", "--provider", "cheap")
     done = run(EXPORT, "--format", "jsonl", "--output", "out.jsonl", *chosen, cwd=folder)

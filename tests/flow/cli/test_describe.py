@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.cli.command import aegis
 from tests.flow.support import KEYS, drawn
 from tests.unit.request.test_images import bomb
 
-_MAIN = "import sys; from aegis_graph.cli import main; sys.exit(main())"
 ANSWER = Reply('{"description": "A cat.", "text": "", "objects": ["cat"], "colours": ["grey"]}')
 
 
@@ -42,24 +40,16 @@ limit_usd = "1"
     return tmp_path
 
 
-def describe(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "error", "-c", _MAIN, "describe", *arguments]
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **KEYS}
-    return subprocess.run(
-        [*command, "--config", "aegis.toml"],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def describe(folder: Path, *arguments: str, fresh: bool = False) -> CompletedProcess[str]:
+    command = ("describe", *arguments, "--config", "aegis.toml")
+    return aegis(*command, cwd=folder, environ=KEYS, fresh=fresh)
 
 
 def test_it_shows_what_is_there_who_said_so_and_what_it_cost(
     folder: Path, server: LoopbackServer
 ) -> None:
     server.always("dashscope", ANSWER)
-    done = describe(folder, "cat.png")
+    done = describe(folder, "cat.png", fresh=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "cat.png",

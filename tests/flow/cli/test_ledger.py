@@ -18,11 +18,9 @@ import pytest
 
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Hold
+from tests import programs
 from tests.contract.ledger_store import Store, connect, empty_store, hold, settlement
-from tests.flow.cli.test_ask import MAIN, aegis
-
-CHECKOUT = Path(__file__).parents[3]
-"""What is tested, also where another checkout is installed."""
+from tests.flow.cli.command import MAIN, aegis
 
 BUDGETS = """
 [[budgets]]
@@ -57,9 +55,11 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        places = {"AEGIS_CONFIG": "aegis.toml", "PYTHONPATH": str(CHECKOUT), "COLUMNS": "120"}
-        done = aegis(*arguments, cwd=self.folder, **places)
+    def __call__(
+        self, *arguments: str, status: int = 0, fresh: bool = False
+    ) -> subprocess.CompletedProcess[str]:
+        places = {"AEGIS_CONFIG": "aegis.toml", "COLUMNS": "120"}
+        done = aegis(*arguments, cwd=self.folder, environ=places, fresh=fresh)
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
         return done
@@ -104,7 +104,7 @@ def test_budgets_show_what_is_spent_held_and_left_and_where_limits_come_from(
         "origin": "file",
     }
     run("budgets", "set", "provider:cheap", "month", "2.5")
-    table = run("budgets").stdout
+    table = run("budgets", fresh=True).stdout
     lines = [line.split() for line in table.splitlines()]
     month = next(line for line in lines if line[:1] == ["provider:cheap"])
     total = next(line for line in lines if line[:1] == ["user:ada"])
@@ -166,7 +166,7 @@ def test_old_rows_go_and_totals_stay(run: Runner, store: Store) -> None:
     found = run.json("ledger", "prune", "--before", "2026-11-23")
     assert (found["rows"], found["open_holds"]) == (0, 0)
     assert len(store.rows()) == 3
-    done = run("ledger", "verify")
+    done = run("ledger", "verify", fresh=True)
     assert done.stdout == "Every total is the sum of its rows.\n"
 
 
@@ -258,8 +258,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> tuple[str, str]:
     """What a command says on a terminal, and what goes into a pipe from it."""
     terminal, inside = pty.openpty()
     command = [sys.executable, "-W", "error", "-c", MAIN, *arguments]
-    places = {"AEGIS_CONFIG": "aegis.toml", "PYTHONPATH": str(CHECKOUT), "COLUMNS": "80"}
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "xterm", **places}
+    environ = programs.bare(folder, AEGIS_CONFIG="aegis.toml", COLUMNS="80", TERM="xterm")
     with subprocess.Popen(
         command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=inside, text=True
     ) as process:

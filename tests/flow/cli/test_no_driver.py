@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.cli.test_ask import aegis
-from tests.flow.cli.test_ledger import CHECKOUT
+from tests.flow.cli.command import aegis
+from tests.programs import ROOT
 
 INSTALL = "a PostgreSQL ledger needs: pip install 'aegis-graph[postgres]'"
 
@@ -22,7 +22,7 @@ def places(tmp_path: Path) -> dict[str, str]:
     )
     (tmp_path / "aegis.toml").write_text('[ledger]\nurl = "postgresql://nowhere/costs"\n')
     (tmp_path / "notes.md").write_text("Paris is the capital of France.")
-    return {"AEGIS_CONFIG": "aegis.toml", "PYTHONPATH": f"{tmp_path / 'absent'}:{CHECKOUT}"}
+    return {"AEGIS_CONFIG": "aegis.toml", "PYTHONPATH": f"{tmp_path / 'absent'}:{ROOT}"}
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def places(tmp_path: Path) -> dict[str, str]:
 def test_every_command_says_in_one_line_what_to_install(
     tmp_path: Path, places: dict[str, str], command: list[str]
 ) -> None:
-    done = aegis(*command, cwd=tmp_path, **places)
+    done = aegis(*command, cwd=tmp_path, environ=places)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"aegis: {INSTALL}\n")
 
 
 def test_the_doctor_says_it_beside_everything_else(tmp_path: Path, places: dict[str, str]) -> None:
-    done = aegis("doctor", "--json", cwd=tmp_path, **places)
+    done = aegis("doctor", "--json", cwd=tmp_path, fresh=True, environ=places)
     found = json.loads(done.stdout)
     assert (done.returncode, found["healthy"]) == (3, False)
     assert found["ledger"]["problem"] == INSTALL

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from aegis_graph.components import rag
 from aegis_graph.components.answer_generator import graph as answer_generator
 from aegis_graph.components.query_decomposer import graph as query_decomposer
 from aegis_graph.components.relation_extractor import state as relation_state
+from tests import programs
 
 ROOT = Path(__file__).parents[3]
 PAGES = {
@@ -33,18 +31,9 @@ def test_the_program_of_a_page_runs(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     program = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[0]
     # A closed port: whether this machine has an Ollama must not matter.
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    environ["OLLAMA_BASE_URL"] = "http://127.0.0.1:9"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
+    environ = programs.bare(tmp_path, OLLAMA_BASE_URL="http://127.0.0.1:9")
+    done = programs.run(program, cwd=tmp_path, environ=environ)
+    assert (done.returncode, done.stderr) == (0, b"")
     assert bool(done.stdout) != (page in SILENT)
 
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import closing
@@ -30,6 +26,7 @@ from aegis_graph import (
 from aegis_graph.components.image_describer.results import ONLY_OCR
 from aegis_graph.errors import ConfigError, DocumentError, InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
+from tests import programs
 from tests.flow.support import (
     KEYS,
     assert_sound,
@@ -263,8 +260,7 @@ location = "cloud"
 images = true
 """
     )
-    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **KEYS}
-    command = [sys.executable, "-c", KILLED]
+    environ = programs.bare(tmp_path, **KEYS)
     answered: set[str] = set()
 
     def answer(call: Received) -> Reply | Fault:
@@ -274,19 +270,13 @@ images = true
         return Reply("Some text.")
 
     server.always("dashscope", answer)
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as running:
-        try:
-            eventually(lambda: kept(tmp_path / "image_results.db") == 3, goal="three results kept")
-        finally:
-            os.kill(running.pid, signal.SIGKILL)
+    # Leaving the context kills it.
+    with programs.start(KILLED, cwd=tmp_path, environ=environ):
+        eventually(lambda: kept(tmp_path / "image_results.db") == 3, goal="three results kept")
     before = len(server.calls())
 
     server.always("dashscope", Reply("Some text."))
-    done = subprocess.run(
-        [*command], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
-    )
+    done = programs.run_text(KILLED, cwd=tmp_path, environ=environ)
     assert done.returncode == 0, done.stderr
     assert "7 of 7 answered, 3 kept from before" in done.stdout
     bought = [shown(call) for call in server.calls()[before:]]

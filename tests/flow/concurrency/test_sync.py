@@ -7,9 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from aegis_graph import RouterConfig
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests import programs
 from tests.flow.support import (
     ask,
     assert_one_row_per_call,
@@ -147,6 +146,7 @@ SETUP = """
 import asyncio, signal, sys
 # Whoever starts the tests in the background starts them with interrupts ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+from tests import programs
 from tests.flow.support import ask, open_router
 from aegis_graph import RouterConfig
 router = open_router(RouterConfig.model_validate_json(sys.argv[1]))
@@ -162,21 +162,9 @@ print({result["messages"][-1].text for result in results}.pop())
 """
 
 
-@contextmanager
-def running(script: str, config: RouterConfig, *options: str) -> Iterator[subprocess.Popen[str]]:
+def running(script: str, config: RouterConfig) -> programs.Program:
     """A program of a user of this package, who closes nothing."""
-    argument = config.model_dump_json()
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", *options, "-c", SETUP + script, argument],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=ROOT,
-        text=True,
-    ) as program:
-        try:
-            yield program
-        finally:
-            program.kill()
+    return programs.start(SETUP + script, config.model_dump_json(), cwd=ROOT)
 
 
 @pytest.mark.parametrize("kind", ["ollama", "dashscope", "openai"])
@@ -192,24 +180,39 @@ def test_a_script_that_closes_nothing_ends_in_silence(
     config = make_config(server, db, providers=[provider(server, kind)])
 
     with running(script, config) as program:
-        output, errors = program.communicate(timeout=DEADLINE_S)
+        output, errors = program.communicate()
 
-    assert set(output.split("\n")) == {"It is Paris.", ""}
-    assert (program.returncode, errors) == (0, "")
+    assert set(output.split(b"\n")) == {b"It is Paris.", b""}
+    assert (program.returncode, errors) == (0, b"")
     assert_one_row_per_call(db, server.calls())
     assert_sound(db)
+
+
+SLOW_LOAD = """
+import asyncio, sys, time
+class Hours:
+    passed = 0
+    def find_spec(self, name, path, target=None):
+        self.passed += name == "langchain_openai"
+hours = Hours()
+sys.meta_path.insert(0, hours)
+asyncio.BaseEventLoop.time = lambda loop: time.monotonic() + 3600 * hours.passed
+"""
+"""By the clock of every event loop, loading this client takes an hour."""
 
 
 def test_loading_a_client_does_not_count_as_the_time_of_its_provider(
     server: LoopbackServer, db: Path
 ) -> None:
     server.always("openai", PARIS)
-    row = provider(server, "openai", timeout_s=0.7, max_retries=0)
+    row = provider(server, "openai", timeout_s=60, max_retries=0)
+    config = make_config(server, db, providers=[row]).model_dump_json()
+    program = f"{SLOW_LOAD}{SETUP}{RUN}\nassert hours.passed"
 
-    with running(RUN, make_config(server, db, providers=[row])) as program:
-        output, errors = program.communicate(timeout=DEADLINE_S)
+    # Fresh, because those that are forked have loaded it.
+    done = programs.run(program, config, cwd=ROOT, fresh=True)
 
-    assert (output, errors) == ("It is Paris.\n", "")
+    assert (done.stdout, done.stderr) == (b"It is Paris.\n", b"")
     assert_one_row_per_call(db, server.calls())
 
 
@@ -219,11 +222,12 @@ def test_in_the_debug_mode_of_python_a_script_ends_as_well(
 ) -> None:
     server.always("ollama", PARIS)
 
-    with running(script, make_config(server, db), "-X", "dev") as program:
-        output, errors = program.communicate(timeout=DEADLINE_S)
+    argument = make_config(server, db).model_dump_json()
+    command = [sys.executable, "-W", "error", "-X", "dev", "-c", SETUP + script, argument]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=DEADLINE_S, check=False)
 
-    assert (program.returncode, output) == (0, "It is Paris.\n"), errors
-    assert "Traceback" not in errors
+    assert (done.returncode, done.stdout) == (0, b"It is Paris.\n"), done.stderr
+    assert b"Traceback" not in done.stderr
     assert_sound(db)
 
 
@@ -242,9 +246,9 @@ def test_an_interrupt_during_a_hanging_call_settles_its_row(
     with running(script, config) as program:
         server.wait_for_calls(1, timeout_s=DEADLINE_S)
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout=PROMPT_S)
+        _, errors = program.communicate(timeout_s=PROMPT_S)
 
-    assert "KeyboardInterrupt" in errors
+    assert b"KeyboardInterrupt" in errors
     assert program.returncode == -signal.SIGINT
     (row,) = made(db)
     assert (row["status"], row["cost_basis"]) == ("cancelled", "held")
