@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Syst
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
-from aegis_graph.config.specs import HealthSpec
 from aegis_graph.errors import (
     BadRequestError,
     InvalidRequestError,
@@ -22,14 +21,12 @@ from aegis_graph.errors import (
     ProviderTimeoutError,
     UnsupportedContentError,
 )
-from aegis_graph.ledger.records import Ledger
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import instruction, validate_answer
 from aegis_graph.routing.events import stream_writer
-from aegis_graph.routing.health import Health
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
     ChunkEvent,
@@ -38,10 +35,10 @@ from aegis_graph.routing.observer import (
     without_ambient_callbacks,
 )
 from aegis_graph.routing.reservation import input_bound, output_cap
+from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
-from aegis_graph.routing.state import Route
+from aegis_graph.routing.state import OpenHold, Route
 from aegis_graph.routing.stream_recorder import StreamRecorder
-from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
@@ -52,23 +49,15 @@ class Call:
 
     def __init__(
         self,
+        services: SharedServices,
         provider: Provider,
-        ledger: Ledger,
-        health: Health,
-        unclaimed: UnclaimedHolds,
-        limits: HealthSpec,
-        *,
         request: Request,
         route: Route,
+        hold: OpenHold,
         config: RunnableConfig,
-        hold_id: int,
-        hold_nano_usd: int,
     ) -> None:
+        self._services = services
         self._provider = provider
-        self._ledger = ledger
-        self._health = health
-        self._unclaimed = unclaimed
-        self._limits = limits
         self._spec = provider.spec
         self._request = request
         self._route = route
@@ -85,8 +74,7 @@ class Call:
         self._began = time.monotonic()
         self._cap = output_cap(provider, request)
         self._calculator = SettlementCalculator(
-            hold_id,
-            hold_nano_usd,
+            hold,
             price=provider.price,
             prompt_tokens=input_bound(provider, request),
             max_output_tokens=provider.output_bound(self._cap),
@@ -94,7 +82,7 @@ class Call:
 
     async def make(self) -> AttemptCommand:
         """Call, and turn whatever happens into the next step."""
-        health, name = self._health, self._spec.name
+        health, name = self._services.health, self._spec.name
         emit = stream_writer()
         emit(self._event("attempt_started"))
         try:
@@ -106,13 +94,13 @@ class Call:
             return await self._failed(error, emit)
         except BaseException:
             # The caller is gone, or its own callback raised: either way nobody else is asked.
-            self._ledger.settle_soon(self._cancelled())
+            self._services.ledger.settle_soon(self._cancelled())
             health.abandoned(name)
             raise
         self._flush()
         health.succeeded(name)
         settlement = self._calculator.answered(answer, **self._latency())
-        await self._unclaimed.register(settlement)
+        await self._services.unclaimed.register(settlement)
         update: dict[str, Any] = {"answer": self._signed(answer, settlement)}
         return self._finish("record_cost", settlement, self._route["reason"], update)
 
@@ -203,7 +191,7 @@ class Call:
     ) -> AttemptCommand:
         reason = self._without_key(str(error))
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
-        await self._unclaimed.register(settlement)
+        await self._services.unclaimed.register(settlement)
         if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": reason}
             emit(event)
@@ -226,7 +214,7 @@ class Call:
         wait_s = error.retry_after_s
         if wait_s is None:
             wait_s = self._spec.retry_wait_s * 2**tries
-        return wait_s if wait_s <= self._limits.max_retry_wait_s else None
+        return wait_s if wait_s <= self._services.health.spec.max_retry_wait_s else None
 
     def _finish(
         self,
@@ -248,7 +236,7 @@ class Call:
             **route,
             "attempts": attempts,
             "excluded": excluded,
-            "hold_id": None,
+            "hold": None,
             "pending": settlement,
             "retry_after_s": retry_after_s or 0.0,
             "rejected": rejected,

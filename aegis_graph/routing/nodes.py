@@ -24,16 +24,15 @@ from aegis_graph.errors import (
     RoutingError,
     StreamInterruptedError,
 )
-from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger, unused_hold
+from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, unused_hold
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
-from aegis_graph.routing.health import Health
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
-from aegis_graph.routing.state import Route, RouterState
-from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
+from aegis_graph.routing.services import SharedServices
+from aegis_graph.routing.state import OpenHold, Route, RouterState
 from aegis_graph.types import SettlementRecord
 
 logger = logging.getLogger(__name__)
@@ -46,8 +45,7 @@ def new_route() -> Route:
         attempts=[],
         skipped=[],
         excluded=[],
-        hold_id=None,
-        hold_nano_usd=0,
+        hold=None,
         reason="",
         pending=None,
         retry_after_s=0.0,
@@ -62,15 +60,11 @@ class RouterNodes:
 
     Args:
         chain: The providers, in the order in which they are asked.
-        ledger: The only memory of money.
-        health: Who is left alone for now.
-        unclaimed: Who cares for a hold between two nodes.
+        services: The ledger, the providers' health and the unclaimed holds.
     """
 
     chain: Sequence[Provider]
-    ledger: Ledger
-    health: Health
-    unclaimed: UnclaimedHolds
+    services: SharedServices
 
     async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """Settle the attempt that failed, if any, and reserve the next one.
@@ -84,13 +78,13 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # The wait must not hold money that nobody is spending.
-            _announce(await self.ledger.settle(pending))
+            _announce(await self.services.ledger.settle(pending))
             await self._received(pending)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
         plan = make_plan(request, self._provider_states(route))
         holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
-        admission = await self.ledger.admit(holds, settle=pending)
+        admission = await self.services.ledger.admit(holds, settle=pending)
         await self._received(pending)
         _announce(admission.alerts)
         return await self._next(route, plan, holds, admission)
@@ -109,7 +103,7 @@ class RouterNodes:
         answer = state.get("answer")
         error = None if answer is not None else _no_answer(route)
         failed = None if error is None else _failed_request(Request.of(state, config), error)
-        alerts = await self.ledger.settle(pending, failed_request=failed)
+        alerts = await self.services.ledger.settle(pending, failed_request=failed)
         await self._received(pending)
         _announce(alerts)
         if error is not None:
@@ -131,7 +125,7 @@ class RouterNodes:
         onward: Route = {
             **route,
             "skipped": [*plan.skipped, *refused],
-            "hold_id": admission.hold_id,
+            "hold": None,
             "pending": None,
             "retry_after_s": 0.0,
         }
@@ -139,16 +133,18 @@ class RouterNodes:
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
             onward["reason"] = chosen.reason
-            onward["hold_nano_usd"] = holds[admission.index].nano_usd
+            onward["hold"] = OpenHold(
+                id=admission.hold_id, nano_usd=holds[admission.index].nano_usd
+            )
             goto = f"attempt_{chosen.spec.name}"
-            await self.unclaimed.register(unused_hold(admission.hold_id))
+            await self.services.unclaimed.register(unused_hold(admission.hold_id))
         update = {"route": onward, "attempts": onward["attempts"], "skipped": onward["skipped"]}
         return Command(goto=goto, update={**update, "route_id": route["id"]})
 
     async def _received(self, pending: Sequence[SettlementRecord]) -> None:
         """The ledger has them: nobody needs to care for their holds any more."""
         for settlement in pending:
-            await self.unclaimed.claim(settlement["hold_id"])
+            await self.services.unclaimed.claim(settlement["hold_id"])
 
     def _provider_states(self, route: Route) -> list[ProviderState]:
         retried = route["attempts"][-1]["provider"] if route["attempts"] else None
@@ -159,7 +155,7 @@ class RouterNodes:
         ]
 
     def _provider_state(self, provider: Provider, *, retried: bool) -> ProviderState:
-        key = provider.api_key()
+        name, key = provider.spec.name, provider.api_key()
         return ProviderState(
             provider.spec,
             missing_key=provider.key_env if provider.key_env and not key else None,
@@ -167,7 +163,7 @@ class RouterNodes:
             takes_tools=provider.takes_tools,
             takes_schema=provider.structured is not None,
             # A retry has waited as long as the provider asked for.
-            unavailable=None if retried else self.health.unavailable(provider.spec.name, key=key),
+            unavailable=None if retried else self.services.health.unavailable(name, key=key),
             fetches_images=provider.fetches_images,
         )
 

@@ -18,7 +18,8 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.records import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.router import Router, SharedServices, assemble, compiled
+from aegis_graph.routing.router import Router, assemble, compiled
+from aegis_graph.routing.services import SharedServices
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +146,7 @@ class ActiveRouter:
                 chain.append(known)
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=self._environ))
-        graph = assemble(chain, self._services, config.health)
+        graph = assemble(chain, self._services)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _Now(config, chain, router)
 

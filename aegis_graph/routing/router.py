@@ -25,7 +25,6 @@ the answer again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -33,19 +32,16 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 
 from aegis_graph.clock import Clock, utc_now
-from aegis_graph.concurrency.portal import Node, Portal
+from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import HealthSpec
-from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.fast_path import FastPathGraph
-from aegis_graph.routing.health import Health
 from aegis_graph.routing.nodes import RouterNodes
+from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
-from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
 
@@ -64,22 +60,6 @@ class _OwnGraph(FastPathGraph):
     def _fast_path_config(self, asked: Any, config: object) -> None:
         # Only the engine runs the nodes that he may have added.
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class SharedServices:
-    """What the attempts of all requests share; it outlives a change of the chain."""
-
-    ledger: Ledger
-    health: Health
-    unclaimed: UnclaimedHolds
-    portal: Portal
-
-    @classmethod
-    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> SharedServices:
-        """What a configuration asks for, around a shared ledger where there is one."""
-        book = ledger or create_ledger(config, clock=clock)
-        return cls(book, Health(config.health, clock), UnclaimedHolds(book), Portal())
 
 
 def router_builder(
@@ -113,7 +93,7 @@ def router_builder(
         for row in config.providers
         if row.enabled
     ]
-    return assemble(chain, SharedServices.of(config, ledger=ledger, clock=clock), config.health)
+    return assemble(chain, SharedServices.of(config, ledger=ledger, clock=clock))
 
 
 def create_router(
@@ -158,16 +138,16 @@ def compiled(builder: Builder, *, checkpointer: Checkpointer, name: str) -> Rout
     return FastPathGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
-def assemble(chain: Sequence[Provider], services: SharedServices, limits: HealthSpec) -> Builder:
+def assemble(chain: Sequence[Provider], services: SharedServices) -> Builder:
     """Put the nodes around a chain of providers together."""
-    nodes = RouterNodes(chain, services.ledger, services.health, services.unclaimed)
+    nodes = RouterNodes(chain, services)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = Builder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services.ledger, services.health, services.unclaimed, limits)
+        attempt = Attempt(provider, services)
         _add(builder, name, Node(attempt.run, services.portal), ("budget_check", "record_cost"))
     _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
     builder.add_edge(START, "budget_check")

@@ -10,6 +10,7 @@ from aegis_graph.ledger.records import settlement_without_usage
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.routing.state import OpenHold
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
 
@@ -34,8 +35,7 @@ class SettlementCalculator:
     """Turns what is known of an attempt into its settlement.
 
     Args:
-        hold_id: The ledger's row.
-        hold_nano_usd: The most it can cost.
+        hold: The attempt's reservation.
         price: The provider's price.
         prompt_tokens: An upper bound of the prompt's tokens.
         max_output_tokens: The cap that was sent.
@@ -43,15 +43,13 @@ class SettlementCalculator:
 
     def __init__(
         self,
-        hold_id: int,
-        hold_nano_usd: int,
+        hold: OpenHold,
         *,
         price: Price,
         prompt_tokens: int,
         max_output_tokens: int,
     ) -> None:
-        self._hold_id = hold_id
-        self._hold_nano_usd = hold_nano_usd
+        self._hold = hold
         self._price = price
         self._prompt_tokens = prompt_tokens
         self._max_output_tokens = max_output_tokens
@@ -121,7 +119,7 @@ class SettlementCalculator:
         if recorder.has_content:
             return self._estimate(recorder.text, status, error_type, latency_ms)
         if unknown:
-            return self._record(status, error_type, self._hold_nano_usd, "held", latency_ms)
+            return self._record(status, error_type, self._hold["nano_usd"], "held", latency_ms)
         return self._record(status, error_type, 0, "none", latency_ms)
 
     def _estimate(
@@ -144,7 +142,7 @@ class SettlementCalculator:
         latency_ms: int,
     ) -> SettlementRecord:
         return settlement_without_usage(
-            self._hold_id,
+            self._hold["id"],
             status,
             error_type=error_type,
             cost_nano_usd=cost_nano_usd,

@@ -23,6 +23,15 @@ from aegis_graph.types import (
 )
 
 
+class OpenHold(TypedDict):
+    """A reservation that the ledger has made and no attempt has used yet."""
+
+    id: int
+    """The ledger's row."""
+    nano_usd: int
+    """The most that the attempt can cost."""
+
+
 class Route(TypedDict):
     """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
 
@@ -31,10 +40,8 @@ class Route(TypedDict):
     skipped: list[SkippedRecord]
     excluded: list[str]
     """Providers that are not asked again for this request."""
-    hold_id: int | None
+    hold: OpenHold | None
     """The reservation of the attempt to make next."""
-    hold_nano_usd: int
-    """What it holds."""
     reason: str
     """Why the next provider was chosen."""
     pending: SettlementRecord | None

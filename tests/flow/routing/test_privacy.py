@@ -26,11 +26,10 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
-from aegis_graph.routing.health import Health
 from aegis_graph.routing.nodes import RouterNodes, new_route
 from aegis_graph.routing.reservation import hold_for
-from aegis_graph.routing.state import RouterOutput, RouterState
-from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
+from aegis_graph.routing.services import SharedServices
+from aegis_graph.routing.state import OpenHold, RouterOutput, RouterState
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS
 from tests.flow.support import (
@@ -212,21 +211,20 @@ class Parts:
     def __init__(self, server: LoopbackServer, db: Path) -> None:
         config = make_config(server, db, providers=[provider(server, "openai")])
         cloud = create_provider(config.providers[0], source="", environ=KEYS)
-        health = Health(config.health, utc_now)
-        self.ledger = create_ledger(config)
-        self.unclaimed = UnclaimedHolds(self.ledger)
-        self.attempt = Attempt(cloud, self.ledger, health, self.unclaimed, config.health)
-        self.nodes = RouterNodes([cloud], self.ledger, health, self.unclaimed)
+        self.services = SharedServices.of(config, ledger=None, clock=utc_now)
+        self.attempt = Attempt(cloud, self.services)
+        self.nodes = RouterNodes([cloud], self.services)
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
         request = Request.of({**state, "sensitivity": "public"}, config)
         route = new_route()
         hold = hold_for(self.attempt.provider, request, route)
-        hold_id = (await self.ledger.admit([hold])).hold_id
+        hold_id = (await self.services.ledger.admit([hold])).hold_id
         assert hold_id is not None
-        await self.unclaimed.register(unused_hold(hold_id))
-        return Command(goto="attempt_openai", update={"route": {**route, "hold_id": hold_id}})
+        await self.services.unclaimed.register(unused_hold(hold_id))
+        route["hold"] = OpenHold(id=hold_id, nano_usd=hold.nano_usd)
+        return Command(goto="attempt_openai", update={"route": route})
 
 
 @pytest.mark.parametrize("sensitivity", PRIVATE)
@@ -235,8 +233,8 @@ async def test_the_attempt_node_of_a_cloud_provider_turns_private_data_back(
 ) -> None:
     node = Parts(server, db).attempt
 
-    for hold_id in (None, 7):
-        route = {**new_route(), "hold_id": hold_id}
+    for hold in (None, OpenHold(id=7, nano_usd=1)):
+        route = {**new_route(), "hold": hold}
         state: Any = ask(SECRET, sensitivity=sensitivity, route=route)
         command = await node.run(state, {})
         assert command.goto == "budget_check"

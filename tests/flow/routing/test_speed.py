@@ -29,7 +29,8 @@ from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Connection
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
-from aegis_graph.routing.router import SharedServices, assemble, compiled
+from aegis_graph.routing.router import assemble, compiled
+from aegis_graph.routing.services import SharedServices
 from tests.flow.support import ask
 
 ROUNDS, CALLS = 15, 10
@@ -88,7 +89,7 @@ def instant_router(ledger: Any) -> Any:
     config = RouterConfig.model_validate({"providers": [row], "budgets": []})
     services = SharedServices.of(config, ledger=ledger, clock=utc_now)
     chain = [InstantProvider(config.providers[0], source="the test")]
-    return compiled(assemble(chain, services, config.health), checkpointer=None, name="router")
+    return compiled(assemble(chain, services), checkpointer=None, name="router")
 
 
 def counting_ledger(path: Path) -> tuple[SqlLedger, Counter[str]]:

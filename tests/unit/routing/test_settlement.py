@@ -29,6 +29,7 @@ from aegis_graph.errors import (
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Rate, TokenUsage, most_usd
 from aegis_graph.routing.settlement import SettlementCalculator
+from aegis_graph.routing.state import OpenHold
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import SettlementRecord
 
@@ -45,7 +46,9 @@ HOLD = to_nano_usd(most_usd(price, PROMPT, CAP))
 
 
 def calculator() -> SettlementCalculator:
-    return SettlementCalculator(1, HOLD, price=price, prompt_tokens=PROMPT, max_output_tokens=CAP)
+    return SettlementCalculator(
+        OpenHold(id=1, nano_usd=HOLD), price=price, prompt_tokens=PROMPT, max_output_tokens=CAP
+    )
 
 
 def answer(text: str, tokens: tuple[int, int] | None, **details: Any) -> AIMessage:
@@ -110,7 +113,7 @@ def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
 
     details = {"cache_read": 60, "cache_creation": 60}
     watched = SettlementCalculator(
-        1, HOLD, price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP
+        OpenHold(id=1, nano_usd=HOLD), price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP
     )
     watched.answered(answer("Hello", (80, 5), input_token_details=details), **LATENCY)
     assert seen == [TokenUsage(80, 5, cached_input_tokens=60, cache_write_tokens=20)]

@@ -1,0 +1,36 @@
+"""What all requests to one router share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aegis_graph.clock import Clock
+from aegis_graph.concurrency.portal import Portal
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.records import Ledger
+from aegis_graph.routing.health import Health
+from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
+
+
+@dataclass(frozen=True, slots=True)
+class SharedServices:
+    """What the nodes of a router work with; it outlives a change of the chain.
+
+    Args:
+        ledger: The only memory of money.
+        health: Which providers are left alone for now.
+        unclaimed: The holds between two nodes.
+        portal: Runs the nodes for sync callers.
+    """
+
+    ledger: Ledger
+    health: Health
+    unclaimed: UnclaimedHolds
+    portal: Portal
+
+    @classmethod
+    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> SharedServices:
+        """The services that a configuration asks for, around a shared ledger if there is one."""
+        used = ledger or create_ledger(config, clock=clock)
+        return cls(used, Health(config.health, clock), UnclaimedHolds(used), Portal())
