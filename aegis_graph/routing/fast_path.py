@@ -15,18 +15,14 @@ from typing import Any, cast
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT
-from langgraph.checkpoint.base import Checkpoint
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 
 from aegis_graph.concurrency.portal import Node
-from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState, join_messages
+from aegis_graph.routing.compiled_router import CompiledRouter
+from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
 
 _ENGINE_KEY = "__pregel_"
 """How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
-
-_EDGE = "branch:to:"
-"""How LangGraph names the channel that says which node is next."""
 
 _ASKED = frozenset(RouterInput.__annotations__)
 _ANSWERED = tuple(RouterOutput.__annotations__)
@@ -37,15 +33,8 @@ _OWN_TO_THE_RUN = frozenset({"run_id", "run_name"})
 """What a configuration says of the graph and not of what runs in it."""
 
 
-class FastPathGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
+class FastPathGraph(CompiledRouter):
     """A compiled router; see the module."""
-
-    @classmethod
-    def of(
-        cls, graph: CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
-    ) -> FastPathGraph:
-        """The same graph. As ``copy`` does it, which every compiled graph has."""
-        return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """See ``CompiledStateGraph.ainvoke``."""
@@ -60,21 +49,6 @@ class FastPathGraph(CompiledStateGraph[RouterState, None, RouterInput, RouterOut
         if merged is None:
             return super().invoke(input, config, **more)
         return self._node("budget_check").portal.run(lambda: self._run_nodes(input, merged))
-
-    def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Lead a run whose next provider is no longer there back to ``budget_check``.
-
-        LangGraph asks each graph to read older checkpoints as its own; without this, such a run
-        has no next node and ends without an answer.
-        """
-        super()._migrate_checkpoint(checkpoint)
-        values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
-        for edge in [name for name in values if name.startswith(f"{_EDGE}attempt_")]:
-            if edge.removeprefix(_EDGE) not in self.nodes:
-                values[f"{_EDGE}budget_check"] = values.pop(edge)
-                versions[f"{_EDGE}budget_check"] = versions.pop(edge)
-                # Only what is named here is looked at, where anything is.
-                checkpoint["updated_channels"] = None
 
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""

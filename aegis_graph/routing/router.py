@@ -38,6 +38,7 @@ from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.services import SharedServices
@@ -46,20 +47,15 @@ from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
 
 
-class Builder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
-    """The routing graph before it is compiled. A caller may add nodes of his own to it."""
+class RouterBuilder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
+    """The routing graph before it is compiled. A caller may add nodes to it."""
 
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
-        """As ``StateGraph.compile``; like any router, it leads a run past a removed provider."""
-        return _OwnGraph.of(super().compile(checkpointer, **options))
+        """As ``StateGraph.compile``; like any router, it leads a run past a removed provider.
 
-
-class _OwnGraph(FastPathGraph):
-    """What a caller compiled himself."""
-
-    def _fast_path_config(self, asked: Any, config: object) -> None:
-        # Only the engine runs the nodes that he may have added.
-        return None
+        The graph runs on LangGraph's engine, because only that runs the nodes that were added.
+        """
+        return CompiledRouter.of(super().compile(checkpointer, **options))
 
 
 def router_builder(
@@ -68,7 +64,7 @@ def router_builder(
     ledger: Ledger | None = None,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
-) -> Builder:
+) -> RouterBuilder:
     """Build the routing graph, for callers who compile it themselves.
 
     What they compile runs on LangGraph's engine; ``create_router`` runs its nodes without it
@@ -133,16 +129,16 @@ def create_router(
     return compiled(builder, checkpointer=checkpointer, name=name)
 
 
-def compiled(builder: Builder, *, checkpointer: Checkpointer, name: str) -> Router:
+def compiled(builder: RouterBuilder, *, checkpointer: Checkpointer, name: str) -> Router:
     """Compile a routing graph into one that takes the fast path where nothing observes a run."""
     return FastPathGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
-def assemble(chain: Sequence[Provider], services: SharedServices) -> Builder:
+def assemble(chain: Sequence[Provider], services: SharedServices) -> RouterBuilder:
     """Put the nodes around a chain of providers together."""
     nodes = RouterNodes(chain, services)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
-    builder = Builder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    builder = RouterBuilder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
