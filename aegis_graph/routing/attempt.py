@@ -14,8 +14,9 @@ from aegis_graph.routing.call import AttemptCommand, Call
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.route import OpenHold, Route, declined
 from aegis_graph.routing.services import SharedServices
-from aegis_graph.routing.state import OpenHold, Route, RouterState
+from aegis_graph.routing.state import RouterState, route_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,56 +29,47 @@ class Attempt:
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
         request = Request.of(state, config)
-        route = state["route"]
-        assert route is not None, "only budget_check leads here, and it writes the route"
+        route = route_of(state)
         if not may_receive(self.provider.spec, request.sensitivity):
-            return await self._decline(route, excluded=True)
-        hold = await self._own_hold(request, route)
+            return await self._decline(route, route["hold"], exclude=self.provider.spec.name)
+        hold = await self._own_hold(request, state)
         if hold is None:
             return Command(goto="budget_check", update={"route": route})
-        if self._unavailable(route) is not None:
-            return await self._decline({**route, "hold": hold}, excluded=False)
-        call = Call(self.services, self.provider, request, route, hold, config)
+        if self._unavailable(state) is not None:
+            return await self._decline(route, hold)
+        call = Call(self.services, self.provider, request, state, hold, config)
         return await call.make()
 
-    def _unavailable(self, route: Route) -> Unavailable | None:
+    def _unavailable(self, state: RouterState) -> Unavailable | None:
         """Look again just before the call: many may have been planned at the same moment."""
-        name = self.provider.spec.name
+        name, attempts = self.provider.spec.name, state["attempts"]
         return self.services.health.try_start(
             name,
             lease_s=self.provider.spec.timeout_s,
             key=self.provider.api_key(),
-            retrying=bool(route["attempts"]) and route["attempts"][-1]["provider"] == name,
+            retrying=bool(attempts) and attempts[-1]["provider"] == name,
         )
 
-    async def _own_hold(self, request: Request, route: Route) -> OpenHold | None:
+    async def _own_hold(self, request: Request, state: RouterState) -> OpenHold | None:
         """The reservation handed over, or a new one when it is no longer open.
 
         That is so after a breakpoint, and when a crashed run is resumed: the call that it may have
         made has a row of its own, and this one needs another.
         """
-        open_hold = route["hold"]
+        open_hold = route_of(state)["hold"]
         if open_hold is not None and await self.services.unclaimed.claim(open_hold["id"]):
             return open_hold
-        wanted = hold_for(self.provider, request, route)
+        number = len(state["attempts"]) + 1
+        wanted = hold_for(self.provider, request, state["route_id"], number)
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
         return None if hold_id is None else OpenHold(id=hold_id, nano_usd=wanted.nano_usd)
 
-    async def _decline(self, route: Route, *, excluded: bool) -> AttemptCommand:
-        """Make no call after all; the next plan says why not.
-
-        Args:
-            route: The request in progress.
-            excluded: Whether to rule this provider out, whatever the next plan says of it.
-        """
-        names = [self.provider.spec.name] if excluded else []
-        pending = None if route["hold"] is None else unused_hold(route["hold"]["id"])
-        if pending is not None:
-            await self.services.unclaimed.register(pending)
-        onward: Route = {
-            **route,
-            "excluded": [*route["excluded"], *names],
-            "hold": None,
-            "pending": pending,
-        }
+    async def _decline(
+        self, route: Route, hold: OpenHold | None, *, exclude: str | None = None
+    ) -> AttemptCommand:
+        """Make no call after all; the next plan says why not."""
+        unused = None if hold is None else unused_hold(hold["id"])
+        if unused is not None:
+            await self.services.unclaimed.register(unused)
+        onward = declined(route, unused, exclude=exclude)
         return Command(goto="budget_check", update={"route": onward})

@@ -35,9 +35,10 @@ from aegis_graph.routing.observer import (
     without_ambient_callbacks,
 )
 from aegis_graph.routing.reservation import input_bound, output_cap
+from aegis_graph.routing.route import OpenHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
-from aegis_graph.routing.state import OpenHold, Route
+from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
@@ -52,7 +53,7 @@ class Call:
         services: SharedServices,
         provider: Provider,
         request: Request,
-        route: Route,
+        state: RouterState,
         hold: OpenHold,
         config: RunnableConfig,
     ) -> None:
@@ -60,9 +61,9 @@ class Call:
         self._provider = provider
         self._spec = provider.spec
         self._request = request
-        self._route = route
+        self._state = state
         self._config = config
-        self._number = len(route["attempts"]) + 1
+        self._number = len(state["attempts"]) + 1
         self._run_id: UUID = uuid4()
         self._observer = observer_in(config)
         self._recorder = StreamRecorder(
@@ -101,8 +102,9 @@ class Call:
         health.succeeded(name)
         settlement = self._calculator.answered(answer, **self._latency())
         await self._services.unclaimed.register(settlement)
-        update: dict[str, Any] = {"answer": self._signed(answer, settlement)}
-        return self._finish("record_cost", settlement, self._route["reason"], update)
+        route = route_of(self._state)
+        onward, answer = attempted(route, settlement), self._signed(answer, settlement)
+        return self._finish("record_cost", onward, settlement, route["reason"], answer=answer)
 
     def _cancelled(self) -> SettlementRecord:
         if not self._sent:
@@ -189,7 +191,7 @@ class Call:
     async def _failed(
         self, error: ProviderError, emit: Callable[[dict[str, Any]], None]
     ) -> AttemptCommand:
-        reason = self._without_key(str(error))
+        route, reason = route_of(self._state), self._without_key(str(error))
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
         await self._services.unclaimed.register(settlement)
         if self._recorder.has_content:
@@ -198,16 +200,21 @@ class Call:
             if self._observer and self._observer.on_event:
                 self._observer.on_event(AttemptDiscarded(event))
                 if self._observer.ends_on_interrupt:
-                    text = self._recorder.answer_text
-                    return self._finish("record_cost", settlement, reason, {}, broken_off=text)
+                    onward = attempted(route, settlement, broken_off=self._recorder.answer_text)
+                    return self._finish("record_cost", onward, settlement, reason)
         if isinstance(error, BadRequestError) and not self._request.options:
-            return self._finish("record_cost", settlement, reason, {}, rejected=True)
+            onward = attempted(route, settlement, rejected=True)
+            return self._finish("record_cost", onward, settlement, reason)
         wait_s = self._wait_before_retry(error)
-        return self._finish("budget_check", settlement, reason, {}, retry_after_s=wait_s)
+        if wait_s is None:
+            onward = attempted(route, settlement, exclude=self._spec.name)
+        else:
+            onward = attempted(route, settlement, retry_after_s=wait_s)
+        return self._finish("budget_check", onward, settlement, reason)
 
     def _wait_before_retry(self, error: ProviderError) -> float | None:
         """Seconds until this provider may be asked again, or ``None`` to ask it no more."""
-        tries = sum(row["provider"] == self._spec.name for row in self._route["attempts"])
+        tries = sum(row["provider"] == self._spec.name for row in self._state["attempts"])
         # Without a status nobody said that the work was not done: it may be billed.
         if not error.retryable or error.status is None or tries >= self._spec.max_retries:
             return None
@@ -219,29 +226,12 @@ class Call:
     def _finish(
         self,
         goto: Literal["budget_check", "record_cost"],
+        onward: Route,
         settlement: SettlementRecord,
         reason: str,
-        update: dict[str, Any],
-        *,
-        rejected: bool = False,
-        broken_off: str | None = None,
-        retry_after_s: float | None = None,
+        **update: AIMessage,
     ) -> AttemptCommand:
-        route = self._route
-        attempts = [*route["attempts"], self._record(settlement, reason)]
-        excluded = route["excluded"]
-        if goto == "budget_check" and retry_after_s is None:
-            excluded = [*excluded, self._spec.name]
-        onward: Route = {
-            **route,
-            "attempts": attempts,
-            "excluded": excluded,
-            "hold": None,
-            "pending": settlement,
-            "retry_after_s": retry_after_s or 0.0,
-            "rejected": rejected,
-            "broken_off": broken_off,
-        }
+        attempts = [*self._state["attempts"], self._record(settlement, reason)]
         return Command(goto=goto, update={**update, "route": onward, "attempts": attempts})
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
@@ -265,7 +255,7 @@ class Call:
             "model": self._spec.model,
             "cost_usd": usd_text(settlement["cost_nano_usd"]),
             "cost_basis": settlement["cost_basis"],
-            "route_id": self._route["id"],
+            "route_id": self._state["route_id"],
             "attempt": self._number,
         }
         return answer.model_copy(
@@ -275,7 +265,7 @@ class Call:
     def _event(self, event: str) -> dict[str, Any]:
         return {
             "event": event,
-            "route_id": self._route["id"],
+            "route_id": self._state["route_id"],
             "attempt": self._number,
             "provider": self._spec.name,
             "model": self._spec.model,

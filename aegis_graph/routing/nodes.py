@@ -11,7 +11,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
@@ -31,27 +30,12 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
+from aegis_graph.routing.route import OpenHold, admitted, settled
 from aegis_graph.routing.services import SharedServices
-from aegis_graph.routing.state import OpenHold, Route, RouterState
+from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
 
 logger = logging.getLogger(__name__)
-
-
-def new_route() -> Route:
-    """A request that nobody was asked yet."""
-    return Route(
-        id=uuid4().hex,
-        attempts=[],
-        skipped=[],
-        excluded=[],
-        hold=None,
-        reason="",
-        pending=None,
-        retry_after_s=0.0,
-        rejected=False,
-        broken_off=None,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +58,8 @@ class RouterNodes:
             LedgerError: The ledger cannot be used; nobody is asked without it.
         """
         request = Request.of(state, config)
-        route = state.get("route") or new_route()
+        state = in_progress(state)
+        route = route_of(state)
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # The wait must not hold money that nobody is spending.
@@ -82,12 +67,16 @@ class RouterNodes:
             await self._received(pending)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
-        plan = make_plan(request, self._provider_states(route))
-        holds = [hold_for(self._named(c.spec.name), request, route) for c in plan.candidates]
+        plan = make_plan(request, self._provider_states(state))
+        route_id, number = state["route_id"], len(state["attempts"]) + 1
+        holds = [
+            hold_for(self._named(candidate.spec.name), request, route_id, number)
+            for candidate in plan.candidates
+        ]
         admission = await self.services.ledger.admit(holds, settle=pending)
         await self._received(pending)
         _announce(admission.alerts)
-        return await self._next(route, plan, holds, admission)
+        return await self._next(state, plan, holds, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -97,11 +86,10 @@ class RouterNodes:
             LedgerError: The ledger cannot be written. A checkpointer keeps the answer, and a
                 resumed run settles it without buying it again.
         """
-        route = state["route"]
-        assert route is not None, "every way here writes the route"
+        route = route_of(state)
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
-        error = None if answer is not None else _no_answer(route)
+        error = None if answer is not None else _no_answer(state)
         failed = None if error is None else _failed_request(Request.of(state, config), error)
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
         await self._received(pending)
@@ -110,48 +98,45 @@ class RouterNodes:
             raise error
         return {
             "messages": [answer],
-            "attempts": route["attempts"],
-            "skipped": route["skipped"],
-            "route_id": route["id"],
+            "attempts": state["attempts"],
+            "skipped": state["skipped"],
+            "route_id": state["route_id"],
         }
 
     async def _next(
-        self, route: Route, plan: ProviderPlan, holds: Sequence[Hold], admission: Admission
+        self, state: RouterState, plan: ProviderPlan, holds: Sequence[Hold], admission: Admission
     ) -> Command[str]:
+        route = route_of(state)
         refused = [
             skip(self._named(refusal.provider).spec, "budget", refusal.reason())
             for refusal in admission.refusals
         ]
-        onward: Route = {
-            **route,
-            "skipped": [*plan.skipped, *refused],
-            "hold": None,
-            "pending": None,
-            "retry_after_s": 0.0,
-        }
-        goto = "record_cost"
+        onward, goto = settled(route), "record_cost"
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
-            onward["reason"] = chosen.reason
-            onward["hold"] = OpenHold(
-                id=admission.hold_id, nano_usd=holds[admission.index].nano_usd
-            )
-            goto = f"attempt_{chosen.spec.name}"
-            await self.services.unclaimed.register(unused_hold(admission.hold_id))
-        update = {"route": onward, "attempts": onward["attempts"], "skipped": onward["skipped"]}
-        return Command(goto=goto, update={**update, "route_id": route["id"]})
+            hold = OpenHold(id=admission.hold_id, nano_usd=holds[admission.index].nano_usd)
+            onward, goto = admitted(route, hold, chosen.reason), f"attempt_{chosen.spec.name}"
+            await self.services.unclaimed.register(unused_hold(hold["id"]))
+        update = {
+            "route": onward,
+            "attempts": state["attempts"],
+            "skipped": [*plan.skipped, *refused],
+            "route_id": state["route_id"],
+        }
+        return Command(goto=goto, update=update)
 
     async def _received(self, pending: Sequence[SettlementRecord]) -> None:
         """The ledger has them: nobody needs to care for their holds any more."""
         for settlement in pending:
             await self.services.unclaimed.claim(settlement["hold_id"])
 
-    def _provider_states(self, route: Route) -> list[ProviderState]:
-        retried = route["attempts"][-1]["provider"] if route["attempts"] else None
+    def _provider_states(self, state: RouterState) -> list[ProviderState]:
+        attempts, excluded = state["attempts"], route_of(state)["excluded"]
+        retried = attempts[-1]["provider"] if attempts else None
         return [
             self._provider_state(provider, retried=provider.spec.name == retried)
             for provider in self.chain
-            if provider.spec.name not in route["excluded"]
+            if provider.spec.name not in excluded
         ]
 
     def _provider_state(self, provider: Provider, *, retried: bool) -> ProviderState:
@@ -190,8 +175,9 @@ def _announce(alerts: Sequence[Alert]) -> None:
         )
 
 
-def _no_answer(route: Route) -> RoutingError:
-    attempts, skipped = route["attempts"], route["skipped"]
+def _no_answer(state: RouterState) -> RoutingError:
+    route = route_of(state)
+    attempts, skipped = state["attempts"], state["skipped"]
     failed = [
         f"{row['provider']} failed ({row['error_type']}: {row['reason']})" for row in attempts
     ]
@@ -200,7 +186,7 @@ def _no_answer(route: Route) -> RoutingError:
     if route["broken_off"] is not None:
         return StreamInterruptedError(
             f"the answer broke off after its first words: {reasons}",
-            route_id=route["id"],
+            route_id=state["route_id"],
             attempts=attempts,
             skipped=skipped,
             partial_text=route["broken_off"],
@@ -214,7 +200,9 @@ def _no_answer(route: Route) -> RoutingError:
         kind, summary = AllProvidersFailedError, "every provider failed"
     else:
         kind, summary = NoProviderError, "no provider may be asked"
-    return kind(f"{summary}: {reasons}", route_id=route["id"], attempts=attempts, skipped=skipped)
+    return kind(
+        f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
+    )
 
 
 def _failed_request(request: Request, error: RoutingError) -> FailedRequest:

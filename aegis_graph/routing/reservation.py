@@ -7,7 +7,6 @@ from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.state import Route
 
 LEASE_MARGIN_S = 60.0
 """Time beyond an attempt's own limit before its hold counts as lost, in seconds."""
@@ -37,13 +36,13 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
     )
 
 
-def hold_for(provider: Provider, request: Request, route: Route) -> Hold:
+def hold_for(provider: Provider, request: Request, route_id: str, attempt: int) -> Hold:
     """The reservation that an attempt at this provider needs."""
     spec = provider.spec
     output = provider.output_bound(output_cap(provider, request))
     return Hold(
-        request=request_facts(request, route["id"]),
-        attempt=len(route["attempts"]) + 1,
+        request=request_facts(request, route_id),
+        attempt=attempt,
         provider=spec.name,
         model=spec.model,
         nano_usd=to_nano_usd(most_usd(provider.price, input_bound(provider, request), output)),

@@ -10,7 +10,7 @@ from aegis_graph.ledger.records import settlement_without_usage
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
-from aegis_graph.routing.state import OpenHold
+from aegis_graph.routing.route import OpenHold
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
 

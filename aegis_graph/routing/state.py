@@ -6,6 +6,7 @@ Everything here is JSON or a LangChain message, so that any checkpointer can sto
 from __future__ import annotations
 
 from typing import Annotated, Any, Required
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels import EphemeralValue
@@ -13,45 +14,8 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.types import (
-    AttemptRecord,
-    CallOptions,
-    Sensitivity,
-    SettlementRecord,
-    SkippedRecord,
-    Task,
-)
-
-
-class OpenHold(TypedDict):
-    """A reservation that the ledger has made and no attempt has used yet."""
-
-    id: int
-    """The ledger's row."""
-    nano_usd: int
-    """The most that the attempt can cost."""
-
-
-class Route(TypedDict):
-    """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
-
-    id: str
-    attempts: list[AttemptRecord]
-    skipped: list[SkippedRecord]
-    excluded: list[str]
-    """Providers that are not asked again for this request."""
-    hold: OpenHold | None
-    """The reservation of the attempt to make next."""
-    reason: str
-    """Why the next provider was chosen."""
-    pending: SettlementRecord | None
-    """The attempt that just ended, until the ledger has it."""
-    retry_after_s: float
-    """How long to wait before the next attempt, in seconds."""
-    rejected: bool
-    """Whether a provider said that the request itself is wrong."""
-    broken_off: str | None
-    """What the caller was given of an answer that broke off, where that ends the request."""
+from aegis_graph.routing.route import Route, new_route
+from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRecord, Task
 
 
 def join_messages(left: Any, right: Any) -> Any:
@@ -99,3 +63,17 @@ class RouterState(RouterInput, total=False):
     route_id: str
     route: Annotated[Route | None, EphemeralValue]
     answer: Annotated[AIMessage | None, EphemeralValue]
+
+
+def in_progress(state: RouterState) -> RouterState:
+    """The state with a route; a new request finds nothing of its thread's last one in it."""
+    if state.get("route") is not None:
+        return state
+    return {**state, "route": new_route(), "attempts": [], "skipped": [], "route_id": uuid4().hex}
+
+
+def route_of(state: RouterState) -> Route:
+    """The request in progress. ``budget_check`` writes it before every other node."""
+    route = state["route"]
+    assert route is not None, "no node runs before budget_check"
+    return route

@@ -26,10 +26,11 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
-from aegis_graph.routing.nodes import RouterNodes, new_route
+from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.route import OpenHold, admitted, new_route
 from aegis_graph.routing.services import SharedServices
-from aegis_graph.routing.state import OpenHold, RouterOutput, RouterState
+from aegis_graph.routing.state import RouterOutput, RouterState
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS
 from tests.flow.support import (
@@ -218,13 +219,13 @@ class Parts:
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
         request = Request.of({**state, "sensitivity": "public"}, config)
-        route = new_route()
-        hold = hold_for(self.attempt.provider, request, route)
+        hold = hold_for(self.attempt.provider, request, "r", 1)
         hold_id = (await self.services.ledger.admit([hold])).hold_id
         assert hold_id is not None
         await self.services.unclaimed.register(unused_hold(hold_id))
-        route["hold"] = OpenHold(id=hold_id, nano_usd=hold.nano_usd)
-        return Command(goto="attempt_openai", update={"route": route})
+        route = admitted(new_route(), OpenHold(id=hold_id, nano_usd=hold.nano_usd), "forged")
+        update = {"route": route, "attempts": [], "skipped": [], "route_id": "r"}
+        return Command(goto="attempt_openai", update=update)
 
 
 @pytest.mark.parametrize("sensitivity", PRIVATE)

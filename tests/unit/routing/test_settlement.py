@@ -28,8 +28,8 @@ from aegis_graph.errors import (
 )
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Rate, TokenUsage, most_usd
+from aegis_graph.routing.route import OpenHold
 from aegis_graph.routing.settlement import SettlementCalculator
-from aegis_graph.routing.state import OpenHold
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import SettlementRecord
 

@@ -1,0 +1,106 @@
+"""A request in progress, and how each step changes it: pure functions, each with a new route.
+
+What the caller is given too (the attempts, the skipped providers, the id) stands in the state.
+"""
+
+from __future__ import annotations
+
+from typing_extensions import TypedDict
+
+from aegis_graph.types import SettlementRecord
+
+
+class OpenHold(TypedDict):
+    """A reservation that the ledger has made and no attempt has used yet."""
+
+    id: int
+    """The ledger's row."""
+    nano_usd: int
+    """The most that the attempt can cost."""
+
+
+class Route(TypedDict):
+    """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
+
+    excluded: list[str]
+    """Providers that are not asked again for this request."""
+    hold: OpenHold | None
+    """The reservation of the attempt to make next."""
+    reason: str
+    """Why the next provider was chosen."""
+    pending: SettlementRecord | None
+    """The attempt that just ended, until the ledger has it."""
+    retry_after_s: float
+    """How long to wait before the next attempt, in seconds."""
+    rejected: bool
+    """Whether a provider answered that the request itself is wrong."""
+    broken_off: str | None
+    """What the caller was given of an answer that broke off, where that ends the request."""
+
+
+def new_route() -> Route:
+    """A request for which no provider was asked yet."""
+    return Route(
+        excluded=[],
+        hold=None,
+        reason="",
+        pending=None,
+        retry_after_s=0.0,
+        rejected=False,
+        broken_off=None,
+    )
+
+
+def settled(route: Route) -> Route:
+    """The ledger has the attempt that ended, and any wait before the next one is over."""
+    return {**route, "hold": None, "pending": None, "retry_after_s": 0.0}
+
+
+def admitted(route: Route, hold: OpenHold, reason: str) -> Route:
+    """The next attempt has its reservation."""
+    return {**settled(route), "hold": hold, "reason": reason}
+
+
+def attempted(
+    route: Route,
+    settlement: SettlementRecord,
+    *,
+    exclude: str | None = None,
+    retry_after_s: float = 0.0,
+    rejected: bool = False,
+    broken_off: str | None = None,
+) -> Route:
+    """An attempt has ended, and its settlement waits for the ledger.
+
+    Args:
+        route: The request when the attempt began.
+        settlement: What the attempt's reservation turned into.
+        exclude: A provider that is not asked again for this request.
+        retry_after_s: How long to wait before the next attempt, in seconds.
+        rejected: Whether the provider answered that the request itself is wrong.
+        broken_off: What the caller was given of an answer whose end ends the request.
+    """
+    return {
+        **_without(route, exclude),
+        "hold": None,
+        "pending": settlement,
+        "retry_after_s": retry_after_s,
+        "rejected": rejected,
+        "broken_off": broken_off,
+    }
+
+
+def declined(route: Route, unused: SettlementRecord | None, *, exclude: str | None = None) -> Route:
+    """An attempt was not made after all.
+
+    Args:
+        route: The request when the attempt was to begin.
+        unused: The settlement of its reservation, where it had one.
+        exclude: A provider that is not asked again, whatever the next plan finds.
+    """
+    return {**_without(route, exclude), "hold": None, "pending": unused}
+
+
+def _without(route: Route, provider: str | None) -> Route:
+    names = [] if provider is None else [provider]
+    return {**route, "excluded": [*route["excluded"], *names]}

@@ -1,0 +1,78 @@
+"""How a request in progress changes from step to step."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from aegis_graph.ledger.records import unused_hold
+from aegis_graph.routing.route import (
+    OpenHold,
+    Route,
+    admitted,
+    attempted,
+    declined,
+    new_route,
+    settled,
+)
+from aegis_graph.routing.state import RouterState, in_progress
+
+HOLD = OpenHold(id=7, nano_usd=100)
+FAILED = unused_hold(6)
+
+
+def failed_once() -> Route:
+    return attempted(new_route(), FAILED, exclude="first", retry_after_s=2.0)
+
+
+def test_an_attempt_that_ended_waits_for_the_ledger_without_a_reservation() -> None:
+    route = attempted(admitted(new_route(), HOLD, "next"), FAILED, retry_after_s=0.0)
+    assert (route["hold"], route["pending"], route["excluded"]) == (None, FAILED, [])
+    assert failed_once()["excluded"] == ["first"]
+    assert failed_once()["retry_after_s"] == 2.0
+
+
+def test_what_the_ledger_has_is_neither_pending_nor_waited_for() -> None:
+    route = settled(failed_once())
+    assert (route["pending"], route["hold"], route["retry_after_s"]) == (None, None, 0.0)
+    assert route["excluded"] == ["first"], "that counts until the request ends"
+
+
+def test_an_admitted_attempt_has_its_reservation_and_nothing_else_to_do() -> None:
+    route = admitted(failed_once(), HOLD, "cloud, candidate 1")
+    assert (route["hold"], route["reason"]) == (HOLD, "cloud, candidate 1")
+    assert (route["pending"], route["retry_after_s"]) == (None, 0.0)
+
+
+@pytest.mark.parametrize("exclude", [None, "second"])
+def test_a_declined_attempt_gives_its_reservation_back(exclude: str | None) -> None:
+    route = declined(admitted(failed_once(), HOLD, "next"), unused_hold(7), exclude=exclude)
+    assert (route["hold"], route["pending"]) == (None, unused_hold(7))
+    assert route["excluded"] == (["first"] if exclude is None else ["first", "second"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        settled,
+        lambda route: admitted(route, HOLD, "next"),
+        lambda route: attempted(route, FAILED, exclude="second", rejected=True, broken_off="Hel"),
+        lambda route: declined(route, None, exclude="second"),
+    ],
+    ids=["settled", "admitted", "attempted", "declined"],
+)
+def test_no_step_writes_into_the_route_before_it(change: Any) -> None:
+    route = failed_once()
+    before = deepcopy(route)
+    assert change(route) != before
+    assert route == before
+
+
+def test_a_new_request_finds_nothing_of_the_last_one_on_its_thread() -> None:
+    last: Any = {"route_id": "last", "attempts": [{"provider": "p"}], "skipped": [{}]}
+    state = in_progress(RouterState(messages=[], **last, route=None))
+    assert (state["attempts"], state["skipped"], state["route"]) == ([], [], new_route())
+    assert state["route_id"] not in ("", "last")
+    assert in_progress(state) == state, "in its next steps the request finds its own"
