@@ -14,6 +14,7 @@ from aegis_graph.routing.call import AttemptCommand, Call
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import OpenHold, Route, declined
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
@@ -42,12 +43,12 @@ class Attempt:
 
     def _unavailable(self, state: RouterState) -> Unavailable | None:
         """Look again just before the call: many may have been planned at the same moment."""
-        name, attempts = self.provider.spec.name, state["attempts"]
+        name = self.provider.spec.name
         return self.services.health.try_start(
             name,
             lease_s=self.provider.spec.timeout_s,
             key=self.provider.api_key(),
-            retrying=bool(attempts) and attempts[-1]["provider"] == name,
+            retrying=is_retry(state["attempts"], name),
         )
 
     async def _own_hold(self, request: Request, state: RouterState) -> OpenHold | None:

@@ -35,6 +35,7 @@ from aegis_graph.routing.observer import (
     without_ambient_callbacks,
 )
 from aegis_graph.routing.reservation import input_bound, output_cap
+from aegis_graph.routing.retry import retry_wait_s
 from aegis_graph.routing.route import OpenHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
@@ -205,23 +206,13 @@ class Call:
         if isinstance(error, BadRequestError) and not self._request.options:
             onward = attempted(route, settlement, rejected=True)
             return self._finish("record_cost", onward, settlement, reason)
-        wait_s = self._wait_before_retry(error)
+        longest_s = self._services.health.spec.max_retry_wait_s
+        wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
         if wait_s is None:
             onward = attempted(route, settlement, exclude=self._spec.name)
         else:
             onward = attempted(route, settlement, retry_after_s=wait_s)
         return self._finish("budget_check", onward, settlement, reason)
-
-    def _wait_before_retry(self, error: ProviderError) -> float | None:
-        """Seconds until this provider may be asked again, or ``None`` to ask it no more."""
-        tries = sum(row["provider"] == self._spec.name for row in self._state["attempts"])
-        # Without a status nobody said that the work was not done: it may be billed.
-        if not error.retryable or error.status is None or tries >= self._spec.max_retries:
-            return None
-        wait_s = error.retry_after_s
-        if wait_s is None:
-            wait_s = self._spec.retry_wait_s * 2**tries
-        return wait_s if wait_s <= self._services.health.spec.max_retry_wait_s else None
 
     def _finish(
         self,

@@ -30,6 +30,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
+from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import OpenHold, admitted, settled
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
@@ -131,24 +132,24 @@ class RouterNodes:
             await self.services.unclaimed.claim(settlement["hold_id"])
 
     def _provider_states(self, state: RouterState) -> list[ProviderState]:
-        attempts, excluded = state["attempts"], route_of(state)["excluded"]
-        retried = attempts[-1]["provider"] if attempts else None
+        excluded = route_of(state)["excluded"]
         return [
-            self._provider_state(provider, retried=provider.spec.name == retried)
+            self._provider_state(provider, state)
             for provider in self.chain
             if provider.spec.name not in excluded
         ]
 
-    def _provider_state(self, provider: Provider, *, retried: bool) -> ProviderState:
+    def _provider_state(self, provider: Provider, state: RouterState) -> ProviderState:
         name, key = provider.spec.name, provider.api_key()
+        # A retry has waited as long as the provider asked for.
+        retry = is_retry(state["attempts"], name)
         return ProviderState(
             provider.spec,
             missing_key=provider.key_env if provider.key_env and not key else None,
             missing_package=provider.missing_package(),
             takes_tools=provider.takes_tools,
             takes_schema=provider.structured is not None,
-            # A retry has waited as long as the provider asked for.
-            unavailable=None if retried else self.services.health.unavailable(name, key=key),
+            unavailable=None if retry else self.services.health.unavailable(name, key=key),
             fetches_images=provider.fetches_images,
         )
 

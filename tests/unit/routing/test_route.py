@@ -17,7 +17,7 @@ from aegis_graph.routing.route import (
     new_route,
     settled,
 )
-from aegis_graph.routing.state import RouterState, in_progress
+from aegis_graph.routing.state import in_progress
 
 HOLD = OpenHold(id=7, nano_usd=100)
 FAILED = unused_hold(6)
@@ -71,8 +71,13 @@ def test_no_step_writes_into_the_route_before_it(change: Any) -> None:
 
 
 def test_a_new_request_finds_nothing_of_the_last_one_on_its_thread() -> None:
-    last: Any = {"route_id": "last", "attempts": [{"provider": "p"}], "skipped": [{}]}
-    state = in_progress(RouterState(messages=[], **last, route=None))
+    last: Any = {
+        "route_id": "last",
+        "attempts": [{"provider": "p"}],
+        "skipped": [{}],
+        "route": None,
+    }
+    state = in_progress(last)
     assert (state["attempts"], state["skipped"], state["route"]) == ([], [], new_route())
     assert state["route_id"] not in ("", "last")
     assert in_progress(state) == state, "in its next steps the request finds its own"

@@ -1,0 +1,45 @@
+"""Whether a provider is asked again after a failed attempt, and when. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.errors import ProviderError
+from aegis_graph.types import AttemptRecord
+
+
+def is_retry(attempts: Sequence[AttemptRecord], provider: str) -> bool:
+    """Whether another attempt at the provider would follow one of its own.
+
+    The request has then waited as long as the provider asked for.
+    """
+    return bool(attempts) and attempts[-1]["provider"] == provider
+
+
+def retry_wait_s(
+    error: ProviderError,
+    spec: ProviderSpec,
+    attempts: Sequence[AttemptRecord],
+    *,
+    longest_s: float,
+) -> float | None:
+    """How long to wait until a provider may be asked again, in seconds.
+
+    Args:
+        error: How its attempt failed.
+        spec: How often it may be asked, and the first wait where it names none itself.
+        attempts: The request's attempts before this one.
+        longest_s: The longest wait for which a request is kept, in seconds.
+
+    Returns:
+        ``None`` where this request does not ask it again.
+    """
+    tries = sum(row["provider"] == spec.name for row in attempts)
+    # Without a status no answer says that the work was not done, so it may be billed already.
+    if not error.retryable or error.status is None or tries >= spec.max_retries:
+        return None
+    wait_s = error.retry_after_s
+    if wait_s is None:
+        wait_s = spec.retry_wait_s * 2**tries
+    return wait_s if wait_s <= longest_s else None
