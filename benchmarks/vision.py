@@ -30,7 +30,7 @@ from aegis_graph.pricing.prices import TokenUsage, most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.reservation import input_bound
+from aegis_graph.routing.reservation import bound_of
 from benchmarks.vision_images import Case, cases
 
 TARGET_GROUP, TARGET = "clean documents, 150 dpi", 0.95
@@ -165,7 +165,7 @@ def likely_usd(provider: Provider, drawn: Sequence[Case]) -> Decimal:
 def reserved_usd(provider: Provider, drawn: Sequence[Case]) -> Decimal:
     """What is reserved for an image on average: the most that it can cost."""
     output = provider.output_bound(provider.spec.max_output_tokens)
-    bounds = [input_bound(provider, request) for _, request in requests(drawn)]
+    bounds = [bound_of(provider, request).input_tokens for _, request in requests(drawn)]
     return sum((most_usd(provider.price, one, output) for one in bounds), Decimal(0)) / len(drawn)
 
 

@@ -34,7 +34,7 @@ from aegis_graph.routing.observer import (
     with_handler,
     without_ambient_callbacks,
 )
-from aegis_graph.routing.reservation import input_bound, output_cap
+from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
 from aegis_graph.routing.route import OpenHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
@@ -74,13 +74,8 @@ class Call:
         self._answer: AIMessage | None = None
         self._sent = False
         self._began = time.monotonic()
-        self._cap = output_cap(provider, request)
-        self._calculator = SettlementCalculator(
-            hold,
-            price=provider.price,
-            prompt_tokens=input_bound(provider, request),
-            max_output_tokens=provider.output_bound(self._cap),
-        )
+        self._bound = bound_of(provider, request)
+        self._calculator = SettlementCalculator(hold, self._bound, provider.price)
 
     async def make(self) -> AttemptCommand:
         """Call, and turn whatever happens into the next step."""
@@ -151,7 +146,7 @@ class Call:
         return [SystemMessage(instruction(options["response_schema"])), *messages]
 
     def _arguments(self) -> dict[str, Any]:
-        arguments = self._provider.arguments(self._cap, self._request.options)
+        arguments = self._provider.arguments(self._bound.output_cap, self._request.options)
         if self._observer and self._observer.on_event:
             arguments["stream"] = True
         return arguments

@@ -1,6 +1,8 @@
-"""The most that an attempt can cost, as the hold that is reserved before it."""
+"""The most that an attempt can cost, and the hold that is reserved for it before the call."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from aegis_graph.ledger.records import Hold, RequestFacts
 from aegis_graph.pricing.money import to_nano_usd
@@ -12,15 +14,26 @@ LEASE_MARGIN_S = 60.0
 """Time beyond an attempt's own limit before its hold counts as lost, in seconds."""
 
 
-def output_cap(provider: Provider, request: Request) -> int:
+class Bound(NamedTuple):
+    """The most that one attempt can use, and cost."""
+
+    input_tokens: int
+    """Of the whole request, images included."""
+    output_cap: int
     """The output cap that is really sent."""
-    return request.max_output_tokens or provider.spec.max_output_tokens
+    output_tokens: int
+    """What the provider can bill under that cap."""
+    nano_usd: int
 
 
-def input_bound(provider: Provider, request: Request) -> int:
-    """The most input tokens that the request can be for this provider, images included."""
+def bound_of(provider: Provider, request: Request) -> Bound:
+    """The bound of an attempt at this provider."""
     images = sum(provider.image_bound(image.size) for image in request.images)
-    return request.prompt_tokens + images
+    input_tokens = request.prompt_tokens + images
+    output_cap = request.max_output_tokens or provider.spec.max_output_tokens
+    output_tokens = provider.output_bound(output_cap)
+    cost = to_nano_usd(most_usd(provider.price, input_tokens, output_tokens))
+    return Bound(input_tokens, output_cap, output_tokens, cost)
 
 
 def request_facts(request: Request, route_id: str) -> RequestFacts:
@@ -39,13 +52,12 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
 def hold_for(provider: Provider, request: Request, route_id: str, attempt: int) -> Hold:
     """The reservation that an attempt at this provider needs."""
     spec = provider.spec
-    output = provider.output_bound(output_cap(provider, request))
     return Hold(
         request=request_facts(request, route_id),
         attempt=attempt,
         provider=spec.name,
         model=spec.model,
-        nano_usd=to_nano_usd(most_usd(provider.price, input_bound(provider, request), output)),
+        nano_usd=bound_of(provider, request).nano_usd,
         lease_s=spec.timeout_s + LEASE_MARGIN_S,
         run_limit_nano_usd=request.run_limit_nano_usd,
     )

@@ -10,6 +10,7 @@ from aegis_graph.ledger.records import settlement_without_usage
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.routing.reservation import Bound
 from aegis_graph.routing.route import OpenHold
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
@@ -36,23 +37,19 @@ class SettlementCalculator:
 
     Args:
         hold: The attempt's reservation.
+        bound: The most that the attempt can use.
         price: The provider's price.
-        prompt_tokens: An upper bound of the prompt's tokens.
-        max_output_tokens: The cap that was sent.
     """
 
     def __init__(
         self,
         hold: OpenHold,
-        *,
+        bound: Bound,
         price: Price,
-        prompt_tokens: int,
-        max_output_tokens: int,
     ) -> None:
         self._hold = hold
+        self._bound = bound
         self._price = price
-        self._prompt_tokens = prompt_tokens
-        self._max_output_tokens = max_output_tokens
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
         """The settlement of a complete answer."""
@@ -126,10 +123,10 @@ class SettlementCalculator:
         self, text: str, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:
         """The most that the prompt and this text can have cost: never below the real bill."""
-        output = min(text_bound(text), self._max_output_tokens)
-        cost = to_nano_usd(self._price(TokenUsage(self._prompt_tokens, output)))
+        output = min(text_bound(text), self._bound.output_tokens)
+        cost = to_nano_usd(self._price(TokenUsage(self._bound.input_tokens, output)))
         record = self._record(status, error_type, cost, "estimated", latency_ms)
-        record["input_tokens"] = self._prompt_tokens
+        record["input_tokens"] = self._bound.input_tokens
         record["output_tokens"] = output
         return record
 

@@ -28,6 +28,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Rate, TokenUsage, most_usd
+from aegis_graph.routing.reservation import Bound
 from aegis_graph.routing.route import OpenHold
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.stream_recorder import StreamRecorder
@@ -43,12 +44,12 @@ def price(usage: TokenUsage) -> Decimal:
 
 
 HOLD = to_nano_usd(most_usd(price, PROMPT, CAP))
+OPEN_HOLD = OpenHold(id=1, nano_usd=HOLD)
+BOUND = Bound(input_tokens=PROMPT, output_cap=CAP, output_tokens=CAP, nano_usd=HOLD)
 
 
 def calculator() -> SettlementCalculator:
-    return SettlementCalculator(
-        OpenHold(id=1, nano_usd=HOLD), price=price, prompt_tokens=PROMPT, max_output_tokens=CAP
-    )
+    return SettlementCalculator(OPEN_HOLD, BOUND, price)
 
 
 def answer(text: str, tokens: tuple[int, int] | None, **details: Any) -> AIMessage:
@@ -112,9 +113,7 @@ def test_cached_and_written_tokens_are_never_more_than_the_input() -> None:
         return price(usage)
 
     details = {"cache_read": 60, "cache_creation": 60}
-    watched = SettlementCalculator(
-        OpenHold(id=1, nano_usd=HOLD), price=watching, prompt_tokens=PROMPT, max_output_tokens=CAP
-    )
+    watched = SettlementCalculator(OPEN_HOLD, BOUND, watching)
     watched.answered(answer("Hello", (80, 5), input_token_details=details), **LATENCY)
     assert seen == [TokenUsage(80, 5, cached_input_tokens=60, cache_write_tokens=20)]
 
