@@ -3,34 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.types import LOCAL_ONLY, CallOptions, Sensitivity, SkippedRecord, Task
-
-
-class Asked(Protocol):
-    """What the policy needs to know of a request."""
-
-    @property
-    def task(self) -> Task:
-        """What kind of work it is."""
-
-    @property
-    def sensitivity(self) -> Sensitivity:
-        """How private its data is."""
-
-    @property
-    def has_images(self) -> bool:
-        """Whether there are images among its messages."""
-
-    @property
-    def has_remote_images(self) -> bool:
-        """Whether one of them is at an address only."""
-
-    @property
-    def options(self) -> CallOptions:
-        """What it asks of the answer."""
+from aegis_graph.request.request import Request
+from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkippedRecord
 
 
 class ProviderState(NamedTuple):
@@ -68,17 +45,14 @@ def may_receive(spec: ProviderSpec, sensitivity: Sensitivity) -> bool:
     return spec.location == "local" or sensitivity not in LOCAL_ONLY
 
 
-def make_plan(request: Asked, chain: Sequence[ProviderState]) -> ProviderPlan:
+def make_plan(request: Request, chain: Sequence[ProviderState]) -> ProviderPlan:
     """Decide who may be asked.
 
     >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
-    >>> class Pii(NamedTuple):
-    ...     task: Task = "chat"
-    ...     sensitivity: Sensitivity = "pii"
-    ...     has_images: bool = False
-    ...     has_remote_images: bool = False
-    ...     options: CallOptions = {}
-    >>> plan = make_plan(Pii(), [ProviderState(spec) for spec in DEFAULT_PROVIDERS])
+    >>> from langchain_core.messages import HumanMessage
+    >>> asked = {"messages": [HumanMessage("Who is ill?")], "sensitivity": "pii"}
+    >>> chain = [ProviderState(spec) for spec in DEFAULT_PROVIDERS]
+    >>> plan = make_plan(Request.of(asked, {}), chain)
     >>> [candidate.spec.name for candidate in plan.candidates]
     ['ollama']
     """
@@ -93,7 +67,7 @@ def make_plan(request: Asked, chain: Sequence[ProviderState]) -> ProviderPlan:
     return plan
 
 
-def _reason_to_skip(request: Asked, state: ProviderState) -> SkippedRecord | None:
+def _reason_to_skip(request: Request, state: ProviderState) -> SkippedRecord | None:
     for rule in _RULES:
         found = rule(request, state)
         if found is not None:
@@ -101,19 +75,19 @@ def _reason_to_skip(request: Asked, state: ProviderState) -> SkippedRecord | Non
     return None
 
 
-def _privacy(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _privacy(request: Request, now: ProviderState) -> SkippedRecord | None:
     if may_receive(now.spec, request.sensitivity):
         return None
     return skip(now.spec, "privacy", f"{request.sensitivity} data stays on local providers")
 
 
-def _task(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _task(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.spec.tasks is None or request.task in now.spec.tasks:
         return None
     return skip(now.spec, "task", f"serves {', '.join(now.spec.tasks)} only, not {request.task}")
 
 
-def _images(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _images(request: Request, now: ProviderState) -> SkippedRecord | None:
     if not request.has_images:
         return None
     if not now.spec.images:
@@ -123,38 +97,38 @@ def _images(request: Asked, now: ProviderState) -> SkippedRecord | None:
     return None
 
 
-def _tools(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _tools(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.takes_tools or not request.options.get("tools"):
         return None
     return skip(now.spec, "tools", "takes no tools")
 
 
-def _schema(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _schema(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.takes_schema or "response_schema" not in request.options:
         return None
     return skip(now.spec, "schema", "cannot answer in a schema")
 
 
-def _package(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _package(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.missing_package is None:
         return None
     return skip(now.spec, "package", f"needs: {now.missing_package}")
 
 
-def _key(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _key(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.missing_key is None:
         return None
     return skip(now.spec, "key", f"no key: {now.missing_key} is not set")
 
 
-def _health(request: Asked, now: ProviderState) -> SkippedRecord | None:
+def _health(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.unavailable is None:
         return None
     code, reason = now.unavailable
     return skip(now.spec, "verdict" if code == "verdict" else "cooldown", reason)
 
 
-_RULES: tuple[Callable[[Asked, ProviderState], SkippedRecord | None], ...] = (
+_RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
     _privacy,
     _task,
     _images,
