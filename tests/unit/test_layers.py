@@ -52,6 +52,17 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line. Two of them take the environment as an argument as well;
 the other two set a variable that is the only switch of a library."""
 
+PURE = ("policy", "reservation", "retry", "route", "settlement")
+"""Modules of ``routing`` that decide and count: no store and no client is behind them."""
+
+MAY_BE_BEHIND_PURE = {
+    "aegis_graph.ledger.records",
+    "aegis_graph.ledger.windows",
+    "aegis_graph.providers.base",
+    "aegis_graph.providers.call_arguments",
+}
+"""Of ``ledger`` and ``providers``: records and interfaces."""
+
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
@@ -138,6 +149,29 @@ def test_modules_of_a_package_do_not_import_each_other_in_a_circle(package: str)
         free = {name for name, targets in edges.items() if not targets & edges.keys()}
         assert free, f"a circle among {sorted(edges)}"
         edges = {name: targets for name, targets in edges.items() if name not in free}
+
+
+def behind(module: str) -> set[str]:
+    """Every module of ledger and providers that a module imports, also through others."""
+    found: set[str] = set()
+    ahead = [module]
+    while ahead:
+        targets = set(imported(modules()[ahead.pop()])) - found
+        found |= targets
+        ahead += targets
+    return {
+        name for name in found if owner(name) in {"aegis_graph.ledger", "aegis_graph.providers"}
+    }
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_what_decides_and_counts_has_no_store_and_no_client_behind_it(module: str) -> None:
+    assert behind(f"aegis_graph.routing.{module}") <= MAY_BE_BEHIND_PURE
+
+
+def test_stores_and_clients_are_found_behind_what_uses_them() -> None:
+    assert "aegis_graph.ledger.sqlite" in behind("aegis_graph.routing.services")
+    assert "aegis_graph.providers.registry" in behind("aegis_graph.routing.router")
 
 
 def test_the_environment_is_read_at_the_edge_only() -> None:
