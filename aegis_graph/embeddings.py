@@ -18,7 +18,7 @@ from aegis_graph.errors import ConfigError, InvalidRequestError
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
-from aegis_graph.routing.keeping import ask_and_keep, unseen
+from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput
 from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord, Sensitivity
@@ -148,15 +148,14 @@ class RoutedEmbeddings(Embeddings):
             "max_cost_usd": self.max_cost_usd,
         }
         request.update({key: value for key, value in optional.items() if value is not None})
-        with unseen() as config:
-            if keep is None:
-                return await self.router.ainvoke(cast(RouterInput, request), config)
-            return await ask_and_keep(
-                self.router,
-                request,
-                config,
-                keep=lambda answer: keep(texts, answer.additional_kwargs[VECTORS]),
+        observer = RunObserver()
+        if keep is not None:
+            observer = RunObserver(
+                keep=lambda answer: keep(texts, answer.additional_kwargs[VECTORS])
             )
+        with hidden_from_streams() as config:
+            observed = with_observer(observer, config)
+            return await self.router.ainvoke(cast(RouterInput, request), observed)
 
 
 def create_embeddings(

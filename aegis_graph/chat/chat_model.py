@@ -25,14 +25,13 @@ from aegis_graph.chat.call_config import HIDDEN, THREAD_ID, ConfiguredChatModel
 from aegis_graph.chat.chunks import (
     ChunkConverter,
     RouterResult,
-    StreamEvent,
     chat_result,
     whole_chunk,
 )
 from aegis_graph.chat.output_schema import answer_schema
 from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
 from aegis_graph.routing.handle import RouterHandle
-from aegis_graph.routing.observer import RunObserver, with_observer
+from aegis_graph.routing.observer import RunObserver, StreamEvent, with_observer
 from aegis_graph.types import Sensitivity, Task
 
 
@@ -264,6 +263,7 @@ class RoutedChatModel(ConfiguredChatModel):
         self, kwargs: Mapping[str, Any], *, ends_on_interrupt: bool = False
     ) -> RunObserver:
         return RunObserver(
+            has_own_run=True,
             ends_on_interrupt=ends_on_interrupt,
             hidden=self._hidden or bool(kwargs.get(HIDDEN)),
             thread_id=kwargs.get(THREAD_ID),
@@ -272,9 +272,8 @@ class RoutedChatModel(ConfiguredChatModel):
         )
 
     async def _ask(self, request: dict[str, Any], observer: RunObserver) -> RouterResult:
-        config = with_observer(ensure_config(), observer)
-        return cast("RouterResult", await self.router.ainvoke(request, config))
+        result = await self.router.ainvoke(request, with_observer(observer))
+        return cast("RouterResult", result)
 
     def _ask_sync(self, request: dict[str, Any], observer: RunObserver) -> RouterResult:
-        config = with_observer(ensure_config(), observer)
-        return cast("RouterResult", self.router.invoke(request, config))
+        return cast("RouterResult", self.router.invoke(request, with_observer(observer)))

@@ -10,10 +10,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from aegis_graph.routing.observer import AttemptDiscarded, ChunkEvent
-
-StreamEvent = ChunkEvent | AttemptDiscarded
-"""What happens to an answer while it is given."""
+from aegis_graph.routing.observer import AttemptDiscarded, StreamEvent
 
 RouterResult = Mapping[str, Any]
 """The router's output."""

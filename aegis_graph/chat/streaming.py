@@ -15,11 +15,10 @@ from queue import SimpleQueue
 from typing import Any
 
 from langchain_core.callbacks.manager import BaseRunManager
-from langchain_core.tracers._streaming import _StreamingCallbackHandler
-from langgraph.pregel._messages import StreamMessagesHandler
 
-from aegis_graph.chat.chunks import RouterResult, StreamEvent
-from aegis_graph.routing.observer import RunObserver
+from aegis_graph.chat.chunks import RouterResult
+from aegis_graph.routing.langchain_internals import MessageStreamHandler, StreamingHandler
+from aegis_graph.routing.observer import RunObserver, StreamEvent
 
 
 async def stream_events(
@@ -91,6 +90,6 @@ def has_streaming_callback(run: BaseRunManager | None) -> bool:
     LangGraph's own does not count: it gets the attempts' chunks, and not those of the chat model.
     """
     return run is not None and any(
-        isinstance(one, _StreamingCallbackHandler) and not isinstance(one, StreamMessagesHandler)
+        isinstance(one, StreamingHandler) and not isinstance(one, MessageStreamHandler)
         for one in run.handlers
     )

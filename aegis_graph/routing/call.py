@@ -67,9 +67,7 @@ class Call:
         self._number = len(state["attempts"]) + 1
         self._run_id: UUID = uuid4()
         self._observer = observer_in(config)
-        self._recorder = StreamRecorder(
-            self._pass_on if self._observer and self._observer.on_event else None
-        )
+        self._recorder = StreamRecorder(self._pass_on if self._observer.on_event else None)
         self._withheld: list[AIMessageChunk] = []
         self._answer: AIMessage | None = None
         self._sent = False
@@ -83,8 +81,7 @@ class Call:
         emit = stream_writer()
         emit(self._event("attempt_started"))
         try:
-            if self._observer is not None:
-                self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
+            self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
         except ProviderError as error:
             health.failed(name, error, key=self._provider.api_key())
@@ -98,8 +95,11 @@ class Call:
         health.succeeded(name)
         settlement = self._calculator.answered(answer, **self._latency())
         await self._services.unclaimed.register(settlement)
-        route = route_of(self._state)
-        onward, answer = attempted(route, settlement), self._signed(answer, settlement)
+        route, answer = route_of(self._state), self._signed(answer, settlement)
+        if self._observer.keep:
+            # The cost is settled after this node, and nothing is awaited until it ends.
+            self._observer.keep(answer)
+        onward = attempted(route, settlement)
         return self._finish("record_cost", onward, settlement, route["reason"], answer=answer)
 
     def _cancelled(self) -> SettlementRecord:
@@ -135,8 +135,7 @@ class Call:
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         provider.check_complete(self._answer)
-        problem = self._observer.find_problem if self._observer else None
-        return validate_answer(self._answer, self._request.options, problem)
+        return validate_answer(self._answer, self._request.options, self._observer.find_problem)
 
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)
@@ -147,13 +146,13 @@ class Call:
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._bound.output_cap, self._request.options)
-        if self._observer and self._observer.on_event:
+        if self._observer.on_event:
             arguments["stream"] = True
         return arguments
 
     def _config_of_call(self) -> RunnableConfig:
         who = {"attempt": self._number, "provider": self._spec.name}
-        if self._observer is None:
+        if not self._observer.has_own_run:
             return {
                 **self._config,
                 "callbacks": with_handler(self._config.get("callbacks"), self._recorder),
@@ -179,7 +178,7 @@ class Call:
             self._flush()
 
     def _flush(self) -> None:
-        if self._observer and self._observer.on_event:
+        if self._observer.on_event:
             for chunk in self._withheld:
                 self._observer.on_event(ChunkEvent(chunk))
         self._withheld.clear()
@@ -193,7 +192,7 @@ class Call:
         if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": reason}
             emit(event)
-            if self._observer and self._observer.on_event:
+            if self._observer.on_event:
                 self._observer.on_event(AttemptDiscarded(event))
                 if self._observer.ends_on_interrupt:
                     onward = attempted(route, settlement, broken_off=self._recorder.answer_text)

@@ -1,4 +1,4 @@
-"""What the caller of a request gets of it while it runs, and what it is spared.
+"""What the caller of a request gets of it while it runs, and what others are not shown of it.
 
 An observer is a live object of one run. So it travels in the run's configuration, as callbacks do,
 and never in the state.
@@ -10,15 +10,25 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler, Callbacks
-from langchain_core.messages import AIMessageChunk
-from langchain_core.runnables import RunnableConfig
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    BaseCallbackHandler,
+    BaseCallbackManager,
+    Callbacks,
+)
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
-from langgraph.pregel._messages import StreamMessagesHandler
+from langgraph.constants import TAG_NOSTREAM
+
+from aegis_graph.routing.langchain_internals import (
+    RUNNING_CONFIG,
+    MessageStreamHandler,
+    ambient_callbacks,
+)
 
 OBSERVER = "__aegis_observer"
 """Key in ``configurable``. LangGraph leaves keys with this beginning out of what it stores."""
@@ -37,19 +47,30 @@ class AttemptDiscarded(NamedTuple):
     """The router's ``attempt_discarded`` event."""
 
 
+StreamEvent = ChunkEvent | AttemptDiscarded
+"""What happens to an answer while a provider gives it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunObserver:
     """What the caller of one request wants to know of it, and when."""
 
-    on_event: Callable[[ChunkEvent | AttemptDiscarded], None] | None = None
+    keep: Callable[[AIMessage], None] | None = None
+    """Called once, with the complete answer, before the ledger has its cost: a process that is
+    killed has then either kept the answer, or left a hold that counts as spent. What it raises ends
+    the request, whose cost is settled all the same."""
+    on_event: Callable[[StreamEvent], None] | None = None
     """Called on the loop of the attempt, for each piece; ``None`` for callers that wait for the
     whole answer."""
     ends_on_interrupt: bool = False
     """Whether an attempt that breaks off after its first piece ends the request."""
     find_problem: Callable[[Any], str | None] | None = None
     """Returns where the value of an answer does not fit the caller's own form of the schema."""
+    has_own_run: bool = False
+    """Whether callbacks see the request as a run of the caller's, as they do a chat model's. They
+    do not see the attempts then: these would be counted and shown a second time."""
     hidden: bool = False
-    """Whether a host that streams messages is shown nothing of this request."""
+    """Whether a host that streams messages is shown nothing of such a request."""
     thread_id: str | None = None
     """The conversation, where the run's configuration names none."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -76,32 +97,31 @@ class RunObserver:
                 call.get_loop().call_soon_threadsafe(call.cancel)
 
     def callbacks(self, config: RunnableConfig) -> AsyncCallbackManager:
-        """The callbacks with which a provider's model is called in this run.
+        """The callbacks with which a provider's model is called where the caller has its own run.
 
-        For all other callbacks the chat model's own run is the only one: a second one below it
-        would be counted and shown twice. A host that streams messages is the exception: it is shown
-        the attempt's pieces, under the metadata of its own node, because only these say which node
-        they belong to; the chat model's own run is tagged ``nostream``.
+        Only a host that streams messages is left: it is shown the attempt's pieces, under the
+        metadata of its own node, because these alone say which node they belong to. The caller's
+        own run is tagged ``nostream``.
         """
         manager = get_async_callback_manager_for_config(config)
-        shown = [
-            one
-            for one in manager.handlers
-            if type(one) is StreamMessagesHandler and not self.hidden
-        ]
-        return AsyncCallbackManager(handlers=[*shown], parent_run_id=manager.parent_run_id)
+        shown: list[BaseCallbackHandler] = []
+        if not self.hidden:
+            shown += [one for one in manager.handlers if type(one) is MessageStreamHandler]
+        return AsyncCallbackManager(handlers=shown, parent_run_id=manager.parent_run_id)
 
 
-def observer_in(config: RunnableConfig) -> RunObserver | None:
-    """The observer of a run, if it has one."""
+def observer_in(config: RunnableConfig) -> RunObserver:
+    """The observer of a run; one that observes nothing where there is none."""
     found = (config.get("configurable") or {}).get(OBSERVER)
-    return found if isinstance(found, RunObserver) else None
+    return found if isinstance(found, RunObserver) else RunObserver()
 
 
-def with_observer(config: RunnableConfig, observer: RunObserver) -> RunnableConfig:
-    """A configuration in which an observer travels."""
+def with_observer(observer: RunObserver, config: RunnableConfig | None = None) -> RunnableConfig:
+    """The running configuration, and what another one has beside it, with an observer in it."""
+    # A ``configurable`` of one's own replaces the running one, which says what graph runs around.
+    merged = ensure_config(config)
     own = {} if observer.thread_id is None else {"thread_id": observer.thread_id}
-    return {**config, "configurable": {**own, **config.get("configurable", {}), OBSERVER: observer}}
+    return {**merged, "configurable": {**own, **merged["configurable"], OBSERVER: observer}}
 
 
 def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:
@@ -114,27 +134,47 @@ def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callback
 
 
 @contextmanager
-def without_ambient_callbacks(observer: RunObserver | None) -> Iterator[None]:
+def without_ambient_callbacks(observer: RunObserver) -> Iterator[None]:
     """Keep the callbacks that LangChain takes from its surroundings out of a call.
 
-    A tracer is one, and ``get_usage_metadata_callback``: they see the chat model's own run
-    already, and would count the provider's once more.
+    A tracer is one, and ``get_usage_metadata_callback``. Where the caller has its own run, they see
+    that run already, and would count the provider's once more; elsewhere they stay.
     """
-    if observer is None:
+    if not observer.has_own_run:
         yield
         return
-    # LangChain loads these with the first call, because they take 130 ms.
-    from langchain_core.tracers.context import (  # noqa: PLC0415
-        _configure_hooks,
-        tracing_v2_callback_var,
-    )
+    # LangChain loads it with the first call, as it does the variables.
     from langsmith.run_helpers import tracing_context  # noqa: PLC0415
 
-    variables: list[ContextVar[Any]] = [hook[0] for hook in _configure_hooks]
-    tokens = [(one, one.set(None)) for one in (*variables, tracing_v2_callback_var)]
+    tokens = [(variable, variable.set(None)) for variable in ambient_callbacks()]
     try:
         with tracing_context(enabled=False):
             yield
     finally:
         for variable, token in tokens:
             variable.reset(token)
+
+
+@contextmanager
+def hidden_from_streams() -> Iterator[RunnableConfig]:
+    """The running configuration, for calls that no host shows to the readers of its messages.
+
+    The tag alone hides a model's tokens; LangGraph would still show the answer in the output of the
+    router's nodes. Inside the block this is also the running configuration, because LangGraph adds
+    that one's callbacks to those that it is given.
+    """
+    config = ensure_config(RunnableConfig(tags=[TAG_NOSTREAM]))
+    callbacks = config.get("callbacks")
+    if isinstance(callbacks, BaseCallbackManager):
+        config["callbacks"] = callbacks = callbacks.copy()
+        for handler in [one for one in callbacks.handlers if isinstance(one, MessageStreamHandler)]:
+            callbacks.remove_handler(handler)
+    elif callbacks:
+        config["callbacks"] = [
+            one for one in callbacks if not isinstance(one, MessageStreamHandler)
+        ]
+    token = RUNNING_CONFIG.set(config)
+    try:
+        yield config
+    finally:
+        RUNNING_CONFIG.reset(token)

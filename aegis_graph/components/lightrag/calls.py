@@ -9,10 +9,9 @@ from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
@@ -21,8 +20,9 @@ from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.providers.embedding_model import TextType
-from aegis_graph.routing.keeping import ask_and_keep, unseen
+from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router
+from aegis_graph.routing.state import RouterInput
 from aegis_graph.types import SENSITIVITIES, AttemptRecord, Sensitivity
 
 if TYPE_CHECKING:
@@ -181,11 +181,13 @@ class RoutedCalls:
             if operation in _CACHED:
                 self.answers.keep_answer(key, operation, answers[-1])
 
-        # Who streams messages is shown answers, not what was read on the way to them.
-        with nullcontext(RunnableConfig()) if operation == "answer" else unseen() as config:
-            asked = ask_and_keep(self.router, request, config, keep=keep)
-            attempts = await _recording_errors(run, operation, asked)
-        run.spending.add(operation, CURRENT_DOCUMENT.get(), attempts["attempts"])
+        # A host that streams messages shows answers, not what was read on the way to them.
+        visible = operation == "answer"
+        with nullcontext() if visible else hidden_from_streams() as config:
+            observed = with_observer(RunObserver(keep=keep), config)
+            asked = self.router.ainvoke(cast(RouterInput, request), observed)
+            result = await _recording_errors(run, operation, asked)
+        run.spending.add(operation, CURRENT_DOCUMENT.get(), result["attempts"])
         return answers[-1]
 
     async def _embed(self, texts: Sequence[str], context: TextType) -> list[list[float]]:

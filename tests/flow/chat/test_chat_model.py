@@ -373,7 +373,7 @@ async def test_a_call_that_nobody_waits_for_any_more_is_not_made(
     observer = RunObserver()
     observer.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await router.ainvoke(ask(), with_observer({}, observer))
+        await router.ainvoke(ask(), with_observer(observer))
     await dust_settles(db)
     assert not server.calls()
     (row,) = rows(db)
