@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.records import SCOPE_COLUMNS, unused_hold
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import TOTAL_COLUMNS
@@ -138,15 +138,7 @@ def _prune_unanswered(connection: Connection, moment: str) -> int:
     return len(gone.fetchall())
 
 
-_NAMES = {
-    "provider": "provider",
-    "model": "model",
-    "task": "task",
-    "user": "user_id",
-    "run": "run_id",
-}
-
-_SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in _NAMES.items()}}
+_SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in SCOPE_COLUMNS.items()}}
 """Each scope in SQL, and the column without whose value a row does not count in it."""
 
 _TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in TOTAL_COLUMNS)
@@ -160,7 +152,7 @@ _ROWS = " ".join(
 _COMPARE = f"""
     WITH since AS (SELECT coalesce(max(value), '') AS day FROM facts WHERE name = ?),
     named AS (
-        SELECT day, provider, model, task, user_id, run_id,
+        SELECT day, {", ".join(SCOPE_COLUMNS.values())},
             sum(cost_nano_usd) AS spent_nano_usd,
             sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
             count(*) AS calls,
@@ -169,7 +161,7 @@ _COMPARE = f"""
             sum(coalesce(input_tokens, 0)) AS input_tokens,
             sum(coalesce(output_tokens, 0)) AS output_tokens
         FROM requests WHERE day >= (SELECT day FROM since)
-        GROUP BY day, provider, model, task, user_id, run_id
+        GROUP BY day, {", ".join(SCOPE_COLUMNS.values())}
     ),
     both_sides AS (
         SELECT scope, day, {_TOTALS} FROM totals WHERE day >= (SELECT day FROM since) {_ROWS}

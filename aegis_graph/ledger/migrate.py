@@ -10,7 +10,10 @@ from itertools import chain
 from typing import Any
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.rows import FAILED_REQUEST_COLUMNS
+from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.totals import TOTAL_COLUMNS
 
 LEDGER_ID = "ledger_id"
 """The fact that tells a ledger from all others."""
@@ -24,30 +27,15 @@ BATCH = 500
 Progress = Callable[[int, int], None]
 """Called with the rows that were copied and those there are."""
 
-_TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "requests": (
-        ("id",),
-        (
-            *("timestamp", "day", "route_id", "attempt", "provider", "model", "task"),
-            *("sensitivity", "user_id", "thread_id", "query_hash", "status", "error_type"),
-            *("cost_basis", "hold_nano_usd", "cost_nano_usd", "input_tokens", "output_tokens"),
-            *("cached_input_tokens", "reasoning_tokens", "latency_ms", "expires_at", "run_id"),
-        ),
-    ),
-    "totals": (
-        ("scope", "day"),
-        (
-            *("spent_nano_usd", "held_nano_usd", "calls", "failures"),
-            *("input_tokens", "output_tokens"),
-        ),
-    ),
-    "unanswered": (
-        ("route_id",),
-        (
-            *("timestamp", "task", "sensitivity", "user_id", "thread_id", "query_hash"),
-            *("error_type", "reasons", "run_id"),
-        ),
-    ),
+
+def _split(columns: tuple[str, ...], *, key: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return (key,), tuple(name for name in columns if name != key)
+
+
+TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "requests": _split((*SET_BY_HOLD, *SET_BY_SETTLEMENT), key="id"),
+    "totals": (("scope", "day"), TOTAL_COLUMNS),
+    "unanswered": _split(FAILED_REQUEST_COLUMNS, key="route_id"),
     "budgets": (
         ("scope", "period"),
         ("limit_nano_usd", "file_limit_nano_usd", "alert_at", "origin"),
@@ -104,7 +92,7 @@ def migrate(source: Store, target: Store, *, progress: Progress) -> Migrated:
         _refuse_used(old, new)
         rows = old.execute("SELECT count(*) FROM requests").fetchone()[0]
         done = 0
-        for table in _TABLES:
+        for table in TABLES:
             for batch in _batches(old, table):
                 with _transaction(target, new):
                     _copy(new, table, batch)
@@ -208,7 +196,7 @@ def _continue_ids(old: Connection, new: Connection) -> None:
 
 
 def _batches(old: Connection, table: str) -> Iterator[list[Any]]:
-    key, others = _TABLES[table]
+    key, others = TABLES[table]
     rows = old.execute(f"SELECT {', '.join(key + others)} FROM {table} ORDER BY {', '.join(key)}")
     while batch := rows.fetchmany(BATCH):
         yield [row for row in batch if table != "facts" or row[0] != MIGRATED_FROM]
@@ -217,7 +205,7 @@ def _batches(old: Connection, table: str) -> Iterator[list[Any]]:
 def _copy(new: Connection, table: str, rows: Sequence[Sequence[Any]]) -> None:
     if not rows:
         return
-    key, others = _TABLES[table]
+    key, others = TABLES[table]
     line = f"({', '.join('?' * len(key + others))})"
     changes = ", ".join(f"{column} = excluded.{column}" for column in others)
     new.execute(

@@ -6,7 +6,7 @@ a client that goes away cannot undo what the ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
@@ -15,6 +15,16 @@ from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.windows import Window
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task
+
+SCOPE_COLUMNS: Mapping[str, str] = {
+    "provider": "provider",
+    "model": "model",
+    "task": "task",
+    "user": "user_id",
+    "run": "run_id",
+}
+"""The kinds of scopes beside ``total``, in the order of ``scopes_of``, and the columns of
+``requests`` that name them."""
 
 
 def scopes_of(

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aegis_graph.ledger.records import CostRow, GroupBy, Latency
+from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, GroupBy, Latency
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
 
 _MONTH = "substr(day, 1, 7)"
 
-_TIMES: Mapping[GroupBy, str] = {"day": "day", "month": _MONTH}
+_TIMES: Mapping[str, str] = {"day": "day", "month": _MONTH}
 
-_COLUMNS: Mapping[GroupBy, str] = {
-    "provider": "provider",
-    "model": "model",
-    "task": "task",
-    "user": "user_id",
-    "run": "run_id",
-    **_TIMES,
-}
+_COLUMNS: Mapping[str, str] = {**SCOPE_COLUMNS, **_TIMES}
 """What of ``requests`` a report's rows are named by."""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts, scopes_of
+from aegis_graph.ledger.records import SCOPE_COLUMNS, FailedRequest, Hold, RequestFacts, scopes_of
+from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
 
-_COLUMNS = "id, day, status, hold_nano_usd, provider, model, task, user_id, run_id"
+_COLUMNS = f"id, day, status, hold_nano_usd, {', '.join(SCOPE_COLUMNS.values())}"
 
 
 class AttemptRow(NamedTuple):
@@ -62,10 +64,10 @@ def sweep(connection: Connection, now: datetime) -> Rows:
 
 
 _RESERVE = (
-    "INSERT INTO requests (id, timestamp, day, route_id, attempt, provider, model, task,"
-    " sensitivity, user_id, thread_id, query_hash, hold_nano_usd, expires_at, run_id)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO requests ({', '.join(SET_BY_HOLD)}) VALUES ({', '.join('?' * len(SET_BY_HOLD))})"
 )
+
+_reserved = itemgetter(*SET_BY_HOLD)
 
 
 def write_holds(
@@ -75,56 +77,39 @@ def write_holds(
     if not made:
         return
     present = timestamp(now)
+    # Written as text once per lease: the holds of a batch have few different ones.
+    leases = {hold.lease_s for _, hold in made}
+    ends = {lease_s: timestamp(now + timedelta(seconds=lease_s)) for lease_s in leases}
     rows = [
-        (
-            number,
-            present,
-            day,
-            hold.request.route_id,
-            hold.attempt,
-            hold.provider,
-            hold.model,
-            hold.request.task,
-            hold.request.sensitivity,
-            hold.request.user_id,
-            hold.request.thread_id,
-            hold.request.query_hash,
-            hold.nano_usd,
-            timestamp(now + timedelta(seconds=hold.lease_s)),
-            hold.request.run_id,
+        _reserved(
+            {
+                **hold.request._asdict(),
+                "id": number,
+                "timestamp": present,
+                "day": day,
+                "attempt": hold.attempt,
+                "provider": hold.provider,
+                "model": hold.model,
+                "hold_nano_usd": hold.nano_usd,
+                "expires_at": ends[hold.lease_s],
+            }
         )
         for number, hold in made
     ]
     connection.executemany(_RESERVE, rows)
 
 
-_SETTLE = """
-    UPDATE requests SET status = ?, error_type = ?, cost_basis = ?, cost_nano_usd = ?,
-        input_tokens = ?, output_tokens = ?, cached_input_tokens = ?, reasoning_tokens = ?,
-        latency_ms = ?
-    WHERE id = ?
-"""
+_SETTLE = (
+    f"UPDATE requests SET {', '.join(f'{name} = ?' for name in SET_BY_SETTLEMENT)} WHERE id = ?"
+)
+
+_settled = itemgetter(*SET_BY_SETTLEMENT, "hold_id")
 
 
 def write_settlements(connection: Connection, settled: Sequence[SettlementRecord]) -> None:
     """Write what attempts turned into."""
-    rows = [
-        (
-            record["status"],
-            record["error_type"],
-            record["cost_basis"],
-            record["cost_nano_usd"],
-            record["input_tokens"],
-            record["output_tokens"],
-            record["cached_input_tokens"],
-            record["reasoning_tokens"],
-            record["latency_ms"],
-            record["hold_id"],
-        )
-        for record in settled
-    ]
-    if rows:
-        connection.executemany(_SETTLE, rows)
+    if settled:
+        connection.executemany(_SETTLE, [_settled(record) for record in settled])
 
 
 def write_failed_requests(

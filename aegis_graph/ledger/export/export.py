@@ -11,38 +11,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import BinaryIO, Literal, get_args
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.csv_lines import (
-    csv_lines,
-    escape_formula_sql,
-    joined_lines,
-    line_sql,
-)
+from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines, line_sql
 from aegis_graph.ledger.export.focus import focus_lines
-from aegis_graph.ledger.export.row_reader import COST_USD, LedgerRow, RowFilter, RowReader
+from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowFilter, RowReader
+from aegis_graph.ledger.schema import REQUESTS, Column
 from aegis_graph.ledger.store import Connection
 
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 
 
-COLUMNS = (
-    *("id", "timestamp", "day", "route_id", "attempt", "provider", "model", "task", "sensitivity"),
-    *("user_id", "thread_id", "query_hash", "status", "error_type", "cost_basis", "hold_nano_usd"),
-    *("cost_nano_usd", "cost_usd", "input_tokens", "output_tokens", "cached_input_tokens"),
-    *("reasoning_tokens", "latency_ms", "expires_at", "run_id"),
-)
-"""All columns of ``requests``; what every format but FOCUS has."""
+COLUMNS = tuple(column.name for column in REQUESTS)
+"""What every format but FOCUS has."""
 
-_FROM_OUTSIDE = {
-    *("route_id", "provider", "model", "task", "user_id", "thread_id", "error_type", "run_id")
-}
-"""Columns whose text a user, a provider or a configuration can choose."""
-
-_PLAIN = {name: COST_USD if name == "cost_usd" else name for name in COLUMNS}
-_SAFE = {
-    name: escape_formula_sql(name) if name in _FROM_OUTSIDE else sql for name, sql in _PLAIN.items()
-}
-_LINES = {"id": "id", "line": line_sql(_PLAIN)}
+_LINES = {"id": "id", "line": line_sql(PLAIN)}
 
 
 def export_rows(
@@ -83,7 +65,7 @@ def export_rows(
         raise ConfigError(f"format: {format!r} is none of {', '.join(EXPORT_FORMATS)}")
     reader = RowReader(connection, RowFilter(since, until, provider), progress)
     if format == "parquet":
-        _parquet_writer()(stream, COLUMNS, reader.batches(_PLAIN))
+        _parquet_writer()(stream, REQUESTS, reader.batches(PLAIN))
     else:
         for chunk in _TEXT[format](reader):
             stream.write(chunk)
@@ -101,7 +83,7 @@ def require(format: ExportFormat) -> None:
         _parquet_writer()
 
 
-def _parquet_writer() -> Callable[[BinaryIO, Sequence[str], Iterator[list[LedgerRow]]], None]:
+def _parquet_writer() -> Callable[[BinaryIO, Sequence[Column], Iterator[list[LedgerRow]]], None]:
     # Imported here: its library is an extra.
     from aegis_graph.ledger.export.parquet import write_parquet  # noqa: PLC0415
 
@@ -113,7 +95,7 @@ def _csv(reader: RowReader) -> Iterator[bytes]:
     while rows := reader.peek(_LINES):
         text = joined_lines([line for _, line in rows], commas=len(COLUMNS) - 1)
         if text is None:
-            rows = reader.peek(_SAFE)
+            rows = reader.peek(ESCAPED)
             text = csv_lines(rows)
         if rows:
             reader.advance(rows)
@@ -135,7 +117,7 @@ def _json(reader: RowReader) -> Iterator[bytes]:
 
 def _json_lines(reader: RowReader) -> Iterator[list[str]]:
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    for rows in reader.batches(_PLAIN):
+    for rows in reader.batches(PLAIN):
         yield [encode(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 

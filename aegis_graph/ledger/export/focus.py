@@ -6,53 +6,53 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from aegis_graph.ledger.export.csv_lines import csv_lines, escape_formula_sql
-from aegis_graph.ledger.export.row_reader import COST_USD, RowReader
+from aegis_graph.ledger.export.csv_lines import csv_lines
+from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, RowReader
 
 _TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
 
 # Reads the hour, from which ``_periods`` makes the four columns of time that come first.
 _FOCUS = {
     "hour": "substr(timestamp, 1, 13)",
-    "BilledCost": COST_USD,
-    "EffectiveCost": COST_USD,
-    "ListCost": COST_USD,
-    "ContractedCost": COST_USD,
+    "BilledCost": PLAIN["cost_usd"],
+    "EffectiveCost": PLAIN["cost_usd"],
+    "ListCost": PLAIN["cost_usd"],
+    "ContractedCost": PLAIN["cost_usd"],
     "BillingCurrency": "'USD'",
     # The ledger knows an account by the provider whose key it is.
-    "BillingAccountId": escape_formula_sql("provider"),
-    "BillingAccountName": escape_formula_sql("provider"),
+    "BillingAccountId": ESCAPED["provider"],
+    "BillingAccountName": ESCAPED["provider"],
     "ChargeCategory": "'Usage'",
     "ChargeClass": "NULL",
     "ChargeFrequency": "'Usage-Based'",
     "ChargeDescription": "'LLM call ' || status || ': ' || model",
-    "ServiceName": escape_formula_sql("provider"),
+    "ServiceName": ESCAPED["provider"],
     "ServiceCategory": "'AI and Machine Learning'",
     "ServiceSubcategory": "'Generative AI'",
-    "ProviderName": escape_formula_sql("provider"),
-    "PublisherName": escape_formula_sql("provider"),
-    "InvoiceIssuerName": escape_formula_sql("provider"),
+    "ProviderName": ESCAPED["provider"],
+    "PublisherName": ESCAPED["provider"],
+    "InvoiceIssuerName": ESCAPED["provider"],
     "ConsumedQuantity": _TOKENS,
     "ConsumedUnit": "'Tokens'",
     "PricingCategory": "'Standard'",
     "PricingQuantity": _TOKENS,
     "PricingUnit": "'Tokens'",
-    "SkuId": escape_formula_sql("model"),
-    "ResourceId": escape_formula_sql("model"),
-    "ResourceName": escape_formula_sql("model"),
+    "SkuId": ESCAPED["model"],
+    "ResourceId": ESCAPED["model"],
+    "ResourceName": ESCAPED["model"],
     "ResourceType": "'Model'",
     "x_Request_Id": "id",
-    "x_Route_Id": escape_formula_sql("route_id"),
+    "x_Route_Id": ESCAPED["route_id"],
     "x_Attempt": "attempt",
     "x_Status": "status",
-    "x_Task": escape_formula_sql("task"),
-    "x_User_Id": escape_formula_sql("user_id"),
-    "x_Thread_Id": escape_formula_sql("thread_id"),
+    "x_Task": ESCAPED["task"],
+    "x_User_Id": ESCAPED["user_id"],
+    "x_Thread_Id": ESCAPED["thread_id"],
     "x_Sensitivity": "sensitivity",
     "x_Cost_Basis": "cost_basis",
     "x_Input_Tokens": "input_tokens",
     "x_Output_Tokens": "output_tokens",
-    "x_Run_Id": escape_formula_sql("run_id"),
+    "x_Run_Id": ESCAPED["run_id"],
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

@@ -15,31 +15,24 @@ except ModuleNotFoundError as missing:
         "an export as Parquet needs: pip install 'aegis-graph[parquet]'", name=missing.name
     ) from missing
 
+from aegis_graph.ledger.schema import Column
+
 BATCHES_PER_GROUP = 10
 """Batches that make one row group; they wait in Arrow's form, which is compact."""
 
 _USD = pyarrow.decimal128(28, 9)
 
-_INTEGERS = frozenset(
-    {"id", "attempt", "hold_nano_usd", "cost_nano_usd", "input_tokens", "output_tokens"}
-    | {"cached_input_tokens", "reasoning_tokens", "latency_ms"}
-)
+_TYPES = {"integer": pyarrow.int64(), "text": pyarrow.string(), "usd": _USD}
 
 
 def write_parquet(
-    stream: BinaryIO, columns: Sequence[str], batches: Iterator[list[tuple[Any, ...]]]
+    stream: BinaryIO, columns: Sequence[Column], batches: Iterator[list[tuple[Any, ...]]]
 ) -> None:
     """Write rows as Parquet; the cost is an exact decimal, everything else as in the ledger."""
-    schema = pyarrow.schema([(name, _type(name)) for name in columns])
+    schema = pyarrow.schema([(column.name, _TYPES[column.type]) for column in columns])
     with ParquetWriter(stream, schema) as writer:
         while group := [_batch(rows, schema) for rows in islice(batches, BATCHES_PER_GROUP)]:
             writer.write_table(pyarrow.Table.from_batches(group))
-
-
-def _type(column: str) -> Any:
-    if column == "cost_usd":
-        return _USD
-    return pyarrow.int64() if column in _INTEGERS else pyarrow.string()
 
 
 def _batch(rows: Sequence[tuple[Any, ...]], schema: Any) -> Any:

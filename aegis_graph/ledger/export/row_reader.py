@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aegis_graph.ledger.export.csv_lines import escape_formula_sql
+from aegis_graph.ledger.schema import REQUESTS
 from aegis_graph.ledger.store import Connection
 
 LedgerRow = tuple[Any, ...]
@@ -18,6 +20,12 @@ COST_USD = (
     "rtrim(rtrim(CAST(cost_nano_usd / 1000000000 AS TEXT) || '.' || substr(CAST("
     "1000000000 + cost_nano_usd - cost_nano_usd / 1000000000 * 1000000000 AS TEXT), 2), '0'), '.')"
 )
+
+PLAIN = {one.name: COST_USD if one.type == "usd" else one.name for one in REQUESTS}
+"""Each column of ``requests`` in SQL, its text unchanged."""
+
+ESCAPED = {**PLAIN, **{one.name: escape_formula_sql(one.name) for one in REQUESTS if one.free_text}}
+"""The same, with no text that a spreadsheet would run as a formula."""
 
 
 class RowFilter(NamedTuple):
