@@ -73,9 +73,13 @@ class RoutedEmbeddings(Embeddings):
         """Length of a vector."""
         return self.spec.dimensions
 
-    def asking(self, **changes: Any) -> RoutedEmbeddings:
+    def with_options(self, **changes: Any) -> RoutedEmbeddings:
         """The same embeddings with another ``sensitivity``, ``user_id``, ``run_id`` or so."""
         return replace(self, **changes)
+
+    def asking(self, **changes: Any) -> RoutedEmbeddings:
+        """An older name of ``with_options``."""
+        return self.with_options(**changes)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of texts that are searched."""
@@ -169,8 +173,8 @@ def create_embeddings(
     """Build embeddings that every vector store of LangChain takes.
 
     Each batch is admitted against the budgets before it is sent, falls back among providers of the
-    same vectors, and has a row in the ledger with the task ``embed``. ``asking`` gives the same
-    embeddings for another user, run or sensitivity.
+    same vectors, and has a row in the ledger with the task ``embed``. ``with_options`` gives the
+    same embeddings for another user, run or sensitivity.
 
     Args:
         config: Its ``embeddings`` say who is asked; the defaults when absent.

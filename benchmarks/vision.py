@@ -149,7 +149,7 @@ def requests(drawn: Sequence[Case]) -> Iterator[tuple[Case, Request]]:
         kind = "text" if case.text else "description"
         wanted = prompts(f"image_{kind}")["en"].substitute()
         message = HumanMessage([{"type": "text", "text": wanted}, image_part(case.data)])
-        yield case, Request.of({"messages": [message], "task": "vision"}, {})
+        yield case, Request.from_state({"messages": [message], "task": "vision"}, {})
 
 
 def likely_usd(provider: Provider, drawn: Sequence[Case]) -> Decimal:

@@ -13,7 +13,7 @@ from pydantic import PydanticUserError, ValidationError
 from pydantic.v1 import ValidationError as ValidationErrorV1
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.request.json_schema import rooted, schema_problem
+from aegis_graph.request.json_schema import normalized_schema, value_problem
 from aegis_graph.request.options import check_schema
 from aegis_graph.request.structured import PARSED
 
@@ -33,7 +33,7 @@ class AnswerSchema:
     def problem(self, value: Any) -> str | None:
         """Where a value does not fit, without the value itself; ``None`` where it fits."""
         if self.validate is None:
-            return schema_problem(value, self.json_schema)
+            return value_problem(value, self.json_schema)
         try:
             self.validate(value)
         except (ValidationError, ValidationErrorV1) as error:
@@ -68,9 +68,9 @@ def answer_schema(schema: Any, *, strict: bool | None = None) -> AnswerSchema:
     json_schema = _json_schema(schema, strict=strict)
     check_schema("schema", json_schema)
     if not is_basemodel_subclass(schema):
-        return AnswerSchema(rooted(json_schema), None)
+        return AnswerSchema(normalized_schema(json_schema), None)
     validate = schema.model_validate if hasattr(schema, "model_validate") else schema.parse_obj
-    return AnswerSchema(rooted(json_schema), validate)
+    return AnswerSchema(normalized_schema(json_schema), validate)
 
 
 _OF_A_TOOL = {"function", "input_schema", "parameters", "toolSpec"}
@@ -89,7 +89,7 @@ def _json_schema(schema: Any, *, strict: bool | None) -> Any:
                 " strict out"
             )
         # With a name, or without properties, LangChain would drop all but that and the title.
-        schema = {"properties": {}, **rooted(schema)}
+        schema = {"properties": {}, **normalized_schema(schema)}
         schema.pop("name", None)
     elif not isinstance(schema, dict) and not callable(schema):
         raise InvalidRequestError(f"schema: is none, but {type(schema).__name__!r}; {_INSTEAD}")

@@ -121,7 +121,7 @@ def chosen(state: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {key: state[key] for key in Choices.__annotations__ if state.get(key) is not None}
     choices = {"run_id": uuid4().hex, **given}
-    Request.of(cast("RouterState", {"messages": [HumanMessage("?")], **choices}), {})
+    Request.from_state(cast("RouterState", {"messages": [HumanMessage("?")], **choices}), {})
     return choices
 
 

@@ -1,7 +1,7 @@
-"""Histories that one provider made and another continues. Pure.
+"""Conversations that one provider began and another continues. Pure.
 
-What a provider said itself goes back to it as it is: some of them sign their thoughts, and want
-them back. What others said is told in the words that all of them take.
+A provider gets its own messages back as they are: some of them sign their thoughts, and want them
+back. The messages of others are rewritten in what all providers take.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
 
-from aegis_graph.request.images import is_image, plain_image
+from aegis_graph.request.images import is_image, portable_image
 from aegis_graph.text.json_text import repaired_json
 
 M = TypeVar("M", bound=BaseMessage)
 
 _NAME = re.compile(r"[\s<|\\/>]+")
-"""What OpenAI takes in no speaker's name."""
+"""What OpenAI refuses in a speaker's name."""
 
 ID_LENGTH = 9
 """Of a tool call's identifier: Mistral takes nine letters or digits, OpenAI up to 40 characters."""
 
 
 def for_provider(messages: Sequence[BaseMessage], provider: str) -> list[BaseMessage]:
-    """The conversation as a provider takes it, whoever spoke in it before.
+    """Rewrite a conversation as a provider takes it, whichever others answered in it before.
 
     Args:
         messages: The conversation. It stays as it is.
@@ -36,33 +36,33 @@ def for_provider(messages: Sequence[BaseMessage], provider: str) -> list[BaseMes
     Example:
         >>> call = {"name": "add", "args": {"a": 1}, "id": "call|of|another|make"}
         >>> thought = {"reasoning_content": "Hm"}
-        >>> told = AIMessage(content="", tool_calls=[call], additional_kwargs=thought)
-        >>> told = for_provider([told], "openai")[0]
-        >>> len(told.tool_calls[0]["id"]), told.additional_kwargs
+        >>> message = AIMessage(content="", tool_calls=[call], additional_kwargs=thought)
+        >>> rewritten = for_provider([message], "openai")[0]
+        >>> len(rewritten.tool_calls[0]["id"]), rewritten.additional_kwargs
         (9, {})
     """
-    told: list[BaseMessage] = []
+    rewritten: list[BaseMessage] = []
     pending: list[tuple[str, str]] = []
     for place, message in enumerate(messages):
         if isinstance(message, ToolMessage):
-            told.append(_result(message, pending))
+            rewritten.append(_tool_result(message, pending))
         elif not isinstance(message, AIMessage):
-            told.append(_with_plain_name(_with_plain_images(message)))
+            rewritten.append(_with_plain_name(_with_plain_images(message)))
         elif message.response_metadata.get("provider") == provider:
             pending = []
-            told.append(_with_plain_name(message))
+            rewritten.append(_with_plain_name(message))
         else:
             calls = _calls(message, messages[place + 1 :])
             pending = [
                 (call["id"] or "", _identifier(place, number, call["id"]))
                 for number, call in enumerate(calls)
             ]
-            told.append(_retold(message, calls, [new for _, new in pending]))
-    return told
+            rewritten.append(_rewritten(message, calls, [new for _, new in pending]))
+    return rewritten
 
 
-def _retold(message: AIMessage, calls: Sequence[ToolCall], ids: Sequence[str]) -> AIMessage:
-    """The words and the calls: no thoughts, no fields that only the one who spoke knows."""
+def _rewritten(message: AIMessage, calls: Sequence[ToolCall], ids: Sequence[str]) -> AIMessage:
+    """The text and the calls: no thoughts, and no fields that only the other provider knows."""
     named = [
         ToolCall(name=call["name"], args=call["args"], id=new, type="tool_call")
         for call, new in zip(calls, ids, strict=True)
@@ -72,7 +72,7 @@ def _retold(message: AIMessage, calls: Sequence[ToolCall], ids: Sequence[str]) -
 
 
 def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCall]:
-    """The calls, and those broken ones that were answered all the same."""
+    """The calls of a message, and those broken ones that have a result all the same."""
     answered = set()
     for other in following:
         if not isinstance(other, ToolMessage):
@@ -82,39 +82,43 @@ def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCal
     return [
         *message.tool_calls,
         *(
-            ToolCall(name=call["name"] or "unknown", args=_mended(call["args"]), id=call["id"])
+            ToolCall(
+                name=call["name"] or "unknown",
+                args=_repaired_arguments(call["args"]),
+                id=call["id"],
+            )
             for call in broken
         ),
     ]
 
 
-def _mended(arguments: str | None) -> dict[str, Any]:
+def _repaired_arguments(arguments: str | None) -> dict[str, Any]:
     value = repaired_json(arguments or "{}")
     return value if isinstance(value, dict) else {}
 
 
-def _result(message: ToolMessage, pending: list[tuple[str, str]]) -> ToolMessage:
+def _tool_result(message: ToolMessage, pending: list[tuple[str, str]]) -> ToolMessage:
     """A tool's result under its call's new identifier, as text where it is nothing else."""
     identifier = message.tool_call_id
-    # A call without an identifier is answered in turn.
+    # Results belong to calls without an identifier in the order of both.
     match = next((pair for pair in pending if pair[0] in (identifier, "")), None)
     if match is not None:
         pending.remove(match)
         identifier = match[1]
-    content = message.content if _has_image(message.content) else _text(message.content)
+    content = message.content if _has_image(message.content) else _content_text(message.content)
     if identifier == message.tool_call_id and content == message.content:
         return message
     return message.model_copy(update={"tool_call_id": identifier, "content": content})
 
 
-def _text(content: str | Sequence[str | dict[str, Any]]) -> str:
+def _content_text(content: str | Sequence[str | dict[str, Any]]) -> str:
     if isinstance(content, str):
         return content
-    parts = [part if isinstance(part, str) else _told(part) for part in content]
+    parts = [part if isinstance(part, str) else _as_text(part) for part in content]
     return "\n".join(parts)
 
 
-def _told(part: dict[str, Any]) -> str:
+def _as_text(part: dict[str, Any]) -> str:
     text = part.get("text")
     return text if isinstance(text, str) else json.dumps(part, ensure_ascii=False, default=str)
 
@@ -126,7 +130,7 @@ def _has_image(content: str | Sequence[str | dict[str, Any]]) -> bool:
 def _with_plain_images(message: M) -> M:
     if not _has_image(message.content):
         return message
-    parts = [plain_image(part) if is_image(part) else part for part in message.content]  # type: ignore[arg-type]
+    parts = [portable_image(part) if is_image(part) else part for part in message.content]  # type: ignore[arg-type]
     return message.model_copy(update={"content": parts})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.request.images import ImageFacts, ImageSize, read_facts
+from aegis_graph.request.images import ImageHeader, ImageSize, read_image_header
 
 MAX_BYTES = 7_800_000
 """A file this large is just under 10,485,760 bytes in base64: the smallest limit of a provider."""
@@ -48,7 +48,7 @@ def image_part(source: Path | bytes, *, shrink: bool = False) -> dict[str, Any]:
         'image/gif'
     """
     data = _read(source)
-    facts = read_facts(data)
+    facts = read_image_header(data)
     if facts is None:
         raise InvalidRequestError("not an image that can be read")
     if shrink and not _fits(facts, len(data)):
@@ -80,17 +80,17 @@ def _read(source: Path | bytes) -> bytes:
     return data
 
 
-def _fits(facts: ImageFacts, size: int) -> bool:
+def _fits(facts: ImageHeader, size: int) -> bool:
     return facts.format in PORTABLE and max(facts.size) <= MAX_SIDE and size <= MAX_BYTES
 
 
-def resize_to_fit(data: bytes) -> tuple[bytes, ImageFacts]:
+def resize_to_fit(data: bytes) -> tuple[bytes, ImageHeader]:
     """An image scaled down and encoded anew, so that every provider takes it.
 
     Raises:
         InvalidRequestError: Its data is broken.
     """
-    image = opened(data)
+    image = open_image(data)
     scale = min(1.0, MAX_SIDE / max(image.size))
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size])
@@ -99,11 +99,11 @@ def resize_to_fit(data: bytes) -> tuple[bytes, ImageFacts]:
             stream = io.BytesIO()
             image.save(stream, kind, **options)
             if stream.tell() <= MAX_BYTES:
-                return stream.getvalue(), ImageFacts(kind, ImageSize(*image.size))
+                return stream.getvalue(), ImageHeader(kind, ImageSize(*image.size))
         image = image.resize([max(1, math.ceil(side * 0.7)) for side in image.size])
 
 
-def opened(data: bytes) -> Any:
+def open_image(data: bytes) -> Any:
     """The decoded picture as a Pillow image in RGB, upright, on white where it is transparent.
 
     Raises:
@@ -112,7 +112,7 @@ def opened(data: bytes) -> Any:
     # Imported here: it takes a tenth of a second, and few requests have images.
     from PIL import Image, ImageOps  # noqa: PLC0415
 
-    if read_facts(data) is None:
+    if read_image_header(data) is None:
         raise InvalidRequestError("not an image that can be read")
     try:
         with Image.open(io.BytesIO(data)) as image:

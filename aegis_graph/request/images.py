@@ -1,6 +1,6 @@
-"""What can be known of an image before it is sent: its size, and the most tokens it can be.
+"""Finds the images in a message's parts, and bounds what they are for a model.
 
-A size is read from the image's header; nothing is decoded. The bounds follow what each family of
+A size is read from an image's header; nothing is decoded. The bounds follow what each family of
 models documents, always rounded up, so that a reservation made from them is never too small.
 """
 
@@ -35,8 +35,8 @@ class ImageSize(NamedTuple):
         return max(self) / max(1, min(self))
 
 
-class ImageFacts(NamedTuple):
-    """What an image's header says."""
+class ImageHeader(NamedTuple):
+    """An image's format and size, as its header gives them."""
 
     format: str
     """One of ``FORMATS``."""
@@ -50,7 +50,7 @@ def is_image(part: object) -> bool:
         or "image" in part
         or "image_url" in part
         or str(part.get("mime_type")).startswith("image/")
-        or _in_file(part) is not None
+        or _file_address(part) is not None
     )
 
 
@@ -58,11 +58,11 @@ _OF_A_FILE = ("file_data", "file_url", "filename")
 _IMAGE_NAME = re.compile(r"\.(png|jpe?g|webp|gif|bmp|tiff?|avif|heic)$", re.IGNORECASE)
 
 
-def _in_file(part: Mapping[str, Any]) -> Any:
+def _file_address(part: Mapping[str, Any]) -> Any:
     """The address of an image that OpenAI is given as a file, plainly or under ``file``.
 
     Source: https://platform.openai.com/docs/guides/pdf-files. The data is an address as well, or
-    base64 whose kind only the name tells. A ``file_id`` is the client's own affair.
+    base64, and then only the name tells its kind. A ``file_id`` is the client's own affair.
     """
     inner = part.get("file")
     file: Mapping[str, Any] = inner if isinstance(inner, Mapping) else part
@@ -83,19 +83,19 @@ def _in_file(part: Mapping[str, Any]) -> Any:
     return f"data:image/{named[1].lower().replace('jpg', 'jpeg')};base64,{data}"
 
 
-def addresses(part: Mapping[str, Any]) -> list[Any]:
-    """Everything in an image part that a client might take for its address."""
+def image_addresses(part: Mapping[str, Any]) -> list[Any]:
+    """Everything in an image part that a client might take for its address; see ``is_image``."""
     given = [part[key] for key in ("image_url", "url", "image") if part.get(key) is not None]
-    given += [file for file in [_in_file(part)] if file is not None]
+    given += [file for file in [_file_address(part)] if file is not None]
     return [one.get("url") if isinstance(one, Mapping) else one for one in given]
 
 
-def inline_data(part: Mapping[str, Any]) -> Any:
+def base64_field(part: Mapping[str, Any]) -> Any:
     """The base64 text of an image part that has it in a field of its own, if it has."""
     return part.get("base64") or part.get("data")
 
 
-def inline_text(address: object) -> str | None:
+def base64_of_address(address: object) -> str | None:
     """The base64 text of a data address, nothing for https, ``None`` for what is neither."""
     if not isinstance(address, str):
         return None
@@ -105,11 +105,11 @@ def inline_text(address: object) -> str | None:
     return text if head.startswith("data:image/") and text else None
 
 
-def plain_image(part: Mapping[str, Any]) -> dict[str, Any]:
+def portable_image(part: Mapping[str, Any]) -> dict[str, Any]:
     """An image part in a form that every client takes, with whatever else it says.
 
     Example:
-        >>> plain_image({"type": "input_image", "image_url": "https://a.b/c.png"})
+        >>> portable_image({"type": "input_image", "image_url": "https://a.b/c.png"})
         {'type': 'image_url', 'image_url': {'url': 'https://a.b/c.png'}}
     """
     if isinstance(part.get("image_url"), Mapping):
@@ -119,25 +119,25 @@ def plain_image(part: Mapping[str, Any]) -> dict[str, Any]:
     places = {"url", "image", "image_url", "base64", "data", "source_type", "mime_type", "file"}
     places.update(_OF_A_FILE)
     more = {key: value for key, value in part.items() if key not in places}
-    data = inline_data(part)
+    data = base64_field(part)
     kind = part.get("mime_type") or "image/png"
-    address = f"data:{kind};base64,{data}" if data else addresses(part)[0]
+    address = f"data:{kind};base64,{data}" if data else image_addresses(part)[0]
     return {**more, "type": "image_url", "image_url": {"url": address}}
 
 
-def inline_bytes(part: Mapping[str, Any]) -> bytes | None:
+def image_bytes(part: Mapping[str, Any]) -> bytes | None:
     """The image that is in a part itself; ``None`` where there is an address only.
 
     Raises:
         InvalidRequestError: The part has base64 that is not valid.
     """
-    texts = [inline_data(part), *map(inline_text, addresses(part))]
+    texts = [base64_field(part), *map(base64_of_address, image_addresses(part))]
     text = next((text for text in texts if isinstance(text, str) and text), None)
-    return None if text is None else decoded(text)
+    return None if text is None else decode_base64(text)
 
 
-def decoded(text: str) -> bytes:
-    """The bytes that base64 text stands for.
+def decode_base64(text: str) -> bytes:
+    """Decode the base64 text of an image.
 
     Raises:
         InvalidRequestError: It is not valid, or there is nothing in it.
@@ -151,8 +151,8 @@ def decoded(text: str) -> bytes:
     return data
 
 
-def read_facts(data: bytes) -> ImageFacts | None:
-    """Format and size of an image, from its header; ``None`` where it is of no known format.
+def read_image_header(data: bytes) -> ImageHeader | None:
+    """Read an image's format and size from its header; ``None`` where it is of no known format.
 
     Args:
         data: The image's file, whole.
@@ -161,15 +161,16 @@ def read_facts(data: bytes) -> ImageFacts | None:
         InvalidRequestError: It says that it has more than ``MAX_PIXELS``.
 
     Example:
-        >>> read_facts(decoded("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"))
-        ImageFacts(format='GIF', size=ImageSize(width=1, height=1))
+        >>> pixel = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+        >>> read_image_header(decode_base64(pixel))
+        ImageHeader(format='GIF', size=ImageSize(width=1, height=1))
     """
     # Imported here: it takes a tenth of a second, and few requests have images.
     from PIL import Image  # noqa: PLC0415
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            facts = ImageFacts(str(image.format), ImageSize(*image.size))
+            facts = ImageHeader(str(image.format), ImageSize(*image.size))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidRequestError(_TOO_MANY_PIXELS) from error
     except Exception:  # noqa: BLE001  Pillow raises anything at hostile bytes: they are no image

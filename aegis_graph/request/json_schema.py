@@ -12,11 +12,11 @@ from typing import Any
 
 
 @lru_cache(maxsize=64)
-def schema_fault(text: str) -> str | None:
+def schema_error(text: str) -> str | None:
     """What is wrong with a JSON Schema, given as JSON; ``None`` where nothing is.
 
     Example:
-        >>> schema_fault('{"type": "object", "properties": {"a": {"$ref": "https://a.b/c"}}}')
+        >>> schema_error('{"type": "object", "properties": {"a": {"$ref": "https://a.b/c"}}}')
         "'https://a.b/c' is not in the schema itself; put it under $defs"
     """
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415  as above
@@ -38,10 +38,10 @@ def schema_fault(text: str) -> str | None:
             found = None
         if not isinstance(found, dict | bool):
             return f"{reference!r} is not in the schema itself; put it under $defs"
-    return _loop(schema)
+    return _root_loop(schema)
 
 
-def _loop(schema: Mapping[str, Any]) -> str | None:
+def _root_loop(schema: Mapping[str, Any]) -> str | None:
     """Whether the root leads back to itself before anything of a value is looked at."""
     seen: list[str] = []
     part: object = schema
@@ -63,11 +63,11 @@ _AROUND_A_REFERENCE = {"$comment", "$defs", "$id", "$ref", "$schema", "descripti
 """What may stand beside a reference at the root without changing what fits."""
 
 
-def rooted(schema: Mapping[str, Any]) -> dict[str, Any]:
+def normalized_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
     """A sound JSON Schema with a title, and a plain type at its root wherever it can be read so.
 
     Example:
-        >>> rooted({"type": ["object"], "properties": {}})
+        >>> normalized_schema({"type": ["object"], "properties": {}})
         {'type': 'object', 'properties': {}, 'title': 'answer'}
     """
     root = dict(schema)
@@ -83,11 +83,11 @@ def rooted(schema: Mapping[str, Any]) -> dict[str, Any]:
     return root
 
 
-def schema_problem(value: Any, schema: Mapping[str, Any]) -> str | None:
+def value_problem(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Where a value breaks a sound JSON Schema, without the value itself; ``None`` where it fits.
 
     Example:
-        >>> schema_problem({"usd": "much"}, {"properties": {"usd": {"type": "number"}}})
+        >>> value_problem({"usd": "much"}, {"properties": {"usd": {"type": "number"}}})
         "usd breaks 'type'"
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415  as above

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.request.json_schema import rooted, schema_fault
+from aegis_graph.request.json_schema import normalized_schema, schema_error
 from aegis_graph.request.token_bounds import text_bound
 from aegis_graph.types import CallOptions
 
@@ -45,7 +45,7 @@ def read_options(value: object) -> CallOptions:
     for name, option in given.items():
         _CHECKS[name](option)
     if "response_schema" in given:
-        given["response_schema"] = rooted(given["response_schema"])
+        given["response_schema"] = normalized_schema(given["response_schema"])
     choice = given.get("tool_choice")
     names = [tool["function"]["name"] for tool in given.get("tools", ())]
     if (
@@ -54,12 +54,12 @@ def read_options(value: object) -> CallOptions:
         and not (choice == "required" and names)
     ):
         _refuse("options.tool_choice", f"no tool is called {choice!r}; there are {names}")
-    if len(options_text(given)) > MAX_OPTION_BYTES:
+    if len(options_json(given)) > MAX_OPTION_BYTES:
         _refuse("options", f"more than {MAX_OPTION_BYTES:,} bytes of tools and schema")
     return CallOptions(**given)  # type: ignore[typeddict-item]
 
 
-def options_text(options: Mapping[str, Any]) -> str:
+def options_json(options: Mapping[str, Any]) -> str:
     """One text for equal options, whatever the order of their keys."""
     return json.dumps(options, sort_keys=True) if options else ""
 
@@ -73,7 +73,7 @@ def options_bound(options: CallOptions) -> int:
     return sum(PER_OPTION + 2 * text_bound(json.dumps(part)) for part in parts)
 
 
-def _tools(value: object) -> None:
+def _check_tools(value: object) -> None:
     if not isinstance(value, list) or len(value) > MAX_TOOLS:
         _refuse("options.tools", f"must be a list of at most {MAX_TOOLS} tools")
     for place, tool in enumerate(value):
@@ -83,33 +83,33 @@ def _tools(value: object) -> None:
             _refuse(f"options.tools[{place}]", "must be a function in OpenAI's form, in JSON")
 
 
-def _text(value: object) -> None:
+def _check_tool_choice(value: object) -> None:
     if not isinstance(value, str):
         _refuse("options.tool_choice", "must be auto, none, required or a tool's name")
 
 
-def _flag(value: object) -> None:
+def _check_flag(value: object) -> None:
     if not isinstance(value, bool):
         _refuse("options", "parallel_tool_calls and strict must be true or false")
 
 
-def _method(value: object) -> None:
+def _check_schema_method(value: object) -> None:
     if value not in ("json_schema", "json_mode", "tool"):
         _refuse("options.schema_method", "must be json_schema, json_mode or tool")
 
 
-def _words(value: object) -> None:
+def _check_stop(value: object) -> None:
     if not isinstance(value, list) or not all(isinstance(word, str) and word for word in value):
         _refuse("options.stop", "must be a list of texts")
 
 
-def _temperature(value: object) -> None:
+def _check_temperature(value: object) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 <= value < 2:  # type: ignore[operator]
         _refuse("options.temperature", "must be a number from 0 to below 2")
 
 
-def _schema(value: object) -> None:
+def _check_response_schema(value: object) -> None:
     check_schema("options.response_schema", value)
 
 
@@ -130,10 +130,10 @@ def check_schema(where: str, schema: object) -> None:
         _refuse(where, "must be a JSON Schema of an object")
     if not _is_json(schema):
         _refuse(where, "has a value that JSON has not")
-    fault = schema_fault(json.dumps(schema))
+    fault = schema_error(json.dumps(schema))
     if fault is not None:
         _refuse(where, fault)
-    kind = rooted(schema).get("type")
+    kind = normalized_schema(schema).get("type")
     if kind is None:
         _refuse(where, 'its root has no type; give it "type": "object"')
     if kind != "object":
@@ -141,14 +141,14 @@ def check_schema(where: str, schema: object) -> None:
 
 
 _CHECKS: Mapping[str, Callable[[object], None]] = {
-    "tools": _tools,
-    "tool_choice": _text,
-    "parallel_tool_calls": _flag,
-    "stop": _words,
-    "temperature": _temperature,
-    "response_schema": _schema,
-    "schema_method": _method,
-    "strict": _flag,
+    "tools": _check_tools,
+    "tool_choice": _check_tool_choice,
+    "parallel_tool_calls": _check_flag,
+    "stop": _check_stop,
+    "temperature": _check_temperature,
+    "response_schema": _check_response_schema,
+    "schema_method": _check_schema_method,
+    "strict": _check_flag,
 }
 
 

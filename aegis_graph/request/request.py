@@ -16,14 +16,14 @@ from aegis_graph.errors import InvalidRequestError
 from aegis_graph.pricing.money import limit_nano_usd
 from aegis_graph.request.images import (
     ImageSize,
-    addresses,
-    decoded,
-    inline_data,
-    inline_text,
+    base64_field,
+    base64_of_address,
+    decode_base64,
+    image_addresses,
     is_image,
-    read_facts,
+    read_image_header,
 )
-from aegis_graph.request.options import options_bound, options_text, read_options
+from aegis_graph.request.options import options_bound, options_json, read_options
 from aegis_graph.request.token_bounds import prompt_bound
 from aegis_graph.types import (
     DEFAULT_SENSITIVITY,
@@ -49,7 +49,7 @@ MAX_COST_USD = Decimal(1_000_000_000)
 """Well below what the ledger's 64-bit nano-USD can hold."""
 
 
-class AskedImage(NamedTuple):
+class RequestImage(NamedTuple):
     """An image among the messages."""
 
     remote: bool
@@ -60,7 +60,7 @@ class AskedImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked, for whom, and how private it is."""
+    """The question, the user that it counts for, and how private it is."""
 
     messages: Sequence[BaseMessage]
     task: Task
@@ -68,7 +68,7 @@ class Request:
     user_id: str
     thread_id: str | None
     max_output_tokens: int | None
-    images: Sequence[AskedImage]
+    images: Sequence[RequestImage]
     options: CallOptions
     prompt_tokens: int
     """An upper bound, without the images."""
@@ -80,7 +80,7 @@ class Request:
     @cached_property
     def query_hash(self) -> str:
         """SHA-256 of the prompt and its options; only a reservation's row needs it."""
-        return _hash(self.messages, self.options)
+        return _prompt_hash(self.messages, self.options)
 
     @property
     def has_images(self) -> bool:
@@ -93,7 +93,7 @@ class Request:
         return any(image.remote for image in self.images)
 
     @classmethod
-    def of(cls, state: Mapping[str, Any], config: RunnableConfig) -> Request:
+    def from_state(cls, state: Mapping[str, Any], config: RunnableConfig) -> Request:
         """Read and check the graph's state.
 
         Raises:
@@ -103,7 +103,7 @@ class Request:
         if not messages:
             raise InvalidRequestError("messages: empty; give at least one message")
         images = _check_parts(messages)
-        run_id = _name("run_id", state.get("run_id"))
+        run_id = _checked_name("run_id", state.get("run_id"))
         options = read_options(state.get("options"))
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
@@ -112,9 +112,9 @@ class Request:
             sensitivity=_one_of(
                 "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
             ),
-            user_id=_name("user_id", state.get("user_id")) or DEFAULT_USER,
-            thread_id=None if thread is None else _thread(str(thread)),
-            max_output_tokens=_positive(state.get("max_output_tokens")),
+            user_id=_checked_name("user_id", state.get("user_id")) or DEFAULT_USER,
+            thread_id=None if thread is None else _checked_thread_id(str(thread)),
+            max_output_tokens=_output_cap(state.get("max_output_tokens")),
             images=images,
             options=options,
             prompt_tokens=prompt_bound(messages) + options_bound(options),
@@ -132,7 +132,7 @@ def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> An
     raise InvalidRequestError(f"{key}: {value!r} is unknown; use one of {', '.join(allowed)}")
 
 
-def _name(key: str, value: object) -> str | None:
+def _checked_name(key: str, value: object) -> str | None:
     if value is None:
         return None
     if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable():
@@ -158,15 +158,15 @@ def _run_limit(value: object, run_id: str | None) -> int | None:
     )
 
 
-def _thread(value: str) -> str:
-    if len(value) <= MAX_ID and "\0" not in value and _size(value) is not None:
+def _checked_thread_id(value: str) -> str:
+    if len(value) <= MAX_ID and "\0" not in value and _utf8_size(value) is not None:
         return value
     raise InvalidRequestError(
         f"thread_id: must be text of at most {MAX_ID} characters, without NUL"
     )
 
 
-def _positive(value: Any) -> int | None:
+def _output_cap(value: Any) -> int | None:
     if value is None:
         return None
     whole = isinstance(value, int) and not isinstance(value, bool)
@@ -177,10 +177,10 @@ def _positive(value: Any) -> int | None:
     )
 
 
-def _check_parts(messages: Sequence[BaseMessage]) -> list[AskedImage]:
+def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
     """Check every content part, and say which images are among them."""
     size = 0
-    images: list[AskedImage] = []
+    images: list[RequestImage] = []
     for number, message in enumerate(messages):
         if not isinstance(message, BaseMessage):
             raise InvalidRequestError(f"messages[{number}]: not a LangChain message")
@@ -188,10 +188,10 @@ def _check_parts(messages: Sequence[BaseMessage]) -> list[AskedImage]:
         for place, part in enumerate(parts):
             where = f"messages[{number}].content[{place}]"
             if not isinstance(part, str) and is_image(part):
-                images.append(_image(part, where))
+                images.append(_request_image(part, where))
                 continue
             text = part if isinstance(part, str) else part.get("text")
-            more = _size(text) if isinstance(text, str) else 0
+            more = _utf8_size(text) if isinstance(text, str) else 0
             if more is None:
                 raise InvalidRequestError(f"{where}: not valid Unicode text")
             size += more
@@ -202,27 +202,27 @@ def _check_parts(messages: Sequence[BaseMessage]) -> list[AskedImage]:
     return images
 
 
-def _image(part: Mapping[str, Any], where: str) -> AskedImage:
+def _request_image(part: Mapping[str, Any], where: str) -> RequestImage:
     """An image is an https address or base64 data; never a path, which a client might read."""
-    # All of them, because nobody knows which one a client prefers.
-    texts = [inline_text(address) for address in addresses(part)]
-    data = inline_data(part)
+    # All of them, because it is unknown which one a provider's client prefers.
+    texts = [base64_of_address(address) for address in image_addresses(part)]
+    data = base64_field(part)
     given = [*texts, data] if data is not None else texts
     if not given or not all(isinstance(text, str) for text in given):
         raise InvalidRequestError(
             f"{where}: an image must be an https:// address or data:image/...;base64, data"
         )
     try:
-        facts = [read_facts(decoded(text)) for text in given if text]
+        facts = [read_image_header(decode_base64(text)) for text in given if text]
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{where}: {error}") from error
     known = [one.size for one in facts if one is not None]
     remote = "" in given
     sure = not remote and len(known) == len(given)
-    return AskedImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
+    return RequestImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
 
 
-def _size(text: str) -> int | None:
+def _utf8_size(text: str) -> int | None:
     """The text's bytes; ``None`` when it has half a character, which no client can send."""
     try:
         return len(text.encode("utf-8"))
@@ -230,8 +230,8 @@ def _size(text: str) -> int | None:
         return None
 
 
-def _hash(messages: Sequence[BaseMessage], options: CallOptions) -> str:
-    digest = hashlib.sha256(options_text(options).encode())
+def _prompt_hash(messages: Sequence[BaseMessage], options: CallOptions) -> str:
+    digest = hashlib.sha256(options_json(options).encode())
     for message in messages:
         # Lengths first, so that no two different conversations join to the same text.
         text = repr((message.type, message.content))

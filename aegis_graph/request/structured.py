@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
-from aegis_graph.request.json_schema import schema_problem
+from aegis_graph.request.json_schema import value_problem
 from aegis_graph.text.json_text import leading_json, repaired_json
 from aegis_graph.types import CallOptions
 
@@ -38,8 +38,8 @@ def schema_tool(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def instruction(schema: Mapping[str, Any]) -> str:
-    """What a model is told that must be told in words."""
+def schema_instruction(schema: Mapping[str, Any]) -> str:
+    """The instruction for a model that takes a schema in words only."""
     return (
         "Answer with one JSON object that fits this JSON Schema, and with nothing else:\n"
         + json.dumps(schema, ensure_ascii=False)
@@ -51,7 +51,7 @@ def validate_answer(
     options: CallOptions,
     find_problem: Callable[[Any], str | None] | None = None,
 ) -> AIMessage:
-    """The answer, after making sure that it is what the options ask for.
+    """Make sure that an answer is what the options ask for, and give its value beside it.
 
     A value that fits the schema comes under ``additional_kwargs["parsed"]``, and as JSON in the
     content, whichever way the provider gave it.
@@ -70,8 +70,8 @@ def validate_answer(
     if calls or schema is None:
         _check_choice(answer, options)
         return answer
-    value = _value(answer, schema)
-    problem = find_problem(value) if find_problem else schema_problem(value, schema)
+    value = _json_value(answer, schema)
+    problem = find_problem(value) if find_problem else value_problem(value, schema)
     if problem is not None:
         raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
     text = json.dumps(value, ensure_ascii=False)
@@ -95,7 +95,7 @@ def _check_choice(answer: AIMessage, options: CallOptions) -> None:
         raise UnfitAnswerError(f"the tool {choice!r} was required and not called")
 
 
-def _value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
+def _json_value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     """The JSON value of an answer, slightly broken JSON repaired."""
     name = schema_name(schema)
     for call in answer.tool_calls:

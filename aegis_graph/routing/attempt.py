@@ -29,7 +29,7 @@ class Attempt:
 
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
-        request = Request.of(state, config)
+        request = Request.from_state(state, config)
         route = route_of(state)
         if not may_receive(self.provider.spec, request.sensitivity):
             return await self._decline(route, route["hold"], exclude=self.provider.spec.name)

@@ -25,7 +25,7 @@ from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
-from aegis_graph.request.structured import instruction, validate_answer
+from aegis_graph.request.structured import schema_instruction, validate_answer
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
@@ -142,7 +142,7 @@ class Call:
         options = self._request.options
         if not self._provider.schema_in_prompt(options):
             return messages
-        return [SystemMessage(instruction(options["response_schema"])), *messages]
+        return [SystemMessage(schema_instruction(options["response_schema"])), *messages]
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._bound.output_cap, self._request.options)

@@ -58,7 +58,7 @@ class RouterNodes:
             InvalidRequestError: The request is wrong.
             LedgerError: The ledger cannot be used; nobody is asked without it.
         """
-        request = Request.of(state, config)
+        request = Request.from_state(state, config)
         state = in_progress(state)
         route = route_of(state)
         pending = [route["pending"]] if route["pending"] else []
@@ -91,7 +91,9 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
         error = None if answer is not None else _no_answer(state)
-        failed = None if error is None else _failed_request(Request.of(state, config), error)
+        failed = (
+            None if error is None else _failed_request(Request.from_state(state, config), error)
+        )
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
         await self._received(pending)
         _announce(alerts)

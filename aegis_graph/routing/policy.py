@@ -52,7 +52,7 @@ def make_plan(request: Request, chain: Sequence[ProviderState]) -> ProviderPlan:
     >>> from langchain_core.messages import HumanMessage
     >>> asked = {"messages": [HumanMessage("Who is ill?")], "sensitivity": "pii"}
     >>> chain = [ProviderState(spec) for spec in DEFAULT_PROVIDERS]
-    >>> plan = make_plan(Request.of(asked, {}), chain)
+    >>> plan = make_plan(Request.from_state(asked, {}), chain)
     >>> [candidate.spec.name for candidate in plan.candidates]
     ['ollama']
     """

@@ -181,7 +181,7 @@ async def test_sensitive_texts_stay_on_local_providers(
     server: LoopbackServer, db: Path, one_space: list[Row]
 ) -> None:
     server.always("ollama", Fault.status(500), model="bge-m3")
-    embeddings = embeddings_of(server, db, *one_space).asking(sensitivity="pii")
+    embeddings = embeddings_of(server, db, *one_space).with_options(sensitivity="pii")
     with pytest.raises(AllProvidersFailedError):
         await embeddings.aembed_documents(["a patient's name"])
     cloud = embeddings_of(server, db, *one_space[1:], sensitivity="hipaa")
@@ -190,10 +190,16 @@ async def test_sensitive_texts_stay_on_local_providers(
     assert {call.protocol for call in server.calls()} == {"ollama"}
 
 
+def test_the_older_name_of_with_options_still_works(server: LoopbackServer, db: Path) -> None:
+    embeddings = embeddings_of(server, db, embedder(server, "ollama"))
+    assert embeddings.asking(user_id="a") == embeddings.with_options(user_id="a")
+    assert embeddings.asking(user_id="a") != embeddings
+
+
 async def test_a_batch_that_fails_stops_the_others(server: LoopbackServer, db: Path) -> None:
     server.script("ollama", Fault.status(400), model="bge-m3")
     row = embedder(server, "ollama", batch_size=1)
-    embeddings = embeddings_of(server, db, row).asking(concurrency=1)
+    embeddings = embeddings_of(server, db, row).with_options(concurrency=1)
     with pytest.raises(Exception, match="the request was rejected"):
         await embeddings.aembed_documents([f"text {number}" for number in range(20)])
     assert len(server.calls()) == 1

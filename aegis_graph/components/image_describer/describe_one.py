@@ -27,7 +27,7 @@ from aegis_graph.components.prompts import Language
 from aegis_graph.components.router_node import RouterGraph, cost_usd
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
-from aegis_graph.request.image_files import image_part, opened
+from aegis_graph.request.image_files import image_part, open_image
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 
@@ -139,7 +139,7 @@ _TOLD = ("kept", "method", "provider", "cost_usd", "error", "degraded_reason")
 def _seen(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
     """The image as it is sent, and its colours. Decodes it, so that a broken one buys nothing."""
     data = load_image(ref, [part] * (ref["number"] or 0) if part else ())
-    return image_part(data, shrink=True), dominant_colours(opened(data))
+    return image_part(data, shrink=True), dominant_colours(open_image(data))
 
 
 def _message(wanted: str, part: dict[str, Any]) -> BaseMessage:

@@ -13,7 +13,7 @@ from typing import Any, final
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import DocumentError, InvalidRequestError
-from aegis_graph.request.images import inline_bytes, is_image
+from aegis_graph.request.images import image_bytes, is_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 """What a folder is searched for, and ``.pdf``. A file that is named itself may have any name."""
@@ -90,7 +90,7 @@ def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """
     number = ref["number"] or 0
     if ref["path"] is None:
-        data = inline_bytes(parts[number - 1]) or b""
+        data = image_bytes(parts[number - 1]) or b""
     elif ref["page"] is None:
         data = _read(Path(ref["path"]))
     else:
@@ -212,7 +212,7 @@ def _of_part(part: Mapping[str, Any], number: int) -> Found:
     if not is_image(part):
         return _bad(source, "not an image part; make it with image_part")
     try:
-        data = inline_bytes(part)
+        data = image_bytes(part)
     except InvalidRequestError as error:
         return _bad(source, str(error))
     if data is None:

@@ -205,7 +205,7 @@ class RoutedCalls:
                 self.answers.keep_vectors(bought)
 
         async def buy() -> None:
-            chosen = self.embeddings.asking(sensitivity=level, **run.request("embed"))
+            chosen = self.embeddings.with_options(sensitivity=level, **run.request("embed"))
             embedded = await _recording_errors(
                 run, "embed", chosen.aembed(missing, text_type=context, keep=keep)
             )

@@ -205,7 +205,7 @@ class _Embedder:
             return cls(embeddings, None, [])
         wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd")
         given = {key: choices[key] for key in wanted if key in choices}
-        return cls(embeddings, embeddings.asking(**given), [])
+        return cls(embeddings, embeddings.with_options(**given), [])
 
     def embed(self, texts: list[str], text_type: TextType) -> list[list[float]]:
         routed = self.routed

@@ -14,7 +14,7 @@ from typing import Any
 
 from aegis_graph.errors import InvalidRequestError, UnsupportedContentError
 from aegis_graph.request.image_files import image_part
-from aegis_graph.request.images import ImageFacts, ImageSize, patch_tokens, read_facts
+from aegis_graph.request.images import ImageHeader, ImageSize, patch_tokens, read_image_header
 
 MAX_URI_BYTES = 10_485_760
 """Of one data address, its head included."""
@@ -86,12 +86,12 @@ def _check(value: str) -> None:
         raise InvalidRequestError("the image is not valid base64") from error
     if not data:
         raise InvalidRequestError("the image has no data")
-    facts = read_facts(data)
+    facts = read_image_header(data)
     if facts is not None:
         _check_facts(facts)
 
 
-def _check_facts(facts: ImageFacts) -> None:
+def _check_facts(facts: ImageHeader) -> None:
     width, height = facts.size
     if facts.format not in FORMATS:
         raise UnsupportedContentError(

@@ -16,7 +16,7 @@ from pydantic import PrivateAttr
 
 from aegis_graph.errors import UnsupportedContentError
 from aegis_graph.providers.ocr.engine import OcrEngine, TextLine
-from aegis_graph.request.images import inline_bytes, is_image
+from aegis_graph.request.images import image_bytes, is_image
 
 MODEL_NAME = "rapidocr"
 MARKER = "(Text recognition: what is written in the image; no language model looked at it.)"
@@ -134,7 +134,7 @@ def images_of(messages: Sequence[BaseMessage]) -> list[bytes]:
     """
     for message in reversed(messages):
         parts = [] if isinstance(message.content, str) else message.content
-        found = [inline_bytes(part) for part in parts if isinstance(part, dict) and is_image(part)]
+        found = [image_bytes(part) for part in parts if isinstance(part, dict) and is_image(part)]
         images = [data for data in found if data is not None]
         if len(images) < len(found):
             raise UnsupportedContentError("text recognition fetches no image from an address")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aegis_graph.providers.ocr.telemetry import switch_telemetry_off
-from aegis_graph.request.image_files import opened
+from aegis_graph.request.image_files import open_image
 
 INSTALL = "pip install 'aegis-graph[ocr]'"
 """The line that installs the engine with its models."""
@@ -119,7 +119,7 @@ class OcrEngine:
         import numpy  # noqa: PLC0415  heavy, and comes with the engine
 
         # The engine wants blue first, and one block of memory.
-        picture = numpy.asarray(opened(data))[:, :, ::-1]
+        picture = numpy.asarray(open_image(data))[:, :, ::-1]
         lines = self._lines(picture)
         if not lines or (_mean(lines) >= UPRIGHT_SCORE and not _is_sideways(lines)):
             return Page(as_text(lines), lines)

@@ -218,7 +218,7 @@ class Parts:
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
-        request = Request.of({**state, "sensitivity": "public"}, config)
+        request = Request.from_state({**state, "sensitivity": "public"}, config)
         hold = hold_for(self.attempt.provider, request, "r", 1)
         hold_id = (await self.services.ledger.admit([hold])).hold_id
         assert hold_id is not None

@@ -18,15 +18,21 @@ from PIL import Image
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.providers.dashscope.images import qwen_image_tokens
 from aegis_graph.providers.openai import openai_image_tokens
-from aegis_graph.request.image_files import MAX_BYTES, MAX_SIDE, image_part, opened, resize_to_fit
+from aegis_graph.request.image_files import (
+    MAX_BYTES,
+    MAX_SIDE,
+    image_part,
+    open_image,
+    resize_to_fit,
+)
 from aegis_graph.request.images import (
     MAX_PIXELS,
     UNKNOWN_IMAGE_TOKENS,
     ImageSize,
-    inline_bytes,
+    image_bytes,
     is_image,
-    plain_image,
-    read_facts,
+    portable_image,
+    read_image_header,
 )
 from tests.flow.support import drawn
 
@@ -118,7 +124,7 @@ def test_an_unknown_family_takes_the_largest_bound_at_any_size(model: str) -> No
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
 def test_a_size_is_read_from_the_header_of_each_format(kind: str) -> None:
-    facts = read_facts(drawn(123, 45, kind=kind))
+    facts = read_image_header(drawn(123, 45, kind=kind))
     assert facts is not None
     assert (facts.format, facts.size) == (kind, (123, 45))
 
@@ -129,7 +135,7 @@ def test_a_size_is_read_from_the_header_of_each_format(kind: str) -> None:
 @example(b"RIFF\0\0\0\0WEBPVP8 ")
 @example(b"II*\0" + b"\xff" * 60)
 def test_bytes_that_are_no_image_are_told_so_and_nothing_is_raised(data: bytes) -> None:
-    facts = read_facts(data)
+    facts = read_image_header(data)
     assert facts is None or min(facts.size) >= 0
 
 
@@ -147,7 +153,7 @@ def bomb(side: int = 60_000) -> bytes:
 @pytest.mark.parametrize("side", [9_500, 60_000])
 def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
     with pytest.raises(InvalidRequestError, match=f"more than {MAX_PIXELS:,} pixels"):
-        read_facts(bomb(side))
+        read_image_header(bomb(side))
 
 
 @pytest.mark.parametrize(
@@ -170,11 +176,11 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
 )
 def test_every_form_of_an_inline_image_is_read(part: dict[str, Any]) -> None:
     assert is_image(part)
-    assert inline_bytes(part) == b"hi"
-    plain = plain_image(part)
+    assert image_bytes(part) == b"hi"
+    plain = portable_image(part)
     assert plain["type"] in {"image", "image_url"}
     assert not plain.keys() & {"file", "file_data", "filename"}
-    assert inline_bytes(plain) == b"hi"
+    assert image_bytes(plain) == b"hi"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +205,7 @@ def test_another_file_is_no_image(part: dict[str, Any]) -> None:
 def test_a_file_at_an_address_is_an_image_by_its_name(name: str) -> None:
     part = {"type": "input_file", "file_url": f"https://a.b/{name}"}
     assert is_image(part)
-    assert plain_image(part)["image_url"] == {"url": f"https://a.b/{name}"}
+    assert portable_image(part)["image_url"] == {"url": f"https://a.b/{name}"}
 
 
 def test_a_part_is_the_file_as_it_is(tmp_path: Path) -> None:
@@ -241,15 +247,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_shrinking_is_done_only_when_asked_and_only_when_needed() -> None:
     small, wide = drawn(), drawn(MAX_SIDE + 10, 40)
     assert image_part(small, shrink=True) == image_part(small)
-    assert inline_bytes(image_part(wide)) == wide
-    shrunk = inline_bytes(image_part(wide, shrink=True))
-    facts = read_facts(shrunk or b"")
+    assert image_bytes(image_part(wide)) == wide
+    shrunk = image_bytes(image_part(wide, shrink=True))
+    facts = read_image_header(shrunk or b"")
     assert facts is not None
     assert facts.size == (MAX_SIDE, 40)
 
 
 def test_another_format_is_converted_and_noise_is_made_to_fit() -> None:
-    facts = read_facts(inline_bytes(image_part(drawn(kind="GIF"), shrink=True)) or b"")
+    facts = read_image_header(image_bytes(image_part(drawn(kind="GIF"), shrink=True)) or b"")
     assert facts is not None
     assert facts.format == "PNG"
     stream = io.BytesIO()
@@ -262,10 +268,10 @@ def test_another_format_is_converted_and_noise_is_made_to_fit() -> None:
 def test_a_picture_that_ends_too_early_is_said_to_be_broken() -> None:
     whole = drawn(800, 800, text="A text", kind="JPEG")
     with pytest.raises(InvalidRequestError, match="broken or cut off"):
-        opened(whole[: len(whole) // 2])
+        open_image(whole[: len(whole) // 2])
 
 
 def test_a_transparent_picture_is_opened_on_white() -> None:
     stream = io.BytesIO()
     Image.new("RGBA", (20, 20), (0, 0, 0, 0)).save(stream, "PNG")
-    assert opened(stream.getvalue()).getpixel((5, 5)) == (255, 255, 255)
+    assert open_image(stream.getvalue()).getpixel((5, 5)) == (255, 255, 255)

@@ -145,7 +145,7 @@ def test_wrong_options_are_refused_in_one_line(options: Any, fault: str) -> None
 
 
 def of(**options: Any) -> Request:
-    return Request.of({"messages": [HumanMessage("Hi")], "options": options}, {})
+    return Request.from_state({"messages": [HumanMessage("Hi")], "options": options}, {})
 
 
 def test_tools_and_schema_count_as_prompt() -> None:

@@ -20,7 +20,7 @@ REMOTE = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}
 
 def asked(*images: dict[str, Any], **more: Any) -> Request:
     message = HumanMessage([{"type": "text", "text": "What is it?"}, *images])
-    return Request.of({"messages": [message], **more}, {})
+    return Request.from_state({"messages": [message], **more}, {})
 
 
 def state(name: str, *, location: str = "cloud", **more: Any) -> ProviderState:
