@@ -22,6 +22,11 @@ DEFAULT_TASK: Task = "chat"
 DEFAULT_SENSITIVITY: Sensitivity = "internal"
 DEFAULT_USER = "default"
 
+FINISH_REASON = "finish_reason"
+"""Key of an answer's ``response_metadata`` with why it ended."""
+CUT_OFF = "length"
+"""The finish reason of an answer that ended at a cap of tokens, whichever provider gave it."""
+
 
 class AttemptRecord(TypedDict):
     """One physical call to one provider, as the caller sees it."""

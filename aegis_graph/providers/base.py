@@ -23,11 +23,15 @@ from aegis_graph.config.router_config import first_fault
 from aegis_graph.config.specs import KEY_ALIASES, ConfigModel, ProviderSpec
 from aegis_graph.errors import (
     ConfigError,
+    ContentRefusedError,
     ProviderError,
+    StreamCutError,
 )
 from aegis_graph.pricing.prices import Price, book_price, price_of
 from aegis_graph.providers.call_arguments import CallArguments
+from aegis_graph.providers.finish_reasons import normalize_finish_reason
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
+from aegis_graph.types import FINISH_REASON
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +200,30 @@ class Provider(CallArguments, ABC):
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours that a client library's error means."""
 
-    @abstractmethod
     def check_complete(self, answer: AIMessage) -> None:
-        """Make sure that the provider said it was done.
+        """Put the finish reason in the router's word, and make sure that the answer is whole.
+
+        A kind overrides ``check_end``, so that every kind's answers have the same word.
 
         Raises:
-            StreamCutError: The answer ended without that.
+            StreamCutError: The answer broke off.
             ContentRefusedError: The provider withheld the answer.
         """
+        normalize_finish_reason(answer)
+        self.check_end(answer)
+
+    def check_end(self, answer: AIMessage) -> None:
+        """Make sure that the answer came to its end: by default, that it names a reason.
+
+        Raises:
+            StreamCutError: The answer broke off.
+            ContentRefusedError: The provider withheld the answer.
+        """
+        reason = answer.response_metadata.get(FINISH_REASON)
+        if not reason:
+            raise StreamCutError("the answer ended without a finish reason")
+        if reason == "content_filter":
+            raise ContentRefusedError("the content filter withheld the answer")
 
     @abstractmethod
     async def probe(self) -> Probe:

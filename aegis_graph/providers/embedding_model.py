@@ -140,7 +140,7 @@ class EmbeddingProvider(Provider):
         """No output is billed."""
         return 0
 
-    def check_complete(self, answer: AIMessage) -> None:
+    def check_end(self, answer: AIMessage) -> None:
         """Make sure that there is a vector of the right length for each text.
 
         Raises:

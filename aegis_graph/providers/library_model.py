@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_core.messages import AIMessage
 from pydantic import field_validator
 
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.errors import ContentRefusedError, ProviderError, StreamCutError
+from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import Provider, ProviderOptions
 from aegis_graph.providers.client_errors import client_error
 
@@ -29,9 +28,6 @@ _PRICE_BOOK_NAMES: Mapping[str, str] = {
     "xai": "x-ai",
 }
 """The price book's name for a library's, where the two differ."""
-
-_REASONS = ("finish_reason", "stop_reason", "stopReason", "done_reason")
-"""Under which a client keeps why the answer ended."""
 
 
 class LibraryModelOptions(ProviderOptions):
@@ -72,12 +68,3 @@ class LibraryModelProvider(Provider):
     def translate(self, error: Exception) -> ProviderError:
         """See ``Provider.translate``."""
         return client_error(error)
-
-    def check_complete(self, answer: AIMessage) -> None:
-        """See ``Provider.check_complete``."""
-        found = (answer.response_metadata.get(name) for name in _REASONS)
-        reason = next((one for one in found if one), None)
-        if reason is None:
-            raise StreamCutError("the answer ended without a reason to end")
-        if reason == "content_filter":
-            raise ContentRefusedError("the content filter withheld the answer")

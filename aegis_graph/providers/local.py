@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.messages import AIMessage
-
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
+from aegis_graph.errors import MalformedAnswerError, ProviderError
 from aegis_graph.pricing.prices import Price, no_cost
 from aegis_graph.providers.base import Probe, Provider
 from aegis_graph.types import CallOptions
@@ -50,15 +48,6 @@ class InProcessProvider(Provider):
     def translate(self, error: Exception) -> ProviderError:
         """Any error in here is a fault that asking again does not cure."""
         return MalformedAnswerError(f"{self.activity} failed: {type(error).__name__}")
-
-    def check_complete(self, answer: AIMessage) -> None:
-        """Make sure that the answer came to its last piece, which alone names a reason to end.
-
-        Raises:
-            StreamCutError: It did not.
-        """
-        if "finish_reason" not in answer.response_metadata:
-            raise StreamCutError("the answer ended without its last piece")
 
     async def probe(self) -> Probe:
         """Whether what it needs is installed."""

@@ -118,8 +118,8 @@ class OllamaProvider(Provider):
             return StreamCutError("the answer ended in an error")
         return transport_error(error)
 
-    def check_complete(self, answer: AIMessage) -> None:
-        """See ``Provider.check_complete``."""
+    def check_end(self, answer: AIMessage) -> None:
+        """See ``Provider.check_end``; Ollama says so by ``done``."""
         if not answer.response_metadata.get("done"):
             raise StreamCutError("the answer ended before Ollama said it was done")
 

@@ -6,11 +6,8 @@ import math
 import re
 from typing import Any
 
-from langchain_core.messages import AIMessage
-
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
-    ContentRefusedError,
     ProviderError,
     StreamCutError,
 )
@@ -120,14 +117,6 @@ class OpenAIProvider(Provider):
             kind = OPENAI_CODES.get(error.code or "", StreamCutError)
             return kind("the answer ended in an error", code=error.code)
         return transport_error(error)
-
-    def check_complete(self, answer: AIMessage) -> None:
-        """See ``Provider.check_complete``."""
-        reason = answer.response_metadata.get("finish_reason")
-        if not reason:
-            raise StreamCutError("the answer ended without a finish reason")
-        if reason == "content_filter":
-            raise ContentRefusedError("the content filter withheld the answer")
 
     async def probe(self) -> Probe:
         """See ``Provider.probe``."""

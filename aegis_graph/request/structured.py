@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage
 from aegis_graph.errors import UnfitAnswerError
 from aegis_graph.request.json_schema import value_problem
 from aegis_graph.text.json_text import leading_json, repaired_json
-from aegis_graph.types import CallOptions
+from aegis_graph.types import CUT_OFF, FINISH_REASON, CallOptions
 
 PARSED = "parsed"
 """Key of ``additional_kwargs`` under which an answer that fits carries its value."""
@@ -81,11 +81,6 @@ def validate_answer(
     )
 
 
-def _was_cut(answer: AIMessage) -> bool:
-    facts = answer.response_metadata
-    return "length" in (facts.get("finish_reason"), facts.get("done_reason"))
-
-
 def _check_choice(answer: AIMessage, options: CallOptions) -> None:
     choice = options.get("tool_choice", "auto")
     called = [call["name"] for call in answer.tool_calls]
@@ -109,7 +104,7 @@ def _json_value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     try:
         value, end = leading_json(text)
     except ValueError as error:
-        if _was_cut(answer):
+        if answer.response_metadata.get(FINISH_REASON) == CUT_OFF:
             # Repaired, half a value would pass for a whole one.
             raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
     else:

@@ -37,6 +37,7 @@ from aegis_graph.testing.provider_cases import (
     numbers,
     open_holds,
 )
+from aegis_graph.types import CUT_OFF, FINISH_REASON
 
 __all__ = ["ProviderSuite", "RemoteProviderSuite"]
 
@@ -93,6 +94,16 @@ class RemoteProviderSuite(ProviderSuite):
         asyncio.run(ask(router, self.request(max_output_tokens=CAP), stream=stream))
         (call,) = server.calls()
         assert CAP in list(numbers(call.body)), f"no cap of {CAP} in {call.body}"
+
+    @each_mode
+    def test_an_answer_that_the_cap_cut_off_says_so(
+        self, router: Router, server: LoopbackServer, stream: bool
+    ) -> None:
+        """Whatever the protocol calls it, the finish reason is the router's word."""
+        self.play(server, Reply("Half an ans", finish_reason="length"))
+        seen = asyncio.run(ask(router, self.request(), stream=stream))
+        assert seen.attempts[0]["status"] == "answered"
+        assert seen.message.response_metadata[FINISH_REASON] == CUT_OFF
 
     @pytest.mark.parametrize("name", REFUSALS)
     def test_a_refusal_becomes_the_right_error_and_is_not_retried(

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.image_describer.colors import Colour
 from aegis_graph.text.json_text import repaired_json
-from aegis_graph.types import AttemptRecord, SkippedRecord
+from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SkippedRecord
 
 Kind = Literal["description", "text", "table", "chart"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -20,8 +20,6 @@ STRUCTURED: frozenset[Kind] = frozenset({"description", "chart"})
 ONLY_OCR = "no model looked at it: only the text in it was recognized"
 CUT = "the answer was cut at the cap of output tokens"
 NOT_STRUCTURED = "the answer was not the JSON that was asked for"
-
-_CUT_REASONS = frozenset({"length", "max_tokens"})
 
 
 class ImageResult(TypedDict):
@@ -107,7 +105,7 @@ def read_answer(
     facts = answer.response_metadata
     is_ocr = bool(facts.get("ocr"))
     fields, fault = _of_ocr(facts) if is_ocr else _of_model(answer, kind)
-    if _is_cut(facts):
+    if facts.get(FINISH_REASON) == CUT_OFF:
         fault = CUT
     named = [Colour(name=name, hex=None, share=None) for name in fields.get("colours", [])]
     blank = unanswered(source, kind, "", error_type="", sha256=sha256)
@@ -127,10 +125,6 @@ def read_answer(
         "error": None,
         "error_type": None,
     }
-
-
-def _is_cut(facts: Mapping[str, Any]) -> bool:
-    return (facts.get("finish_reason") or facts.get("done_reason")) in _CUT_REASONS
 
 
 def _of_ocr(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:

@@ -23,7 +23,7 @@ from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput
-from aegis_graph.types import SENSITIVITIES, AttemptRecord, Sensitivity
+from aegis_graph.types import CUT_OFF, FINISH_REASON, SENSITIVITIES, AttemptRecord, Sensitivity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -269,10 +269,11 @@ def _messages(
 
 
 def _as_paid_answer(message: AIMessage) -> PaidAnswer:
-    facts, usage = message.response_metadata, message.usage_metadata
-    reason = facts.get("finish_reason") or facts.get("done_reason")
+    usage = message.usage_metadata
     return PaidAnswer(
-        message.text, reason == "length", usage["output_tokens"] if usage is not None else None
+        message.text,
+        truncated=message.response_metadata.get(FINISH_REASON) == CUT_OFF,
+        output_tokens=usage["output_tokens"] if usage is not None else None,
     )
 
 

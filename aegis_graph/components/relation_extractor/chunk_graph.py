@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from langchain_core.messages import AIMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
@@ -30,7 +29,7 @@ from aegis_graph.components.relation_extractor.store import (
 )
 from aegis_graph.components.router_node import Ask, Asked, RouterGraph, ask_router
 from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
-from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord
+from aegis_graph.types import CUT_OFF, DEFAULT_SENSITIVITY, FINISH_REASON, AttemptRecord
 
 UNFIT = "UnfitAnswerError"
 """Type of an attempt whose answer did not fit the schema that was asked for."""
@@ -171,7 +170,8 @@ class _ChunkNodes:
         return {
             "attempts": attempts,
             "answer": "" if asked.answer is None else asked.answer.text,
-            "cut": asked.answer is not None and _is_cut(asked.answer),
+            "cut": asked.answer is not None
+            and asked.answer.response_metadata.get(FINISH_REASON) == CUT_OFF,
             "asked": state.get("asked", False) or bool(asked.attempts),
             "retry": _retry(asked),
             "refusal": None if error is None or unfit else (type(error).__name__, str(error)),
@@ -251,11 +251,6 @@ def _retry(asked: Asked) -> Retry | None:
     if any(one["code"] == "cooldown" for one in asked.skipped):
         return "later"
     return "now" if isinstance(asked.error, TRANSIENT) else None
-
-
-def _is_cut(answer: AIMessage) -> bool:
-    facts = answer.response_metadata
-    return (facts.get("finish_reason") or facts.get("done_reason")) in {"length", "max_tokens"}
 
 
 def _done(

@@ -46,7 +46,7 @@ from aegis_graph.providers.dashscope.messages import (
 from aegis_graph.providers.dashscope.prices import dashscope_price
 from aegis_graph.providers.http import probe_models
 from aegis_graph.request.images import ImageSize
-from aegis_graph.types import CallOptions
+from aegis_graph.types import FINISH_REASON, CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 
@@ -195,13 +195,9 @@ class DashScopeProvider(Provider):
             return StreamCutError("the connection was cut in the answer", outcome_unknown=True)
         return transport_error(error)
 
-    def check_complete(self, answer: AIMessage) -> None:
-        """Make sure that the answer has a finish reason.
-
-        Raises:
-            StreamCutError: It has none.
-        """
-        if not is_finished(answer.response_metadata.get("finish_reason")):
+    def check_end(self, answer: AIMessage) -> None:
+        """See ``Provider.check_end``; what is missing may have been billed all the same."""
+        if not is_finished(answer.response_metadata.get(FINISH_REASON)):
             raise StreamCutError("the answer has no finish reason", outcome_unknown=True)
 
     async def probe(self) -> Probe:
