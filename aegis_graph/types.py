@@ -12,8 +12,14 @@ Task = Literal[
 Sensitivity = Literal["public", "internal", "confidential", "pii", "hipaa"]
 CostBasis = Literal["reported", "estimated", "held", "none"]
 Status = Literal["answered", "failed", "cancelled"]
+Window = Literal["day", "week", "month", "total"]
+"""The time that a budget's limit is for; each begins anew by the ledger's calendar, ``total`` never
+does."""
+GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
+"""What a report has one row for; days and months are those of the ledger's time zone."""
 
 TASKS: tuple[Task, ...] = get_args(Task)
+WINDOWS: tuple[Window, ...] = get_args(Window)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})
 """Requests of these levels never leave providers whose location is ``local``."""

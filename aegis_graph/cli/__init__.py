@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from aegis_graph.errors import (
     AegisError,
@@ -156,12 +156,14 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
+    from aegis_graph.types import GroupBy  # noqa: PLC0415
+
     parser.add_argument(
         "--month", metavar="YYYY-MM", help="default: this month; with --by month, all of them"
     )
     parser.add_argument(
         "--by",
-        choices=("provider", "model", "task", "user", "day", "month", "run"),
+        choices=get_args(GroupBy),
         default="provider",
     )
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
@@ -172,6 +174,8 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_budgets(parser: argparse.ArgumentParser) -> None:
+    from aegis_graph.types import WINDOWS  # noqa: PLC0415
+
     parser.set_defaults(run=_budgets, action="budgets")
     # What `aegis budgets --json set ...` said before the action must not be undone after it.
     shared = _shared()
@@ -182,7 +186,7 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         action.add_argument(
             "scope", metavar="SCOPE", help="total, or provider, model, task or user with :NAME"
         )
-        action.add_argument("window", metavar="WINDOW", help="day, week, month or total")
+        action.add_argument("window", metavar="WINDOW", help=f"one of {', '.join(WINDOWS)}")
     change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")
     change.set_defaults(action="set_budget")
     remove.set_defaults(action="remove_budget")

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from aegis_graph.types import Task
+from aegis_graph.types import Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""
@@ -134,7 +134,7 @@ class BudgetSpec(ConfigModel):
 
     scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
-    window: Literal["day", "week", "month", "total"]
+    window: Window
     limit_usd: Usd
     alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
     """Share of the limit whose spending gives one alert per window, such as ``0.8``."""

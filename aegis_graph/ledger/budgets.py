@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.store import Connection, Rows
-from aegis_graph.ledger.windows import Calendar, Days, Window
+from aegis_graph.ledger.windows import Calendar, Days
+from aegis_graph.types import Window
 
 _SELECT = "SELECT scope, period, limit_nano_usd, alert_at, origin FROM budgets"
 

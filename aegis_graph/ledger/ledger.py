@@ -27,15 +27,14 @@ from aegis_graph.ledger.records import (
     BudgetStatus,
     CostRow,
     FailedRequest,
-    GroupBy,
     Hold,
     unused_hold,
 )
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunner
-from aegis_graph.ledger.windows import Calendar, Days, Window
+from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.ledger.writer import PendingResult, Writer, outcome
-from aegis_graph.types import SettlementRecord
+from aegis_graph.types import GroupBy, SettlementRecord, Window
 
 T = TypeVar("T")
 

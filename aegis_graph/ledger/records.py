@@ -12,9 +12,11 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
-from aegis_graph.ledger.windows import Window
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
-from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task
+from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
+
+Origin = Literal["file", "set"]
+"""Whether the configuration or a later command set a limit."""
 
 SCOPE_COLUMNS: Mapping[str, str] = {
     "provider": "provider",
@@ -43,8 +45,7 @@ class Budget(NamedTuple):
     limit_nano_usd: int
     alert_at: Decimal | None = None
     """The share of the limit whose spending gives one alert per window."""
-    origin: Literal["file", "set"] = "file"
-    """Whether the configuration or a later command made it."""
+    origin: Origin = "file"
 
     @classmethod
     def of(cls, spec: BudgetSpec) -> Budget:
@@ -225,10 +226,6 @@ def settlement_without_usage(
     )
 
 
-GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
-"""What a report has one row for; days and months are those of the ledger's time zone."""
-
-
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
     """A budget now. For ``user:*`` there is one for each user who spent in the window."""
@@ -241,7 +238,7 @@ class BudgetStatus:
     first_day: str
     end_day: str
     """The local day at whose beginning the window ends."""
-    origin: Literal["file", "set"]
+    origin: Origin
 
     @property
     def left_nano_usd(self) -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, GroupBy, Latency
+from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, Latency
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
+from aegis_graph.types import GroupBy
 
 _MONTH = "substr(day, 1, 7)"
 

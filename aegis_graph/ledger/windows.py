@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-Window = Literal["day", "week", "month", "total"]
-WINDOWS: tuple[Window, ...] = get_args(Window)
+from aegis_graph.types import WINDOWS, Window
 
 
 class Days(NamedTuple):

@@ -13,7 +13,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Budget
-from aegis_graph.ledger.windows import Window
+from aegis_graph.types import Window
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 MONTH = ("total", "month", "1")

@@ -24,8 +24,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from aegis_graph.ledger.records import Admission, GroupBy, Hold
-from aegis_graph.ledger.windows import Window
+from aegis_graph.ledger.records import Admission, Hold
+from aegis_graph.types import GroupBy, Window
 from tests.contract.ledger_store import NOON, USD, empty_store, hold, settlement
 
 LEASE_S = 90.0

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.records import GroupBy
 from aegis_graph.ledger.windows import ALL_DAYS
+from aegis_graph.types import GroupBy
 from tests.contract.ledger_store import (
     DAYS,
     USD,

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from aegis_graph.ledger.migrate import TABLES
+from aegis_graph.ledger.records import Origin
 from aegis_graph.ledger.schema import REQUESTS, SET_BY_SETTLEMENT
-from aegis_graph.ledger.windows import WINDOWS
-from aegis_graph.types import CostBasis, Status
+from aegis_graph.types import WINDOWS, CostBasis, Status
 from tests.contract.ledger_store import Store, hold, settlement
 
 TYPES = {"integer": "integer", "bigint": "integer", "text": "text", "real": "usd", "numeric": "usd"}
@@ -103,6 +103,7 @@ async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
 
 WORDS: Mapping[tuple[str, str], set[str]] = {
     ("budgets", "period"): set(WINDOWS),
+    ("budgets", "origin"): set(get_args(Origin)),
     ("requests", "status"): {"reserved", "expired", *get_args(Status)},
     ("requests", "cost_basis"): set(get_args(CostBasis)),
 }

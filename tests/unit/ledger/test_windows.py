@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Window
+from aegis_graph.ledger.windows import ALL_DAYS, Calendar
+from aegis_graph.types import Window
 
 UTC_DAYS = Calendar(ZoneInfo("UTC"))
 MONTH_DAYS = range(1, 29)
