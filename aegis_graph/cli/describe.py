@@ -21,7 +21,6 @@ from aegis_graph.cli.output import budget_lines, out
 from aegis_graph.components.image_describer.graph import create_image_describer
 from aegis_graph.components.image_describer.results import KINDS, ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
-from aegis_graph.components.prompts import LANGUAGES
 from aegis_graph.components.router_node import cost_usd
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import DocumentError, InvalidRequestError
@@ -29,6 +28,7 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.routing.router import create_router
+from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import SENSITIVITIES
 
 _WRONG = {DocumentError.__name__, InvalidRequestError.__name__}

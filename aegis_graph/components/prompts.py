@@ -9,13 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
-from typing import get_args
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.text.words import Language as Language
-from aegis_graph.text.words import language_of as language_of
-
-LANGUAGES: tuple[Language, ...] = get_args(Language)
+from aegis_graph.text.words import LANGUAGES, Language
 
 SHIPPED = Path(__file__).parent / "prompts"
 

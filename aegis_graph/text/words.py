@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
 
 Language = Literal["en", "de"]
-"""What is spoken here."""
+"""The languages that the package reads and answers in. Each has its prompts and stop words."""
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
@@ -45,8 +47,11 @@ def words(text: str) -> list[str]:
     return _WORD.findall(folded)
 
 
-_STOP_WORDS_OF = {"en": frozenset(words(_ENGLISH)), "de": frozenset(words(_GERMAN))}
-STOP_WORDS = _STOP_WORDS_OF["en"] | _STOP_WORDS_OF["de"]
+_STOP_WORDS_OF: Mapping[Language, frozenset[str]] = {
+    "en": frozenset(words(_ENGLISH)),
+    "de": frozenset(words(_GERMAN)),
+}
+STOP_WORDS: frozenset[str] = frozenset().union(*_STOP_WORDS_OF.values())
 """Words that carry no topic. A question made of nothing else asks for nothing."""
 
 INFLECTED = 0.75

@@ -34,7 +34,7 @@ from langgraph.types import Checkpointer, Command
 from aegis_graph.components.answer_generator.citations import Citation, Sentence, cite
 from aegis_graph.components.answer_generator.verification import Verifier, tell_citations
 from aegis_graph.components.documents.langchain import passages_of, raised, read_documents
-from aegis_graph.components.prompts import Language, language_of, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import (
     Ask,
     Asked,
@@ -51,6 +51,7 @@ from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NO
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words
+from aegis_graph.text.words import Language, language_of
 from aegis_graph.types import SkippedRecord
 
 Relevance = Callable[[str, Document], float]

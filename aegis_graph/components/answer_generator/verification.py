@@ -12,9 +12,10 @@ from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.config import get_stream_writer
 
 from aegis_graph.components.answer_generator.citations import Citation, Sentence
-from aegis_graph.components.prompts import Language, language_of, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import Ask, Asked
 from aegis_graph.text.json_text import repaired_json
+from aegis_graph.text.words import Language, language_of
 
 VERDICTS_SCHEMA: Mapping[str, Any] = {
     "title": "verdicts",

@@ -23,11 +23,11 @@ from aegis_graph.components.image_describer.results import (
 from aegis_graph.components.image_describer.size_limit import Gate
 from aegis_graph.components.image_describer.sources import ImageRef, load_image
 from aegis_graph.components.image_describer.store import ImageStore
-from aegis_graph.components.prompts import Language
 from aegis_graph.components.router_node import RouterGraph, cost_usd
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
 from aegis_graph.request.image_files import image_part, open_image
+from aegis_graph.text.words import Language
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 

@@ -19,12 +19,13 @@ from aegis_graph.components.image_describer.results import KINDS, ImageResult, K
 from aegis_graph.components.image_describer.size_limit import Gate
 from aegis_graph.components.image_describer.sources import Found, find_images
 from aegis_graph.components.image_describer.store import ImageStore
-from aegis_graph.components.prompts import LANGUAGES, Language, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import Choices, Report, RouterGraph, chosen
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.image_files import image_part
+from aegis_graph.text.words import LANGUAGES, Language
 from aegis_graph.types import AttemptRecord
 
 CONCURRENCY = 4

@@ -28,9 +28,9 @@ from aegis_graph.components.lightrag.state import (
     LightRAGState,
     RetrievedRecord,
 )
-from aegis_graph.components.prompts import language_of
 from aegis_graph.components.router_node import Ask, Asked, ask_router, chosen
 from aegis_graph.errors import InvalidRequestError, RoutingError
+from aegis_graph.text.words import language_of
 
 NOTHING_FOUND = {
     "en": "Nothing in the documents belongs to this question.",

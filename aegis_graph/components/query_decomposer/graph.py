@@ -35,7 +35,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
 from aegis_graph.components.documents.langchain import raised
-from aegis_graph.components.prompts import Language, language_of, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.components.query_decomposer.plan import (
     MAX_STEPS,
     PLAN_SCHEMA,
@@ -59,6 +59,7 @@ from aegis_graph.components.router_node import (
     chosen,
     question_of,
 )
+from aegis_graph.text.words import Language, language_of
 
 MAX_DOCUMENTS = 12
 """Documents of all steps together, at most, unless the caller says otherwise."""

@@ -15,13 +15,13 @@ from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from aegis_graph.components.documents.langchain import passages_of, raised
-from aegis_graph.components.prompts import Language, language_of
 from aegis_graph.components.query_decomposer.plan import Step
 from aegis_graph.components.retriever.search import Finding, Source, afind, find
 from aegis_graph.components.router_node import Ask, Asked, AsyncNode
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
 from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.text.words import Language, language_of
 from aegis_graph.types import AttemptRecord
 
 _UNKNOWN = frozenset({"unknown", "unbekannt", ""})

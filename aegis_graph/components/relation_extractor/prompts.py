@@ -9,9 +9,10 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from aegis_graph.components.prompts import language_of, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.components.relation_extractor.records import GivenEntity
 from aegis_graph.components.relation_extractor.schema import ANY, RelationSchema
+from aegis_graph.text.words import language_of
 
 _NAMES = {"type": "array", "items": {"type": "string"}}
 

@@ -35,8 +35,9 @@ from aegis_graph.components.image_describer.store import (
     chain_of,
     create_image_store,
 )
-from aegis_graph.components.prompts import LANGUAGES, prompts
+from aegis_graph.components.prompts import prompts
 from aegis_graph.errors import DocumentError, LedgerError
+from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import LOCAL_ONLY
 from tests.flow.support import drawn
 

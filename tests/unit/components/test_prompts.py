@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from aegis_graph.components.prompts import LANGUAGES, SHIPPED, language_of, prompt, prompts
+from aegis_graph.components.prompts import SHIPPED, prompt, prompts
 from aegis_graph.errors import ConfigError
+from aegis_graph.text.words import LANGUAGES, language_of
 
 NAMES = sorted({path.name.split(".")[0] for path in SHIPPED.glob("*.md")})
 
