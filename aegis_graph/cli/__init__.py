@@ -21,7 +21,7 @@ from aegis_graph.errors import (
     RoutingError,
 )
 
-DONE, WRONG, NOT_ASKED, FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+OK, USAGE_ERROR, NOT_ADMITTED, PROVIDERS_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,23 +37,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not isinstance(error.__cause__, ModuleNotFoundError):
             raise
         print(f"aegis: {error}", file=sys.stderr)
-        return WRONG
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away; keep the interpreter from complaining at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return OK
 
 
 def exit_status(error: AegisError) -> int:
     """The exit status that an error means."""
     if isinstance(error, NoProviderError | LedgerError):
-        return NOT_ASKED
-    return FAILED if isinstance(error, RoutingError) else WRONG
+        return NOT_ADMITTED
+    return PROVIDERS_FAILED if isinstance(error, RoutingError) else USAGE_ERROR
 
 
-class _Command(argparse.ArgumentParser):
+class _LazyParser(argparse.ArgumentParser):
     """A command's parser, which gets its arguments when the command is the one that was given.
 
     They name what the package knows, and importing that takes longer than showing the help.
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="aegis", description="Route LLM calls under hard budgets, and know what they cost."
     )
     commands = parser.add_subparsers(
-        title="commands", required=True, metavar="COMMAND", parser_class=_Command
+        title="commands", required=True, metavar="COMMAND", parser_class=_LazyParser
     )
 
     def add(name: str, text: str, fill: Callable[[argparse.ArgumentParser], None]) -> None:
@@ -91,9 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _shared(**defaults: object) -> _Command:
+def _shared(**defaults: object) -> _LazyParser:
     """The options that every command has; without a default, they leave what is set already."""
-    shared = _Command(add_help=False)
+    shared = _LazyParser(add_help=False)
     shared.add_argument(
         "--config",
         type=Path,
@@ -198,7 +198,7 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
     # Its arguments stand beside it, and name what the ledger can write.
-    from aegis_graph.cli.export import add_export  # noqa: PLC0415
+    from aegis_graph.cli.export import add_arguments  # noqa: PLC0415
 
     parser.set_defaults(run=_ledger)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
@@ -219,7 +219,7 @@ def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser
     settle.add_argument("id", nargs="?", type=int, metavar="ID", help="the row")
     settle.add_argument("usd", nargs="?", metavar="USD", help="what it really cost")
     rows = add("export", "write every row to a file or a pipe")
-    add_export(rows)
+    add_arguments(rows)
     rows.set_defaults(run=_export)
 
 

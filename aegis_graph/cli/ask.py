@@ -14,14 +14,14 @@ from langchain_core.messages import AIMessageChunk
 from rich.console import Console
 from rich.progress import Progress
 
-from aegis_graph.cli import DONE, exit_status
+from aegis_graph.cli import OK, exit_status
 from aegis_graph.cli.output import (
     budget_lines,
     cost_lines,
-    doubt_lines,
     plan_lines,
     route_lines,
     source_lines,
+    unsupported_lines,
 )
 from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.components.documents.files import read_passages
@@ -62,16 +62,16 @@ def ask(options: argparse.Namespace) -> int:
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
     result, budgets = asyncio.run(_answer(graph, question, ledger, live))
     live.end()
-    error = None if result["refusal"] is None else _no_answer(result)
+    error = None if result["refusal"] is None else _routing_error(result)
     if options.json:
-        print(json.dumps({**(result["refusal"] or {}), **_summary(result)}, ensure_ascii=False))
-        return DONE if error is None else exit_status(error)
+        print(json.dumps({**(result["refusal"] or {}), **_as_json(result)}, ensure_ascii=False))
+        return OK if error is None else exit_status(error)
     if error is not None:
         for line in (result["answer"], *source_lines(result["citations"])):
             print(line)
         raise error
-    _show(Console(highlight=False), result, budgets, config, answer_shown=live.text)
-    return DONE
+    _print_result(Console(highlight=False), result, budgets, config, answer_shown=live.text)
+    return OK
 
 
 def _read(paths: Sequence[Path]) -> list[Passage]:
@@ -103,7 +103,7 @@ async def _answer(
     return result, await ledger.budgets()
 
 
-def _no_answer(result: dict[str, Any]) -> RoutingError:
+def _routing_error(result: dict[str, Any]) -> RoutingError:
     """The error of a run that nobody answered: the command fails, whatever it could quote."""
     kinds = (AllProvidersFailedError, BudgetExceededError, NoProviderError, RequestRejectedError)
     kind = next(kind for kind in kinds if kind.__name__ == result["refusal"]["error"])
@@ -141,7 +141,7 @@ class _LiveAnswer:
             self._console.out("")
 
 
-def _show(
+def _print_result(
     console: Console,
     result: dict[str, Any],
     budgets: list[BudgetStatus],
@@ -153,7 +153,7 @@ def _show(
         console.print(result["answer"], markup=False, soft_wrap=True)
     lines = [
         *source_lines(result["citations"]),
-        *doubt_lines(result["sentences"], removed=result["removed"]),
+        *unsupported_lines(result["sentences"], removed=result["removed"]),
         *plan_lines(result["plan"], result["steps"]),
         "",
         "Route",
@@ -173,7 +173,7 @@ def _ledger_line(result: dict[str, Any], config: RouterConfig) -> Iterator[str]:
         yield f"Ledger  {ledger}, route {result['route_id']}"
 
 
-def _summary(result: dict[str, Any]) -> dict[str, Any]:
+def _as_json(result: dict[str, Any]) -> dict[str, Any]:
     answered = [row for row in result["attempts"] if row["status"] == "answered"]
     last = answered[-1] if answered else None
     shown = ("answer", "citations", "sentences", "removed", "degraded", "degraded_reason")

@@ -13,8 +13,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from aegis_graph.cli import DONE
-from aegis_graph.cli.output import new_table, out
+from aegis_graph.cli import OK
+from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
@@ -28,19 +28,19 @@ from aegis_graph.pricing.money import limit_nano_usd, usd_text
 def budgets(options: argparse.Namespace) -> int:
     """Show every limit: what is spent, held and left of it, when it ends, where it comes from."""
     config = RouterConfig.load(options.config)
-    rows, removed = asyncio.run(_look(config))
+    rows, removed = asyncio.run(_budgets_in_force(config))
     if options.json:
         found = {"timezone": config.ledger.timezone, "budgets": [_as_json(row) for row in rows]}
         print(json.dumps({**found, "removed": removed}))
-        return DONE
-    console = out()
+        return OK
+    console = new_console()
     if rows:
         console.print(_table(config, rows))
     else:
         console.print(f"No budget is in force in {config.ledger.shown}.", markup=False)
     for name in removed:
         print(f"Removed by `aegis budgets remove`, though the configuration has it: {name}")
-    return DONE
+    return OK
 
 
 def set_budget(options: argparse.Namespace) -> int:
@@ -52,22 +52,24 @@ def set_budget(options: argparse.Namespace) -> int:
         raise ConfigError(
             f"budget scope: no provider is named {subject!r}; there are {', '.join(names)}"
         )
-    limit = usd(options.usd)
+    limit = parse_usd(options.usd)
     asyncio.run(create_ledger(config).set_budget(options.scope, options.window, limit))
     name = _name(options.scope, options.window)
-    return _say(options, f"budget {name} is ${usd_text(limit_nano_usd(limit))} now", changed=True)
+    return _report(
+        options, f"budget {name} is ${usd_text(limit_nano_usd(limit))} now", changed=True
+    )
 
 
 def remove_budget(options: argparse.Namespace) -> int:
     """Take a limit away for the next request of every process."""
     config = RouterConfig.load(options.config)
-    there = asyncio.run(create_ledger(config).set_budget(options.scope, options.window, None))
+    existed = asyncio.run(create_ledger(config).set_budget(options.scope, options.window, None))
     name = _name(options.scope, options.window)
-    done = f"budget {name} is removed" if there else f"there is no budget {name}"
-    return _say(options, done, changed=there)
+    done = f"budget {name} is removed" if existed else f"there is no budget {name}"
+    return _report(options, done, changed=existed)
 
 
-def usd(text: str) -> Decimal:
+def parse_usd(text: str) -> Decimal:
     """An amount of money as somebody types it.
 
     Raises:
@@ -86,16 +88,16 @@ _MOST_USD = 9_000_000_000
 """What fits into 64 bits as nano-USD, rounded."""
 
 
-def _say(options: argparse.Namespace, done: str, *, changed: bool) -> int:
+def _report(options: argparse.Namespace, done: str, *, changed: bool) -> int:
     print(json.dumps({"changed": changed, "message": done}) if options.json else done)
-    return DONE
+    return OK
 
 
 def _name(scope: str, window: str) -> str:
     return f"{scope} per {window}"
 
 
-async def _look(config: RouterConfig) -> tuple[list[BudgetStatus], list[str]]:
+async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], list[str]]:
     """Every limit in force, and the names of those of the configuration that are not."""
     ledger = create_ledger(config)
     rows = await ledger.budgets()

@@ -14,8 +14,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from aegis_graph.cli import DONE
-from aegis_graph.cli.output import budget_lines, new_table, out
+from aegis_graph.cli import OK
+from aegis_graph.cli.output import budget_lines, new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
@@ -36,11 +36,11 @@ def costs(options: argparse.Namespace) -> int:
     )
     if options.json or options.format == "json":
         print(json.dumps(_as_json(rows, budgets, by, month, latency=options.latency)))
-        return DONE
+        return OK
     if options.format == "csv":
         _print_csv(rows, by, latency=options.latency)
-        return DONE
-    console = out()
+        return OK
+    console = new_console()
     when = f" in {month}" if month else ""
     if rows:
         console.print(_table(rows, by, f"Costs{when} by {by}", latency=options.latency))
@@ -48,7 +48,7 @@ def costs(options: argparse.Namespace) -> int:
         console.print(f"Nothing was recorded{when} in {config.ledger.shown}.", markup=False)
     for line in budget_lines(budgets):
         console.print(line, markup=False, soft_wrap=True)
-    return DONE
+    return OK
 
 
 def _period(options: argparse.Namespace, calendar: Calendar) -> tuple[str | None, Days]:

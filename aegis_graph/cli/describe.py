@@ -16,8 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from aegis_graph.cli import DONE, FAILED, NOT_ASKED, WRONG
-from aegis_graph.cli.output import budget_lines, out
+from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
+from aegis_graph.cli.output import budget_lines, new_console
 from aegis_graph.components.image_describer.graph import create_image_describer
 from aegis_graph.components.image_describer.results import KINDS, ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
@@ -31,8 +31,8 @@ from aegis_graph.routing.router import create_router
 from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import SENSITIVITIES
 
-_WRONG = {DocumentError.__name__, InvalidRequestError.__name__}
-_NOT_ASKED = {"NoProviderError", "BudgetExceededError"}
+_USAGE_ERRORS = {DocumentError.__name__, InvalidRequestError.__name__}
+_NOT_ADMITTED = {"NoProviderError", "BudgetExceededError"}
 LABEL = 12
 """Columns before what a label names."""
 
@@ -84,7 +84,7 @@ def describe(options: argparse.Namespace) -> int:
         summary = {**result, "cost_usd": f"{cost_usd(result['attempts']):f}"}
         print(json.dumps(summary, ensure_ascii=False))
     else:
-        _show(out(), results, budgets, config)
+        _print_results(new_console(), results, budgets, config)
     for one in results:
         if one["error"] is not None:
             print(f"aegis: {one['source']}: {one['error']}", file=sys.stderr)
@@ -121,14 +121,14 @@ async def _run(
 def _status(results: Sequence[ImageResult]) -> int:
     """The exit status: the user's own mistakes first, then what may not be asked."""
     kinds = {one["error_type"] for one in results if one["error"] is not None}
-    if kinds & _WRONG:
-        return WRONG
-    if kinds & _NOT_ASKED:
-        return NOT_ASKED
-    return FAILED if kinds else DONE
+    if kinds & _USAGE_ERRORS:
+        return USAGE_ERROR
+    if kinds & _NOT_ADMITTED:
+        return NOT_ADMITTED
+    return PROVIDERS_FAILED if kinds else OK
 
 
-def _show(
+def _print_results(
     console: Console,
     results: Sequence[ImageResult],
     budgets: Sequence[BudgetStatus],

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from aegis_graph.cli import DONE, NOT_ASKED
+from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
@@ -19,7 +19,7 @@ _TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddin
 
 
 @dataclass(frozen=True, slots=True)
-class _Finding:
+class _ProviderCheck:
     """One provider."""
 
     provider: str
@@ -58,14 +58,14 @@ def doctor(options: argparse.Namespace) -> int:
         "vision": [row for row in vision.providers if row.images and _serves_vision(row)],
         "embeddings": config.embeddings,
     }
-    found, version, trouble = asyncio.run(_examine(config, chains))
-    healthy = trouble is None and any(finding.usable for finding in found["providers"])
+    found, version, ledger_problem = asyncio.run(_check_all(config, chains))
+    healthy = ledger_problem is None and any(finding.usable for finding in found["providers"])
     if options.json:
         ledger = {
             "url": config.ledger.shown,
-            "writable": trouble is None,
+            "writable": ledger_problem is None,
             "schema_version": version,
-            "problem": trouble or "",
+            "problem": ledger_problem or "",
         }
         rows = {name: [asdict(finding) for finding in chain] for name, chain in found.items()}
         print(json.dumps({"healthy": healthy, **rows, "ledger": ledger}))
@@ -75,20 +75,21 @@ def doctor(options: argparse.Namespace) -> int:
             for line in _lines(found[name]):
                 print(line)
             print()
-        print(f"Ledger {config.ledger.shown}: {trouble or f'writable, schema version {version}'}")
+        state = ledger_problem or f"writable, schema version {version}"
+        print(f"Ledger {config.ledger.shown}: {state}")
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
-    return DONE if healthy else NOT_ASKED
+    return OK if healthy else NOT_ADMITTED
 
 
 def _serves_vision(row: ProviderSpec) -> bool:
     return row.tasks is None or "vision" in row.tasks
 
 
-async def _examine(
+async def _check_all(
     config: RouterConfig, chains: Mapping[str, Sequence[ProviderSpec]]
-) -> tuple[dict[str, list[_Finding]], int | None, str | None]:
+) -> tuple[dict[str, list[_ProviderCheck]], int | None, str | None]:
     found = {
-        name: list(await asyncio.gather(*(_look_at(row, config.source) for row in rows)))
+        name: list(await asyncio.gather(*(_check_provider(row, config.source) for row in rows)))
         for name, rows in chains.items()
     }
     try:
@@ -97,18 +98,18 @@ async def _examine(
         return found, None, str(error)
 
 
-async def _look_at(row: ProviderSpec, source: str) -> _Finding:
+async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
     about = (row.name, row.enabled, row.kind, row.model, row.location)
     if not row.enabled:
         problem = "switched off by enabled = false"
-        return _Finding(*about, None, None, None, price_known=None, problem=problem)
+        return _ProviderCheck(*about, None, None, None, price_known=None, problem=problem)
     try:
         provider = create_provider(row, source=source)
     except ConfigError as error:
-        return _Finding(*about, None, None, None, price_known=False, problem=str(error))
+        return _ProviderCheck(*about, None, None, None, price_known=False, problem=str(error))
     key = bool(provider.api_key()) if provider.key_env else None
     if package := provider.missing_package():
-        return _Finding(
+        return _ProviderCheck(
             *about, key, None, None, price_known=True, problem=f"needs: {package}", installed=False
         )
     probe = await provider.probe()
@@ -117,7 +118,7 @@ async def _look_at(row: ProviderSpec, source: str) -> _Finding:
         problems.append(f"not reachable: {probe.detail}")
     elif probe.detail:
         problems.append(probe.detail)
-    return _Finding(
+    return _ProviderCheck(
         *about,
         key,
         probe.reachable,
@@ -127,7 +128,7 @@ async def _look_at(row: ProviderSpec, source: str) -> _Finding:
     )
 
 
-def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
+def _lines(findings: Sequence[_ProviderCheck]) -> Iterator[str]:
     """A line per provider, and one below it where something is wrong."""
     names = max((len(finding.provider) for finding in findings), default=0)
     models = max((len(finding.model) for finding in findings), default=0)
@@ -138,9 +139,11 @@ def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
         facts = (
             "usable    " if finding.usable else "not usable",
             finding.location.ljust(5),
-            _word(finding.key, "key set", "no key", unknown="no key needed").ljust(13),
-            _word(finding.reachable, "reachable", "unreachable").ljust(11),
-            _word(finding.model_there, "model there", "model not there", unknown="model not asked"),
+            _yes_no_unknown(finding.key, "key set", "no key", unknown="no key needed").ljust(13),
+            _yes_no_unknown(finding.reachable, "reachable", "unreachable").ljust(11),
+            _yes_no_unknown(
+                finding.model_there, "model there", "model not there", unknown="model not asked"
+            ),
         )
         price = "price known" if finding.price_known else "row refused"
         cells = (finding.provider.ljust(names), finding.model.ljust(models), *facts, price)
@@ -149,5 +152,5 @@ def _lines(findings: Sequence[_Finding]) -> Iterator[str]:
             yield f"  {'':{names}}  -> {finding.problem}"
 
 
-def _word(value: bool | None, yes: str, no: str, *, unknown: str = "not asked") -> str:
+def _yes_no_unknown(value: bool | None, yes: str, no: str, *, unknown: str = "not asked") -> str:
     return unknown if value is None else yes if value else no

@@ -11,14 +11,14 @@ from datetime import date
 from pathlib import Path
 from typing import BinaryIO
 
-from aegis_graph.cli import DONE
+from aegis_graph.cli import OK
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.export.export import EXPORT_FORMATS, require
 from aegis_graph.ledger.factory import create_ledger
 
 
-def add_export(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``export``."""
     parser.add_argument(
         "--format",
@@ -44,7 +44,7 @@ def export(options: argparse.Namespace) -> int:
         raise ConfigError(str(error)) from error
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise ConfigError("--format parquet: name a file with --output, or use a pipe")
-    with _target(options.output) as stream, _progress() as progress:
+    with _output_stream(options.output) as stream, _progress() as progress:
         ledger.export_blocking(
             stream,
             format=options.format,
@@ -53,7 +53,7 @@ def export(options: argparse.Namespace) -> int:
             provider=options.provider,
             progress=progress,
         )
-    return DONE
+    return OK
 
 
 def _day(text: str | None, option: str) -> str | None:
@@ -64,7 +64,7 @@ def _day(text: str | None, option: str) -> str | None:
 
 
 @contextmanager
-def _target(path: Path | None) -> Iterator[BinaryIO]:
+def _output_stream(path: Path | None) -> Iterator[BinaryIO]:
     """Where to write: a file gets its name when it is complete, so no half of one stays."""
     if path is None:
         try:

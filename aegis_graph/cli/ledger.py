@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from aegis_graph.cli import DONE, NOT_ASKED
-from aegis_graph.cli.budgets import usd
-from aegis_graph.cli.output import new_table, out
+from aegis_graph.cli import NOT_ADMITTED, OK
+from aegis_graph.cli.budgets import parse_usd
+from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import LedgerSpec
@@ -54,7 +54,7 @@ def migrate(options: argparse.Namespace) -> int:
     else:
         print(f"{done.rows:,} rows, ${spent} spent and ${held} held are there now, as in the file.")
         print("Point ledger.url at it before anything is written to the old one again.")
-    return DONE
+    return OK
 
 
 def _store(option: str, url: str | None, spec: LedgerSpec) -> Store:
@@ -91,14 +91,14 @@ def prune(options: argparse.Namespace) -> int:
     if options.json:
         counts = {"rows": done.rows, "unanswered": done.unanswered, "open_holds": done.open_holds}
         print(json.dumps({"before": before.isoformat(), **counts}))
-        return DONE
+        return OK
     print(
         f"{done.rows:,} rows and {done.unanswered:,} unanswered requests from before {before}"
         " are gone; every total stays as it was."
     )
     if done.open_holds:
         print(f"{done.open_holds:,} rows without an outcome stay: see `aegis ledger reconcile`.")
-    return DONE
+    return OK
 
 
 def _day(text: str) -> date:
@@ -115,10 +115,10 @@ def verify(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"equal": not found, "differences": [row._asdict() for row in found]}))
     elif found:
-        out().print(_differences(found))
+        new_console().print(_differences(found))
     else:
         print("Every total is the sum of its rows.")
-    return NOT_ASKED if found else DONE
+    return NOT_ADMITTED if found else OK
 
 
 def _differences(found: Sequence[Difference]) -> Table:
@@ -143,16 +143,16 @@ def reconcile(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"open_holds": [_as_json(hold) for hold in found]}))
     elif found:
-        out().print(_holds(found))
+        new_console().print(_holds(found))
     else:
         print("Every attempt has reported what it cost.")
-    return DONE
+    return OK
 
 
 def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
     if options.usd is None:
         raise ConfigError("reconcile: ID and USD belong together")
-    cost = to_nano_usd(usd(options.usd))
+    cost = to_nano_usd(parse_usd(options.usd))
     alerts = asyncio.run(ledger.reconcile(options.id, cost))
     done = f"row {options.id} is settled to ${usd_text(cost)}"
     print(json.dumps({"id": options.id, "cost_usd": usd_text(cost)}) if options.json else done)
@@ -160,7 +160,7 @@ def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
     for alert in alerts:
         share = f"${usd_text(alert.spent_nano_usd)} of ${usd_text(alert.limit_nano_usd)}"
         print(f"aegis: budget {alert.scope} per {alert.window}: {share} spent", file=sys.stderr)
-    return DONE
+    return OK
 
 
 def _state(hold: OpenHold) -> str:

@@ -17,7 +17,7 @@ WIDE = 240
 """Columns where no terminal says how many there are: in a file or a pipe nothing is cut."""
 
 
-def out() -> Console:
+def new_console() -> Console:
     """Standard output."""
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
@@ -45,19 +45,19 @@ def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
             yield f"      \u201c{' '.join(citation['quote'].split())}\u201d"
 
 
-def doubt_lines(sentences: Sequence[Mapping[str, Any]], *, removed: int) -> Iterator[str]:
+def unsupported_lines(sentences: Sequence[Mapping[str, Any]], *, removed: int) -> Iterator[str]:
     """What the answer says without support, and how many of its numbers pointed nowhere."""
     doubtful = [one for one in sentences if not one["supported"]]
     if doubtful:
         yield from ("", "Not confirmed by the sources")
     for one in doubtful:
-        yield f"  \u201c{' '.join(one['text'].split())}\u201d ({_DOUBTS[one['reason']]})"
+        yield f"  \u201c{' '.join(one['text'].split())}\u201d ({_REASONS[one['reason']]})"
     if removed:
         numbers = "number" if removed == 1 else "numbers"
         yield from ("", f"{removed} {numbers} in the answer pointed at no source")
 
 
-_DOUBTS = {
+_REASONS = {
     "uncited": "cites nothing",
     "words": "in other words than the sources",
     "numbers": "has a number that the sources lack",
@@ -93,7 +93,9 @@ def route_lines(
             row["provider"],
             row["model"],
             row["status"],
-            _cost(row) if row["status"] == "answered" else f"{row['reason']}{_paid(row)}",
+            _cost(row)
+            if row["status"] == "answered"
+            else f"{row['reason']}{_cost_of_failure(row)}",
         )
         for row in attempts
     ]
@@ -114,7 +116,7 @@ def _cost(row: Mapping[str, Any]) -> str:
     return f"{row['latency_ms']} ms, {bound}${row['cost_usd']}"
 
 
-def _paid(row: Mapping[str, Any]) -> str:
+def _cost_of_failure(row: Mapping[str, Any]) -> str:
     """What an attempt without an answer cost, where it may have cost something."""
     return "" if row["cost_usd"] == "0" else f"; {_cost(row)}"
 

@@ -87,10 +87,10 @@ class ProviderSuite:
     @each_mode
     def test_it_answers_and_says_what_it_used(self, router: Router, stream: bool) -> None:
         """An answer has a text and, where the provider counts, its tokens."""
-        seen = asyncio.run(ask(router, self.request(), stream=stream))
-        assert seen.text, seen
-        assert seen.message.text == seen.text
-        (attempt,) = seen.attempts
+        outcome = asyncio.run(ask(router, self.request(), stream=stream))
+        assert outcome.text, outcome
+        assert outcome.message.text == outcome.text
+        (attempt,) = outcome.attempts
         assert attempt["status"] == "answered"
         assert attempt["cost_basis"] == ("reported" if self.reports_usage else "estimated")
 
@@ -101,7 +101,7 @@ class ProviderSuite:
         async def two_loops() -> list[str]:
             inner = asyncio.to_thread(asyncio.run, ask(router, self.request()))
             both = await asyncio.gather(inner, ask(router, self.request()))
-            return [seen.text for seen in both]
+            return [outcome.text for outcome in both]
 
         answers += asyncio.run(two_loops())
         answers.append(router.invoke(self.request())["messages"][-1].text)

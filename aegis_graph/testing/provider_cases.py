@@ -41,28 +41,28 @@ class City(BaseModel):
     name: str
 
 
-class Refusal(NamedTuple):
+class RefusalCase(NamedTuple):
     """A fault before the first byte, and the class that it must become."""
 
-    step: Fault
+    fault: Fault
     error: str
     basis: str = "none"
     """``none`` where the provider did no work, ``held`` where nobody knows."""
 
 
-REFUSALS: Mapping[str, Refusal] = {
-    "400": Refusal(Fault.status(400), "BadRequestError"),
-    "401": Refusal(Fault.status(401), "AuthenticationError"),
-    "403": Refusal(Fault.status(403), "ModelAccessError"),
-    "404": Refusal(Fault.status(404), "ModelAccessError"),
-    "429": Refusal(Fault.status(429), "RateLimitError"),
-    "500": Refusal(Fault.status(500), "ProviderUnavailableError"),
-    "503": Refusal(Fault.status(503), "ProviderUnavailableError"),
-    "drop": Refusal(Fault.drop(), "ProviderUnavailableError", "held"),
-    "hang": Refusal(Fault.hang(), "ProviderTimeoutError", "held"),
+REFUSAL_CASES: Mapping[str, RefusalCase] = {
+    "400": RefusalCase(Fault.status(400), "BadRequestError"),
+    "401": RefusalCase(Fault.status(401), "AuthenticationError"),
+    "403": RefusalCase(Fault.status(403), "ModelAccessError"),
+    "404": RefusalCase(Fault.status(404), "ModelAccessError"),
+    "429": RefusalCase(Fault.status(429), "RateLimitError"),
+    "500": RefusalCase(Fault.status(500), "ProviderUnavailableError"),
+    "503": RefusalCase(Fault.status(503), "ProviderUnavailableError"),
+    "drop": RefusalCase(Fault.drop(), "ProviderUnavailableError", "held"),
+    "hang": RefusalCase(Fault.hang(), "ProviderTimeoutError", "held"),
 }
 
-BROKEN: Mapping[str, Fault] = {
+UNFINISHED: Mapping[str, Fault] = {
     "cut at once": Fault.cut(PARIS, after_chunks=0),
     "cut in the middle": Fault.cut(PARIS, after_chunks=2),
     "ended at once": Fault.end_early(PARIS, after_chunks=0),
@@ -72,7 +72,7 @@ BROKEN: Mapping[str, Fault] = {
 """Answers that begin and do not end: the work may be billed."""
 
 
-class Seen(NamedTuple):
+class RequestOutcome(NamedTuple):
     """What came of a request."""
 
     text: str
@@ -81,7 +81,7 @@ class Seen(NamedTuple):
     error: str = ""
 
 
-ECHOES: Mapping[str, Step] = {
+KEY_ECHOES: Mapping[str, Step] = {
     "answer": PARIS,
     "401": Fault.status(401, message=f"Incorrect API key: {KEY}", error_code=KEY),
     "500": Fault.status(500, message=KEY, error_code=KEY),
@@ -91,13 +91,15 @@ ECHOES: Mapping[str, Step] = {
 """What a provider says that repeats the key it was sent."""
 
 
-async def ask(router: Any, request: Any, *, stream: bool = False) -> Seen:
+async def ask(router: Any, request: Any, *, stream: bool = False) -> RequestOutcome:
     """Ask the router, and keep what came of it."""
     text, last = "", dict[str, Any]()
     try:
         if not stream:
             last = await router.ainvoke(request)
-            return Seen(str(last["messages"][-1].text), last["attempts"], last["messages"][-1])
+            return RequestOutcome(
+                str(last["messages"][-1].text), last["attempts"], last["messages"][-1]
+            )
         parts: Any = router.astream(request, stream_mode=["messages", "values"])
         async for mode, part in parts:
             if mode == "messages":
@@ -105,8 +107,8 @@ async def ask(router: Any, request: Any, *, stream: bool = False) -> Seen:
             else:
                 last = part
     except RoutingError as error:
-        return Seen(text, error.attempts, None, f"{error!r} {_causes(error)}")
-    return Seen(text, last["attempts"], last["messages"][-1])
+        return RequestOutcome(text, error.attempts, None, f"{error!r} {_causes(error)}")
+    return RequestOutcome(text, last["attempts"], last["messages"][-1])
 
 
 def numbers(value: object) -> Iterator[object]:

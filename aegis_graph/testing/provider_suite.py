@@ -23,14 +23,14 @@ from aegis_graph.testing.embedded_suite import ProviderSuite, each_mode
 from aegis_graph.testing.loopback.journal import ProtocolName
 from aegis_graph.testing.loopback.replies import Step
 from aegis_graph.testing.provider_cases import (
-    BROKEN,
     CAP,
-    ECHOES,
     KEY,
+    KEY_ECHOES,
     KEY_ENV,
     PARIS,
-    REFUSALS,
+    REFUSAL_CASES,
     TOOL,
+    UNFINISHED,
     WAIT_S,
     City,
     ask,
@@ -77,12 +77,12 @@ class RemoteProviderSuite(ProviderSuite):
         self, router: Router, server: LoopbackServer, stream: bool
     ) -> None:
         """The usage is the provider's, and the cost is its price."""
-        seen = asyncio.run(ask(router, self.request(), stream=stream))
-        assert seen.text == PARIS.text
-        usage = seen.message.usage_metadata
+        outcome = asyncio.run(ask(router, self.request(), stream=stream))
+        assert outcome.text == PARIS.text
+        usage = outcome.message.usage_metadata
         counted = (usage["input_tokens"], usage["output_tokens"])
         assert counted == (PARIS.input_tokens, PARIS.output_tokens)
-        assert seen.attempts[0]["cost_usd"] == "0.00011"
+        assert outcome.attempts[0]["cost_usd"] == "0.00011"
         (call,) = server.calls()
         assert call.streamed or not stream, "a stream was asked for"
 
@@ -101,33 +101,33 @@ class RemoteProviderSuite(ProviderSuite):
     ) -> None:
         """Whatever the protocol calls it, the finish reason is the router's word."""
         self.play(server, Reply("Half an ans", finish_reason="length"))
-        seen = asyncio.run(ask(router, self.request(), stream=stream))
-        assert seen.attempts[0]["status"] == "answered"
-        assert seen.message.response_metadata[FINISH_REASON] == CUT_OFF
+        outcome = asyncio.run(ask(router, self.request(), stream=stream))
+        assert outcome.attempts[0]["status"] == "answered"
+        assert outcome.message.response_metadata[FINISH_REASON] == CUT_OFF
 
-    @pytest.mark.parametrize("name", REFUSALS)
+    @pytest.mark.parametrize("name", REFUSAL_CASES)
     def test_a_refusal_becomes_the_right_error_and_is_not_retried(
         self, tmp_path: Path, server: LoopbackServer, name: str
     ) -> None:
         """One call, one attempt, the class that the router acts upon, and no invented cost."""
-        case = REFUSALS[name]
-        self.play(server, case.step)
+        case = REFUSAL_CASES[name]
+        self.play(server, case.fault)
         router = self.open_router(tmp_path, timeout_s=0.5 if name == "hang" else 60)
-        seen = asyncio.run(ask(router, self.request()))
-        (attempt,) = seen.attempts
+        outcome = asyncio.run(ask(router, self.request()))
+        (attempt,) = outcome.attempts
         assert (attempt["error_type"], attempt["cost_basis"]) == (case.error, case.basis)
         assert len(server.calls()) == 1, "the client retries by itself"
         assert open_holds(tmp_path) == 0
 
     @each_mode
-    @pytest.mark.parametrize("name", BROKEN)
+    @pytest.mark.parametrize("name", UNFINISHED)
     def test_an_answer_that_does_not_end_is_a_failure_that_may_cost(
         self, router: Router, server: LoopbackServer, tmp_path: Path, name: str, stream: bool
     ) -> None:
         """Half an answer is never given out as one, and never free."""
-        self.play(server, BROKEN[name])
-        seen = asyncio.run(ask(router, self.request(), stream=stream))
-        (attempt,) = seen.attempts
+        self.play(server, UNFINISHED[name])
+        outcome = asyncio.run(ask(router, self.request(), stream=stream))
+        (attempt,) = outcome.attempts
         assert attempt["status"] == "failed", attempt
         assert attempt["cost_basis"] in {"held", "estimated"}, attempt
         assert attempt["cost_usd"] != "0"
@@ -139,8 +139,8 @@ class RemoteProviderSuite(ProviderSuite):
     ) -> None:
         """The status was 200, and what was said before has been produced."""
         self.play(server, Fault.stream_error(PARIS, after_chunks=2))
-        seen = asyncio.run(ask(router, self.request(), stream=True))
-        (attempt,) = seen.attempts
+        outcome = asyncio.run(ask(router, self.request(), stream=True))
+        (attempt,) = outcome.attempts
         assert (attempt["status"], attempt["cost_basis"]) == ("failed", "estimated")
 
     @each_mode
@@ -149,10 +149,10 @@ class RemoteProviderSuite(ProviderSuite):
     ) -> None:
         """Unknown is never 0."""
         self.play(server, Fault.no_usage(PARIS))
-        seen = asyncio.run(ask(router, self.request(), stream=stream))
-        assert seen.text == PARIS.text
-        assert seen.attempts[0]["cost_basis"] == "estimated"
-        assert seen.attempts[0]["cost_usd"] != "0"
+        outcome = asyncio.run(ask(router, self.request(), stream=stream))
+        assert outcome.text == PARIS.text
+        assert outcome.attempts[0]["cost_basis"] == "estimated"
+        assert outcome.attempts[0]["cost_usd"] != "0"
 
     @each_mode
     def test_a_tool_call_arrives_whole(
@@ -164,8 +164,8 @@ class RemoteProviderSuite(ProviderSuite):
         call = {"name": "weather", "args": {"city": "Paris"}, "id": "call_1"}
         self.play(server, Reply(tool_calls=(call,)))
         request = self.request(options={"tools": [dict(TOOL)]})
-        seen = asyncio.run(ask(router, request, stream=stream))
-        (found,) = seen.message.tool_calls
+        outcome = asyncio.run(ask(router, request, stream=stream))
+        (found,) = outcome.message.tool_calls
         assert (found["name"], found["args"]) == (call["name"], call["args"])
         assert "weather" in str(server.calls()[0].body), "the tool was not offered"
 
@@ -194,11 +194,11 @@ class RemoteProviderSuite(ProviderSuite):
         name: str,
     ) -> None:
         """Not into the model's picture, errors, logs, or the ledger, whatever the provider says."""
-        self.play(server, ECHOES[name])
+        self.play(server, KEY_ECHOES[name])
         caplog.set_level(logging.DEBUG)
-        seen = asyncio.run(ask(self.open_router(tmp_path), self.request(), stream=True))
-        said = [repr(seen), caplog.text, repr(asyncio.run(_model_of(provider)))]
-        for text in [*said, (tmp_path / "costs.db").read_bytes().decode("latin-1")]:
+        outcome = asyncio.run(ask(self.open_router(tmp_path), self.request(), stream=True))
+        shown = [repr(outcome), caplog.text, repr(asyncio.run(_model_of(provider)))]
+        for text in [*shown, (tmp_path / "costs.db").read_bytes().decode("latin-1")]:
             assert KEY not in text
         (call,) = server.calls()
         assert KEY in str(call.headers), "the key never reached the provider"

@@ -68,14 +68,14 @@ class Handler:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request and keep it in the journal."""
-        call = await _receive(request, self._journal.next_number())
+        call = await _read_request(request, self._journal.next_number())
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
         self._journal.add(call)
         try:
             return await self._respond(
-                Exchange(_wire(call.path), call, request, self._journal.wrote)
+                Exchange(_wire(call.path), call, request, self._journal.notify)
             )
         except asyncio.CancelledError:
             call.produced.disconnected = not self._stopping
@@ -114,12 +114,12 @@ class Handler:
         return self._script.take(call.protocol, call.model)
 
     async def _refuse(self, exchange: Exchange, status: int, why: str) -> web.StreamResponse:
-        self._script.complain(why)
+        self._script.add_problem(why)
         body = exchange.wire.error(status, f"loopback_{status}", f"loopback server: {why}")
         return await exchange.send_json(status, body)
 
 
-async def _receive(request: web.Request, number: int) -> Received:
+async def _read_request(request: web.Request, number: int) -> Received:
     try:
         parsed = json.loads(await request.read() or b"{}")
     except ValueError:
@@ -143,10 +143,10 @@ async def _receive(request: web.Request, number: int) -> Received:
 
 
 def _wire(path: str) -> Wire:
-    return EMBEDDING_PATHS.get(path) or WIRES[GENERATION_PATHS.get(path) or _owner(path)]
+    return EMBEDDING_PATHS.get(path) or WIRES[GENERATION_PATHS.get(path) or _protocol_of(path)]
 
 
-def _owner(path: str) -> ProtocolName:
+def _protocol_of(path: str) -> ProtocolName:
     if path.startswith("/v1"):
         return "openai"
     return "dashscope" if path.startswith("/api/v1") else "ollama"

@@ -115,7 +115,7 @@ class Journal:
             self._in_flight -= int(entry.generation)
             self._changed.notify_all()
 
-    def wrote(self) -> None:
+    def notify(self) -> None:
         """Wake those who wait for what a call produced."""
         with self._changed:
             self._changed.notify_all()

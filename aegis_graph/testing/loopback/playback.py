@@ -10,7 +10,7 @@ from aiohttp import web
 
 from aegis_graph.testing.loopback.journal import Received, Usage
 from aegis_graph.testing.loopback.replies import Fault, Reply
-from aegis_graph.testing.wires.wire import Chunk, Wire, characters, to_json
+from aegis_graph.testing.wires.wire import Wire, WireChunk, characters, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Exchange:
     wire: Wire
     call: Received
     request: web.Request
-    wrote: Callable[[], None]
+    on_write: Callable[[], None]
     """Told whenever the call has produced something."""
 
     async def play(self, step: Reply | Fault) -> web.StreamResponse:
@@ -83,16 +83,18 @@ class Exchange:
         self._check_open()
         self.call.produced.status = response.status
         await response.prepare(self.request)
-        self.wrote()
+        self.on_write()
 
-    async def _write(self, response: web.StreamResponse, chunk: Chunk, *, pieces: int = 1) -> None:
+    async def _write(
+        self, response: web.StreamResponse, chunk: WireChunk, *, pieces: int = 1
+    ) -> None:
         # Counted first: a client that has read the bytes finds them in the journal.
         self._check_open()
         produced = self.call.produced
         produced.chunks_sent += pieces
         produced.characters_sent += chunk.characters
         produced.usage = chunk.usage or produced.usage
-        self.wrote()
+        self.on_write()
         await response.write(chunk.data)
 
     def _check_open(self) -> None:

@@ -20,7 +20,7 @@ class Script:
         self._lock = threading.Lock()
         self._steps: dict[tuple[ProtocolName, str | None], deque[Step]] = {}
         self._always: dict[tuple[ProtocolName, str | None], Step] = {}
-        self._complaints: list[str] = []
+        self._problems: list[str] = []
 
     def add(self, protocol: ProtocolName, model: str | None, steps: Sequence[Step]) -> None:
         """Append steps; those of a model come before those of its protocol."""
@@ -47,10 +47,10 @@ class Script:
                 return steps.popleft()
             return self._always.get((protocol, model))
 
-    def complain(self, what: str) -> None:
+    def add_problem(self, what: str) -> None:
         """Remember a request that the script does not answer."""
         with self._lock:
-            self._complaints.append(what)
+            self._problems.append(what)
 
     def assert_all_used(self) -> None:
         """Fail when a step is left, or a request had none."""
@@ -60,7 +60,7 @@ class Script:
                 for (protocol, model), steps in self._steps.items()
                 for step in steps
             ]
-            if problems := [*self._complaints, *unused]:
+            if problems := [*self._problems, *unused]:
                 raise AssertionError("\n".join(problems))
 
 

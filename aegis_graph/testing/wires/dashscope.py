@@ -9,7 +9,7 @@ from typing import Any
 from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
 from aegis_graph.testing.loopback.replies import Reply
 from aegis_graph.testing.wires.wire import (
-    Chunk,
+    WireChunk,
     delta_characters,
     finish_reason,
     full_usage,
@@ -69,7 +69,7 @@ class DashScopeWire:
         """DashScope reports the details as well."""
         return full_usage(reply)
 
-    def chunks(self, reply: Reply, call: Received) -> list[Chunk]:
+    def chunks(self, reply: Reply, call: Received) -> list[WireChunk]:
         """One event per piece, each with the usage so far."""
         empty = _content("", call)
         deltas: list[tuple[dict[str, Any], int]] = [
@@ -85,15 +85,17 @@ class DashScopeWire:
         for number, (delta, count) in enumerate(deltas, start=1):
             usage = self._usage_so_far(reply, number, len(deltas))
             body = _body({"role": "assistant", **delta}, "null", usage, call)
-            chunks.append(Chunk(_event(number, body), count, usage))
+            chunks.append(WireChunk(_event(number, body), count, usage))
         return chunks
 
-    def ending(self, reply: Reply, call: Received) -> Chunk:
+    def ending(self, reply: Reply, call: Received) -> WireChunk:
         """An event without text, with the finish reason and the whole usage."""
         number = len(self.chunks(reply, call)) + 1
         message = {"role": "assistant", "content": _content("", call)}
         usage = self.usage(reply)
-        return Chunk(_event(number, _body(message, _finish(reply, call), usage, call)), usage=usage)
+        return WireChunk(
+            _event(number, _body(message, _finish(reply, call), usage, call)), usage=usage
+        )
 
     def error(self, status: int, code: str | None, message: str | None) -> dict[str, Any]:
         """The error object, with DashScope's own code for the status unless one is given."""

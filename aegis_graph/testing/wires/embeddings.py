@@ -55,7 +55,7 @@ def _vectors(call: Received) -> Sequence[list[float]]:
     return [hashed_words(text, int(asked)) for text in texts_of(body)]
 
 
-class _Vectors:
+class _EmbeddingWire:
     """What the three have in common."""
 
     def wants_stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
@@ -67,7 +67,7 @@ class _Vectors:
         return Usage(reply.input_tokens, 0) if reply.usage else None
 
 
-class OllamaEmbeddingWire(_Vectors, OllamaWire):
+class OllamaEmbeddingWire(_EmbeddingWire, OllamaWire):
     """``POST /api/embed``."""
 
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class OllamaEmbeddingWire(_Vectors, OllamaWire):
         return body
 
 
-class OpenAIEmbeddingWire(_Vectors, OpenAIWire):
+class OpenAIEmbeddingWire(_EmbeddingWire, OpenAIWire):
     """``POST /v1/embeddings``."""
 
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class OpenAIEmbeddingWire(_Vectors, OpenAIWire):
         return body
 
 
-class DashScopeEmbeddingWire(_Vectors, DashScopeWire):
+class DashScopeEmbeddingWire(_EmbeddingWire, DashScopeWire):
     """``POST /api/v1/services/embeddings/text-embedding/text-embedding``."""
 
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
 from aegis_graph.testing.loopback.replies import Reply
-from aegis_graph.testing.wires.wire import Chunk, finish_reason, to_json
+from aegis_graph.testing.wires.wire import WireChunk, finish_reason, to_json
 
 CREATED_AT = "2026-01-01T00:00:00Z"
 NANOSECONDS_PER_TOKEN = 20_000_000
@@ -39,7 +39,7 @@ class OllamaWire:
         """Ollama reports two numbers."""
         return Usage(reply.input_tokens, reply.output_tokens) if reply.usage else None
 
-    def chunks(self, reply: Reply, call: Received) -> list[Chunk]:
+    def chunks(self, reply: Reply, call: Received) -> list[WireChunk]:
         """One line per piece; a tool call is one piece."""
         messages: list[tuple[dict[str, Any], int]] = [
             ({"content": "", "thinking": piece}, len(piece)) for piece in reply.reasoning_pieces()
@@ -53,14 +53,14 @@ class OllamaWire:
             for tool in _tool_calls(reply)
         ]
         return [
-            Chunk(_to_line(_line(call, {"role": "assistant", **message})), count)
+            WireChunk(_to_line(_line(call, {"role": "assistant", **message})), count)
             for message, count in messages
         ]
 
-    def ending(self, reply: Reply, call: Received) -> Chunk:
+    def ending(self, reply: Reply, call: Received) -> WireChunk:
         """The line with ``done``, the reason and the counts."""
         line = _line(call, {"role": "assistant", "content": ""})
-        return Chunk(_to_line({**line, **self._last(reply, call)}), usage=self.usage(reply))
+        return WireChunk(_to_line({**line, **self._last(reply, call)}), usage=self.usage(reply))
 
     def error(self, status: int, code: str | None, message: str | None) -> dict[str, Any]:
         """A message and nothing else: Ollama has no error codes."""

@@ -10,7 +10,7 @@ from aegis_graph.testing.loopback.journal import ProtocolName, Received, Usage
 from aegis_graph.testing.loopback.replies import Reply
 from aegis_graph.testing.wires.wire import (
     CREATED,
-    Chunk,
+    WireChunk,
     delta_characters,
     finish_reason,
     full_usage,
@@ -66,7 +66,7 @@ class OpenAIWire:
         """OpenAI reports the details as well."""
         return full_usage(reply)
 
-    def chunks(self, reply: Reply, call: Received) -> list[Chunk]:
+    def chunks(self, reply: Reply, call: Received) -> list[WireChunk]:
         """One event per piece; the role comes in an event before the first one."""
         deltas: list[tuple[dict[str, Any], int]] = [
             ({"reasoning_content": piece}, len(piece)) for piece in reply.reasoning_pieces()
@@ -78,18 +78,18 @@ class OpenAIWire:
         ]
         role = _delta_event(call, {"role": "assistant", "content": "", "refusal": None})
         return [
-            Chunk((b"" if index else role) + _delta_event(call, delta), count)
+            WireChunk((b"" if index else role) + _delta_event(call, delta), count)
             for index, (delta, count) in enumerate(deltas)
         ]
 
-    def ending(self, reply: Reply, call: Received) -> Chunk:
+    def ending(self, reply: Reply, call: Received) -> WireChunk:
         """The finish reason, the usage where it was asked for, and ``[DONE]``."""
         data = _delta_event(call, {}, _finish(reply, call))
         usage = self.usage(reply) if _includes_usage(call) else None
         if usage is not None:
             head = _head(call, "chat.completion.chunk")
             data += _event({**head, "choices": [], "usage": _usage(usage)})
-        return Chunk(data + b"data: [DONE]\n\n", usage=usage)
+        return WireChunk(data + b"data: [DONE]\n\n", usage=usage)
 
     def error(self, status: int, code: str | None, message: str | None) -> dict[str, Any]:
         """The error object, with OpenAI's own code for the status unless one is given."""

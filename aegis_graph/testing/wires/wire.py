@@ -15,7 +15,7 @@ CREATED = 1_767_225_600
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class WireChunk:
     """Bytes that leave together."""
 
     data: bytes
@@ -40,10 +40,10 @@ class Wire(Protocol):
     def usage(self, reply: Reply) -> Usage | None:
         """What the protocol lets a client know about the tokens."""
 
-    def chunks(self, reply: Reply, call: Received) -> list[Chunk]:
+    def chunks(self, reply: Reply, call: Received) -> list[WireChunk]:
         """The pieces of a streamed answer."""
 
-    def ending(self, reply: Reply, call: Received) -> Chunk:
+    def ending(self, reply: Reply, call: Received) -> WireChunk:
         """The finish reason, the usage and the end marker of a stream."""
 
     def error(self, status: int, code: str | None, message: str | None) -> dict[str, Any]:

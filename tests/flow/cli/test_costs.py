@@ -23,10 +23,10 @@ EXPORT = """
 import argparse, sys
 from pathlib import Path
 from aegis_graph.errors import AegisError
-from aegis_graph.cli.export import add_export, export
+from aegis_graph.cli.export import add_arguments, export
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=Path)
-add_export(parser)
+add_arguments(parser)
 try:
     sys.exit(export(parser.parse_args()))
 except AegisError as error:
