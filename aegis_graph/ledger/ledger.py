@@ -7,41 +7,39 @@ import logging
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from threading import Event
-from typing import BinaryIO, TypeVar, cast
+from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
 from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
-from aegis_graph.errors import ConfigError, LedgerError
-from aegis_graph.ledger import budgets, maintenance, report
-from aegis_graph.ledger.export.export import ExportFormat, export_rows
+from aegis_graph.errors import ConfigError
+from aegis_graph.ledger import budgets, maintenance
+from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
     Admission,
     Alert,
     Budget,
     BudgetStatus,
-    CostRow,
     FailedRequest,
     Hold,
     unused_hold,
 )
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunner
-from aegis_graph.ledger.windows import Calendar, Days
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.ledger.writer import PendingResult, Writer, outcome
-from aegis_graph.types import GroupBy, SettlementRecord, Window
+from aegis_graph.types import SettlementRecord, Window
 
 T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 
-class SqlLedger:
+class SqlLedger(LedgerReader):
     """A ledger in a database.
 
     Nothing is opened before the first operation. After a failure the database is opened again.
@@ -56,9 +54,8 @@ class SqlLedger:
     def __init__(
         self, store: Store, *, limits: Sequence[Budget], calendar: Calendar, clock: Clock
     ) -> None:
-        self.store = store
-        # A list of its own: the writer sees what is seeded later.
-        current = self._limits = list(limits)
+        super().__init__(store, limits)
+        current = self._limits
         self._calendar = calendar
         self._clock = clock
         seeded = self._seeded = Event()
@@ -150,91 +147,6 @@ class SqlLedger:
         work = partial(budgets.seed, budgets=new)
         self._writer.submit(work).future.add_done_callback(_log_failed_seeding)
 
-    async def report(
-        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
-    ) -> list[CostRow]:
-        """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
-
-        It is read from daily totals, in the same time for any number of calls. With ``latency``,
-        percentiles are added, for which every call of these days is read: three seconds for a
-        million.
-        """
-        days = Days(first_day, end_day)
-        return await self.read(
-            lambda connection: report.spending(connection, by, days, latency=latency)
-        )
-
-    async def run_cost(self, run_id: str) -> list[CostRow]:
-        """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
-
-        It is read from the run's own rows: those that were pruned are missing.
-        """
-        return await self.read(lambda connection: report.run_cost(connection, run_id))
-
-    async def export(
-        self,
-        stream: BinaryIO,
-        *,
-        format: ExportFormat,
-        since: str | None = None,
-        until: str | None = None,
-        provider: str | None = None,
-    ) -> int:
-        """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
-
-        It is written from another thread, in bounded memory. When the waiting task is cancelled,
-        the export ends where it is.
-
-        Returns:
-            The number of rows.
-        """
-        cancelled = Event()
-
-        def watch(_: int) -> None:
-            if cancelled.is_set():
-                raise LedgerError("the export was given up")
-
-        work = partial(
-            self.export_blocking, stream, format=format, since=since, until=until, provider=provider
-        )
-        try:
-            return await asyncio.to_thread(work, progress=watch)
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
-
-    def export_blocking(
-        self,
-        stream: BinaryIO,
-        *,
-        format: ExportFormat,
-        since: str | None = None,
-        until: str | None = None,
-        provider: str | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> int:
-        """As ``export``, in the calling thread; ``progress`` is called with the rows so far."""
-
-        def work(connection: Connection) -> int | OSError:
-            try:
-                return export_rows(
-                    connection,
-                    stream,
-                    format=format,
-                    since=since,
-                    until=until,
-                    provider=provider,
-                    progress=progress,
-                )
-            except OSError as error:
-                # The stream's, which must not be taken for one of the store's.
-                return error
-
-        count = self.read_blocking(work)
-        if isinstance(count, OSError):
-            raise count
-        return count
-
     async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
         """Give an attempt that never reported its real cost, as its provider's bill says it.
 
@@ -259,23 +171,6 @@ class SqlLedger:
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction that no other writer overlaps."""
         return cast(T, await outcome(self._submit(work)))
-
-    async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run a query on a connection of its own: a report delays nobody's admission."""
-        return await asyncio.to_thread(self.read_blocking, query)
-
-    def read_blocking(self, query: Callable[[Connection], T]) -> T:
-        """As ``read``, in the calling thread."""
-        store = self.store
-        try:
-            if store.exists():
-                with closing(store.open()) as connection:
-                    return query(connection)
-            with closing(store.open_empty()) as connection:
-                budgets.seed(connection, self._limits)
-                return query(connection)
-        except store.errors as error:
-            raise store.explain(error) from error
 
     def _submit(self, job: Job) -> PendingResult:
         return self._writer.submit(job, asyncio.get_running_loop().create_future())

@@ -1,0 +1,136 @@
+"""What is read of a ledger: reports and exports, each on a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from functools import partial
+from threading import Event
+from typing import BinaryIO, TypeVar
+
+from aegis_graph.errors import LedgerError
+from aegis_graph.ledger import budgets, report
+from aegis_graph.ledger.export.export import ExportFormat, export_rows
+from aegis_graph.ledger.records import Budget, CostRow
+from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.windows import Days
+from aegis_graph.types import GroupBy
+
+T = TypeVar("T")
+
+
+class LedgerReader:
+    """The questions to a ledger that change nothing in it.
+
+    Args:
+        store: The database.
+        limits: The limits of the configuration, which a ledger that does not exist yet is to have.
+    """
+
+    def __init__(self, store: Store, limits: Sequence[Budget]) -> None:
+        self.store = store
+        # A list of its own: what is seeded later replaces its items.
+        self._limits = list(limits)
+
+    async def report(
+        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
+    ) -> list[CostRow]:
+        """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
+
+        It is read from daily totals, in the same time for any number of calls. With ``latency``,
+        percentiles are added, for which every call of these days is read: three seconds for a
+        million.
+        """
+        days = Days(first_day, end_day)
+        return await self.read(
+            lambda connection: report.spending(connection, by, days, latency=latency)
+        )
+
+    async def run_cost(self, run_id: str) -> list[CostRow]:
+        """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
+
+        It is read from the run's own rows: those that were pruned are missing.
+        """
+        return await self.read(lambda connection: report.run_cost(connection, run_id))
+
+    async def export(
+        self,
+        stream: BinaryIO,
+        *,
+        format: ExportFormat,
+        since: str | None = None,
+        until: str | None = None,
+        provider: str | None = None,
+    ) -> int:
+        """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
+
+        It is written from another thread, in bounded memory. When the waiting task is cancelled,
+        the export ends where it is.
+
+        Returns:
+            The number of rows.
+        """
+        cancelled = Event()
+
+        def watch(_: int) -> None:
+            if cancelled.is_set():
+                raise LedgerError("the export was given up")
+
+        work = partial(
+            self.export_blocking, stream, format=format, since=since, until=until, provider=provider
+        )
+        try:
+            return await asyncio.to_thread(work, progress=watch)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    def export_blocking(
+        self,
+        stream: BinaryIO,
+        *,
+        format: ExportFormat,
+        since: str | None = None,
+        until: str | None = None,
+        provider: str | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """As ``export``, in the calling thread; ``progress`` is called with the rows so far."""
+
+        def work(connection: Connection) -> int | OSError:
+            try:
+                return export_rows(
+                    connection,
+                    stream,
+                    format=format,
+                    since=since,
+                    until=until,
+                    provider=provider,
+                    progress=progress,
+                )
+            except OSError as error:
+                # The stream's, which must not be taken for one of the store's.
+                return error
+
+        count = self.read_blocking(work)
+        if isinstance(count, OSError):
+            raise count
+        return count
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """Run a query on a connection of its own: a report delays nobody's admission."""
+        return await asyncio.to_thread(self.read_blocking, query)
+
+    def read_blocking(self, query: Callable[[Connection], T]) -> T:
+        """As ``read``, in the calling thread."""
+        store = self.store
+        try:
+            if store.exists():
+                with closing(store.open()) as connection:
+                    return query(connection)
+            with closing(store.open_empty()) as connection:
+                budgets.seed(connection, self._limits)
+                return query(connection)
+        except store.errors as error:
+            raise store.explain(error) from error
