@@ -12,6 +12,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.components.answer_generator import (
         create_answer_generator as create_answer_generator,
     )
+    from aegis_graph.components.documents import read_passages as read_passages
     from aegis_graph.components.image_describer import (
         create_image_describer as create_image_describer,
     )
@@ -42,16 +43,22 @@ if typing.TYPE_CHECKING:
     from aegis_graph.config.router_config import RouterConfig as RouterConfig
     from aegis_graph.embeddings import create_embeddings as create_embeddings
     from aegis_graph.ledger.factory import create_ledger as create_ledger
+    from aegis_graph.providers.base import Provider as Provider
+    from aegis_graph.providers.base import ProviderOptions as ProviderOptions
     from aegis_graph.request.image_files import image_part as image_part
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
+    from aegis_graph.routing.router import Router as Router
     from aegis_graph.routing.router import create_router as create_router
     from aegis_graph.routing.router import router_builder as router_builder
 
 _HOMES = {
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
+    "Provider": "aegis_graph.providers.base",
+    "ProviderOptions": "aegis_graph.providers.base",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
     "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
+    "Router": "aegis_graph.routing.router",
     "RouterConfig": "aegis_graph.config.router_config",
     "RouterHandle": "aegis_graph.routing.handle",
     "create_answer_generator": "aegis_graph.components.answer_generator",
@@ -69,6 +76,7 @@ _HOMES = {
     "create_router": "aegis_graph.routing.router",
     "describe_image": "aegis_graph.components.image_describer",
     "image_part": "aegis_graph.request.image_files",
+    "read_passages": "aegis_graph.components.documents",
     "router_builder": "aegis_graph.routing.router",
     "to_neo4j_csv": "aegis_graph.components.relation_extractor.export",
     "to_networkx": "aegis_graph.components.relation_extractor.export",

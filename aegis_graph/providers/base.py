@@ -65,7 +65,7 @@ class ProviderOptions(ConfigModel):
 
 
 class Provider(CallArguments, ABC):
-    """One configured provider.
+    """One configured provider. A kind is a subclass, usually of one of the package's own kinds.
 
     Args:
         spec: Its row of the configuration.
@@ -73,7 +73,13 @@ class Provider(CallArguments, ABC):
         environ: Where keys are looked up by name, by default the process's environment.
 
     Raises:
-        ConfigError: An option is wrong, or nobody knows what its model costs.
+        ConfigError: An option is wrong, or the price of its model is unknown.
+
+    Example:
+        >>> from aegis_graph.providers.openai import OpenAIProvider
+        >>> class AcmeProvider(OpenAIProvider):
+        ...     def output_bound(self, max_output_tokens: int) -> int:
+        ...         return 2 * max_output_tokens  # This one bills its reasoning beside the answer.
     """
 
     options_type: ClassVar[type[ProviderOptions]] = ProviderOptions

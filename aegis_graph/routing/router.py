@@ -45,6 +45,12 @@ from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
 Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+"""The type of a compiled routing graph, as ``create_router`` returns it.
+
+Example:
+    >>> def add_router(host: StateGraph, router: Router) -> None:
+    ...     host.add_node("llm", router)
+"""
 
 
 class RouterBuilder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
