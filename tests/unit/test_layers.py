@@ -57,12 +57,11 @@ PURE = ("policy", "reservation", "retry", "route", "settlement")
 
 MAY_BE_BEHIND_PURE = {
     "aegis_graph.ledger.records",
-    "aegis_graph.ledger.windows",
     "aegis_graph.providers.base",
     "aegis_graph.providers.call_arguments",
     "aegis_graph.providers.finish_reasons",
 }
-"""Of ``ledger`` and ``providers``: records and interfaces."""
+"""Of ``ledger`` and ``providers``: records, interfaces and words."""
 
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
