@@ -27,19 +27,19 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.answer_generator.citations import Citation, Sentence
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
-from aegis_graph.components.documents.langchain import raised
+from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.query_decomposer.plan import MAX_STEPS, Plan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
 from aegis_graph.components.retriever.search import Finding, Source, afind, find
 from aegis_graph.components.router_node import (
     AsyncNode,
-    Choices,
-    Refusal,
-    Report,
+    CommonInput,
+    CommonOutput,
+    RefusalRecord,
     RouterGraph,
-    chosen,
     cost_text,
+    options_of,
     question_of,
     run_graph,
 )
@@ -55,13 +55,13 @@ class TaskCost(TypedDict):
     """Decimal text, exact."""
 
 
-class RagInput(Choices, total=False):
+class RagInput(CommonInput, total=False):
     """What a caller gives. Only ``question`` is required."""
 
     question: Required[str]
 
 
-class RagOutput(Report):
+class RagOutput(CommonOutput):
     """What a caller gets; see ``AnswerOutput`` and ``DecomposerOutput``."""
 
     answer: str
@@ -69,7 +69,7 @@ class RagOutput(Report):
     sentences: list[Sentence]
     removed: int
     relevant: bool
-    refusal: Refusal | None
+    refusal: RefusalRecord | None
     plan: Plan
     steps: list[StepResult]
     documents: list[Document]
@@ -86,7 +86,7 @@ class RagOutput(Report):
 class RagState(RagInput, RagOutput):
     """The graph's own state."""
 
-    chosen: dict[str, Any]
+    options: dict[str, Any]
 
 
 Rag = CompiledStateGraph[RagState, None, RagInput, RagOutput]
@@ -158,12 +158,12 @@ def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:
 
 def _prepare(state: RagState) -> dict[str, Any]:
     question_of(state)
-    choices = chosen(state)
-    return {"chosen": choices, "ledger_run_id": choices["run_id"]}
+    options = options_of(state)
+    return {"options": options, "ledger_run_id": options["run_id"]}
 
 
 def _question(state: RagState) -> dict[str, Any]:
-    return {"question": state["question"], **state["chosen"]}
+    return {"question": state["question"], **state["options"]}
 
 
 def _decomposed(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,10 +173,10 @@ def _decomposed(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _retrieve(retriever: Source) -> Runnable[Any, Any]:
     def run(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        return _retrieved(state, find(retriever, state["question"], state["chosen"], config))
+        return _retrieved(state, find(retriever, state["question"], state["options"], config))
 
     async def arun(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        found = await afind(retriever, state["question"], state["chosen"], config)
+        found = await afind(retriever, state["question"], state["options"], config)
         return _retrieved(state, found)
 
     return RunnableLambda(run, cast("AsyncNode", arun))
@@ -198,10 +198,10 @@ def _context(state: RagState) -> dict[str, Any]:
     notes = [f"{step['question']} {step['answer']}" for step in state["steps"] if step["answer"]]
     # A note is as private as what it was taken from, whether or not that is among the documents.
     behind = [document for step in state["steps"] for document in step["documents"]]
-    choices = raised(state["chosen"], behind if notes else [])
+    options = with_highest_sensitivity(state["options"], behind if notes else [])
     parts = [step["question"] for step in state["steps"]]
     given = {"documents": state["documents"], "notes": notes, "parts": parts}
-    return {"question": state["question"], **choices, **given}
+    return {"question": state["question"], **options, **given}
 
 
 def _answered(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What every component takes for its request, and what it reports of its run.
 
-A component's state holds what the caller chose for one step only, so that a request on the same
-thread does not inherit the privacy level of the one before. The component's first node keeps it,
-as ``chosen``, for the nodes after it, and ``ask_router`` hands it to every call.
+A component's state holds the common input for one step only, so that a request on the same thread
+does not inherit the privacy level of the one before. The component's first node keeps what was
+given of it, as ``options``, for the nodes after it, and ``ask_router`` hands it to every call.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ RouterGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled router, a handle of one, or a graph with its input and output."""
 
 
-class Choices(TypedDict, total=False):
-    """What one request may choose; each reaches every call below it."""
+class CommonInput(TypedDict, total=False):
+    """What every component takes beside its own input; each field reaches every call below it."""
 
     sensitivity: Annotated[Sensitivity, EphemeralValue]
     """``confidential``, ``pii`` and ``hipaa`` stay on local providers."""
     user_id: Annotated[str, EphemeralValue]
-    """Whom the cost belongs to."""
+    """The user that the cost belongs to."""
     max_output_tokens: Annotated[int, EphemeralValue]
     """Cap of each call's answer, in tokens."""
     run_id: Annotated[str, EphemeralValue]
@@ -48,8 +48,8 @@ class Choices(TypedDict, total=False):
     """What the requests of the envelope may cost together, in USD, as decimal text."""
 
 
-class Report(TypedDict):
-    """What a component says of its run."""
+class CommonOutput(TypedDict):
+    """What every component reports of its run, beside its own output."""
 
     attempts: list[AttemptRecord]
     """Every physical call of the run; its cost is their sum."""
@@ -59,43 +59,43 @@ class Report(TypedDict):
     """Why, in one line."""
 
 
-class Refusal(TypedDict):
-    """Why nobody answered."""
+class RefusalRecord(TypedDict):
+    """Why no provider answered; JSON."""
 
     error: str
     """Name of the ``RoutingError``."""
     message: str
 
 
-class Ask(TypedDict, total=False):
-    """One request to the router."""
+class RouterCall(TypedDict, total=False):
+    """What a node asks the router."""
 
     messages: Sequence[BaseMessage]
     task: Task
-    chosen: Mapping[str, Any]
-    """From ``chosen``."""
     options: Mapping[str, Any]
-    """The router's ``options``, such as ``response_schema``."""
+    """From ``options_of``."""
+    call_options: Mapping[str, Any]
+    """``CallOptions``, such as ``response_schema``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What came of one request to the router."""
+class RouterOutcome:
+    """What came of one call of the router: an answer, or an error."""
 
     answer: AIMessage | None
-    """``None`` when nobody answered."""
+    """``None`` when no provider answered."""
     error: RoutingError | None
-    """Why nobody answered."""
+    """Why no provider answered; ``None`` when one did."""
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
     route_id: str
 
     @property
-    def refusal(self) -> Refusal | None:
-        """Why nobody answered, as JSON."""
+    def refusal(self) -> RefusalRecord | None:
+        """The error as JSON."""
         if self.error is None:
             return None
-        return Refusal(error=type(self.error).__name__, message=str(self.error))
+        return RefusalRecord(error=type(self.error).__name__, message=str(self.error))
 
 
 def question_of(state: Mapping[str, Any]) -> str:
@@ -110,29 +110,29 @@ def question_of(state: Mapping[str, Any]) -> str:
     return question
 
 
-def chosen(state: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller chose, for a component's first node to keep.
+def options_of(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The common input that the caller gave, for a component's first node to keep.
 
-    A run that the caller did not name gets a name of its own, so that the ledger can tell what it
-    cost, and its envelope is of that run only.
+    A run without a ``run_id`` gets a new one, so that the ledger can tell what the run cost, and
+    its envelope counts that run only.
 
     Raises:
-        InvalidRequestError: One of them is wrong, whether or not anybody will be asked.
+        InvalidRequestError: An option is wrong, whether or not a provider will be asked.
     """
-    given = {key: state[key] for key in Choices.__annotations__ if state.get(key) is not None}
-    choices = {"run_id": uuid4().hex, **given}
-    Request.from_state(cast("RouterState", {"messages": [HumanMessage("?")], **choices}), {})
-    return choices
+    given = {key: state[key] for key in CommonInput.__annotations__ if state.get(key) is not None}
+    options = {"run_id": uuid4().hex, **given}
+    Request.from_state(cast("RouterState", {"messages": [HumanMessage("?")], **options}), {})
+    return options
 
 
-def no_model_reason(asked: Asked) -> str:
+def no_model_reason(outcome: RouterOutcome) -> str:
     """Why the embedded provider answered instead of a language model, in one line."""
     failed = [
         f"{one['provider']} failed ({one['reason']})"
-        for one in asked.attempts
+        for one in outcome.attempts
         if one["status"] != "answered"
     ]
-    passed_over = [f"{one['provider']} not asked ({one['reason']})" for one in asked.skipped]
+    passed_over = [f"{one['provider']} not asked ({one['reason']})" for one in outcome.skipped]
     return "; ".join(["no language model answered", *failed, *passed_over])
 
 
@@ -149,8 +149,8 @@ def cost_usd(attempts: Sequence[Mapping[str, Any]]) -> Decimal:
 def ask_router(
     router: RouterGraph,
     *,
-    prepare: Callable[[Any], Ask],
-    conclude: Callable[[Any, Asked], Any],
+    prepare: Callable[[Any], RouterCall],
+    conclude: Callable[[Any, RouterOutcome], Any],
     streamed: bool = False,
 ) -> Runnable[Any, Any]:
     """Build a node that asks the router once; sync and async hosts run it alike.
@@ -163,14 +163,14 @@ def ask_router(
         router: The compiled router.
         prepare: Turns the node's state into a request.
         conclude: Turns the state and the outcome into the node's update.
-        streamed: Whether the answer's tokens are for whoever streams messages.
+        streamed: Whether a caller that streams messages is shown the answer's tokens.
 
     Example:
         >>> from langchain_core.messages import HumanMessage
         >>> node = ask_router(
         ...     router,
-        ...     prepare=lambda state: Ask(messages=[HumanMessage("Hi")], task="chat"),
-        ...     conclude=lambda state, asked: {"text": asked.answer.text if asked.answer else ""},
+        ...     prepare=lambda state: RouterCall(messages=[HumanMessage("Hi")], task="chat"),
+        ...     conclude=lambda state, outcome: {"text": outcome.answer and outcome.answer.text},
         ... )  # doctest: +SKIP
     """
     tags = [] if streamed else [TAG_NOSTREAM]
@@ -218,19 +218,19 @@ def run_graph(
     return RunnableLambda(run, cast("AsyncNode", arun))
 
 
-def _request(ask: Ask) -> dict[str, Any]:
-    request = {"messages": list(ask["messages"]), "task": ask["task"], **ask.get("chosen", {})}
-    return {**request, "options": ask["options"]} if "options" in ask else request
+def _request(call: RouterCall) -> dict[str, Any]:
+    request = {"messages": list(call["messages"]), "task": call["task"], **call.get("options", {})}
+    return {**request, "options": call["call_options"]} if "call_options" in call else request
 
 
-def _answered(result: Mapping[str, Any]) -> Asked:
-    return Asked(
+def _answered(result: Mapping[str, Any]) -> RouterOutcome:
+    return RouterOutcome(
         result["messages"][-1], None, result["attempts"], result["skipped"], result["route_id"]
     )
 
 
-def _refused(error: RoutingError) -> Asked:
-    return Asked(
+def _refused(error: RoutingError) -> RouterOutcome:
+    return RouterOutcome(
         None,
         error,
         cast("list[AttemptRecord]", error.attempts),

@@ -33,18 +33,22 @@ from langgraph.types import Checkpointer, Command
 
 from aegis_graph.components.answer_generator.citations import Citation, Sentence, cite
 from aegis_graph.components.answer_generator.verification import Verifier, tell_citations
-from aegis_graph.components.documents.langchain import passages_of, raised, read_documents
+from aegis_graph.components.documents.langchain import (
+    passages_of,
+    read_documents,
+    with_highest_sensitivity,
+)
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import (
-    Ask,
-    Asked,
-    Choices,
-    Refusal,
-    Report,
+    CommonInput,
+    CommonOutput,
+    RefusalRecord,
+    RouterCall,
     RouterGraph,
+    RouterOutcome,
     ask_router,
-    chosen,
     no_model_reason,
+    options_of,
     question_of,
 )
 from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NOTICES
@@ -61,7 +65,7 @@ THRESHOLD = 0.2
 """Share of a question's words that one document must have, by the rule that needs no model."""
 
 
-class AnswerInput(Choices, total=False):
+class AnswerInput(CommonInput, total=False):
     """What a caller gives. ``question`` and ``documents`` are required."""
 
     question: Required[str]
@@ -73,7 +77,7 @@ class AnswerInput(Choices, total=False):
     """Its sub-questions: a document is relevant, too, that speaks of one of them."""
 
 
-class AnswerOutput(Report):
+class AnswerOutput(CommonOutput):
     """What a caller gets."""
 
     answer: str
@@ -83,8 +87,8 @@ class AnswerOutput(Report):
     removed: int
     """Numbers that the model gave and that point at no document."""
     relevant: bool
-    """Whether any document speaks of the question; otherwise nobody was asked."""
-    refusal: Refusal | None
+    """Whether any document speaks of the question; otherwise nobody was outcome."""
+    refusal: RefusalRecord | None
     """Why nobody answered; the documents are quoted by rule then."""
     skipped: list[SkippedRecord]
     route_id: str | None
@@ -93,7 +97,7 @@ class AnswerOutput(Report):
 class AnswerState(AnswerInput, AnswerOutput):
     """The graph's own state."""
 
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     noted: list[str]
     draft: Annotated[str, EphemeralValue]
 
@@ -119,7 +123,7 @@ def create_answer_generator(
     Args:
         router: The compiled router; calls are tagged ``answer``.
         threshold: What one document at least must reach in ``relevance``; otherwise the answer is
-            that there is none, and nobody is asked. 0 asks whenever there is a document.
+            that there is none, and nobody is outcome. 0 asks whenever there is a document.
         relevance: From 0 to 1; by default the share of the question's words that the document has,
             and 1 where the two are in different languages.
         verify: Whether each sentence is judged by rule alone, or by a model as well, which costs a
@@ -173,7 +177,7 @@ class _Texts:
 
 @dataclass(frozen=True, slots=True)
 class _Nodes:
-    """What happens before and after the router is asked."""
+    """What happens before and after the router is outcome."""
 
     threshold: float
     relevance: Relevance
@@ -194,32 +198,36 @@ class _Nodes:
             "documents": documents,
             "relevant": relevant,
             "noted": [" ".join(note.split()) for note in state.get("notes") or []],
-            "chosen": raised(chosen(state), documents),
+            "options": with_highest_sensitivity(options_of(state), documents),
         }
         return Command(goto="generate" if relevant else "decline", update=update)
 
     def decline(self, state: AnswerState) -> dict[str, Any]:
-        """Say that the documents do not answer; nobody was asked."""
+        """Say that the documents do not answer; nobody was outcome."""
         text = self.texts.no_context[language_of(state["question"])].substitute()
         return tell_citations(state, {"answer": text})
 
-    def ask(self, state: AnswerState) -> Ask:
+    def ask(self, state: AnswerState) -> RouterCall:
         """The prompt: instructions, the numbered passages, the question."""
         question = state["question"]
         instructions = self.texts.instructions[language_of(question)].substitute()
         prompt = format_question(question, passages_of(state["documents"]), notes=state["noted"])
         messages = [SystemMessage(instructions), HumanMessage(prompt)]
-        return Ask(messages=messages, task="answer", chosen=state["chosen"])
+        return RouterCall(messages=messages, task="answer", options=state["options"])
 
-    def draft(self, state: AnswerState, asked: Asked) -> dict[str, Any]:
+    def draft(self, state: AnswerState, outcome: RouterOutcome) -> dict[str, Any]:
         """Take the answer, or quote the documents where there is none."""
-        update = {"attempts": asked.attempts, "skipped": asked.skipped, "route_id": asked.route_id}
-        if asked.answer is None:
-            reason = {"degraded": True, "degraded_reason": str(asked.error)}
-            return {**update, **reason, "refusal": asked.refusal, "draft": self._quoted(state)}
-        update["draft"] = asked.answer.text
-        if asked.answer.response_metadata.get("extractive"):
-            return {**update, "degraded": True, "degraded_reason": no_model_reason(asked)}
+        update = {
+            "attempts": outcome.attempts,
+            "skipped": outcome.skipped,
+            "route_id": outcome.route_id,
+        }
+        if outcome.answer is None:
+            reason = {"degraded": True, "degraded_reason": str(outcome.error)}
+            return {**update, **reason, "refusal": outcome.refusal, "draft": self._quoted(state)}
+        update["draft"] = outcome.answer.text
+        if outcome.answer.response_metadata.get("extractive"):
+            return {**update, "degraded": True, "degraded_reason": no_model_reason(outcome)}
         return update
 
     def cite(self, state: AnswerState) -> Command[Literal["verify", "__end__"]]:

@@ -13,7 +13,7 @@ from langgraph.config import get_stream_writer
 
 from aegis_graph.components.answer_generator.citations import Citation, Sentence
 from aegis_graph.components.prompts import prompts
-from aegis_graph.components.router_node import Ask, Asked
+from aegis_graph.components.router_node import RouterCall, RouterOutcome
 from aegis_graph.text.json_text import repaired_json
 from aegis_graph.text.words import Language, language_of
 
@@ -34,7 +34,7 @@ VERDICTS_SCHEMA: Mapping[str, Any] = {
     "required": ["verdicts"],
     "additionalProperties": False,
 }
-"""What a provider that can answer in a schema is held to; one that cannot is not asked."""
+"""What a provider that can answer in a schema is held to; one that cannot is not outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Verifier:
         """Read its prompt; a user's folder wins."""
         return cls(prompts("answer_verifier", folder))
 
-    def ask(self, state: Mapping[str, Any]) -> Ask:
+    def ask(self, state: Mapping[str, Any]) -> RouterCall:
         """The cited sentences with their quotes."""
         instructions = self.instructions[language_of(state["question"])].substitute()
         claims = "\n\n".join(
@@ -57,21 +57,25 @@ class Verifier:
             if sentence["citations"]
         )
         messages = [SystemMessage(instructions), HumanMessage(claims)]
-        options = {"response_schema": VERDICTS_SCHEMA}
-        return Ask(messages=messages, task="answer", chosen=state["chosen"], options=options)
+        return RouterCall(
+            messages=messages,
+            task="answer",
+            options=state["options"],
+            call_options={"response_schema": VERDICTS_SCHEMA},
+        )
 
-    def judge(self, state: Mapping[str, Any], asked: Asked) -> dict[str, Any]:
+    def judge(self, state: Mapping[str, Any], outcome: RouterOutcome) -> dict[str, Any]:
         """Take the verdicts over; where there are none, keep the rule's and say so."""
-        verdicts = {} if asked.answer is None else _verdicts(asked.answer.text)
+        verdicts = {} if outcome.answer is None else _verdicts(outcome.answer.text)
         sentences = [
             _judged(sentence, verdicts.get(n))
             for n, sentence in enumerate(state["sentences"], start=1)
         ]
-        attempts = [*state["attempts"], *asked.attempts]
+        attempts = [*state["attempts"], *outcome.attempts]
         update: dict[str, Any] = {"sentences": sentences, "attempts": attempts}
         unjudged = [one for one in sentences if one["citations"] and one["reason"] != "model"]
         if unjudged:
-            why = asked.error or f"no verdict on {len(unjudged)} of its sentences"
+            why = outcome.error or f"no verdict on {len(unjudged)} of its sentences"
             update |= {
                 "degraded": True,
                 "degraded_reason": f"judged by rule, not by a model: {why}",

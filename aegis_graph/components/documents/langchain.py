@@ -51,15 +51,17 @@ def read_documents(given: object) -> list[Document]:
     return [_document(one, place) for place, one in enumerate(given)]
 
 
-def raised(choices: Mapping[str, Any], documents: Sequence[Document]) -> dict[str, Any]:
-    """A request's choices, as private as the most private of its documents.
+def with_highest_sensitivity(
+    options: Mapping[str, Any], documents: Sequence[Document]
+) -> dict[str, Any]:
+    """A request's options, as private as the most private of its documents.
 
     A document says how private it is by ``sensitivity`` in its metadata.
 
     Raises:
         InvalidRequestError: One of them says something unknown.
     """
-    levels = [choices.get("sensitivity") or DEFAULT_SENSITIVITY]
+    levels = [options.get("sensitivity") or DEFAULT_SENSITIVITY]
     for place, document in enumerate(documents):
         level = document.metadata.get("sensitivity")
         if level is not None and level not in SENSITIVITIES:
@@ -69,7 +71,7 @@ def raised(choices: Mapping[str, Any], documents: Sequence[Document]) -> dict[st
             )
         levels += [level] if level else []
     highest = max(levels, key=SENSITIVITIES.index)
-    return {**choices, "sensitivity": highest} if highest != levels[0] else dict(choices)
+    return {**options, "sensitivity": highest} if highest != levels[0] else dict(options)
 
 
 def _document(given: object, place: int) -> Document:

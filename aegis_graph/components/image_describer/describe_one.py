@@ -39,7 +39,7 @@ class ImageJob(TypedDict):
     kind: Kind
     language: Language
     again: bool
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     number: int
     count: int
 
@@ -92,7 +92,7 @@ class Looker:
         messages: list[BaseMessage],
         colours: Sequence[Colour],
     ) -> ImageResult:
-        request = {"messages": messages, "task": "vision", **job["chosen"]}
+        request = {"messages": messages, "task": "vision", **job["options"]}
         ref = job["ref"]
         try:
             answered = await router.ainvoke(request, config)
@@ -123,12 +123,12 @@ class Looker:
     def _key(self, job: ImageJob, wanted: str) -> str | None:
         if self.store is None:
             return None
-        choices = job["chosen"]
+        options = job["options"]
         return self.store.key(
             sha256=job["ref"]["sha256"],
             prompt=f"{job['kind']}: {wanted}",
-            sensitivity=choices.get("sensitivity", DEFAULT_SENSITIVITY),
-            max_output_tokens=choices.get("max_output_tokens"),
+            sensitivity=options.get("sensitivity", DEFAULT_SENSITIVITY),
+            max_output_tokens=options.get("max_output_tokens"),
         )
 
 

@@ -20,7 +20,7 @@ from aegis_graph.components.image_describer.size_limit import Gate
 from aegis_graph.components.image_describer.sources import Found, find_images
 from aegis_graph.components.image_describer.store import ImageStore
 from aegis_graph.components.prompts import prompts
-from aegis_graph.components.router_node import Choices, Report, RouterGraph, chosen
+from aegis_graph.components.router_node import CommonInput, CommonOutput, RouterGraph, options_of
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
@@ -35,7 +35,7 @@ ROOM_BYTES = 48_000_000
 """How large the files of those images may be together; decoded they take several times that."""
 
 
-class DescribeInput(Choices, total=False):
+class DescribeInput(CommonInput, total=False):
     """What a caller gives: ``paths``, ``images`` or both."""
 
     paths: Annotated[list[str], EphemeralValue]
@@ -50,7 +50,7 @@ class DescribeInput(Choices, total=False):
     """Whether to ask also where a result was kept."""
 
 
-class DescribeOutput(Report):
+class DescribeOutput(CommonOutput):
     """What a caller gets."""
 
     results: list[ImageResult]
@@ -150,7 +150,7 @@ async def describe_image(
     kind: Kind = "description",
     language: Language = "en",
     store: ImageStore | None = None,
-    **choices: Unpack[Choices],
+    **options: Unpack[CommonInput],
 ) -> ImageResult:
     """Say what is in one image; for many, build the graph once with ``create_image_describer``.
 
@@ -160,13 +160,13 @@ async def describe_image(
         kind: ``description``, ``text``, ``table`` or ``chart``.
         language: Of descriptions: ``en`` or ``de``.
         store: Where results are kept, if anywhere.
-        **choices: What every component takes: ``sensitivity``, ``user_id`` and so on.
+        **options: What every component takes: ``sensitivity``, ``user_id`` and so on.
 
     Returns:
         The result; its ``error`` says why there is no answer.
 
     Raises:
-        InvalidRequestError: It is no image, or a choice is wrong.
+        InvalidRequestError: It is no image, or an option is wrong.
         LedgerError: The ledger cannot be used.
 
     Example:
@@ -175,7 +175,7 @@ async def describe_image(
     """
     part = image_part(image, shrink=True)
     graph = create_image_describer(router, store=store)
-    request = {"images": [part], "kind": kind, "language": language, **choices}
+    request = {"images": [part], "kind": kind, "language": language, **options}
     result: ImageResult = (await graph.ainvoke(cast("DescribeInput", request)))["results"][0]
     return {**result, "source": str(image)} if isinstance(image, Path) else result
 
@@ -218,7 +218,7 @@ class _Finder:
                 kind=kind,
                 language=language,
                 again=bool(state.get("again")),
-                chosen=chosen(state),
+                options=options_of(state),
                 number=number,
                 count=len(refs),
             )

@@ -28,7 +28,7 @@ from aegis_graph.components.lightrag.state import (
     LightRAGState,
     RetrievedRecord,
 )
-from aegis_graph.components.router_node import Ask, Asked, ask_router, chosen
+from aegis_graph.components.router_node import RouterCall, RouterOutcome, ask_router, options_of
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.text.words import language_of
 
@@ -142,7 +142,7 @@ def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
             return _nothing_inserted(state)
         return _inserted(
             state,
-            rag.add(documents, on_progress=get_stream_writer(), **_run_options(chosen(state))),
+            rag.add(documents, on_progress=get_stream_writer(), **_run_options(options_of(state))),
         )
 
     async def ainsert(state: LightRAGState) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
         if not documents:
             return _nothing_inserted(state)
         report = await rag.aadd(
-            documents, on_progress=get_stream_writer(), **_run_options(chosen(state))
+            documents, on_progress=get_stream_writer(), **_run_options(options_of(state))
         )
         return _inserted(state, report)
 
@@ -197,8 +197,8 @@ class _Search:
             raise InvalidRequestError("question: empty; give it a text")
         mode = state.get("mode") or "mix"
         modes: list[Mode] = [mode] if mode == "naive" else [mode, "naive"]
-        handed_on = state.get("chosen")
-        options = chosen(state) if handed_on is None else handed_on
+        handed_on = state.get("options")
+        options = options_of(state) if handed_on is None else handed_on
         return cls(question, modes, options, Run(_run_options(options)))
 
     def next_mode(self) -> Mode | None:
@@ -216,7 +216,7 @@ class _Search:
         self.reason = f"{what}: {error}"
 
     def update(self, state: LightRAGState) -> dict[str, Any]:
-        continued = state.get("chosen") is not None
+        continued = state.get("options") is not None
         before = state.get("attempts") or [] if continued else []
         found = self.found
         ask = found is not None and found.prompt and not state.get("only_retrieve")
@@ -228,7 +228,7 @@ class _Search:
             "answer": silent,
             "prompt": found.prompt if found is not None and ask else "",
             # The answer is asked as what it is made of.
-            "chosen": {**self.options, **level},
+            "options": {**self.options, **level},
             "attempts": [*before, *self.run.spending.attempts],
             "degraded": reason is not None,
             "degraded_reason": reason,
@@ -238,15 +238,15 @@ class _Search:
 class _AnswerStep:
     """The last step: the router is asked with LightRAG's instructions."""
 
-    def ask(self, state: LightRAGState) -> Ask:
+    def ask(self, state: LightRAGState) -> RouterCall:
         messages = [SystemMessage(state["prompt"]), HumanMessage(state["question"])]
-        return Ask(messages=messages, task="answer", chosen=state["chosen"])
+        return RouterCall(messages=messages, task="answer", options=state["options"])
 
-    def conclude(self, state: LightRAGState, asked: Asked) -> dict[str, Any]:
-        update: dict[str, Any] = {"attempts": [*state["attempts"], *asked.attempts]}
-        if asked.answer is not None:
-            return {**update, "answer": asked.answer.text}
-        return {**update, "degraded": True, "degraded_reason": f"no answer: {asked.error}"}
+    def conclude(self, state: LightRAGState, outcome: RouterOutcome) -> dict[str, Any]:
+        update: dict[str, Any] = {"attempts": [*state["attempts"], *outcome.attempts]}
+        if outcome.answer is not None:
+            return {**update, "answer": outcome.answer.text}
+        return {**update, "degraded": True, "degraded_reason": f"no answer: {outcome.error}"}
 
 
 def _run_options(options: Mapping[str, Any]) -> RunOptions:
@@ -258,7 +258,7 @@ def _run_options(options: Mapping[str, Any]) -> RunOptions:
 
 def _nothing_inserted(state: LightRAGState) -> dict[str, Any]:
     return {
-        "chosen": chosen(state),
+        "options": options_of(state),
         "attempts": [],
         "degraded": False,
         "degraded_reason": None,

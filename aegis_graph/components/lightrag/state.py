@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.lightrag.query import Mode
 from aegis_graph.components.lightrag.spending import OperationCost
-from aegis_graph.components.router_node import Choices, Report
+from aegis_graph.components.router_node import CommonInput, CommonOutput
 from aegis_graph.types import AttemptRecord
 
 
@@ -33,20 +33,20 @@ class RetrievedRecord(TypedDict):
     chunks: list[dict[str, Any]]
 
 
-class LightRAGInsertInput(Choices, total=False):
+class LightRAGInsertInput(CommonInput, total=False):
     """What an insert takes."""
 
     documents: Required[dict[str, str]]
     """Texts by name."""
 
 
-class LightRAGInsertOutput(Report):
+class LightRAGInsertOutput(CommonOutput):
     """What an insert gives."""
 
     insert: InsertRecord
 
 
-class LightRAGQueryInput(Choices, total=False):
+class LightRAGQueryInput(CommonInput, total=False):
     """What a question takes."""
 
     question: Required[str]
@@ -56,7 +56,7 @@ class LightRAGQueryInput(Choices, total=False):
     """Whether to stop before a model is asked to answer."""
 
 
-class LightRAGQueryOutput(Report):
+class LightRAGQueryOutput(CommonOutput):
     """What a question gives."""
 
     question: str
@@ -64,7 +64,7 @@ class LightRAGQueryOutput(Report):
     found: RetrievedRecord
 
 
-class LightRAGInput(Choices, total=False):
+class LightRAGInput(CommonInput, total=False):
     """Documents to insert first, a question to ask, or both."""
 
     documents: dict[str, str]
@@ -79,14 +79,14 @@ class LightRAGOutput(LightRAGQueryOutput, total=False):
     insert: InsertRecord
 
 
-class LightRAGState(Choices, total=False):
+class LightRAGState(CommonInput, total=False):
     """The graphs' own state. What the request chose lives for one step, and is handed on."""
 
     documents: Annotated[dict[str, str], EphemeralValue]
     question: str
     mode: Annotated[Mode, EphemeralValue]
     only_retrieve: Annotated[bool, EphemeralValue]
-    chosen: Annotated[dict[str, Any], EphemeralValue]
+    options: Annotated[dict[str, Any], EphemeralValue]
     prompt: Annotated[str, EphemeralValue]
     """LightRAG's instructions with what was found; empty when nothing is to be asked."""
     insert: InsertRecord

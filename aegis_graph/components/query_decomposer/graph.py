@@ -34,7 +34,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
-from aegis_graph.components.documents.langchain import raised
+from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.query_decomposer.plan import (
     MAX_STEPS,
@@ -50,13 +50,13 @@ from aegis_graph.components.query_decomposer.plan import (
 from aegis_graph.components.query_decomposer.steps import Lookup, Notes, StepResult, look_up
 from aegis_graph.components.retriever.search import Source
 from aegis_graph.components.router_node import (
-    Ask,
-    Asked,
-    Choices,
-    Report,
+    CommonInput,
+    CommonOutput,
+    RouterCall,
     RouterGraph,
+    RouterOutcome,
     ask_router,
-    chosen,
+    options_of,
     question_of,
 )
 from aegis_graph.text.words import Language, language_of
@@ -65,13 +65,13 @@ MAX_DOCUMENTS = 12
 """Documents of all steps together, at most, unless the caller says otherwise."""
 
 
-class DecomposerInput(Choices, total=False):
+class DecomposerInput(CommonInput, total=False):
     """What a caller gives. Only ``question`` is required."""
 
     question: Required[str]
 
 
-class DecomposerOutput(Report):
+class DecomposerOutput(CommonOutput):
     """What a caller gets."""
 
     plan: Plan
@@ -89,7 +89,7 @@ def _joined(left: dict[str, StepResult], right: dict[str, StepResult]) -> dict[s
 class DecomposerState(DecomposerInput, DecomposerOutput):
     """The graph's own state."""
 
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     started: list[int]
     results: Annotated[dict[str, StepResult], _joined]
 
@@ -175,37 +175,37 @@ class _Planner:
             "attempts": [],
             "degraded": False,
             "degraded_reason": None,
-            "chosen": chosen(state),
+            "options": options_of(state),
             "started": [],
             "results": Overwrite({}),
         }
         plain = self.most == 1 or (self.skip_simple and is_plainly_simple(question))
         return Command(goto="dispatch" if plain else "plan", update=update)
 
-    def ask(self, state: DecomposerState) -> Ask:
+    def ask(self, state: DecomposerState) -> RouterCall:
         """The prompt: what kinds there are, and the question."""
         question = state["question"]
         instructions = self.instructions[language_of(question)].substitute(most=self.most)
         messages = [SystemMessage(instructions), HumanMessage(f"Question: {question}")]
-        ask = Ask(messages=messages, task="decompose", chosen=state["chosen"])
+        call = RouterCall(messages=messages, task="decompose", options=state["options"])
         if self.structured:
-            ask["options"] = {"response_schema": PLAN_SCHEMA}
-        return ask
+            call["call_options"] = {"response_schema": PLAN_SCHEMA}
+        return call
 
-    def plan(self, state: DecomposerState, asked: Asked) -> dict[str, Any]:
+    def plan(self, state: DecomposerState, outcome: RouterOutcome) -> dict[str, Any]:
         """Take the plan, or keep to the question itself and say why."""
-        if asked.answer is None:
-            return self._fallback(asked, f"no plan was made: {asked.error}")
+        if outcome.answer is None:
+            return self._fallback(outcome, f"no plan was made: {outcome.error}")
         try:
-            plan = parse_plan(asked.answer.text, state["question"], most=self.most)
+            plan = parse_plan(outcome.answer.text, state["question"], most=self.most)
         except InvalidPlanError as error:
-            return self._fallback(asked, f"the plan could not be used: {error}")
+            return self._fallback(outcome, f"the plan could not be used: {error}")
         get_stream_writer()({"event": "plan", "plan": plan})
-        return {"plan": plan, "planned_by": "model", "attempts": asked.attempts}
+        return {"plan": plan, "planned_by": "model", "attempts": outcome.attempts}
 
-    def _fallback(self, asked: Asked, reason: str) -> dict[str, Any]:
+    def _fallback(self, outcome: RouterOutcome, reason: str) -> dict[str, Any]:
         degraded = {"degraded": True, "degraded_reason": reason}
-        return {"planned_by": "fallback", "attempts": asked.attempts, **degraded}
+        return {"planned_by": "fallback", "attempts": outcome.attempts, **degraded}
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ def _lookup(step: Step, state: DecomposerState) -> Lookup:
         step=step,
         question=resolve(step, answers, asked),
         is_needed=step["id"] in needed,
-        chosen=raised(state["chosen"], before if step["needs"] else []),
+        options=with_highest_sensitivity(state["options"], before if step["needs"] else []),
         result=None,
     )
 

@@ -14,10 +14,10 @@ from langgraph.config import get_stream_writer
 from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
-from aegis_graph.components.documents.langchain import passages_of, raised
+from aegis_graph.components.documents.langchain import passages_of, with_highest_sensitivity
 from aegis_graph.components.query_decomposer.plan import Step
 from aegis_graph.components.retriever.search import Finding, Source, afind, find
-from aegis_graph.components.router_node import Ask, Asked, AsyncNode
+from aegis_graph.components.router_node import AsyncNode, RouterCall, RouterOutcome
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
 from aegis_graph.text.quotes import quoted_lines
@@ -49,7 +49,7 @@ class Lookup(TypedDict):
     """With the earlier answers in their places."""
     is_needed: bool
     """Whether a later step needs its answer."""
-    chosen: dict[str, Any]
+    options: dict[str, Any]
     result: StepResult | None
     """What was looked up, for the node that answers from it."""
 
@@ -60,14 +60,14 @@ def look_up(source: Source) -> Runnable[Any, Any]:
     # Closures, because LangGraph finds a subgraph among a node's nonlocals.
     def run(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
         try:
-            found = find(source, lookup["question"], lookup["chosen"], config)
+            found = find(source, lookup["question"], lookup["options"], config)
         except RoutingError as error:
             found = _refused(error)
         return _after(lookup, found)
 
     async def arun(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
         try:
-            found = await afind(source, lookup["question"], lookup["chosen"], config)
+            found = await afind(source, lookup["question"], lookup["options"], config)
         except RoutingError as error:
             found = _refused(error)
         return _after(lookup, found)
@@ -81,27 +81,27 @@ class Notes:
 
     instructions: Mapping[Language, Template]
 
-    def ask(self, lookup: Lookup) -> Ask:
+    def ask(self, lookup: Lookup) -> RouterCall:
         """The prompt: the step's documents and its question."""
         question, result = lookup["question"], lookup["result"]
         assert result is not None, "only a step that was looked up comes here"
         instructions = self.instructions[language_of(question)].substitute()
         prompt = format_question(question, passages_of(result["documents"]))
         messages = [SystemMessage(instructions), HumanMessage(prompt)]
-        choices = raised(lookup["chosen"], result["documents"])
-        return Ask(messages=messages, task="decompose", chosen=choices)
+        options = with_highest_sensitivity(lookup["options"], result["documents"])
+        return RouterCall(messages=messages, task="decompose", options=options)
 
-    def note(self, lookup: Lookup, asked: Asked) -> dict[str, Any]:
+    def note(self, lookup: Lookup, outcome: RouterOutcome) -> dict[str, Any]:
         """Take the answer; quote the documents by rule where no model gives one."""
         result = lookup["result"]
         assert result is not None, "only a step that was looked up comes here"
-        done: StepResult = {**result, "attempts": [*result["attempts"], *asked.attempts]}
-        if asked.answer is None or asked.answer.response_metadata.get("extractive"):
-            why = asked.error or "no language model answered"
+        done: StepResult = {**result, "attempts": [*result["attempts"], *outcome.attempts]}
+        if outcome.answer is None or outcome.answer.response_metadata.get("extractive"):
+            why = outcome.error or "no language model answered"
             done["degraded_reason"] = f"step {result['id']} was answered by a quote: {why}"
             done["answer"] = _quote(lookup["question"], result["documents"])
         else:
-            done["answer"] = _short(asked.answer.text)
+            done["answer"] = _short(outcome.answer.text)
         return {"results": _done(done)}
 
 

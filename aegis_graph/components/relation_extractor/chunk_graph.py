@@ -27,7 +27,7 @@ from aegis_graph.components.relation_extractor.store import (
     answer_key,
     model_chain,
 )
-from aegis_graph.components.router_node import Ask, Asked, RouterGraph, ask_router
+from aegis_graph.components.router_node import RouterCall, RouterGraph, RouterOutcome, ask_router
 from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
 from aegis_graph.types import CUT_OFF, DEFAULT_SENSITIVITY, FINISH_REASON, AttemptRecord
 
@@ -52,8 +52,8 @@ class ChunkTask(TypedDict, total=False):
     chunk: Chunk
     schema: dict[str, Any]
     given: list[GivenEntity]
-    chosen: dict[str, Any]
-    """What the caller chose, for each call."""
+    options: dict[str, Any]
+    """The common options of the request, for each call."""
     max_gleanings: int
     structured: bool
     may_ask: bool
@@ -148,7 +148,7 @@ class _ChunkNodes:
         reason = "nothing is kept of it, and it is not among the chunks to ask about"
         return Command(goto="__end__", update={"done": _done(state, ("NotAskedError", reason))})
 
-    def prepare(self, state: ChunkState) -> Ask:
+    def prepare(self, state: ChunkState) -> RouterCall:
         """What to ask the router."""
         talk = _talk(state)
         again = state.get("again", False)
@@ -157,23 +157,23 @@ class _ChunkNodes:
             if again
             else self.prompts.messages(talk)
         )
-        ask = Ask(messages=messages, task=_task(state), chosen=state["chosen"])
+        call = RouterCall(messages=messages, task=_task(state), options=state["options"])
         if state["structured"] and not again:
-            ask["options"] = {"response_schema": ANSWER_SCHEMA}
-        return ask
+            call["call_options"] = {"response_schema": ANSWER_SCHEMA}
+        return call
 
-    def conclude(self, state: ChunkState, asked: Asked) -> dict[str, Any]:
+    def conclude(self, state: ChunkState, outcome: RouterOutcome) -> dict[str, Any]:
         """Keep what the router gave, or why it gave nothing."""
-        attempts = [*state.get("attempts", []), *asked.attempts]
-        error = asked.error
+        attempts = [*state.get("attempts", []), *outcome.attempts]
+        error = outcome.error
         unfit = error is not None and _is_unfit(error)
         return {
             "attempts": attempts,
-            "answer": "" if asked.answer is None else asked.answer.text,
-            "cut": asked.answer is not None
-            and asked.answer.response_metadata.get(FINISH_REASON) == CUT_OFF,
-            "asked": state.get("asked", False) or bool(asked.attempts),
-            "retry": _retry(asked),
+            "answer": "" if outcome.answer is None else outcome.answer.text,
+            "cut": outcome.answer is not None
+            and outcome.answer.response_metadata.get(FINISH_REASON) == CUT_OFF,
+            "asked": state.get("asked", False) or bool(outcome.attempts),
+            "retry": _retry(outcome),
             "refusal": None if error is None or unfit else (type(error).__name__, str(error)),
         }
 
@@ -207,7 +207,7 @@ class _ChunkNodes:
         manner = {
             "task": _task(state),
             "sensitivity": _sensitivity(state),
-            "max_output_tokens": state["chosen"].get("max_output_tokens"),
+            "max_output_tokens": state["options"].get("max_output_tokens"),
             "structured": state["structured"],
         }
         chain = model_chain(self.router)
@@ -224,7 +224,7 @@ def _task(state: ChunkState) -> ExtractionTask:
 
 
 def _sensitivity(state: ChunkState) -> str:
-    return str(state["chosen"].get("sensitivity") or DEFAULT_SENSITIVITY)
+    return str(state["options"].get("sensitivity") or DEFAULT_SENSITIVITY)
 
 
 def _findings(state: ChunkState) -> Findings:
@@ -245,12 +245,12 @@ def _is_unfit(error: RoutingError) -> bool:
     return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
 
 
-def _retry(asked: Asked) -> Retry | None:
-    if asked.error is None:
+def _retry(outcome: RouterOutcome) -> Retry | None:
+    if outcome.error is None:
         return None
-    if any(one["code"] == "cooldown" for one in asked.skipped):
+    if any(one["code"] == "cooldown" for one in outcome.skipped):
         return "later"
-    return "now" if isinstance(asked.error, TRANSIENT) else None
+    return "now" if isinstance(outcome.error, TRANSIENT) else None
 
 
 def _done(

@@ -53,7 +53,7 @@ from aegis_graph.components.relation_extractor.state import (
     RelationState,
 )
 from aegis_graph.components.relation_extractor.store import AnswerStore
-from aegis_graph.components.router_node import RouterGraph, chosen, run_graph
+from aegis_graph.components.router_node import RouterGraph, options_of, run_graph
 from aegis_graph.errors import ConfigError
 
 CHUNK_CHARS = 2_400
@@ -166,7 +166,7 @@ class _Nodes:
         common = ChunkTask(
             schema=what.model_dump(mode="json"),
             given=given,
-            chosen=chosen(state),
+            options=options_of(state),
             max_gleanings=self.max_gleanings,
             structured=self.structured,
         )

@@ -17,7 +17,7 @@ from aegis_graph.components.relation_extractor.records import (
     Relation,
 )
 from aegis_graph.components.relation_extractor.rounds import Rounds
-from aegis_graph.components.router_node import Choices, Report
+from aegis_graph.components.router_node import CommonInput, CommonOutput
 from aegis_graph.types import AttemptRecord
 
 
@@ -30,7 +30,7 @@ class SchemaInput(TypedDict, total=False):
     strict: bool
 
 
-class RelationInput(Choices, total=False):
+class RelationInput(CommonInput, total=False):
     """What a caller gives: a ``text``, or ``documents``, or both."""
 
     text: Annotated[str, EphemeralValue]
@@ -43,7 +43,7 @@ class RelationInput(Choices, total=False):
     """Ids of the chunks that may be asked about; the others come from the kept answers."""
 
 
-class RelationOutput(Report):
+class RelationOutput(CommonOutput):
     """What a caller gets."""
 
     entities: list[Entity]
@@ -57,7 +57,7 @@ class RelationOutput(Report):
     failed_chunks: list[FailedChunk]
 
 
-class RelationState(Choices, total=False):
+class RelationState(CommonInput, total=False):
     """The graph's own state. What the request gives lives for one step."""
 
     text: Annotated[str, EphemeralValue]

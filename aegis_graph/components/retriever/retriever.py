@@ -35,8 +35,8 @@ FUSION = 60
 DEPTH = 4
 """Times the limit: how far down each of the two rankings is read."""
 
-CHOICES = "aegis_choices"
-"""The key of a run's metadata under which a request's choices reach a retriever."""
+OPTIONS_KEY = "aegis_options"
+"""The key of a run's metadata under which a request's common options reach a retriever."""
 
 
 class Found(TypedDict):
@@ -117,20 +117,20 @@ class PassageRetriever(BaseRetriever):
     _vectors: list[Any] = PrivateAttr(default_factory=list)
     """The matrix of the passages' unit vectors, once they are embedded."""
 
-    def find(self, question: str, choices: Mapping[str, Any] | None = None) -> Found:
+    def find(self, question: str, options: Mapping[str, Any] | None = None) -> Found:
         """Search, and say what it cost.
 
         Args:
             question: What to look for.
-            choices: What the request chose, such as ``sensitivity`` and ``run_id``; every call of
+            options: The request's, such as ``sensitivity`` and ``run_id``; every call of
                 routed embeddings is made with them.
         """
-        asking = dict(choices or {})
+        given = dict(options or {})
         by_words = self._read().index.places(question, self.limit * DEPTH)
         if self.embeddings is None:
             return self._found(by_words)
-        sensitivity = asking.get("sensitivity")
-        embedder = _Embedder.of(self.embeddings, asking)
+        sensitivity = given.get("sensitivity")
+        embedder = _Embedder.of(self.embeddings, given)
         if embedder.routed is None and sensitivity in LOCAL_ONLY and not self._is_local():
             return self._found(by_words, reason=f"{sensitivity} is not embedded in a cloud")
         try:
@@ -140,19 +140,19 @@ class PassageRetriever(BaseRetriever):
             return self._found(by_words, attempts=attempts, reason=str(error))
         return self._found(fuse([by_words, by_meaning]), attempts=embedder.attempts)
 
-    async def afind(self, question: str, choices: Mapping[str, Any] | None = None) -> Found:
+    async def afind(self, question: str, options: Mapping[str, Any] | None = None) -> Found:
         """As ``find``, in a thread: the first question builds what it searches in."""
-        return await asyncio.to_thread(self.find, question, choices)
+        return await asyncio.to_thread(self.find, question, options)
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
-        return self.find(query, run_manager.metadata.get(CHOICES))["documents"]
+        return self.find(query, run_manager.metadata.get(OPTIONS_KEY))["documents"]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
     ) -> list[Document]:
-        return (await self.afind(query, run_manager.metadata.get(CHOICES)))["documents"]
+        return (await self.afind(query, run_manager.metadata.get(OPTIONS_KEY)))["documents"]
 
     def _read(self) -> _Corpus:
         with self._lock:
@@ -196,15 +196,15 @@ class _Embedder:
 
     plain: Embeddings
     routed: RoutedEmbeddings | None
-    """The same, when it goes through the router: it takes the request's choices and tells costs."""
+    """The same, when it goes through the router: it takes the request's options and tells costs."""
     attempts: list[AttemptRecord]
 
     @classmethod
-    def of(cls, embeddings: Embeddings, choices: Mapping[str, Any]) -> _Embedder:
+    def of(cls, embeddings: Embeddings, options: Mapping[str, Any]) -> _Embedder:
         if not isinstance(embeddings, RoutedEmbeddings):
             return cls(embeddings, None, [])
         wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd")
-        given = {key: choices[key] for key in wanted if key in choices}
+        given = {key: options[key] for key in wanted if key in options}
         return cls(embeddings, embeddings.with_options(**given), [])
 
     def embed(self, texts: list[str], text_type: TextType) -> list[list[float]]:

@@ -14,12 +14,12 @@ from langchain_core.runnables.config import merge_configs
 from langgraph.pregel.protocol import PregelProtocol
 
 from aegis_graph.components.documents.langchain import read_documents
-from aegis_graph.components.retriever.retriever import CHOICES, PassageRetriever
+from aegis_graph.components.retriever.retriever import OPTIONS_KEY, PassageRetriever
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.types import AttemptRecord
 
 Source = Runnable[Any, Any] | Callable[[str], Any]
-"""Takes a question; a graph takes ``{"question": ...}`` and what the request chose.
+"""Takes a question; a graph takes ``{"question": ...}`` and the request's common options.
 
 It gives documents, a text, or a dict with ``answer``, ``documents``, ``attempts`` and
 ``degraded_reason``, each optional, as the graphs of this package do.
@@ -37,7 +37,7 @@ class Finding:
 
 
 def find(
-    source: Source, question: str, choices: Mapping[str, Any], config: RunnableConfig
+    source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
 ) -> Finding:
     """Ask a source.
 
@@ -45,21 +45,21 @@ def find(
         InvalidRequestError: It gives something else than documents, a text or a dict.
     """
     if isinstance(source, PassageRetriever):
-        return _finding(source.find(question, choices))
+        return _finding(source.find(question, options))
     if isinstance(source, Runnable):
-        asked, config = _asked(source, question, choices, config)
+        asked, config = _asked(source, question, options, config)
         return _finding(source.invoke(asked, config))
     return _finding(source(question))
 
 
 async def afind(
-    source: Source, question: str, choices: Mapping[str, Any], config: RunnableConfig
+    source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
 ) -> Finding:
     """As ``find``; a function that is not async runs in a thread."""
     if isinstance(source, PassageRetriever):
-        return _finding(await source.afind(question, choices))
+        return _finding(await source.afind(question, options))
     if isinstance(source, Runnable):
-        asked, config = _asked(source, question, choices, config)
+        asked, config = _asked(source, question, options, config)
         return _finding(await source.ainvoke(asked, config))
     if inspect.iscoroutinefunction(source):
         return _finding(await source(question))
@@ -67,11 +67,11 @@ async def afind(
 
 
 def _asked(
-    source: Runnable[Any, Any], question: str, choices: Mapping[str, Any], config: RunnableConfig
+    source: Runnable[Any, Any], question: str, options: Mapping[str, Any], config: RunnableConfig
 ) -> tuple[Any, RunnableConfig]:
     if isinstance(source, PregelProtocol):
-        return {"question": question, **choices}, config
-    return question, merge_configs(config, {"metadata": {CHOICES: dict(choices)}})
+        return {"question": question, **options}, config
+    return question, merge_configs(config, {"metadata": {OPTIONS_KEY: dict(options)}})
 
 
 def _finding(result: object) -> Finding:

@@ -17,7 +17,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.retriever.retriever import CHOICES, create_retriever
+from aegis_graph.components.retriever.retriever import OPTIONS_KEY, create_retriever
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.text.passages import Passage
@@ -181,7 +181,7 @@ async def test_sensitive_questions_reach_no_cloud_and_the_source_hears_of_it(
 
     class Source(BaseRetriever):
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
-            heard.append(run_manager.metadata[CHOICES]["sensitivity"])
+            heard.append(run_manager.metadata[OPTIONS_KEY]["sensitivity"])
             return [Document("Ann Lee founded Acme.")]
 
     server.always("ollama", Fault.status(503))

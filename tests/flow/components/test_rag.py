@@ -18,7 +18,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
-from aegis_graph.components.retriever.retriever import CHOICES
+from aegis_graph.components.retriever.retriever import OPTIONS_KEY
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.routing import unclaimed_holds as holds
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -247,7 +247,7 @@ async def test_one_sensitive_document_pins_every_step_after_it(
 
     class Source(BaseRetriever):
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
-            heard.append((query, run_manager.metadata[CHOICES].get("sensitivity")))
+            heard.append((query, run_manager.metadata[OPTIONS_KEY].get("sensitivity")))
             found = [Document(f"Acme {n}: {query}") for n in range(before)]
             about = {"sensitivity": "pii"} if "founded" in query else {}
             return [*found, Document(f"Acme: {query}", metadata=about)]
@@ -393,7 +393,7 @@ async def test_a_crowd_too_slow_for_its_holds_buys_nothing_twice(
     server: LoopbackServer, db: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine a hold is given back before its node comes, which makes another one."""
-    monkeypatch.setattr(holds, "PICKUP_S", 0.0)
+    monkeypatch.setattr(holds, "CLAIM_WITHIN_S", 0.0)
     server.always("openai", PLAN)
     rag = build(server, db, rows=priced(server))
     asks = [rag.ainvoke(asked(f"Where is Acme, and who founded number {n}?")) for n in range(20)]

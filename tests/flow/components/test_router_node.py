@@ -12,31 +12,38 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, StateGraph
 
-from aegis_graph.components.router_node import Ask, Asked, Choices, ask_router, chosen, cost_usd
+from aegis_graph.components.router_node import (
+    CommonInput,
+    RouterCall,
+    RouterOutcome,
+    ask_router,
+    cost_usd,
+    options_of,
+)
 from aegis_graph.errors import AllProvidersFailedError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import flat_price, locked, make_config, open_router, provider, rows
 
 
-class State(Choices, total=False):
+class State(CommonInput, total=False):
     question: str
     text: str
     error: str
     attempts: list[Any]
 
 
-def conclude(state: State, asked: Asked) -> dict[str, Any]:
-    if asked.error is not None:
-        return {"text": "", "error": type(asked.error).__name__, "attempts": asked.attempts}
-    assert asked.answer is not None
-    return {"text": asked.answer.text, "attempts": asked.attempts}
+def conclude(state: State, outcome: RouterOutcome) -> dict[str, Any]:
+    if outcome.error is not None:
+        return {"text": "", "error": type(outcome.error).__name__, "attempts": outcome.attempts}
+    assert outcome.answer is not None
+    return {"text": outcome.answer.text, "attempts": outcome.attempts}
 
 
 def build(router: Any, checkpointer: Any = None) -> Any:
     node = ask_router(
         router,
-        prepare=lambda state: Ask(
-            messages=[HumanMessage(state["question"])], task="extract", chosen=chosen(state)
+        prepare=lambda state: RouterCall(
+            messages=[HumanMessage(state["question"])], task="extract", options=options_of(state)
         ),
         conclude=conclude,
     )

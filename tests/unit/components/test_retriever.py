@@ -12,7 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 
 from aegis_graph.components.documents.langchain import document_of, passages_of
-from aegis_graph.components.retriever.retriever import CHOICES, create_retriever, fuse
+from aegis_graph.components.retriever.retriever import OPTIONS_KEY, create_retriever, fuse
 from aegis_graph.text.passages import Passage
 
 PASSAGES = [
@@ -84,7 +84,7 @@ def test_passages_are_read_and_embedded_once_however_many_ask_at_first() -> None
 def test_what_is_private_is_not_shown_to_embeddings_in_a_cloud(sensitivity: str) -> None:
     meaning = Meaning()
     retriever = create_retriever(PASSAGES, embeddings=meaning)
-    config: Any = {"metadata": {CHOICES: {"sensitivity": sensitivity}}}
+    config: Any = {"metadata": {OPTIONS_KEY: {"sensitivity": sensitivity}}}
     assert sources(retriever.invoke("Which dog barks?", config)) == ["a.md"]
     found = retriever.find("Which dog barks?", {"sensitivity": sensitivity})
     assert found["degraded_reason"] == (
