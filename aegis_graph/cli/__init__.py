@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,12 +24,29 @@ from aegis_graph.errors import (
 
 OK, USAGE_ERROR, NOT_ADMITTED, PROVIDERS_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
 
+COMMANDS = {
+    "ask": "aegis_graph.cli.ask:ask",
+    "describe": "aegis_graph.cli.describe:describe",
+    "costs": "aegis_graph.cli.costs:costs",
+    "budgets": "aegis_graph.cli.budgets:budgets",
+    "budgets set": "aegis_graph.cli.budgets:set_budget",
+    "budgets remove": "aegis_graph.cli.budgets:remove_budget",
+    "doctor": "aegis_graph.cli.doctor:doctor",
+    "ledger migrate": "aegis_graph.cli.ledger:migrate",
+    "ledger prune": "aegis_graph.cli.ledger:prune",
+    "ledger verify": "aegis_graph.cli.ledger:verify",
+    "ledger reconcile": "aegis_graph.cli.ledger:reconcile",
+    "ledger export": "aegis_graph.cli.export:export",
+}
+"""The function of each command. Its module is imported when the command runs: what one command
+needs, the others need not wait for."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     options = _parser().parse_args(arguments)
     try:
-        return int(options.run(options))
+        return _run(options)
     except AegisError as error:
         print(f"aegis: {error}", file=sys.stderr)
         return exit_status(error)
@@ -46,11 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
 
 
+def _run(options: argparse.Namespace) -> int:
+    module, _, function = COMMANDS[options.command].partition(":")
+    return int(getattr(import_module(module), function)(options))
+
+
 def exit_status(error: AegisError) -> int:
     """The exit status that an error means."""
     if isinstance(error, NoProviderError | LedgerError):
         return NOT_ADMITTED
     return PROVIDERS_FAILED if isinstance(error, RoutingError) else USAGE_ERROR
+
+
+_Declare = Callable[[argparse.ArgumentParser], None]
 
 
 class _LazyParser(argparse.ArgumentParser):
@@ -59,13 +85,13 @@ class _LazyParser(argparse.ArgumentParser):
     They name what the package knows, and importing that takes longer than showing the help.
     """
 
-    fill: Callable[[argparse.ArgumentParser], None] | None = None
+    declare: _Declare | None = None
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As the base class does, with the arguments."""
-        fill, self.fill = self.fill, None
-        if fill is not None:
-            fill(self)
+        declare, self.declare = self.declare, None
+        if declare is not None:
+            declare(self)
         return super().parse_known_args(args, namespace)
 
 
@@ -78,16 +104,18 @@ def _parser() -> argparse.ArgumentParser:
         title="commands", required=True, metavar="COMMAND", parser_class=_LazyParser
     )
 
-    def add(name: str, text: str, fill: Callable[[argparse.ArgumentParser], None]) -> None:
-        commands.add_parser(name, parents=[shared], help=text).fill = fill
+    def add(name: str, text: str, declare: _Declare | None = None) -> None:
+        command = commands.add_parser(name, parents=[shared], help=text)
+        command.set_defaults(command=name)
+        command.declare = declare
 
     add("ask", "answer a question from documents", _add_ask)
     add("describe", "say what is in images, or transcribe them", _add_describe)
     add("costs", "show what calls cost", _add_costs)
     add("budgets", "show the limits, and change them", _add_budgets)
-    add("doctor", "check the providers and the ledger", _add_doctor)
+    add("doctor", "check the providers and the ledger")
     ledger = commands.add_parser("ledger", help="take care of the ledger")
-    ledger.fill = lambda one: _add_ledger(one, shared)
+    ledger.declare = lambda one: _add_ledger(one, shared)
     return parser
 
 
@@ -144,7 +172,6 @@ def _add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-plan", action="store_true", help="never take the question apart, which costs a call"
     )
-    parser.set_defaults(run=_ask)
 
 
 def _add_describe(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +179,6 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
     from aegis_graph.cli.describe import add_arguments  # noqa: PLC0415
 
     add_arguments(parser)
-    parser.set_defaults(run=_describe)
 
 
 def _add_costs(parser: argparse.ArgumentParser) -> None:
@@ -170,13 +196,11 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--latency", action="store_true", help="add percentiles of the answered calls' time"
     )
-    parser.set_defaults(run=_costs)
 
 
 def _add_budgets(parser: argparse.ArgumentParser) -> None:
     from aegis_graph.types import WINDOWS  # noqa: PLC0415
 
-    parser.set_defaults(run=_budgets, action="budgets")
     # What `aegis budgets --json set ...` said before the action must not be undone after it.
     shared = _shared()
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
@@ -188,24 +212,19 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         )
         action.add_argument("window", metavar="WINDOW", help=f"one of {', '.join(WINDOWS)}")
     change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")
-    change.set_defaults(action="set_budget")
-    remove.set_defaults(action="remove_budget")
-
-
-def _add_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_doctor)
+    change.set_defaults(command="budgets set")
+    remove.set_defaults(command="budgets remove")
 
 
 def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
     # Its arguments stand beside it, and name what the ledger can write.
     from aegis_graph.cli.export import add_arguments  # noqa: PLC0415
 
-    parser.set_defaults(run=_ledger)
     actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
         action = actions.add_parser(name, parents=[shared], help=text, description=text)
-        action.set_defaults(action=name)
+        action.set_defaults(command=f"ledger {name}")
         return action
 
     move = add("migrate", "copy a SQLite ledger into PostgreSQL; safe to run again")
@@ -218,51 +237,4 @@ def _add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser
     settle = add("reconcile", "list attempts that never reported, or settle one to its real cost")
     settle.add_argument("id", nargs="?", type=int, metavar="ID", help="the row")
     settle.add_argument("usd", nargs="?", metavar="USD", help="what it really cost")
-    rows = add("export", "write every row to a file or a pipe")
-    add_arguments(rows)
-    rows.set_defaults(run=_export)
-
-
-# Each command's module is imported when it is called: what one needs, the others need not wait for.
-
-
-def _ask(options: argparse.Namespace) -> int:
-    from aegis_graph.cli.ask import ask  # noqa: PLC0415
-
-    return ask(options)
-
-
-def _costs(options: argparse.Namespace) -> int:
-    from aegis_graph.cli.costs import costs  # noqa: PLC0415
-
-    return costs(options)
-
-
-def _budgets(options: argparse.Namespace) -> int:
-    from aegis_graph.cli import budgets  # noqa: PLC0415
-
-    return int(getattr(budgets, options.action)(options))
-
-
-def _ledger(options: argparse.Namespace) -> int:
-    from aegis_graph.cli import ledger  # noqa: PLC0415
-
-    return int(getattr(ledger, options.action)(options))
-
-
-def _describe(options: argparse.Namespace) -> int:
-    from aegis_graph.cli.describe import describe  # noqa: PLC0415
-
-    return describe(options)
-
-
-def _export(options: argparse.Namespace) -> int:
-    from aegis_graph.cli.export import export  # noqa: PLC0415
-
-    return export(options)
-
-
-def _doctor(options: argparse.Namespace) -> int:
-    from aegis_graph.cli.doctor import doctor  # noqa: PLC0415
-
-    return doctor(options)
+    add_arguments(add("export", "write every row to a file or a pipe"))

@@ -1,0 +1,45 @@
+"""The table of the command line's commands, against the parser and the modules that it names."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+
+from aegis_graph import cli
+
+GIVEN = {
+    "ask": ["q", "--docs", "a.md"],
+    "describe": ["a.png"],
+    "budgets set": ["total", "day", "1"],
+    "budgets remove": ["total", "day"],
+    "ledger prune": ["--before", "2026-11-01"],
+}
+"""The arguments that a command cannot do without."""
+
+
+def parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
+    """The names of a parser's commands, with those of their actions."""
+    for group in parser._actions:
+        if isinstance(group, argparse._SubParsersAction):
+            for choice, inner in group.choices.items():
+                if isinstance(inner, cli._LazyParser) and inner.declare is not None:
+                    inner.declare(inner)
+                yield from parsers(inner, f"{name} {choice}".strip())
+            if group.required:
+                return
+    yield name
+
+
+def test_the_table_has_every_command_of_the_parser() -> None:
+    assert set(parsers(cli._parser())) - {""} == set(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_command_line_leads_to_its_row_of_the_table(name: str) -> None:
+    options = cli._parser().parse_args([*name.split(), *GIVEN.get(name, [])])
+    assert options.command == name
+    module, _, function = cli.COMMANDS[name].partition(":")
+    assert callable(getattr(import_module(module), function))
