@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -10,10 +11,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from table import interleaved
+from worker import work
 
 HERE = Path(__file__).parent
 Result = dict[str, float]
@@ -40,6 +43,8 @@ class Scale:
     pieces: int = 200
     processes: int = os.cpu_count() or 1
     kinds: tuple[str, ...] = ("openai", "ollama")
+    forked: bool = False
+    """Whether contestants are forked from one interpreter, and none imports anything by itself."""
 
 
 QUICK = Scale(
@@ -54,6 +59,19 @@ QUICK = Scale(
     crowd=8,
     pieces=20,
     kinds=("ollama",),
+    forked=True,
+)
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(
+    [
+        "aegis_graph.chat.chat_model",
+        "aegis_graph.ledger.factory",
+        "aegis_graph.routing.router",
+        "httpx_aiohttp",
+        "langchain_ollama",
+        "langchain_openai",
+    ]
 )
 
 
@@ -96,12 +114,43 @@ class Worker:
         return json.loads(line)
 
 
+class ForkedWorker(Worker):
+    """A contestant in a process that begins with everything imported."""
+
+    def __init__(self, module: str, name: Name, **options: Any) -> None:
+        self._pipe, theirs = _forks.Pipe()
+        arguments = (module, name, options, theirs)
+        self._fork = _forks.Process(target=_work, args=arguments, daemon=True)
+        self._fork.start()
+        theirs.close()
+        self._read()
+
+    def start(self, measure: str, **options: int) -> None:
+        """Ask for a measurement without waiting for it."""
+        self._pipe.send({"measure": measure, **options})
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+        self._fork.join(60)
+
+    def _read(self) -> Any:
+        try:
+            return self._pipe.recv()
+        except EOFError:
+            raise RuntimeError("a contestant ended; see above") from None
+
+
+def _work(module: str, name: Name, options: dict[str, Any], pipe: Connection) -> None:
+    work(module, name, options, iter(pipe.recv, None), pipe.send)
+
+
 class Field:
     """Where contestants are started: the provider's address, a place for ledgers, the peers."""
 
-    def __init__(self, port: int, folder: Path, peers: Path) -> None:
+    def __init__(self, port: int, folder: Path, peers: Path, *, forked: bool) -> None:
         self.folder = folder
-        self._port, self._peers = port, peers
+        self._port, self._peers, self._forked = port, peers, forked
         self._ledgers = 0
         self.has_peers = peers.exists()
 
@@ -126,22 +175,27 @@ class Field:
                 peer = contestant in {"openai_client", "litellm_router", "any_llm"}
                 if peer and not self.has_peers:
                     continue
-                python = self._peers if peer else Path(sys.executable)
-                module = "peers" if peer else "contestants"
-                found[name] = Worker(python, module, contestant, **options)
+                if peer:
+                    found[name] = Worker(self._peers, "peers", contestant, **options)
+                elif self._forked:
+                    found[name] = ForkedWorker("contestants", contestant, **options)
+                else:
+                    python = Path(sys.executable)
+                    found[name] = Worker(python, "contestants", contestant, **options)
                 stack.callback(found[name].close)
             yield found
 
 
 @contextmanager
-def open_field(peers: Path) -> Iterator[Field]:
+def open_field(peers: Path, *, forked: bool) -> Iterator[Field]:
     """The provider in its own process, and a folder on the disk."""
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         command = [sys.executable, HERE / "provider.py"]
         server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout
-            yield Field(int(server.stdout.readline()), Path(folder), peers)
+            port = int(server.stdout.readline())
+            yield Field(port, Path(folder), peers, forked=forked)
         finally:
             server.communicate(timeout=60)
 

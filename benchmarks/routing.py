@@ -82,7 +82,7 @@ def main() -> None:
     )
     chosen = options.parse_args()
     scale, report = QUICK if chosen.quick else Scale(), Report()
-    with open_field(chosen.peers) as field:
+    with open_field(chosen.peers, forked=scale.forked) as field:
         rows = [
             *one_caller(scale, field),
             *many_callers(scale, field),

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -110,26 +110,50 @@ async def _ended(close: Callable[[], Awaitable[Any]]) -> None:
 MEASURES = {"latency": latency, "flight": flight, "stream": stream}
 
 
-def main() -> None:
-    """Build the contestant, then measure until the standard input ends."""
-    module, name, options = sys.argv[1:]
-    # Libraries print: what they say goes to the errors, and the answers keep this channel.
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
+def work(
+    module: str,
+    name: str,
+    options: dict[str, Any],
+    requests: Iterable[dict[str, Any]],
+    answer: Callable[[dict[str, float]], object],
+) -> None:
+    """Build the contestant and say so, then measure until the requests end.
+
+    Args:
+        module: Where the contestant is.
+        name: The function that builds it.
+        options: The function's arguments.
+        requests: Which measurement to make, and its arguments.
+        answer: Takes what was found.
+    """
     with asyncio.Runner() as runner:
         build = getattr(importlib.import_module(module), name)
 
         async def built() -> Contestant:
-            return build(**json.loads(options))
+            return build(**options)
 
         contestant = runner.run(built())
-        print("{}", file=answers)
-        for line in sys.stdin:
-            asked = json.loads(line)
-            measure = MEASURES[asked.pop("measure")]
-            print(json.dumps(runner.run(measure(contestant, **asked))), file=answers)
+        answer({})
+        for request in requests:
+            measure = MEASURES[request.pop("measure")]
+            answer(runner.run(measure(contestant, **request)))
         if contestant.close is not None:
             runner.run(_ended(contestant.close))
+
+
+def main() -> None:
+    """Measure until the standard input ends."""
+    module, name, options = sys.argv[1:]
+    # Libraries print: what they say goes to the errors, and the answers keep this channel.
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    work(
+        module,
+        name,
+        json.loads(options),
+        map(json.loads, sys.stdin),
+        lambda found: print(json.dumps(found), file=answers),
+    )
 
 
 if __name__ == "__main__":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from aegis_graph.testing import LoopbackServer
+from tests import programs
 from tests.flow.components.extraction_support import reply
 from tests.quality_excerpts import ALCE, CONLL04, HOTPOTQA
 
@@ -46,18 +46,23 @@ def configuration(folder: Path, server: LoopbackServer) -> str:
     return str(path)
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "benchmarks/quality.py", *arguments]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False
-    )
+PROGRAM = """
+import runpy, sys
+sys.path.insert(0, "benchmarks")
+runpy.run_path("benchmarks/quality.py", run_name="__main__")
+"""
 
 
-def measured(folder: Path, server: LoopbackServer, task: str, data: Any, *more: str) -> Any:
+def run(*arguments: str, fresh: bool = False) -> CompletedProcess[str]:
+    return programs.run_text(PROGRAM, *arguments, cwd=ROOT, environ=os.environ, fresh=fresh)
+
+
+def measured(
+    folder: Path, server: LoopbackServer, task: str, data: Any, *more: str, fresh: bool = False
+) -> Any:
     written = folder / "figures.json"
     path, config = write(folder, "data.json", data), configuration(folder, server)
-    done = run(task, path, "--config", config, "--json", str(written), *more)
+    done = run(task, path, "--config", config, "--json", str(written), *more, fresh=fresh)
     assert done.returncode == 0, done.stderr
     print(done.stdout)
     return json.loads(written.read_text(encoding="utf-8"))["columns"], done.stdout
@@ -67,7 +72,7 @@ def test_relations_side_by_side(tmp_path: Path, server: LoopbackServer) -> None:
     server.always("openai", reply(GOOD), model="model-good")
     server.always("openai", reply(POOR), model="model-poor")
 
-    columns, shown = measured(tmp_path, server, "relations", CONLL04)
+    columns, shown = measured(tmp_path, server, "relations", CONLL04, fresh=True)
 
     good, poor = columns["good"]["figures"], columns["poor"]["figures"]
     assert good["relations: F1"] == good["relations, typed: F1"] == 1.0

@@ -185,7 +185,7 @@ async def test_when_the_budget_is_used_up_the_rest_says_so(
 async def test_without_a_model_the_text_is_recognized_and_that_is_said_and_not_kept_for_long(
     server: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "a.png").write_bytes(drawn(640, 120, text="Invoice 2024-0815"))
+    (tmp_path / "a.png").write_bytes(drawn(640, 480, text="Invoice 2024-0815"))
     server.script("dashscope", Fault.status(503), Fault.status(503))
     ocr = {"name": "ocr", "kind": "ocr", "model": "rapidocr", "location": "local", "images": True}
     config = config_of(server, db, eye(server, max_retries=0), ocr)
