@@ -17,8 +17,10 @@ KEY_ENV = "PROVIDER_SUITE_KEY"
 KEY = "sk-provider-suite-0123456789abcdef"
 CAP = 77
 """An output cap that nothing else in a request is equal to."""
-WAIT_S = 30.0
+WAIT_S = 120.0
 """Generous: how long something may take that has to happen."""
+LIMIT_S = 60.0
+"""The provider's time limit, in seconds."""
 
 PARIS = Reply("The capital is Paris", input_tokens=50, output_tokens=6)
 TOOL: Mapping[str, Any] = {

@@ -18,8 +18,9 @@ import pytest
 from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.providers.base import Provider
 from aegis_graph.routing.router import Router
-from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from aegis_graph.testing.embedded_suite import ProviderSuite, each_mode
+from aegis_graph.testing.loop_clock import LoopClock
 from aegis_graph.testing.loopback.journal import ProtocolName
 from aegis_graph.testing.loopback.replies import Step
 from aegis_graph.testing.provider_cases import (
@@ -27,12 +28,14 @@ from aegis_graph.testing.provider_cases import (
     KEY,
     KEY_ECHOES,
     KEY_ENV,
+    LIMIT_S,
     PARIS,
     REFUSAL_CASES,
     TOOL,
     UNFINISHED,
     WAIT_S,
     City,
+    RequestOutcome,
     ask,
     numbers,
     open_holds,
@@ -111,9 +114,21 @@ class RemoteProviderSuite(ProviderSuite):
     ) -> None:
         """One call, one attempt, the class that the router acts upon, and no invented cost."""
         case = REFUSAL_CASES[name]
-        self.play(server, case.fault)
-        router = self.open_router(tmp_path, timeout_s=0.5 if name == "hang" else 60)
-        outcome = asyncio.run(ask(router, self.request()))
+        router = self.open_router(tmp_path, timeout_s=LIMIT_S)
+
+        async def refused() -> RequestOutcome:
+            clock = LoopClock(asyncio.get_running_loop())
+
+            def play(_: Received) -> Fault:
+                # The call has arrived: from here on a provider that hangs is too late.
+                if name == "hang":
+                    clock.advance(LIMIT_S)
+                return case.fault
+
+            self.play(server, play)
+            return await ask(router, self.request())
+
+        outcome = asyncio.run(refused())
         (attempt,) = outcome.attempts
         assert (attempt["error_type"], attempt["cost_basis"]) == (case.error, case.basis)
         assert len(server.calls()) == 1, "the client retries by itself"

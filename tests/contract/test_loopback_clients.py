@@ -75,7 +75,7 @@ async def ask_dashscope(server: LoopbackServer, *, stream: bool) -> dict[str, An
         api_key="k",
         base_url=server.dashscope_url,
         protocol="native",
-        timeout=5,
+        timeout=60,
         max_retries=0,
         config_path=os.devnull,
     )

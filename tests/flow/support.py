@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 KEYS = {"LOOPBACK_KEY": "sk-loopback-secret"}
 KINDS: tuple[ProtocolName, ...] = ("ollama", "dashscope", "openai")
-DUST_S = 20.0
+DUST_S = 120.0
 """Generous: how long a test waits for something that has to happen."""
 
 PER_MTOK = 1_000_000

@@ -21,7 +21,7 @@ BACKLOG = 4096
 """Connections that may wait to be accepted: a thousand clients connect in one moment."""
 MAX_BODY_BYTES = 64 * 1024**2
 """Large enough for a few images."""
-STOP_WAIT_S = 5.0
+STOP_WAIT_S = 60.0
 """How long the thread may take to start or to end, in seconds."""
 
 
@@ -147,7 +147,7 @@ class LoopbackServer:
         """The most calls for an answer that were served at the same time."""
         return self._journal.peak_in_flight
 
-    def wait_for_calls(self, count: int, *, timeout_s: float = 5.0) -> None:
+    def wait_for_calls(self, count: int, *, timeout_s: float = 60.0) -> None:
         """Block until so many calls for an answer have arrived.
 
         This and the other ``wait_`` methods block the thread: ``await asyncio.to_thread(...)``
@@ -160,7 +160,7 @@ class LoopbackServer:
             lambda: self._journal.arrived >= count, timeout_s=timeout_s, goal=f"{count} calls"
         )
 
-    def wait_until(self, condition: Callable[[], bool], *, timeout_s: float = 5.0) -> None:
+    def wait_until(self, condition: Callable[[], bool], *, timeout_s: float = 60.0) -> None:
         """Block until a condition on the calls holds; it is asked whenever something goes out.
 
         Raises:
@@ -168,7 +168,7 @@ class LoopbackServer:
         """
         self._journal.wait_for(condition, timeout_s=timeout_s, goal="the condition")
 
-    def wait_until_idle(self, *, timeout_s: float = 5.0) -> None:
+    def wait_until_idle(self, *, timeout_s: float = 60.0) -> None:
         """Block until no call is being served, so that what they produced is final.
 
         Raises:

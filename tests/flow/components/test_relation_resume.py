@@ -34,7 +34,7 @@ from tests.flow.support import made
 CHUNKS = 12
 BEFORE = 7
 """Answers that went out before the run died."""
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 class Host(TypedDict, total=False):

@@ -33,9 +33,10 @@ from tests.flow.support import (
 ROOT = Path(__file__).parents[3]
 PARIS = Reply("It is Paris.", input_tokens=40, output_tokens=5)
 DEADLINE_S = 120.0
-PROMPT_S = 30.0
-"""Half of the time limit of the call that hangs: who waits for that one is too late."""
-"""Longer than any exit takes, and much shorter than a call that hangs."""
+NEVER_S = 3600.0
+"""The time limit of the call that hangs: a program that waits for it is too late."""
+PROMPT_S = 120.0
+"""Longer than any exit takes."""
 
 
 def test_500_threads_that_invoke_at_once_all_return(server: LoopbackServer, db: Path) -> None:
@@ -235,18 +236,21 @@ WAITS = pytest.mark.xfail(reason="LangGraph's sync stream waits for its worker t
 
 
 @pytest.mark.parametrize(
-    "script", [RUN, INVOKE, pytest.param(STREAM, marks=WAITS)], ids=["run", "invoke", "stream"]
+    ("script", "prompt_s"),
+    [(RUN, PROMPT_S), (INVOKE, PROMPT_S), pytest.param(STREAM, 10.0, marks=WAITS)],
+    ids=["run", "invoke", "stream"],
 )
 def test_an_interrupt_during_a_hanging_call_settles_its_row(
-    server: LoopbackServer, db: Path, script: str
+    server: LoopbackServer, db: Path, script: str, prompt_s: float
 ) -> None:
     server.always("openai", Fault.hang())
-    config = make_config(server, db, providers=[provider(server, "openai", **flat_price("1"))])
+    row = provider(server, "openai", timeout_s=NEVER_S, **flat_price("1"))
+    config = make_config(server, db, providers=[row])
 
     with running(script, config) as program:
         server.wait_for_calls(1, timeout_s=DEADLINE_S)
         program.send_signal(signal.SIGINT)
-        _, errors = program.communicate(timeout_s=PROMPT_S)
+        _, errors = program.communicate(timeout_s=prompt_s)
 
     assert b"KeyboardInterrupt" in errors
     assert program.returncode == -signal.SIGINT

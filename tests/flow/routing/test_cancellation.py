@@ -32,15 +32,19 @@ from tests.flow.support import (
     settled,
 )
 
+NEVER_S = 3600.0
+"""The time limit of the calls: none of them ends by it."""
+PROMPT_S = 60.0
+"""Far less than that, and enough for a busy machine."""
 PRICE = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "10"}
 PARIS = Reply("The capital is Paris", input_tokens=50, output_tokens=6)
-SLOW = Reply("The capital is Paris", chunk_interval_s=30)
+SLOW = Reply("The capital is Paris", chunk_interval_s=NEVER_S)
 each_kind = pytest.mark.parametrize("kind", KINDS)
 each_mode = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 
 
 def priced(server: LoopbackServer, *kinds: str) -> list[Row]:
-    return [provider(server, kind, price=PRICE) for kind in kinds]
+    return [provider(server, kind, price=PRICE, timeout_s=NEVER_S) for kind in kinds]
 
 
 async def run(router: Any, *, stream: bool = False, thread_id: str = "0") -> None:
@@ -61,7 +65,7 @@ async def cancel(task: asyncio.Task[None]) -> None:
     """Cancel, and see that the caller gets away at once and with the right exception."""
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PROMPT_S)
 
 
 @pytest.fixture
@@ -236,7 +240,7 @@ async def test_a_stream_that_is_left_after_its_first_token_is_estimated(
         if how == "aclose":
             await stream.aclose()
 
-    await asyncio.wait_for(leave(), 10)
+    await asyncio.wait_for(leave(), PROMPT_S)
 
     await dust_settles(db)
     (row,) = rows(db)

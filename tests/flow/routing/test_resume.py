@@ -33,7 +33,7 @@ STRICT = "LANGGRAPH_STRICT_MSGPACK"
 TEXT = "It is Paris."
 COST = 10 * 2000 + 5 * 10_000
 """Ten tokens in at $2, five out at $10 per million, in nano-USD."""
-WAIT_S = 30.0
+WAIT_S = 120.0
 
 
 class Lock:

@@ -74,11 +74,11 @@ def test_ten_thousand_passages_build_in_seconds_and_silence(
     dice = random.Random(7)
     vocabulary = ["".join(dice.choices("aeinrstlmk", k=dice.randint(3, 9))) for _ in range(20_000)]
     texts = [" ".join(dice.choices(vocabulary, k=120)) for _ in range(10_000)]
-    begin = time.perf_counter()
+    begin = time.process_time()
     with caplog.at_level(logging.DEBUG):
         index = PassageIndex(passages(*texts))
         first = index.search(f"{vocabulary[0]} {vocabulary[1]}")
-    assert time.perf_counter() - begin < 20
+    assert time.process_time() - begin < 20
     assert first == index.search(f"{vocabulary[0]} {vocabulary[1]}")
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []

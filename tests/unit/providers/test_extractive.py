@@ -203,9 +203,9 @@ def test_six_passages_take_a_few_milliseconds(index: PassageIndex) -> None:
     prompt = format_question("What is a budget?", index.search("budget provider limit call cost"))
     spans = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         ChatExtractive().invoke(prompt)
-        spans.append(time.perf_counter() - begin)
+        spans.append(time.thread_time() - begin)
     # Ten times what it takes on a slow machine: this catches a square where a line should be.
     assert min(spans) < 0.2
 
@@ -269,9 +269,9 @@ def test_sentences(text: str, sentences: list[str]) -> None:
 @pytest.mark.parametrize("piece", ["a. ", "x", "." * 50 + "y", "# a" + " " * 50, "| ", "- ", "> "])
 def test_sentences_of_rubbish_come_in_time(piece: str) -> None:
     text = piece * (40_000 // len(piece))
-    begin = time.perf_counter()
+    begin = time.thread_time()
     found = split_sentences(text)
-    assert time.perf_counter() - begin < 2
+    assert time.thread_time() - begin < 2
     assert all(text[one.start : one.start + len(one.text)] == one.text for one in found)
 
 
