@@ -10,5 +10,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """The present as an aware datetime in UTC: the clock of who is given none."""
+    """The present as an aware datetime in UTC: the clock where a caller gives none."""
     return datetime.now(UTC)

@@ -48,7 +48,7 @@ class RoutedEmbeddings(Embeddings):
     configuration give the same ones.
 
     Raises:
-        InvalidRequestError: A text is empty; nobody was asked.
+        InvalidRequestError: A text is empty; no provider was asked.
         RoutingError: A batch was not embedded; batches before it are paid.
     """
 
@@ -59,7 +59,7 @@ class RoutedEmbeddings(Embeddings):
     texts_per_call: int
     sensitivity: Sensitivity = DEFAULT_SENSITIVITY
     user_id: str | None = None
-    """Whose budgets count."""
+    """The user whose budgets count."""
     run_id: str | None = None
     """The envelope that the calls count in."""
     max_cost_usd: str | None = None
@@ -132,6 +132,7 @@ class RoutedEmbeddings(Embeddings):
             results = await asyncio.gather(*tasks)
         finally:
             _cancel_others(tasks)
+            # Each settles its attempt before it ends; the first error is the one that is raised.
             await asyncio.gather(*tasks, return_exceptions=True)
         return EmbeddedTexts(
             [vector for found in results for vector in _vectors(found)],
@@ -142,6 +143,7 @@ class RoutedEmbeddings(Embeddings):
         self, texts: Sequence[str], text_type: TextType, keep: Keep | None
     ) -> dict[str, Any]:
         request: dict[str, Any] = {
+            # A message's name is where the provider's model reads what the text is for.
             "messages": [HumanMessage(text, name=text_type) for text in texts],
             "task": "embed",
             "sensitivity": self.sensitivity,
@@ -177,7 +179,7 @@ def create_embeddings(
     same embeddings for another user, run or sensitivity.
 
     Args:
-        config: Its ``embeddings`` say who is asked; the defaults when absent.
+        config: Its ``embeddings`` are the providers, in their order; the defaults when absent.
         ledger: A ledger to share with a router, by default the one that the configuration names.
         sensitivity: How private the texts are; the last three levels stay on local providers.
         clock: Returns the present as an aware datetime in UTC.
@@ -206,6 +208,7 @@ def create_embeddings(
         clock=clock,
         environ=environ,
     )
+    # A batch falls back as it is, so it has to fit every provider.
     most = min(texts_per_call(row, source=given.source) for row in rows)
     return RoutedEmbeddings(router, rows[0], most, sensitivity=sensitivity)
 
@@ -214,6 +217,7 @@ def _batches(texts: Sequence[str], most: int) -> Iterator[Sequence[str]]:
     batch: list[str] = []
     size = 0
     for text in texts:
+        # Half a character has no bytes; the request's own check refuses it.
         length = len(text.encode("utf-8", errors="replace"))
         if batch and (len(batch) == most or size + length > MAX_BATCH_BYTES):
             yield batch

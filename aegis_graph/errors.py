@@ -9,9 +9,9 @@ AegisError
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
-│   ├── NoProviderError                 nobody may be asked: privacy, task, keys, cooldown
+│   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
 │   │   └── BudgetExceededError         the budgets leave no room for any of them
-│   ├── AllProvidersFailedError         everybody who may be asked was asked, and failed
+│   ├── AllProvidersFailedError         every provider that may be asked failed
 │   ├── RequestRejectedError            a provider says the request itself is wrong
 │   └── StreamInterruptedError          the answer broke off after its first words went out
 └── ProviderError                       one attempt failed; stays inside the routing subgraph
@@ -226,7 +226,7 @@ class MalformedAnswerError(ProviderError):
 
 
 class StreamCutError(ProviderError):
-    """The answer ended before the provider said that it was complete."""
+    """The answer ended before the provider marked it as complete."""
 
 
 class UnfitAnswerError(ProviderError):

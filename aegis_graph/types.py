@@ -1,4 +1,4 @@
-"""The words and records that every room shares: tasks, levels of privacy, outcomes."""
+"""The words and records that all rooms share: tasks, levels of privacy, outcomes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ TASKS: tuple[Task, ...] = get_args(Task)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})
-"""Requests of these levels never leave providers whose location is ``local``."""
+"""Requests of these levels go to no provider but those with the location ``local``."""
 
 DEFAULT_TASK: Task = "chat"
 DEFAULT_SENSITIVITY: Sensitivity = "internal"
 DEFAULT_USER = "default"
+
+MAX_OUTPUT_TOKENS = 1_000_000
+"""The largest output cap that a provider's row or a request may have."""
 
 FINISH_REASON = "finish_reason"
 """Key of an answer's ``response_metadata`` with why it ended."""
@@ -101,7 +104,7 @@ class CallOptions(TypedDict, total=False):
     """Words at which the answer ends."""
     temperature: float
     response_schema: dict[str, Any]
-    """A JSON Schema of an object; models are told its title. An answer that does not fit it is a
+    """A JSON Schema of an object; models see its title. An answer that does not fit it is a
     failed attempt; the one that does is in ``additional_kwargs["parsed"]``."""
     schema_method: Literal["json_schema", "json_mode", "tool"]
     """How to get an answer in that schema; each provider's own way when absent."""

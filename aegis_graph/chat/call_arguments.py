@@ -48,7 +48,9 @@ def request_from(
     Raises:
         InvalidRequestError: An argument is unknown.
     """
+    # ``with_structured_output`` binds as ``None`` what its caller left out.
     given = {name: value for name, value in given.items() if value is not None}
+    # OpenAI's names for the two, which agents and chains bind.
     if "max_tokens" in given:
         given["max_output_tokens"] = given.pop("max_tokens")
     if "response_format" in given:

@@ -70,7 +70,7 @@ class RoutedChatModel(ConfiguredChatModel):
     streaming: bool = False
     """Whether callbacks get each chunk even of an answer that the caller asks for whole."""
     on_interrupt: Literal["raise", "restart"] = "raise"
-    """What becomes of a stream whose provider dies after its first words. It raises
+    """What happens when a provider dies after the first words of a stream. The stream raises
     ``StreamInterruptedError``, or it goes on with a chunk that says ``attempt_discarded`` and the
     next provider's answer from its beginning."""
 
@@ -90,6 +90,7 @@ class RoutedChatModel(ConfiguredChatModel):
         return router
 
     def __init__(self, **fields: Any) -> None:
+        # An answer from LangChain's global cache has no row, and no regard for the sensitivity.
         super().__init__(cache=fields.pop("cache", False), **fields)
         self._hidden = TAG_NOSTREAM in (self.tags or ())
         # Hosts are shown the attempts' own pieces instead: see ``RunObserver.callbacks``.
@@ -160,6 +161,7 @@ class RoutedChatModel(ConfiguredChatModel):
             InvalidRequestError: It is no sound schema of an object.
         """
         wanted = answer_schema(schema, strict=strict)
+        # A copy: the model itself goes on to answer without a schema.
         model = self.model_copy()
         model._find_problem = wanted.problem
         bound = model.bind(
@@ -180,6 +182,7 @@ class RoutedChatModel(ConfiguredChatModel):
         return bool(kwargs.get("stream")) and not self._streaming_disabled(**kwargs)
 
     def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
+        # The protocol joins all chunks of a stream, and so those of an attempt that broke off.
         return self.on_interrupt == "raise" and super()._should_use_protocol_streaming(**kwargs)
 
     async def _agenerate(

@@ -37,6 +37,7 @@ class AnswerSchema:
         try:
             self.validate(value)
         except (ValidationError, ValidationErrorV1) as error:
+            # Not pydantic's own text: it repeats the value, which may be private.
             first = error.errors()[0]
             where = ".".join(str(step) for step in first["loc"]) or "the whole"
             return f"{where} breaks {first['type']!r}"
@@ -69,6 +70,7 @@ def answer_schema(schema: Any, *, strict: bool | None = None) -> AnswerSchema:
     check_schema("schema", json_schema)
     if not is_basemodel_subclass(schema):
         return AnswerSchema(normalized_schema(json_schema), None)
+    # LangChain still takes models of pydantic 1, which have ``parse_obj``.
     validate = schema.model_validate if hasattr(schema, "model_validate") else schema.parse_obj
     return AnswerSchema(normalized_schema(json_schema), validate)
 

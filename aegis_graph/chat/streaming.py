@@ -35,6 +35,7 @@ async def stream_events(
     """
     events: asyncio.Queue[StreamEvent | None] = asyncio.Queue()
     running = asyncio.ensure_future(ask(replace(observer, on_event=events.put_nowait)))
+    # The end comes through the same queue, and so behind the last event.
     running.add_done_callback(lambda _: events.put_nowait(None))
     try:
         while (event := await events.get()) is not None:
@@ -80,6 +81,7 @@ def stream_events_sync(
             raise event
         yield event
     finally:
+        # As in ``stream_events``: the attempt is settled before the caller goes on.
         observer.cancel()
         thread.join()
 

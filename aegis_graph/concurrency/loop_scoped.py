@@ -1,8 +1,8 @@
 """Things that belong to one event loop.
 
-A client with open connections cannot be shared by two event loops, and nobody tells a library when
-a loop ends. ``LoopScoped`` builds one value per running loop and closes it when the loop shuts down
-its async generators, which ``asyncio.run`` and every server do.
+A client with open connections cannot be shared by two event loops, and a library is not notified
+when a loop ends. ``LoopScoped`` builds one value per running loop and closes it when the loop shuts
+down its async generators, which ``asyncio.run`` and every server do.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class LoopScoped(Generic[T]):
         self._build = build
         self._opened = _Opened(close)
         # Holds the values to the last: a client that is collected together with its owner, on a
-        # loop that goes on, complains that nobody closed it.
+        # loop that goes on, complains that it was not closed.
         weakref.finalize(self, self._opened.close_soon).atexit = False
 
     async def get(self) -> T:
@@ -75,7 +75,7 @@ class _Opened(Generic[T]):
 
     def _close_here(self, lifetime: AsyncGenerator[None, None]) -> None:
         task = asyncio.ensure_future(lifetime.aclose())
-        # asyncio itself keeps no reference to a task that nobody waits for.
+        # asyncio itself keeps no reference to a task that no other waits for.
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 

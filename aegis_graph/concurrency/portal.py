@@ -1,4 +1,4 @@
-"""How sync callers run async nodes: on one background event loop, which waits for nobody.
+"""How sync callers run async nodes: on one background event loop, which waits for no thread.
 
 LangGraph runs a plain coroutine function for async callers only. A ``Node`` has one async body; for
 ``invoke`` and ``stream`` it runs on the ``Portal``'s loop while the caller's thread waits.
@@ -96,6 +96,7 @@ class Portal:
         done, cancel = self._start(work)
         waiting = asyncio.wrap_future(done)
         try:
+            # Cancelling the future would not stop the coroutine on the other loop.
             return await asyncio.shield(waiting)
         except asyncio.CancelledError:
             cancel()
@@ -140,6 +141,8 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
         loop.run_forever()
+        # First the tasks, which settle what they began; then the generators, which close the
+        # connections that this takes.
         pending = asyncio.all_tasks(loop)
         for task in pending:
             task.cancel()
@@ -152,6 +155,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(loop.stop)
+    # The last reference to a portal may be dropped on its own thread.
     if thread is not threading.current_thread():
         thread.join(EXIT_WAIT_S)
 

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from aegis_graph.types import Task, Window
+from aegis_graph.types import MAX_OUTPUT_TOKENS, Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""
@@ -82,7 +82,7 @@ class ProviderSpec(ConfigModel):
     """How often a refusal that did no work (429, 5xx) is tried again at this provider."""
     retry_wait_s: float = Field(default=0.5, ge=0, le=60)
     """Wait before the first retry, doubled each time, where the provider asked for none."""
-    max_output_tokens: int = Field(default=1024, ge=1, le=1_000_000)
+    max_output_tokens: int = Field(default=1024, ge=1, le=MAX_OUTPUT_TOKENS)
     """Cap sent to the provider when the request names none."""
     tasks: tuple[Task, ...] | None = None
     """The tasks this provider serves; all of them when absent."""

@@ -49,6 +49,7 @@ def for_provider(messages: Sequence[BaseMessage], provider: str) -> list[BaseMes
         elif not isinstance(message, AIMessage):
             rewritten.append(_with_plain_name(_with_plain_images(message)))
         elif message.response_metadata.get("provider") == provider:
+            # Its own calls keep their identifiers, and so do the results.
             pending = []
             rewritten.append(_with_plain_name(message))
         else:
@@ -141,4 +142,5 @@ def _with_plain_name(message: M) -> M:
 
 
 def _identifier(place: int, number: int, known: str | None) -> str:
+    # Not random: every attempt sends the same conversation in the same words.
     return hashlib.sha256(f"{place}:{number}:{known}".encode()).hexdigest()[:ID_LENGTH]

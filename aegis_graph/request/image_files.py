@@ -1,4 +1,4 @@
-"""Makes the content part of a message from an image file, and makes images fit where asked to."""
+"""Makes a message's content part from an image file, scaled down where the caller asks for it."""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ def resize_to_fit(data: bytes) -> tuple[bytes, ImageHeader]:
     scale = min(1.0, MAX_SIDE / max(image.size))
     if scale < 1:
         image = image.resize([max(1, round(side * scale)) for side in image.size])
+    # It ends: each round has half the pixels. PNG comes first, because it loses nothing.
     while True:
         for kind, options in [("PNG", {}), *(("JPEG", {"quality": q}) for q in _QUALITIES)]:
             stream = io.BytesIO()

@@ -175,6 +175,7 @@ def read_image_header(data: bytes) -> ImageHeader | None:
         raise InvalidRequestError(_TOO_MANY_PIXELS) from error
     except Exception:  # noqa: BLE001  Pillow raises anything at hostile bytes: they are no image
         return None
+    # Pillow itself only warns at this size, and an application may have changed its limit.
     if facts.size.width * facts.size.height > MAX_PIXELS:
         raise InvalidRequestError(_TOO_MANY_PIXELS)
     return facts

@@ -11,6 +11,7 @@ from typing import Any
 # most of this package.
 
 
+# By its text, because a bound chat model sends the same schema with each call.
 @lru_cache(maxsize=64)
 def schema_error(text: str) -> str | None:
     """What is wrong with a JSON Schema, given as JSON; ``None`` where nothing is.

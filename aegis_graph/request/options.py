@@ -54,6 +54,7 @@ def read_options(value: object) -> CallOptions:
         and not (choice == "required" and names)
     ):
         _refuse("options.tool_choice", f"no tool is called {choice!r}; there are {names}")
+    # The JSON is ASCII: a character is a byte.
     if len(options_json(given)) > MAX_OPTION_BYTES:
         _refuse("options", f"more than {MAX_OPTION_BYTES:,} bytes of tools and schema")
     return CallOptions(**given)  # type: ignore[typeddict-item]
@@ -154,6 +155,7 @@ _CHECKS: Mapping[str, Callable[[object], None]] = {
 
 def _is_json(value: object) -> bool:
     try:
+        # Python would write NaN and Infinity, which JSON has not.
         json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         return False

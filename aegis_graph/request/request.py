@@ -29,6 +29,7 @@ from aegis_graph.types import (
     DEFAULT_SENSITIVITY,
     DEFAULT_TASK,
     DEFAULT_USER,
+    MAX_OUTPUT_TOKENS,
     SENSITIVITIES,
     TASKS,
     CallOptions,
@@ -42,9 +43,6 @@ MAX_PROMPT_BYTES = 8_000_000
 MAX_ID = 200
 """Characters of a user's or a thread's name: a row of the ledger stays small."""
 
-MAX_OUTPUT_TOKENS = 1_000_000
-"""As in the configuration."""
-
 MAX_COST_USD = Decimal(1_000_000_000)
 """Well below what the ledger's 64-bit nano-USD can hold."""
 
@@ -53,7 +51,7 @@ class RequestImage(NamedTuple):
     """An image among the messages."""
 
     remote: bool
-    """Whether it is at an address, and not in the message itself."""
+    """Whether the message has its address only."""
     size: ImageSize | None
     """``None`` where only the provider will know it."""
 
@@ -73,7 +71,7 @@ class Request:
     prompt_tokens: int
     """An upper bound, without the images."""
     run_id: str | None = None
-    """What the request is a part of."""
+    """The run that the request is a part of."""
     run_limit_nano_usd: int | None = None
     """What all requests of the run may cost together."""
 
@@ -159,6 +157,7 @@ def _run_limit(value: object, run_id: str | None) -> int | None:
 
 
 def _checked_thread_id(value: str) -> str:
+    # PostgreSQL stores no NUL in a text.
     if len(value) <= MAX_ID and "\0" not in value and _utf8_size(value) is not None:
         return value
     raise InvalidRequestError(
@@ -218,6 +217,7 @@ def _request_image(part: Mapping[str, Any], where: str) -> RequestImage:
         raise InvalidRequestError(f"{where}: {error}") from error
     known = [one.size for one in facts if one is not None]
     remote = "" in given
+    # The largest, for the same reason.
     sure = not remote and len(known) == len(given)
     return RequestImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
 

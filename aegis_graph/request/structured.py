@@ -29,7 +29,7 @@ def schema_name(schema: Mapping[str, Any]) -> str:
 
 
 def schema_tool(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The schema as a tool, whose arguments are the answer."""
+    """The schema as a tool: the arguments of its call are the answer."""
     function = {
         "name": schema_name(schema),
         "description": schema.get("description") or "Give the answer.",
@@ -67,6 +67,7 @@ def validate_answer(
     schema = options.get("response_schema")
     names = {tool["function"]["name"] for tool in options.get("tools", ())}
     calls = [call for call in answer.tool_calls if call["name"] in names]
+    # A model may call tools first, and answer in the schema when it has their results.
     if calls or schema is None:
         _check_choice(answer, options)
         return answer
@@ -96,6 +97,7 @@ def _json_value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
     for call in answer.tool_calls:
         if call["name"] == name:
             return call["args"]
+    # The arguments of a call that LangChain could not parse are still text.
     broken = [call["args"] or "" for call in answer.invalid_tool_calls if call["name"] == name]
     text = (broken[0] if broken else answer.text).strip()
     # A fence inside of an object is part of one of its texts.
@@ -108,6 +110,7 @@ def _json_value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
             # Repaired, half a value would pass for a whole one.
             raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
     else:
+        # What stands behind the fence's end is a remark, and no part of the answer.
         if not (rest := text[end:].strip()) or rest.startswith("```"):
             return value
     repaired = repaired_json(text)

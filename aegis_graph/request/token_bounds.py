@@ -60,6 +60,7 @@ def _part_bound(part: Any) -> int:
     if isinstance(part, str):
         return text_bound(part)
     if is_image(part):
+        # The image counts elsewhere, but some clients send a text beside it.
         return _json_bound(part["text"]) if "text" in part else 0
     if part.keys() == {"type", "text"} and isinstance(part["text"], str):
         return text_bound(part["text"])

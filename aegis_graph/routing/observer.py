@@ -53,7 +53,7 @@ StreamEvent = ChunkEvent | AttemptDiscarded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunObserver:
-    """What the caller of one request wants to know of it, and when."""
+    """What the caller of one request wants of it while it runs."""
 
     keep: Callable[[AIMessage], None] | None = None
     """Called once, with the complete answer, before the ledger has its cost: a process that is
@@ -85,6 +85,7 @@ class RunObserver:
         Raises:
             CancelledError: The caller has stopped waiting.
         """
+        # ``cancel`` sets first and looks second, this the other way round: a race leaves no gap.
         self._calls.append(call)
         if self._cancelled.is_set():
             raise asyncio.CancelledError
