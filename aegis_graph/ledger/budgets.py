@@ -33,6 +33,7 @@ def seed(connection: Connection, budgets: Sequence[Budget]) -> None:
         seeded, origin, known_alert = known
         if seeded == budget.limit_nano_usd and known_alert == alert:
             continue
+        # A limit that was set later stays until the file's own number changes.
         file_wins = origin == "file" or (seeded is not None and seeded != budget.limit_nano_usd)
         connection.execute(
             "UPDATE budgets SET file_limit_nano_usd = ?, alert_at = ?, origin = ?,"
@@ -52,6 +53,7 @@ def seed(connection: Connection, budgets: Sequence[Budget]) -> None:
 
 def set_limit(connection: Connection, scope: str, window: str, limit_nano_usd: int | None) -> None:
     """Set a limit, or take it away with ``None``; in force for the next request everywhere."""
+    # A limit that is taken away keeps its row, or the file would seed it again.
     connection.execute(
         "INSERT INTO budgets (scope, period, limit_nano_usd, origin) VALUES (?, ?, ?, 'set')"
         " ON CONFLICT (scope, period)"
@@ -101,7 +103,7 @@ def record_alert(connection: Connection, scope: str, window: Window, days: Days)
 
 
 def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[BudgetStatus]:
-    """Every budget in its present window; ``user:*`` once for each user who spent in it."""
+    """Every budget in its present window; ``user:*`` once for each user with spending in it."""
     found = []
     for budget in in_force(connection):
         days = calendar.days_now(budget.window, now)

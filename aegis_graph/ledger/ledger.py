@@ -78,6 +78,7 @@ class SqlLedger(LedgerReader):
         try:
             return cast(Admission, await outcome(pending))
         except asyncio.CancelledError:
+            # The commit goes on without its caller: its hold would stay until the lease ends.
             pending.future.add_done_callback(self._release)
             raise
 
@@ -108,7 +109,8 @@ class SqlLedger(LedgerReader):
         def work(connection: Connection) -> list[BudgetStatus]:
             return budgets.statuses(connection, self._clock(), self._calendar)
 
-        # A ledger that was never written to is not created by asking.
+        # The file's limits are in the database once the writer has opened it. A ledger that was
+        # never written to is not created by asking.
         if not self._seeded.is_set() and self.store.exists():
             await self.check()
         return await self.read(work)
@@ -125,6 +127,7 @@ class SqlLedger(LedgerReader):
         Raises:
             ConfigError: The scope, window or limit is not one.
         """
+        # Scope and window are checked as well where the limit is taken away.
         try:
             spec = BudgetSpec(scope=scope, window=window, limit_usd=limit_usd or Decimal(0))
         except ValidationError as error:
@@ -143,6 +146,7 @@ class SqlLedger(LedgerReader):
 
     def seed(self, limits: Sequence[Budget]) -> None:
         """See ``Ledger.seed``."""
+        # In place: the writer seeds every connection that it opens from this list.
         new = self._limits[:] = tuple(limits)
         work = partial(budgets.seed, budgets=new)
         self._writer.submit(work).future.add_done_callback(_log_failed_seeding)
@@ -176,7 +180,7 @@ class SqlLedger(LedgerReader):
         return self._writer.submit(job, asyncio.get_running_loop().create_future())
 
     def _release(self, future: Future[Admission]) -> None:
-        """Give back a hold whose caller is gone before it learned of it."""
+        """Give back a hold that was made after its caller had gone."""
         if future.exception() is None and (number := future.result().hold_id) is not None:
             self.settle_soon(unused_hold(number))
 

@@ -19,13 +19,13 @@ from aegis_graph.types import SettlementRecord
 T = TypeVar("T")
 
 PRUNED_BEFORE = "pruned_before"
-"""The fact that names the first day whose rows are all there."""
+"""The fact that names the first day of which all rows are there."""
 
 BATCH = 2000
 """Rows that one transaction looks at; bounds how long admissions wait for it."""
 
 UNSETTLED = "('reserved', 'expired')"
-"""What a row is whose attempt never reported."""
+"""What the row of an attempt that never reported is."""
 
 RECONCILED = "Reconciled"
 """The error type of a row that was settled by hand."""
@@ -33,7 +33,7 @@ RECONCILED = "Reconciled"
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """A row whose attempt never reported what it cost."""
+    """The row of an attempt that never reported its cost."""
 
     id: int
     status: Literal["reserved", "expired"]
@@ -65,7 +65,7 @@ class Pruned:
     rows: int
     unanswered: int
     open_holds: int
-    """Rows of those days whose attempt never reported; they stay until they are settled."""
+    """Rows of attempts that never reported; they stay until they are settled."""
 
 
 class Database(Protocol):
@@ -75,7 +75,7 @@ class Database(Protocol):
         """Run work in a transaction that no other writer overlaps."""
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run a query that delays nobody."""
+        """Run a query that delays no writer."""
 
 
 async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
@@ -85,15 +85,17 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
 
     Args:
         ledger: Where they are.
-        before: The first day whose rows all stay; not in the future.
-        zone: Whose midnight began that day.
+        before: The first day of which all rows stay; not in the future.
+        zone: The time zone by whose midnight that day began.
     """
     day = before.isoformat()
     last, waiting = await ledger.read(partial(_rows_before, day=day))
     await ledger.transact(partial(_note_pruned, day=day))
     rows = unanswered = 0
+    # By ranges of ids, because ``requests`` has no index by day.
     for first in range(0, last, BATCH):
         rows += await ledger.transact(partial(_prune, after=first, last=first + BATCH, day=day))
+    # ``unanswered`` has no local day, only instants in UTC.
     midnight = datetime.combine(before, time(), zone).astimezone(UTC)
     while gone := await ledger.transact(partial(_prune_unanswered, moment=timestamp(midnight))):
         unanswered += gone
@@ -139,7 +141,7 @@ def _prune_unanswered(connection: Connection, moment: str) -> int:
 
 
 _SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in SCOPE_COLUMNS.items()}}
-"""Each scope in SQL, and the column without whose value a row does not count in it."""
+"""Each scope in SQL, and the column that must have a value for a row to count in it."""
 
 _TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in TOTAL_COLUMNS)
 
@@ -193,11 +195,12 @@ def differences(connection: Connection) -> list[Difference]:
 
 
 def open_holds(connection: Connection, now: datetime) -> list[OpenHold]:
-    """The rows whose attempt never reported, oldest first."""
+    """The rows of attempts that never reported, oldest first."""
     rows = connection.execute(
         "SELECT id, status, timestamp, expires_at, hold_nano_usd, provider, model, route_id"
         f" FROM requests WHERE status IN {UNSETTLED} ORDER BY id"
     ).fetchall()
+    # Instants are compared as text, in the one form in which all are written.
     present = timestamp(now)
     return [
         OpenHold(number, status, _age(now, made), expires_at < present, *rest)

@@ -70,12 +70,12 @@ def migrate(source: Store, target: Store, *, progress: Progress) -> Migrated:
     """Copy everything from a SQLite file into PostgreSQL, and verify it.
 
     Rows keep their numbers, and open holds stay open. What the source has is copied as it was when
-    this began; run it again to copy what came later, as long as nobody writes to the target.
+    this began; run it again to copy what came later, as long as no program writes to the target.
 
     Args:
         source: The SQLite file; only the mark that tells it from others is written to it.
         target: PostgreSQL, empty or filled by this function from the same source.
-        progress: Told after each batch.
+        progress: Is called after each batch.
 
     Raises:
         LedgerError: The target has rows of its own, or the two differ in the end.
@@ -117,6 +117,7 @@ def _transaction(store: Store, connection: Connection) -> Iterator[None]:
     try:
         yield
     except LedgerError:
+        # Any other error ends the connection, and the transaction with it.
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
@@ -137,7 +138,7 @@ def _ledger_id(connection: Connection) -> str:
 
 
 def _claim(new: Connection, name: str) -> None:
-    """Mark the target as filled from this source; refuse one that somebody else has filled."""
+    """Mark the target as filled from this source; refuse one that was filled otherwise."""
     known = _fact(new, MIGRATED_FROM)
     if known == name:
         return
@@ -178,6 +179,7 @@ def _may_become(copied: Sequence[Any], present: Sequence[Any]) -> bool:
         return False
     if tuple(copied) == tuple(present):
         return True
+    # What ended cannot change any more, and counts as 2.
     later = {"reserved": 0, "expired": 1}
     return later.get(copied[3], 2) < later.get(present[3], 2)
 
@@ -199,6 +201,7 @@ def _batches(old: Connection, table: str) -> Iterator[list[Any]]:
     key, others = TABLES[table]
     rows = old.execute(f"SELECT {', '.join(key + others)} FROM {table} ORDER BY {', '.join(key)}")
     while batch := rows.fetchmany(BATCH):
+        # The target's own mark says which source this is, and stays.
         yield [row for row in batch if table != "facts" or row[0] != MIGRATED_FROM]
 
 

@@ -45,7 +45,7 @@ class PostgresStore:
         self._timeout_s = busy_timeout_s
 
     def exists(self) -> bool:
-        """See ``Store.exists``; whoever names a database means to use it."""
+        """See ``Store.exists``; a database that is named is meant to be used."""
         return True
 
     def open(self) -> Connection:
@@ -54,6 +54,7 @@ class PostgresStore:
         connection = psycopg.connect(
             self._url,
             autocommit=True,
+            # libpq advises against less than 2 seconds.
             connect_timeout=max(2, round(self._timeout_s)),
             # Everything is bounded: a lock, a statement, and a network that swallows packets. The
             # statement's bound is above the lock's, or it would always be the one that is reported.
@@ -89,6 +90,7 @@ class PostgresStore:
 
     def blocked(self, error: Exception) -> bool:
         """See ``Store.blocked``."""
+        # lock_not_available, and query_canceled by the statement's timeout
         return getattr(error, "sqlstate", None) in {"55P03", "57014"}
 
     def version(self, connection: Connection) -> int:
@@ -110,9 +112,9 @@ class PostgresStore:
             f"cannot be used (SQLSTATE {state})" if state else _UNREACHABLE,
         )
         # The driver knows no SQLSTATE of a connection that was refused: the server's own words.
-        _, refused, said = str(error).rpartition("FATAL:")
+        _, refused, words = str(error).rpartition("FATAL:")
         if refused and not state:
-            meaning = f"cannot be used; the server says: {said.strip().splitlines()[0]}"
+            meaning = f"cannot be used; the server says: {words.strip().splitlines()[0]}"
         explained = LedgerError(f"the ledger {self._shown} {meaning}")
         explained.__cause__ = error
         return explained
@@ -123,6 +125,7 @@ class PostgresStore:
             return
         self.begin(connection)
         try:
+            # Another process may have done it while this one waited for the lock.
             done = self.version(connection)
             if done > SCHEMA_VERSION:
                 raise LedgerError(
@@ -167,7 +170,7 @@ def _for_driver(sql: str) -> bytes:
 class _PipelinedConnection:
     """A connection that takes ``?`` for a parameter; our statements have it nowhere else.
 
-    A transaction is a pipeline: only a statement whose rows are read waits for the server. What
+    A transaction is a pipeline: only reading a statement's rows waits for the server. What
     went wrong with another is raised by the next that waits, at the latest by the commit.
     """
 

@@ -73,6 +73,7 @@ class LedgerReader:
         """
         cancelled = Event()
 
+        # A thread cannot be cancelled: it stops itself at its next batch.
         def watch(_: int) -> None:
             if cancelled.is_set():
                 raise LedgerError("the export was given up")
@@ -119,7 +120,7 @@ class LedgerReader:
         return count
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run a query on a connection of its own: a report delays nobody's admission."""
+        """Run a query on a connection of its own: a report delays no admission."""
         return await asyncio.to_thread(self.read_blocking, query)
 
     def read_blocking(self, query: Callable[[Connection], T]) -> T:
@@ -129,6 +130,7 @@ class LedgerReader:
             if store.exists():
                 with closing(store.open()) as connection:
                     return query(connection)
+            # A question does not make a ledger, and is answered from the file's limits.
             with closing(store.open_empty()) as connection:
                 budgets.seed(connection, self._limits)
                 return query(connection)

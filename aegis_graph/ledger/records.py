@@ -55,6 +55,7 @@ class Budget(NamedTuple):
     def matching_scope(self, scopes: Sequence[str]) -> str | None:
         """The one of an attempt's scopes that this limit is about, if any."""
         if self.scope == "user:*":
+            # ``scopes_of`` always has one.
             return next(scope for scope in scopes if scope.startswith("user:"))
         return self.scope if self.scope in scopes else None
 
@@ -123,6 +124,7 @@ class BudgetRefusal:
 
     def reason(self) -> str:
         """The refusal in one line."""
+        # Below 0 where the limit was lowered, or a cost passed its hold.
         left = max(0, self.budget.limit_nano_usd - self.used_nano_usd)
         return (
             f"budget {self.budget.scope} per {self.budget.window}: "
@@ -198,7 +200,7 @@ class Ledger(Protocol):
 
 
 def unused_hold(hold_id: int) -> SettlementRecord:
-    """The settlement of a hold whose attempt was never made."""
+    """The settlement of a hold for an attempt that was never made."""
     return settlement_without_usage(hold_id, "cancelled")
 
 
@@ -228,7 +230,7 @@ def settlement_without_usage(
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """A budget now. For ``user:*`` there is one for each user who spent in the window."""
+    """A budget now. For ``user:*`` there is one for each user with spending in the window."""
 
     scope: str
     window: Window
@@ -243,6 +245,7 @@ class BudgetStatus:
     @property
     def left_nano_usd(self) -> int:
         """What may still be reserved."""
+        # Below 0 where the limit was lowered, or a cost passed its hold.
         return max(0, self.limit_nano_usd - self.spent_nano_usd - self.held_nano_usd)
 
 

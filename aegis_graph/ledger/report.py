@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, Latency
 from aegis_graph.ledger.store import Connection
@@ -18,7 +19,7 @@ _COLUMNS: Mapping[str, str] = {**SCOPE_COLUMNS, **_TIMES}
 
 
 # Steps from one scope to the next, so that only days that were asked for are read of each.
-_NAMES = """
+_SCOPES = """
     WITH RECURSIVE names (scope) AS (
         SELECT min(scope) FROM totals WHERE scope >= ? AND scope < ?
         UNION ALL
@@ -39,7 +40,7 @@ def spending(
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
     rows = connection.execute(
-        f"{_NAMES} SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
+        f"{_SCOPES} SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
         " sum(output_tokens), sum(spent_nano_usd) AS spent, sum(held_nano_usd)"
         " FROM names JOIN totals ON totals.scope = names.scope AND day >= ? AND day < ?"
         f" GROUP BY {name} ORDER BY {order}",
@@ -48,9 +49,7 @@ def spending(
     report = []
     for scope, *sums in rows:
         name = str(scope).removeprefix(prefix)
-        calls, failures, asked, answered, spent, held = map(int, sums)
-        row = CostRow(name, calls, failures, asked, answered, spent, held, found.get(name))
-        report.append(row)
+        report.append(_cost_row(name, sums, found.get(name)))
     return report
 
 
@@ -61,6 +60,7 @@ def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Late
     below, so it is always one that was measured.
     """
     column = _COLUMNS[by]
+    # Ranks are compared as integers, so that they are exact.
     rows = connection.execute(
         "SELECT name, min(CASE WHEN place * 100 >= number * 50 THEN latency_ms END),"
         " min(CASE WHEN place * 100 >= number * 95 THEN latency_ms END),"
@@ -87,8 +87,10 @@ def run_cost(connection: Connection, run_id: str) -> list[CostRow]:
         " FROM requests WHERE run_id = ? GROUP BY task ORDER BY spent DESC, task",
         (run_id,),
     ).fetchall()
-    report = []
-    for task, *sums in rows:
-        calls, failures, asked, answered, spent, held = map(int, sums)
-        report.append(CostRow(str(task), calls, failures, asked, answered, spent, held))
-    return report
+    return [_cost_row(str(task), sums) for task, *sums in rows]
+
+
+def _cost_row(name: str, sums: Sequence[Any], latency_ms: Latency | None = None) -> CostRow:
+    # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
+    calls, failures, input_tokens, output_tokens, spent, held = map(int, sums)
+    return CostRow(name, calls, failures, input_tokens, output_tokens, spent, held, latency_ms)

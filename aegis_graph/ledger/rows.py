@@ -50,7 +50,7 @@ def _select_attempts(connection: Connection, ids: Sequence[int]) -> Rows:
 
 
 def sweep(connection: Connection, now: datetime) -> Rows:
-    """Take attempts whose lease is over for lost: their holds become spending, in full.
+    """Take overdue attempts for lost: their holds become spending, in full.
 
     Returns:
         Their rows; the totals still have them as held.

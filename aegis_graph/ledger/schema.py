@@ -91,6 +91,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) {strict}
         """,
         "CREATE INDEX requests_route ON requests (route_id)",
+        # For the sweep, which comes before every admission.
         "CREATE INDEX requests_open ON requests (expires_at) WHERE status = 'reserved'",
         """
         CREATE TABLE totals (
@@ -149,9 +150,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 SCHEMA_VERSION = len(MIGRATIONS)
 
 SQLITE: Mapping[str, str] = {
+    # An id never comes back, not even after pruning: a late settlement must not find another row.
     "key": "INTEGER PRIMARY KEY AUTOINCREMENT",
     "integer": "INTEGER",
     "text": "TEXT",
+    # Virtual: it takes no room in the row. Not exact, which is why exports compute their own.
     "usd": "REAL GENERATED ALWAYS AS (cost_nano_usd / 1e9) VIRTUAL",
     "strict": "STRICT",
     "keyed": "STRICT, WITHOUT ROWID",
@@ -162,6 +165,7 @@ POSTGRES: Mapping[str, str] = {
     "integer": "BIGINT",
     # Ranges of scopes and days go by bytes, whatever language the database sorts in.
     "text": 'TEXT COLLATE "C"',
+    # Versions before 18 have no virtual columns.
     "usd": "NUMERIC GENERATED ALWAYS AS (cost_nano_usd / 1000000000.0) STORED",
     "strict": "",
     "keyed": "",

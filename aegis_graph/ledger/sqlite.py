@@ -11,13 +11,13 @@ from aegis_graph.ledger.schema import SCHEMA_VERSION, SQLITE, statements
 from aegis_graph.ledger.store import Connection
 
 APPLICATION_ID = 0x41454749
-"""Marks the file as ours ("AEGI" in ASCII), so that nobody else's database is written to."""
+"""Marks the file as ours ("AEGI" in ASCII), so that no other program's database is written to."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.0001, 0.001
 """Pause before another program's lock is tried again, in seconds; it grows by half each time.
 
 A transaction takes about 0.3 ms. SQLite's own waiting begins at 1 ms and soon is 25 ms, in which
-nobody may hold the lock.
+the lock may be free.
 """
 
 
@@ -64,10 +64,12 @@ class SqliteStore:
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
+        # With the lock from the start: one that is only wanted at the first write can be refused
+        # after the reads that the write builds on.
         _retry_while_locked(self._busy_timeout_s, connection, "BEGIN IMMEDIATE")
 
     def lost(self, connection: Connection) -> bool:
-        """See ``Store.lost``; a file has nobody who could end it."""
+        """See ``Store.lost``; no server could end the use of a file."""
         return False
 
     def blocked(self, error: Exception) -> bool:
@@ -94,6 +96,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         OSError: Its folder cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Without an isolation level the driver begins no transactions of its own.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
         _refuse_foreign(connection, path)
@@ -133,6 +136,7 @@ def _retry_while_locked(timeout_s: float, connection: Connection, statement: str
 
 
 def _is_busy(error: Exception) -> bool:
+    # The lowest byte is the primary code, of which extended ones are kinds.
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
@@ -141,6 +145,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
+        # Another process may have done it while this one waited for the lock.
         done = _version(connection)
         if done > SCHEMA_VERSION:
             raise LedgerError(
@@ -180,6 +185,7 @@ def explain(path: Path, error: Exception) -> LedgerError:
         text = f"the ledger's folder {path.parent} cannot be made: {error.strerror or error}"
     else:
         name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
+        # ``SQLITE_IOERR_WRITE`` means what ``SQLITE_IOERR`` does.
         primary = "_".join(name.split("_")[:2])
         meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
         text = f"the ledger {path} {meaning}"

@@ -66,7 +66,7 @@ class Store(Protocol):
         """Connect, creating or migrating the tables where needed."""
 
     def open_to_write(self) -> Connection:
-        """The same, for one who does nothing outside of transactions that ``begin`` began."""
+        """The same, for a writer: it does nothing outside of transactions that ``begin`` began."""
 
     def open_empty(self) -> Connection:
         """A ledger without rows, for questions about one that does not exist."""
@@ -78,7 +78,7 @@ class Store(Protocol):
         """Whether the database has ended the connection, so that only a new one helps."""
 
     def blocked(self, error: Exception) -> bool:
-        """Whether another program is in the way, so that whoever tries again waits again."""
+        """Whether another program is in the way, so that the next try waits as long."""
 
     def version(self, connection: Connection) -> int:
         """The version of the schema."""

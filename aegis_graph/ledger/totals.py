@@ -37,7 +37,7 @@ class Totals:
     """Sums over scopes and windows, kept while operations of one transaction change them.
 
     Args:
-        connection: In the transaction, which nobody else's overlaps.
+        connection: In the transaction, which no other writer's overlaps.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -56,6 +56,7 @@ class Totals:
     def _read(self, new: Sequence[_Key]) -> None:
         number = padded_count(len(new))
         values: list[str] = [text for scope, days in new for text in (scope, *days)]
+        # Windows without a day, which join nothing.
         values += ["", "", ""] * (number - len(new))
         rows = self._connection.execute(
             "WITH asked (scope, since, until) AS (VALUES "
@@ -65,6 +66,7 @@ class Totals:
             " GROUP BY asked.scope, since, until",
             values,
         ).fetchall()
+        # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
         found = {(scope, Days(*days)): (int(s), int(h)) for scope, *days, s, h in rows}
         for scope, days in new:
             self._windows.setdefault(scope, {})[days] = list(found.get((scope, days), (0, 0)))

@@ -1,4 +1,4 @@
-"""What one transaction does for everybody who waits for it: admit, settle, sweep.
+"""What one transaction does for all the callers that wait for it: admit, settle, sweep.
 
 All that the operations need is read at once, each is decided in memory in its turn, and what they
 changed is written at once: the number of statements hardly grows with the number of callers.
@@ -34,7 +34,7 @@ class LedgerOperation:
     failed_request: FailedRequest | None = None
     """A request that ended without an answer."""
     sweep: bool = False
-    """Whether holds whose lease is over become spending before all that."""
+    """Whether overdue holds become spending before all that."""
 
 
 Job = LedgerOperation | Callable[[Connection], Any]
@@ -43,7 +43,7 @@ Job = LedgerOperation | Callable[[Connection], Any]
 
 @dataclass(frozen=True, slots=True)
 class TransactionRunner:
-    """Does jobs in a transaction that was begun and that nobody else's overlaps.
+    """Does jobs in a transaction that was begun and that no other writer's overlaps.
 
     Args:
         unused_ids: SQL that gives as many unused numbers of rows as its parameter says.
@@ -57,6 +57,7 @@ class TransactionRunner:
 
     def perform(self, connection: Connection, jobs: Sequence[Job]) -> list[Any]:
         """Do jobs in their order, operations that follow each other at once."""
+        # In the order of arrival: an admission finds the limits that were set before it.
         results: list[Any] = []
         for alike, group in groupby(jobs, key=lambda job: isinstance(job, LedgerOperation)):
             if alike:
@@ -83,7 +84,7 @@ class TransactionRunner:
         return outcomes
 
     def sweep(self, connection: Connection) -> int:
-        """Turn holds whose lease is over into spending; count them."""
+        """Turn overdue holds into spending; count them."""
         totals = Totals(connection)
         lost = rows.sweep(connection, self.clock()).fetchall()
         _count_expired(lost, totals)
@@ -115,7 +116,8 @@ class _Transaction:
 
     def read(self, operations: Sequence[LedgerOperation], unused_ids: str) -> None:
         """Look up everything that the operations will need."""
-        # All is asked before anything is fetched: over a network it travels together.
+        # All is asked before anything is fetched: over a network it travels together. The sweep
+        # comes first, so that the attempts are read as it leaves them.
         swept = None
         if any(operation.sweep for operation in operations):
             swept = rows.sweep(self._connection, self._now)
@@ -144,6 +146,7 @@ class _Transaction:
 
     def _limits_of(self, hold: Hold) -> Iterator[tuple[Budget, str, Days]]:
         """Each limit that a hold must fit into, with the scope and the days that it is about."""
+        # What costs nothing fits even where nothing is left.
         if hold.nano_usd == 0:
             return
         scopes, run_budget = hold.scopes(), hold.run_budget()
@@ -154,6 +157,7 @@ class _Transaction:
 
     def decide(self, operation: LedgerOperation) -> Admission:
         """Decide one operation."""
+        # What the settlements free may be what the hold needs.
         spent = [scope for record in operation.settle for scope in self._settle(record)]
         alerts = self._due_alerts(list(dict.fromkeys(spent)))
         if operation.failed_request is not None:
@@ -193,8 +197,10 @@ class _Transaction:
             )
         if row.status not in {"reserved", "expired"}:
             return ()
+        # A second settlement may come in the same batch.
         self._attempts[row.id] = row._replace(status=record["status"])
         self._settled.append(record)
+        # An expired hold was counted as spent in full and as a failure when it was swept.
         expired = row.status == "expired"
         changes = (
             record["cost_nano_usd"] - (row.hold if expired else 0),
@@ -218,6 +224,7 @@ class _Transaction:
             spent, _ = self._totals.used(scope, days)
             if spent < limit.limit_nano_usd * limit.alert_at:
                 continue
+            # The database decides which of several processes gives it.
             if budgets.record_alert(self._connection, scope, limit.window, days):
                 alert = Alert(scope, limit.window, limit.limit_nano_usd, spent, days.first)
                 due.append(alert)

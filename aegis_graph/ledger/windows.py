@@ -20,15 +20,16 @@ class Days(NamedTuple):
     end: str
 
 
+# Compared as text: before and after every ISO date.
 ALL_DAYS = Days("0000-00-00", "9999-99-99")
 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Whose midnight ends a day, and on which days weeks and months begin.
+    """When days, weeks and months begin.
 
     Args:
-        zone: The time zone.
+        zone: The time zone by whose midnight a day begins.
         first_day_of_month: 1 to 28.
         first_weekday: 0 for Monday to 6 for Sunday.
     """
@@ -71,6 +72,7 @@ class Calendar:
 # Every admission asks for them, and they change once a day.
 @lru_cache(maxsize=16)
 def _windows(calendar: Calendar, today: date) -> Mapping[Window, Days]:
+    # Read-only, because all callers share what is cached.
     return MappingProxyType({window: calendar.days(window, today) for window in WINDOWS})
 
 

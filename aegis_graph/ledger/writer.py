@@ -23,10 +23,10 @@ from aegis_graph.ledger.store import Connection, Store
 
 
 class PendingResult(NamedTuple):
-    """What came of a job, and who waits for it."""
+    """What comes of a job, and the task that waits for it."""
 
     future: Future[Any]
-    """Has the outcome, also when nobody waits any more."""
+    """Has the outcome, also when its task waits no more."""
     waiter: asyncio.Future[Any] | None
     """Belongs to a task in an event loop."""
 
@@ -71,12 +71,14 @@ class Writer(Generic[Job]):
 
         Args:
             job: What to do.
-            waiter: Gets the outcome in its own event loop, where somebody waits.
+            waiter: Gets the outcome in its own event loop, where a task waits.
         """
         pending = PendingResult(Future(), waiter)
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                # The thread before this one may still be writing what is left in its own queue.
                 self._queue = SimpleQueue()
+                # A daemon, or a database that hangs would keep the interpreter from its exit.
                 self._thread = threading.Thread(
                     target=self._serve, args=(self._queue,), name="aegis-ledger", daemon=True
                 )
@@ -89,6 +91,7 @@ class Writer(Generic[Job]):
         with self._lock:
             thread, self._thread = self._thread, None
             self._queue.put(None)
+        # A ledger that is collected on the writer's own thread stops it from there.
         if thread is not None and thread is not threading.current_thread():
             thread.join(EXIT_WAIT_S)
 
@@ -119,6 +122,7 @@ class Writer(Generic[Job]):
         except _JobFailedError as failure:
             if not self._store.blocked(failure.error):
                 return self._commit_one_by_one(batch, opened, failure)
+            # One by one, each would wait as long for the same lock.
             opened.close()
             self._fail(batch, failure.error)
             return None
@@ -126,6 +130,7 @@ class Writer(Generic[Job]):
             opened.close()
             self._fail(batch, error)
             return None
+        # All outcomes first: a task that is woken reads its own from here.
         for (_, pending), result in zip(batch, results, strict=True):
             pending.future.set_result(result)
         wake_waiting(pending for _, pending in batch)
@@ -162,11 +167,12 @@ class Writer(Generic[Job]):
         wake_waiting(pending for _, pending in batch)
 
     def _begin(self, connection: Connection | None) -> Connection:
-        """A connection in a transaction; one that was lost while nobody asked is replaced."""
+        """A connection in a transaction; one that was lost since the last batch is replaced."""
         if connection is not None:
             try:
                 self._store.begin(connection)
             except self._failures:
+                # Asked before closing, after which every connection looks lost.
                 lost = self._store.lost(connection)
                 connection.close()
                 if not lost:
@@ -203,7 +209,7 @@ class Writer(Generic[Job]):
         try:
             connection.execute("COMMIT")
         except self._failures as error:
-            # A statement that nobody waited for can fail as late as here: some job's fault.
+            # A statement whose result was not awaited can fail as late as here: some job's fault.
             if jobs > 1 and not self._store.lost(connection):
                 raise _JobFailedError(error) from error
             raise
@@ -211,7 +217,7 @@ class Writer(Generic[Job]):
 
 
 class _JobFailedError(Exception):
-    """A job raised something; that may be its own fault and nobody else's."""
+    """A job raised something; the others of its batch may be sound."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -247,7 +253,7 @@ def wake_waiting(results: Iterable[PendingResult]) -> None:
         if pending.waiter is not None:
             loops[pending.waiter.get_loop()].append(pending)
     for loop, theirs in loops.items():
-        with suppress(RuntimeError):  # a loop that was closed: nobody waits there
+        with suppress(RuntimeError):  # a loop that was closed: no task waits there
             loop.call_soon_threadsafe(_wake, theirs)
 
 
@@ -270,5 +276,5 @@ async def outcome(pending: PendingResult) -> Any:
         return await waiter
     except asyncio.CancelledError:
         if not waiter.cancelled():
-            waiter.exception()  # Taken note of, or asyncio reports that nobody did.
+            waiter.exception()  # Read, or asyncio reports an exception that was never retrieved.
         raise

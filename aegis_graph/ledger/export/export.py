@@ -94,6 +94,7 @@ def _csv(reader: RowReader) -> Iterator[bytes]:
     yield csv_lines([COLUMNS])
     while rows := reader.peek(_LINES):
         text = joined_lines([line for _, line in rows], commas=len(COLUMNS) - 1)
+        # One cell that must be quoted or escaped: the same rows again, cell by cell.
         if text is None:
             rows = reader.peek(ESCAPED)
             text = csv_lines(rows)

@@ -19,7 +19,7 @@ _FOCUS = {
     "ListCost": PLAIN["cost_usd"],
     "ContractedCost": PLAIN["cost_usd"],
     "BillingCurrency": "'USD'",
-    # The ledger knows an account by the provider whose key it is.
+    # The ledger knows an account by the provider that gave its key.
     "BillingAccountId": ESCAPED["provider"],
     "BillingAccountName": ESCAPED["provider"],
     "ChargeCategory": "'Usage'",
@@ -76,6 +76,7 @@ def _periods(hour: str) -> tuple[str, str, str, str]:
     """The hour of a charge and its month: beginnings and ends, in UTC."""
     start = datetime.fromisoformat(f"{hour}:00:00+00:00")
     month = start.replace(day=1, hour=0)
+    # 31 days after a month's first one is always in the next month.
     ends = start + timedelta(hours=1), (month + timedelta(days=31)).replace(day=1)
     texts = [f"{moment:%Y-%m-%dT%H:%M:%SZ}" for moment in (start, ends[0], month, ends[1])]
     return texts[0], texts[1], texts[2], texts[3]

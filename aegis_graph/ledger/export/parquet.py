@@ -36,6 +36,7 @@ def write_parquet(
 
 
 def _batch(rows: Sequence[tuple[Any, ...]], schema: Any) -> Any:
+    # The cost comes as exact decimal text.
     arrays = [
         pyarrow.array(map(Decimal, values) if kind.type == _USD else values, kind.type)
         for kind, values in zip(schema, zip(*rows, strict=True), strict=True)

@@ -57,7 +57,7 @@ class RowReader:
     def batches(
         self, columns: Mapping[str, str], *, ended: bool = False
     ) -> Iterator[list[LedgerRow]]:
-        """Read all rows; an export of a busy ledger ends as well."""
+        """Read all rows, in their order."""
         id_at = list(columns).index("id" if "id" in columns else "x_Request_Id")
         while rows := self.peek(columns, ended=ended):
             self.advance(rows, id_at)
@@ -65,6 +65,7 @@ class RowReader:
 
     def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> list[LedgerRow]:
         """The next rows; the same again until they are passed."""
+        # The end is fixed once: rows that come meanwhile would keep the export going.
         if self._newest is None:
             newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM requests")
             self._newest = newest.fetchone()[0]
@@ -76,7 +77,7 @@ class RowReader:
         return self._connection.execute(query, (self._last_read, self._newest, *values)).fetchall()
 
     def advance(self, rows: Sequence[LedgerRow], id_at: int = 0) -> None:
-        """Go on behind these rows, whose ids stand at this place."""
+        """Go on behind these rows, which have their ids at this place."""
         self._last_read = rows[-1][id_at]
         self.count += len(rows)
         if self._progress is not None:
