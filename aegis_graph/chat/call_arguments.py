@@ -24,7 +24,7 @@ _NOT_IN_THE_REQUEST = frozenset({"stream", HIDDEN, THREAD_ID})
 """Arguments that say how to call the router, and are no part of the request."""
 
 
-class Defaults(Protocol):
+class ModelDefaults(Protocol):
     """What a chat model gives to every request."""
 
     temperature: float | None
@@ -32,7 +32,7 @@ class Defaults(Protocol):
 
 
 def request_from(
-    defaults: Defaults,
+    defaults: ModelDefaults,
     messages: Sequence[BaseMessage],
     stop: list[str] | None,
     given: Mapping[str, Any],

@@ -174,7 +174,7 @@ class RoutedChatModel(ConfiguredChatModel):
             },
             **kwargs,
         )
-        return bound | (wanted.read_beside if include_raw else wanted.read)
+        return bound | (wanted.read_with_raw if include_raw else wanted.read)
 
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         # Not because a callback is watching: LangChain would join the chunks, and with them those

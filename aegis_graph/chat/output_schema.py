@@ -48,7 +48,7 @@ class AnswerSchema:
         value = answer.additional_kwargs[PARSED]
         return value if self.validate is None else self.validate(value)
 
-    def read_beside(self, answer: AIMessage) -> dict[str, Any]:
+    def read_with_raw(self, answer: AIMessage) -> dict[str, Any]:
         """The object and the answer itself, in LangChain's form."""
         return {"raw": answer, "parsed": self.read(answer), "parsing_error": None}
 

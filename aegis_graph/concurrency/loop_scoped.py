@@ -28,22 +28,22 @@ class LoopScoped(Generic[T]):
 
     def __init__(self, build: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> None:
         self._build = build
-        self._opened = _Opened(close)
+        self._values_by_loop = _LoopValues(close)
         # Holds the values to the last: a client that is collected together with its owner, on a
         # loop that goes on, complains that it was not closed.
-        weakref.finalize(self, self._opened.close_soon).atexit = False
+        weakref.finalize(self, self._values_by_loop.close_soon).atexit = False
 
     async def get(self) -> T:
         """The running loop's value."""
-        known = self._opened.here()
-        return await self._opened.keep(self._build()) if known is None else known[0]
+        known = self._values_by_loop.current()
+        return await self._values_by_loop.add(self._build()) if known is None else known[0]
 
     def close_soon(self) -> None:
         """Close every loop's value, each on its own loop; from any thread, without waiting."""
-        self._opened.close_soon()
+        self._values_by_loop.close_soon()
 
 
-class _Opened(Generic[T]):
+class _LoopValues(Generic[T]):
     """The values of all loops, and how each of them ends."""
 
     def __init__(self, close: Callable[[T], Awaitable[None]]) -> None:
@@ -52,10 +52,10 @@ class _Opened(Generic[T]):
         self._lock = threading.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
-    def here(self) -> tuple[T, AsyncGenerator[None, None]] | None:
+    def current(self) -> tuple[T, AsyncGenerator[None, None]] | None:
         return self._values.get(asyncio.get_running_loop())
 
-    async def keep(self, value: T) -> T:
+    async def add(self, value: T) -> T:
         loop = asyncio.get_running_loop()
         lifetime = self._until_shutdown(loop, value)
         with self._lock:
