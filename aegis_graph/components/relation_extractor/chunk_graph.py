@@ -11,19 +11,23 @@ from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from aegis_graph.components.relation_extractor.grounding import ground
-from aegis_graph.components.relation_extractor.parsing import read_extraction
-from aegis_graph.components.relation_extractor.prompts import ANSWER_SCHEMA, ExtractionPrompts, Talk
+from aegis_graph.components.relation_extractor.parsing import parse_extraction
+from aegis_graph.components.relation_extractor.prompts import (
+    ANSWER_SCHEMA,
+    ExtractionPrompt,
+    PromptWriter,
+)
 from aegis_graph.components.relation_extractor.records import (
     Chunk,
     ExtractionTask,
     FailedChunk,
     Findings,
-    GivenEntity,
+    KnownEntity,
 )
 from aegis_graph.components.relation_extractor.schema import RelationSchema
 from aegis_graph.components.relation_extractor.store import (
     AnswerStore,
-    Kept,
+    StoredAnswer,
     answer_key,
     model_chain,
 )
@@ -39,7 +43,7 @@ Retry = Literal["now", "later"]
 TRANSIENT = (AllProvidersFailedError, StreamInterruptedError)
 """Errors after which the same question may yet be answered."""
 
-CUT = (
+CUT_FAILURE = (
     "OutputCutError",
     "the answer was cut at its cap of output tokens: raise max_output_tokens, or lower chunk_chars",
 )
@@ -51,7 +55,7 @@ class ChunkTask(TypedDict, total=False):
 
     chunk: Chunk
     schema: dict[str, Any]
-    given: list[GivenEntity]
+    known: list[KnownEntity]
     options: dict[str, Any]
     """The common options of the request, for each call."""
     max_gleanings: int
@@ -89,7 +93,7 @@ class ChunkState(ChunkTask, total=False):
     """The last one."""
     cut: bool
     """Whether it ended at its cap of output tokens."""
-    again: bool
+    second_try: bool
     """Whether the question was put a second time, because the first answer is unreadable."""
     size: list[int]
     """How much was found before the last answer."""
@@ -106,7 +110,7 @@ class _Output(TypedDict):
 
 
 def create_chunk_extractor(
-    router: RouterGraph, store: AnswerStore, prompts: ExtractionPrompts
+    router: RouterGraph, store: AnswerStore, prompts: PromptWriter
 ) -> CompiledStateGraph[ChunkState, None, ChunkTask, _Output]:
     """Build the graph that extracts from one chunk.
 
@@ -132,7 +136,7 @@ class _ChunkNodes:
     """The nodes. They are sync, so that LangGraph runs what touches a file in a thread."""
 
     store: AnswerStore
-    prompts: ExtractionPrompts
+    prompts: PromptWriter
     router: RouterGraph
 
     def recall(self, state: ChunkState) -> Command[Literal["ask", "read", "__end__"]]:
@@ -150,15 +154,15 @@ class _ChunkNodes:
 
     def prepare(self, state: ChunkState) -> RouterCall:
         """What to ask the router."""
-        talk = _talk(state)
-        again = state.get("again", False)
+        prompt = _prompt(state)
+        second_try = state.get("second_try", False)
         messages = (
-            self.prompts.again(talk, state.get("answer", ""))
-            if again
-            else self.prompts.messages(talk)
+            self.prompts.retry(prompt, state.get("answer", ""))
+            if second_try
+            else self.prompts.messages(prompt)
         )
         call = RouterCall(messages=messages, task=_task(state), options=state["options"])
-        if state["structured"] and not again:
+        if state["structured"] and not second_try:
             call["call_options"] = {"response_schema": ANSWER_SCHEMA}
         return call
 
@@ -166,7 +170,7 @@ class _ChunkNodes:
         """Keep what the router gave, or why it gave nothing."""
         attempts = [*state.get("attempts", []), *outcome.attempts]
         error = outcome.error
-        unfit = error is not None and _is_unfit(error)
+        unfit = error is not None and _answer_is_unfit(error)
         return {
             "attempts": attempts,
             "answer": "" if outcome.answer is None else outcome.answer.text,
@@ -182,23 +186,23 @@ class _ChunkNodes:
         if state["refusal"] is not None:
             return Command(goto="__end__", update={"done": _done(state, state["refusal"])})
         answer = state["answer"]
-        fault = read_extraction(answer).fault
-        if fault is not None and not state.get("again", False):
-            return Command(goto="ask", update={"again": True})
+        fault = parse_extraction(answer).fault
+        if fault is not None and not state.get("second_try", False):
+            return Command(goto="ask", update={"second_try": True})
         if fault is not None:
             reason = f"unreadable twice: {fault}"
             return Command(
                 goto="__end__", update={"done": _done(state, ("MalformedAnswerError", reason))}
             )
-        kept = Kept(answer, state["cut"])
+        kept = StoredAnswer(answer, state["cut"])
         self.store.keep(state["key"], kept, task=_task(state), sensitivity=_sensitivity(state))
         answers = [*state.get("answers", []), answer]
-        update: dict[str, Any] = {"answers": answers, "again": False}
+        update: dict[str, Any] = {"answers": answers, "second_try": False}
         onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
         findings = _findings(onward)
         spent = len(answers) > state["max_gleanings"]
         if spent or _size(findings) == (state.get("size") or _size(_findings(state))):
-            done = _done(onward, CUT if state["cut"] else None, task=_task(state))
+            done = _done(onward, CUT_FAILURE if state["cut"] else None, task=_task(state))
             return Command(goto="__end__", update={**update, "done": done})
         return Command(goto="recall", update={**update, "size": _size(findings)})
 
@@ -211,12 +215,14 @@ class _ChunkNodes:
             "structured": state["structured"],
         }
         chain = model_chain(self.router)
-        return answer_key(self.prompts.messages(_talk(state)), chain, manner)
+        return answer_key(self.prompts.messages(_prompt(state)), chain, manner)
 
 
-def _talk(state: ChunkState) -> Talk:
+def _prompt(state: ChunkState) -> ExtractionPrompt:
     schema = RelationSchema.model_validate(state["schema"])
-    return Talk(state["chunk"]["text"], schema, state["given"], state.get("answers", []))
+    return ExtractionPrompt(
+        state["chunk"]["text"], schema, state["known"], state.get("answers", [])
+    )
 
 
 def _task(state: ChunkState) -> ExtractionTask:
@@ -228,9 +234,9 @@ def _sensitivity(state: ChunkState) -> str:
 
 
 def _findings(state: ChunkState) -> Findings:
-    talk = _talk(state)
-    readings = [read_extraction(answer) for answer in talk.answers]
-    return ground(readings, talk.text, talk.schema, talk.given)
+    prompt = _prompt(state)
+    readings = [parse_extraction(answer) for answer in prompt.answers]
+    return ground(readings, prompt.text, prompt.schema, prompt.known)
 
 
 def _size(findings: Findings) -> list[int]:
@@ -240,7 +246,7 @@ def _size(findings: Findings) -> list[int]:
     return [len(entities), names, len(findings["relations"])]
 
 
-def _is_unfit(error: RoutingError) -> bool:
+def _answer_is_unfit(error: RoutingError) -> bool:
     """Whether the last one asked did answer, but not in the form that was asked for."""
     return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
 

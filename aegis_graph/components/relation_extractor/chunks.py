@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from aegis_graph.components.documents.splitting import split_passages
-from aegis_graph.components.relation_extractor.records import Chunk, GivenEntity, Place
+from aegis_graph.components.relation_extractor.records import Chunk, KnownEntity, Place
 from aegis_graph.errors import InvalidRequestError
 
 
@@ -31,24 +31,24 @@ def read_documents(state: Mapping[str, Any]) -> list[Document]:
     return documents
 
 
-def read_entities(value: Any) -> list[GivenEntity]:
+def read_entities(value: Any) -> list[KnownEntity]:
     """The entities that the caller knows.
 
     Raises:
         InvalidRequestError: One has no name.
     """
-    entities: list[GivenEntity] = []
+    entities: list[KnownEntity] = []
     for number, given in enumerate(value or []):
         row = {"name": given} if isinstance(given, str) else given
         name = row.get("name") if isinstance(row, Mapping) else None
         if not isinstance(name, str) or not name.strip():
             raise InvalidRequestError(f"known_entities[{number}]: needs a name")
         aliases = [alias for alias in row.get("aliases") or [] if isinstance(alias, str)]
-        entities.append(GivenEntity(name=name, type=str(row.get("type") or ""), aliases=aliases))
+        entities.append(KnownEntity(name=name, type=str(row.get("type") or ""), aliases=aliases))
     return entities
 
 
-def cut(documents: Sequence[Document], size: int) -> list[Chunk]:
+def cut_into_chunks(documents: Sequence[Document], size: int) -> list[Chunk]:
     """Chunks of about ``size`` characters, in order; the same text makes one chunk only.
 
     They end between paragraphs or sentences. A statement that spans two chunks is not found.

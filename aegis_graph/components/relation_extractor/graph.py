@@ -35,15 +35,19 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
-from aegis_graph.components.documents.splitting import LONGEST
+from aegis_graph.components.documents.splitting import MAX_PASSAGE_CHARS
 from aegis_graph.components.relation_extractor.chunk_graph import (
     ChunkDone,
     ChunkTask,
     create_chunk_extractor,
 )
-from aegis_graph.components.relation_extractor.chunks import cut, read_documents, read_entities
+from aegis_graph.components.relation_extractor.chunks import (
+    cut_into_chunks,
+    read_documents,
+    read_entities,
+)
 from aegis_graph.components.relation_extractor.merging import merge
-from aegis_graph.components.relation_extractor.prompts import ExtractionPrompts
+from aegis_graph.components.relation_extractor.prompts import PromptWriter
 from aegis_graph.components.relation_extractor.records import FailedChunk
 from aegis_graph.components.relation_extractor.rounds import Rounds, next_round
 from aegis_graph.components.relation_extractor.schema import RelationSchema
@@ -116,7 +120,7 @@ def create_relation_extractor(
     """
     _check_least(1, max_concurrency=max_concurrency)
     answers = store if isinstance(store, AnswerStore) else AnswerStore(store)
-    chunk_graph = create_chunk_extractor(router, answers, ExtractionPrompts(prompts_folder))
+    chunk_graph = create_chunk_extractor(router, answers, PromptWriter(prompts_folder))
     limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
     nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
@@ -153,19 +157,19 @@ class _Nodes:
     def __post_init__(self) -> None:
         _check_least(0, max_gleanings=self.max_gleanings, max_retries=self.max_retries)
         _check_least(0, retry_wait_s=self.retry_wait_s)
-        _check_least(LONGEST, chunk_chars=self.chunk_chars)
+        _check_least(MAX_PASSAGE_CHARS, chunk_chars=self.chunk_chars)
 
     def cut(self, state: RelationState) -> Command[Literal["extract"]]:
         """Cut the documents, and hand each chunk on."""
         schema = state.get("schema")
         what = self.schema if schema is None else RelationSchema.of(cast("dict[str, Any]", schema))
-        given = read_entities(state.get("known_entities"))
-        chunks = cut(read_documents(state), self.chunk_chars)
+        known = read_entities(state.get("known_entities"))
+        chunks = cut_into_chunks(read_documents(state), self.chunk_chars)
         only = state.get("only")
         get_stream_writer()({"event": "extraction_started", "chunks": len(chunks)})
         common = ChunkTask(
             schema=what.model_dump(mode="json"),
-            given=given,
+            known=known,
             options=options_of(state),
             max_gleanings=self.max_gleanings,
             structured=self.structured,
@@ -177,19 +181,19 @@ class _Nodes:
         update = {
             "common": common,
             "done": Overwrite([]),
-            "rounds": Rounds(lost=len(tasks), idle=0),
+            "rounds": Rounds(pending=len(tasks), idle=0),
         }
         return Command(goto=[Send("extract", task) for task in tasks], update=update)
 
     def gather(self, state: RelationState) -> tuple[Command[str], float]:
         """Try again the chunks that may yet be answered, after so many seconds."""
         following = next_round(state["done"], state["rounds"], self.max_retries)
-        if not following.lost:
+        if not following.pending:
             return Command(goto="merge"), 0.0
         wait_s = self.retry_wait_s if following.wait else 0.0
         if following.wait:
-            lost = len(following.lost)
-            get_stream_writer()({"event": "extraction_waits", "chunks": lost, "seconds": wait_s})
+            pending = len(following.pending)
+            get_stream_writer()({"event": "extraction_waits", "chunks": pending, "seconds": wait_s})
         tasks = [
             ChunkTask(
                 **state["common"],
@@ -200,9 +204,9 @@ class _Nodes:
                 reused=one["reused"],
                 tries=one["tries"],
             )
-            for one in following.lost
+            for one in following.pending
         ]
-        update = {"done": Overwrite(list(following.kept)), "rounds": following.rounds}
+        update = {"done": Overwrite(list(following.finished)), "rounds": following.rounds}
         return Command(goto=[Send("extract", task) for task in tasks], update=update), wait_s
 
     def merge(self, state: RelationState) -> dict[str, Any]:
@@ -249,11 +253,11 @@ def _extract(
 ) -> Runnable[Any, Any]:
     """The node that extracts one chunk, and tells on the stream how it went."""
     return run_graph(
-        chunk_graph, prepare=lambda task: task, conclude=lambda _, result: _told(result)
+        chunk_graph, prepare=lambda task: task, conclude=lambda _, result: _emitted(result)
     )
 
 
-def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+def _emitted(result: Mapping[str, Any]) -> dict[str, Any]:
     done: ChunkDone = result["done"]
     findings, failed = done["findings"], done["failed"]
     event = {

@@ -9,12 +9,16 @@ from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import cast
 
-from aegis_graph.components.relation_extractor.parsing import Reading, SaidEntity, SaidRelation
+from aegis_graph.components.relation_extractor.parsing import (
+    ParsedExtraction,
+    RawEntity,
+    RawRelation,
+)
 from aegis_graph.components.relation_extractor.records import (
     Findings,
     FoundEntity,
     FoundRelation,
-    GivenEntity,
+    KnownEntity,
 )
 from aegis_graph.components.relation_extractor.schema import RelationSchema, key
 from aegis_graph.text.mentions import Stretch, find_mentions, find_quote
@@ -49,10 +53,10 @@ def normalised(name: str) -> str:
 
 
 def ground(
-    readings: Sequence[Reading],
+    readings: Sequence[ParsedExtraction],
     text: str,
     schema: RelationSchema,
-    given: Sequence[GivenEntity] = (),
+    known: Sequence[KnownEntity] = (),
 ) -> Findings:
     """What the text bears out of a chunk's answers.
 
@@ -60,26 +64,28 @@ def ground(
         readings: The answers in the order in which they came.
         text: The chunk.
         schema: What may be found.
-        given: Where there are some, they are the only entities.
+        known: Where there are some, they are the only entities.
     """
-    return _Ground(text, schema, bool(given)).take(readings, given)
+    return _Grounding(text, schema, bool(known)).collect(readings, known)
 
 
-class _Ground:
+class _Grounding:
     """Collects the findings of one chunk."""
 
-    def __init__(self, text: str, schema: RelationSchema, given_only: bool) -> None:
+    def __init__(self, text: str, schema: RelationSchema, known_only: bool) -> None:
         self._text = text
         self._schema = schema
-        self._given_only = given_only
+        self._given_only = known_only
         self._entities: list[FoundEntity] = []
         self._relations: dict[tuple[int, str, int, Stretch], FoundRelation] = {}
         self._dropped: Counter[str] = Counter()
 
-    def take(self, readings: Sequence[Reading], given: Sequence[GivenEntity]) -> Findings:
-        for known in given:
+    def collect(
+        self, readings: Sequence[ParsedExtraction], known: Sequence[KnownEntity]
+    ) -> Findings:
+        for one in known:
             # One that this chunk does not name is no fault of anybody.
-            self._place(known["name"], known.get("type", ""), known.get("aliases", []))
+            self._place(one["name"], one.get("type", ""), one.get("aliases", []))
         for reading in readings:
             self._dropped["malformed"] += reading.malformed
             for entity in [] if self._given_only else reading.entities:
@@ -92,11 +98,11 @@ class _Ground:
             entities=self._entities, relations=list(self._relations.values()), dropped=dropped
         )
 
-    def _entity(self, said: SaidEntity) -> None:
-        label = self._schema.entity_type(said.type)
+    def _entity(self, raw: RawEntity) -> None:
+        label = self._schema.entity_type(raw.type)
         if label is None:
             self._dropped["entity_off_schema"] += 1
-        elif not self._place(said.name, label, said.aliases):
+        elif not self._place(raw.name, label, raw.aliases):
             self._dropped["entity_ungrounded"] += 1
 
     def _place(self, name: str, label: str, aliases: Sequence[str]) -> bool:
@@ -125,20 +131,20 @@ class _Ground:
                 return entity
         return None
 
-    def _relation(self, said: SaidRelation) -> None:
-        heads, tails = self._named(said.head), self._named(said.tail)
+    def _relation(self, raw: RawRelation) -> None:
+        heads, tails = self._named(raw.head), self._named(raw.tail)
         if not heads or not tails:
             self._dropped["relation_unknown_entity"] += 1
             return
         if heads == tails and len(heads) == 1:
             self._dropped["relation_to_itself"] += 1
             return
-        allowed = self._allowed(heads, said.relation, tails)
+        allowed = self._allowed(heads, raw.relation, tails)
         if allowed is None:
             self._dropped["relation_off_schema"] += 1
             return
         head, label, tail = allowed
-        stretch = self._evidence(said, head, tail)
+        stretch = self._evidence(raw, head, tail)
         if stretch is None:
             self._dropped["relation_ungrounded"] += 1
             return
@@ -166,10 +172,10 @@ class _Ground:
                     return head, relation, tail
         return None
 
-    def _evidence(self, said: SaidRelation, head: int, tail: int) -> Stretch | None:
+    def _evidence(self, raw: RawRelation, head: int, tail: int) -> Stretch | None:
         """The quotation's place; where there is none, the first sentence that names both."""
-        if said.quote:
-            return find_quote(said.quote, self._text)
+        if raw.quote:
+            return find_quote(raw.quote, self._text)
         ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])
         return next(
             (s for s in self._sentences if all(any(_within(p, s) for p in e) for e in ends)),
@@ -187,8 +193,8 @@ def _within(inner: Sequence[int], outer: Stretch) -> bool:
     return outer[0] <= begin and end <= outer[1]
 
 
-def _is_name(said: str) -> bool:
+def _is_name(text: str) -> bool:
     """A pronoun names nothing, and as an alias it would join strangers; WHO and IT are names."""
-    word = said.strip()
+    word = text.strip()
     shouted = word.isupper() and len(word) > 1
     return bool(word) and (shouted or word.casefold() not in _PRONOUNS | _ARTICLES)

@@ -19,7 +19,7 @@ from aegis_graph.components.relation_extractor.records import (
 from aegis_graph.components.relation_extractor.schema import key
 from aegis_graph.text.mentions import Stretch
 
-Thing = tuple[str, str]
+EntityKey = tuple[str, str]
 """A type's key and a normalised name."""
 
 
@@ -41,7 +41,7 @@ def merge(found: Iterable[tuple[Chunk, Findings]]) -> tuple[list[Entity], list[R
     pairs = sorted(found, key=lambda pair: pair[0]["places"][0]["start"])
     pairs.sort(key=lambda pair: pair[0]["places"][0]["document"])
     leaders = _leaders([one for _, findings in pairs for one in findings["entities"]])
-    merged: dict[Thing, _Merged] = defaultdict(_Merged)
+    merged: dict[EntityKey, _Merged] = defaultdict(_Merged)
     for chunk, findings in pairs:
         for entity in findings["entities"]:
             group = merged[leaders[_thing(entity)]]
@@ -57,18 +57,18 @@ def merge(found: Iterable[tuple[Chunk, Findings]]) -> tuple[list[Entity], list[R
     return [entities[thing] for thing in ordered], _relations(pairs, ends)
 
 
-def _thing(entity: FoundEntity) -> Thing:
+def _thing(entity: FoundEntity) -> EntityKey:
     return key(entity["type"]), normalised(entity["name"])
 
 
-def _leaders(entities: Sequence[FoundEntity]) -> dict[Thing, Thing]:
+def _leaders(entities: Sequence[FoundEntity]) -> dict[EntityKey, EntityKey]:
     """Each thing, and the one that it is the same as."""
     things = dict.fromkeys(map(_thing, entities))
-    known_as: dict[Thing, set[Thing]] = defaultdict(set)
+    known_as: dict[EntityKey, set[EntityKey]] = defaultdict(set)
     for entity in entities:
         for alias in entity["aliases"]:
             known_as[key(entity["type"]), normalised(alias)].add(_thing(entity))
-    typed: dict[str, set[Thing]] = defaultdict(set)
+    typed: dict[str, set[EntityKey]] = defaultdict(set)
     for thing in things:
         if thing[0]:
             typed[thing[1]].add(thing)
@@ -80,7 +80,7 @@ def _leaders(entities: Sequence[FoundEntity]) -> dict[Thing, Thing]:
     return {thing: _root(parents, thing) for thing in things}
 
 
-def _root(parents: Mapping[Thing, Thing], thing: Thing) -> Thing:
+def _root(parents: Mapping[EntityKey, EntityKey], thing: EntityKey) -> EntityKey:
     while parents[thing] != thing:
         thing = parents[thing]
     return thing
@@ -100,7 +100,7 @@ def _entity(group: _Merged) -> Entity:
 
 
 def _relations(
-    pairs: Sequence[tuple[Chunk, Findings]], ends: Mapping[Thing, Entity]
+    pairs: Sequence[tuple[Chunk, Findings]], ends: Mapping[EntityKey, Entity]
 ) -> list[Relation]:
     merged: dict[tuple[str, str, str], Relation] = {}
     for chunk, findings in pairs:

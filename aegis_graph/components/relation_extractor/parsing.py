@@ -31,7 +31,7 @@ MAX_STATEMENTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class SaidEntity:
+class RawEntity:
     """An entity, as a model says."""
 
     name: str
@@ -40,7 +40,7 @@ class SaidEntity:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidRelation:
+class RawRelation:
     """A relation, as a model says."""
 
     head: str
@@ -50,46 +50,46 @@ class SaidRelation:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedExtraction:
     """An answer, read."""
 
-    entities: Sequence[SaidEntity] = ()
-    relations: Sequence[SaidRelation] = ()
+    entities: Sequence[RawEntity] = ()
+    relations: Sequence[RawRelation] = ()
     malformed: int = 0
     """How many items had no name, or lacked an end."""
     fault: str | None = field(default=None)
     """Why nothing can be read from the answer, in one line that the model can act on."""
 
 
-def read_extraction(answer: str) -> Reading:
+def parse_extraction(answer: str) -> ParsedExtraction:
     """Read an answer; a ``fault`` says why it cannot be.
 
     Reasoning, code fences, text around the JSON, JSON that is damaged or cut off, other names of
     the keys, and lists instead of objects are understood.
 
     Example:
-        >>> read_extraction('Sure! {"entities": [{"name": "Ada", "type": "Person"}], "relations')
+        >>> parse_extraction('Sure! {"entities": [{"name": "Ada", "type": "Person"}], "relations')
         ... # doctest: +NORMALIZE_WHITESPACE
-        Reading(entities=[SaidEntity(name='Ada', type='Person', aliases=())], relations=[],
+        ParsedExtraction(entities=[RawEntity(name='Ada', type='Person', aliases=())], relations=[],
                 malformed=0, fault=None)
-        >>> read_extraction("I cannot do that.").fault
+        >>> parse_extraction("I cannot do that.").fault
         'the answer contains no JSON object'
     """
-    said = _THOUGHT.sub("", answer)
-    values = [value for text in _candidates(said) if (value := _json(text)) is not None]
+    text = _THOUGHT.sub("", answer)
+    values = [value for piece in _candidates(text) if (value := _json(piece)) is not None]
     if not values:
-        return Reading(fault="the answer contains no JSON object")
+        return ParsedExtraction(fault="the answer contains no JSON object")
     for value in values:
         found = _lists(value)
         if found is not None:
             return _read(*found)
-    return Reading(fault="the JSON has neither a list 'entities' nor a list 'relations'")
+    return ParsedExtraction(fault="the JSON has neither a list 'entities' nor a list 'relations'")
 
 
-def _candidates(said: str) -> Iterator[str]:
-    for block in _FENCED.findall(said):
+def _candidates(text: str) -> Iterator[str]:
+    for block in _FENCED.findall(text):
         yield from _from_bracket(block)
-    yield from _from_bracket(said)
+    yield from _from_bracket(text)
 
 
 def _from_bracket(text: str) -> Iterator[str]:
@@ -131,27 +131,27 @@ def _bare(items: list[Any]) -> tuple[list[Any], list[Any]] | None:
     return (named, relations) if relations or named else None
 
 
-def _read(entities: list[Any], relations: list[Any]) -> Reading:
+def _read(entities: list[Any], relations: list[Any]) -> ParsedExtraction:
     entities, relations = entities[:MAX_STATEMENTS], relations[:MAX_STATEMENTS]
-    said = [_entity(item) for item in entities]
-    told = [_relation(item) for item in relations]
-    return Reading(
-        [one for one in said if one is not None],
-        [one for one in told if one is not None],
-        malformed=said.count(None) + told.count(None),
+    read = [_entity(item) for item in entities]
+    linked = [_relation(item) for item in relations]
+    return ParsedExtraction(
+        [one for one in read if one is not None],
+        [one for one in linked if one is not None],
+        malformed=read.count(None) + linked.count(None),
     )
 
 
-def _entity(item: Any) -> SaidEntity | None:
+def _entity(item: Any) -> RawEntity | None:
     if isinstance(item, str):
-        return SaidEntity(item.strip()) if item.strip() else None
+        return RawEntity(item.strip()) if item.strip() else None
     if not isinstance(item, Mapping) or not (name := _text(item, _NAME)):
         return None
     aliases = [one for one in _list(_first(item, _ALIASES)) if isinstance(one, str)]
-    return SaidEntity(name, _text(item, _TYPE), tuple(one for one in aliases if one.strip()))
+    return RawEntity(name, _text(item, _TYPE), tuple(one for one in aliases if one.strip()))
 
 
-def _relation(item: Any) -> SaidRelation | None:
+def _relation(item: Any) -> RawRelation | None:
     if isinstance(item, list):
         item = dict(zip(("head", "relation", "tail", "quote"), item, strict=False))
     if not isinstance(item, Mapping):
@@ -160,7 +160,7 @@ def _relation(item: Any) -> SaidRelation | None:
     relation = _text(item, _RELATION)
     if not (head and relation and tail):
         return None
-    return SaidRelation(head, relation, tail, _text(item, _QUOTE))
+    return RawRelation(head, relation, tail, _text(item, _QUOTE))
 
 
 def _is_relation(item: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from aegis_graph.components.prompts import prompts
-from aegis_graph.components.relation_extractor.records import GivenEntity
+from aegis_graph.components.relation_extractor.records import KnownEntity
 from aegis_graph.components.relation_extractor.schema import ANY, RelationSchema
 from aegis_graph.text.words import language_of
 
@@ -42,7 +42,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
 """No more than is needed: an answer with one wrong label is filtered, and not bought again."""
 
 
-class ExtractionPrompts:
+class PromptWriter:
     """Writes the messages; the language follows the text.
 
     Args:
@@ -57,23 +57,23 @@ class ExtractionPrompts:
         self._glean = prompts("relation_extractor_glean", folder)
         self._retry = prompts("relation_extractor_retry", folder)
 
-    def messages(self, talk: Talk) -> list[BaseMessage]:
+    def messages(self, prompt: ExtractionPrompt) -> list[BaseMessage]:
         """What to ask next, after the answers so far."""
-        language = language_of(talk.text)
+        language = language_of(prompt.text)
         system = self._extract[language].substitute(
-            entity_types=_types(talk.schema),
-            relations=_relations(talk.schema),
-            entities="; ".join(map(_known, talk.given)) or ANY,
+            entity_types=_types(prompt.schema),
+            relations=_relations(prompt.schema),
+            entities="; ".join(map(_known, prompt.known)) or ANY,
         )
-        messages: list[BaseMessage] = [SystemMessage(system), HumanMessage(talk.text)]
-        for answer in talk.answers:
+        messages: list[BaseMessage] = [SystemMessage(system), HumanMessage(prompt.text)]
+        for answer in prompt.answers:
             glean = self._glean[language].substitute()
             messages += [AIMessage(answer), HumanMessage(glean)]
         return messages
 
-    def again(self, talk: Talk, unreadable: str) -> list[BaseMessage]:
+    def retry(self, prompt: ExtractionPrompt, unreadable: str) -> list[BaseMessage]:
         """The same question after an answer that could not be read; empty where nobody has it."""
-        messages, retry = self.messages(talk), self._retry[language_of(talk.text)].substitute()
+        messages, retry = self.messages(prompt), self._retry[language_of(prompt.text)].substitute()
         if unreadable:
             return [*messages, AIMessage(unreadable), HumanMessage(retry)]
         # Two messages of one person in a row are refused by some servers.
@@ -81,12 +81,12 @@ class ExtractionPrompts:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ExtractionPrompt:
     """One chunk, what may be found in it, and what was answered so far."""
 
     text: str
     schema: RelationSchema
-    given: Sequence[GivenEntity]
+    known: Sequence[KnownEntity]
     answers: Sequence[str]
 
 
@@ -101,6 +101,6 @@ def _relations(schema: RelationSchema) -> str:
     return ", ".join(f"({', '.join(triple)})" for triple in [*schema.relations, *open_end])
 
 
-def _known(entity: GivenEntity) -> str:
+def _known(entity: KnownEntity) -> str:
     label = entity.get("type")
     return f"{entity['name']} ({label})" if label else entity["name"]

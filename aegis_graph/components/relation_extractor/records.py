@@ -51,7 +51,7 @@ class Relation(TypedDict):
     """Every place that says it, in order."""
 
 
-class GivenEntity(TypedDict, total=False):
+class KnownEntity(TypedDict, total=False):
     """An entity that the caller knows already."""
 
     name: Required[str]

@@ -13,7 +13,7 @@ from aegis_graph.components.relation_extractor.chunk_graph import ChunkDone
 class Rounds(TypedDict):
     """The rounds so far."""
 
-    lost: int
+    pending: int
     """Chunks that the last round began with."""
     idle: int
     """Rounds in a row that completed none."""
@@ -21,10 +21,10 @@ class Rounds(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class NextRound:
-    """What comes next; nothing where no chunk is ``lost``."""
+    """What comes next; nothing where no chunk is ``pending``."""
 
-    lost: Sequence[ChunkDone]
-    kept: Sequence[ChunkDone]
+    pending: Sequence[ChunkDone]
+    finished: Sequence[ChunkDone]
     wait: bool
     """Whether a provider is resting and nobody else got anything done meanwhile."""
     rounds: Rounds
@@ -38,10 +38,10 @@ def next_round(done: Sequence[ChunkDone], before: Rounds, max_retries: int) -> N
     complete no chunk at all.
     """
     open_ = [one["retry"] is not None and one["tries"] <= max_retries for one in done]
-    lost = [one for one, is_open in zip(done, open_, strict=True) if is_open]
-    kept = [one for one, is_open in zip(done, open_, strict=True) if not is_open]
-    idle = 0 if len(lost) < before["lost"] else before["idle"] + 1
+    pending = [one for one, is_open in zip(done, open_, strict=True) if is_open]
+    finished = [one for one, is_open in zip(done, open_, strict=True) if not is_open]
+    idle = 0 if len(pending) < before["pending"] else before["idle"] + 1
     if idle > max_retries or not max_retries:
         return NextRound([], done, wait=False, rounds=before)
-    wait = idle > 0 and any(one["retry"] == "later" for one in lost)
-    return NextRound(lost, kept, wait, Rounds(lost=len(lost), idle=idle))
+    wait = idle > 0 and any(one["retry"] == "later" for one in pending)
+    return NextRound(pending, finished, wait, Rounds(pending=len(pending), idle=idle))

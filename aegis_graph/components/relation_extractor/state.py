@@ -13,7 +13,7 @@ from aegis_graph.components.relation_extractor.chunk_graph import ChunkDone, Chu
 from aegis_graph.components.relation_extractor.records import (
     Entity,
     FailedChunk,
-    GivenEntity,
+    KnownEntity,
     Relation,
 )
 from aegis_graph.components.relation_extractor.rounds import Rounds
@@ -35,7 +35,7 @@ class RelationInput(CommonInput, total=False):
 
     text: Annotated[str, EphemeralValue]
     documents: Annotated[list[Document], EphemeralValue]
-    known_entities: Annotated[list[GivenEntity], EphemeralValue]
+    known_entities: Annotated[list[KnownEntity], EphemeralValue]
     """Where there are some, only relations between these are looked for."""
     schema: Annotated[SchemaInput, EphemeralValue]
     """Instead of the schema that the graph was built with."""
@@ -64,7 +64,7 @@ class RelationState(CommonInput, total=False):
     documents: Annotated[list[Document], EphemeralValue]
     schema: Annotated[SchemaInput, EphemeralValue]
     only: Annotated[list[str], EphemeralValue]
-    known_entities: Annotated[list[GivenEntity], EphemeralValue]
+    known_entities: Annotated[list[KnownEntity], EphemeralValue]
     entities: list[Entity]
     common: ChunkTask
     """What the tasks of all chunks share."""

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 
 
-class Kept(NamedTuple):
+class StoredAnswer(NamedTuple):
     """An answer as it was bought."""
 
     answer: str
@@ -54,9 +54,9 @@ class AnswerStore:
 
     Example:
         >>> store = AnswerStore()
-        >>> store.keep("k", Kept("{}"), task="extract", sensitivity="internal")
+        >>> store.keep("k", StoredAnswer("{}"), task="extract", sensitivity="internal")
         >>> store.find("k"), store.find("another")
-        (Kept(answer='{}', cut=False), None)
+        (StoredAnswer(answer='{}', cut=False), None)
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -64,16 +64,16 @@ class AnswerStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
-    def find(self, key: str) -> Kept | None:
+    def find(self, key: str) -> StoredAnswer | None:
         """The answer that is kept under a key.
 
         Raises:
             ConfigError: The file cannot be used.
         """
         rows = self._run("SELECT answer, cut FROM answers WHERE key = ?", key)
-        return Kept(rows[0][0], bool(rows[0][1])) if rows else None
+        return StoredAnswer(rows[0][0], bool(rows[0][1])) if rows else None
 
-    def keep(self, key: str, kept: Kept, *, task: str, sensitivity: str) -> None:
+    def keep(self, key: str, kept: StoredAnswer, *, task: str, sensitivity: str) -> None:
         """Keep an answer; one that is there stays.
 
         Raises:

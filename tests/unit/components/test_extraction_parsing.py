@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from aegis_graph.components.relation_extractor.parsing import (
     MAX_STATEMENTS,
-    SaidEntity,
-    SaidRelation,
-    read_extraction,
+    RawEntity,
+    RawRelation,
+    parse_extraction,
 )
 
-ADA = SaidEntity("Ada", "Person")
-BORN = SaidRelation("Ada", "BORN_IN", "London", "Ada was born in London")
+ADA = RawEntity("Ada", "Person")
+BORN = RawRelation("Ada", "BORN_IN", "London", "Ada was born in London")
 GOOD: dict[str, Any] = {
     "entities": [{"name": "Ada", "type": "Person"}],
     "relations": [
@@ -67,7 +67,7 @@ READABLE = {
 
 @pytest.mark.parametrize("kind", READABLE)
 def test_readable(kind: str) -> None:
-    reading = read_extraction(READABLE[kind])
+    reading = parse_extraction(READABLE[kind])
     assert reading.fault is None
     assert ADA in reading.entities
     assert BORN in reading.relations
@@ -94,7 +94,7 @@ def test_readable(kind: str) -> None:
     ],
 )
 def test_unreadable(answer: str) -> None:
-    reading = read_extraction(answer)
+    reading = parse_extraction(answer)
     if reading.fault is None:
         assert (list(reading.entities), list(reading.relations)) == ([], [])
     else:
@@ -102,7 +102,7 @@ def test_unreadable(answer: str) -> None:
 
 
 def test_nothing_found_is_an_answer() -> None:
-    reading = read_extraction('{"entities": [], "relations": []}')
+    reading = parse_extraction('{"entities": [], "relations": []}')
     assert (reading.fault, list(reading.entities), list(reading.relations)) == (None, [], [])
 
 
@@ -111,25 +111,25 @@ def test_items_that_lack_something_are_counted() -> None:
         "entities": [{"type": "Person"}, "Ada", 7, {"name": "  "}],
         "relations": [{"head": "Ada", "tail": "x"}, ["a", "b"], None],
     }
-    reading = read_extraction(json.dumps(items))
+    reading = parse_extraction(json.dumps(items))
     assert [one.name for one in reading.entities] == ["Ada"]
     assert (list(reading.relations), reading.malformed) == ([], 6)
 
 
 def test_bare_lists() -> None:
-    assert read_extraction(f"[{TRIPLE}]").relations == [BORN]
-    assert read_extraction('[{"name": "Ada", "type": "Person"}]').entities == [ADA]
+    assert parse_extraction(f"[{TRIPLE}]").relations == [BORN]
+    assert parse_extraction('[{"name": "Ada", "type": "Person"}]').entities == [ADA]
 
 
 def test_a_model_that_repeats_itself_is_read_so_far() -> None:
-    reading = read_extraction(json.dumps({"entities": ["Ada"] * (MAX_STATEMENTS + 9)}))
+    reading = parse_extraction(json.dumps({"entities": ["Ada"] * (MAX_STATEMENTS + 9)}))
     assert len(reading.entities) == MAX_STATEMENTS
 
 
 @settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(answer: str) -> None:
-    reading = read_extraction(answer)
+    reading = parse_extraction(answer)
     assert reading.fault is None or not reading.entities
 
 
@@ -142,6 +142,6 @@ def test_any_text_is_read_or_refused(answer: str) -> None:
 )
 def test_any_json_is_read_or_refused(value: Any) -> None:
     for answer in ({"entities": value, "relations": value}, value):
-        reading = read_extraction(json.dumps(answer))
+        reading = parse_extraction(json.dumps(answer))
         assert all(one.name.strip() for one in reading.entities)
         assert all(one.head and one.relation and one.tail for one in reading.relations)

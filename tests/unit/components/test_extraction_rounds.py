@@ -18,7 +18,7 @@ FINE = chunk(None)
 
 
 @pytest.mark.parametrize(
-    ("done", "before", "lost", "wait", "idle"),
+    ("done", "before", "pending", "wait", "idle"),
     [
         ([FINE, FINE], (2, 0), 0, False, 0),
         ([FINE, chunk("now")], (2, 0), 1, False, 0),
@@ -32,14 +32,14 @@ FINE = chunk(None)
     ],
 )
 def test_next_round(
-    done: list[Any], before: tuple[int, int], lost: int, wait: bool, idle: int
+    done: list[Any], before: tuple[int, int], pending: int, wait: bool, idle: int
 ) -> None:
-    following = next_round(done, Rounds(lost=before[0], idle=before[1]), 2)
-    assert (len(following.lost), following.wait) == (lost, wait)
-    assert len(following.lost) + len(following.kept) == len(done)
-    if following.lost:
-        assert following.rounds == Rounds(lost=lost, idle=idle)
+    following = next_round(done, Rounds(pending=before[0], idle=before[1]), 2)
+    assert (len(following.pending), following.wait) == (pending, wait)
+    assert len(following.pending) + len(following.finished) == len(done)
+    if following.pending:
+        assert following.rounds == Rounds(pending=pending, idle=idle)
 
 
 def test_no_retries_are_none() -> None:
-    assert not next_round([chunk("now"), FINE], Rounds(lost=2, idle=0), 0).lost
+    assert not next_round([chunk("now"), FINE], Rounds(pending=2, idle=0), 0).pending

@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from aegis_graph.components.relation_extractor.grounding import ground, normalised
 from aegis_graph.components.relation_extractor.merging import merge
-from aegis_graph.components.relation_extractor.parsing import Reading, SaidEntity, SaidRelation
+from aegis_graph.components.relation_extractor.parsing import (
+    ParsedExtraction,
+    RawEntity,
+    RawRelation,
+)
 from aegis_graph.components.relation_extractor.records import Chunk, Findings, Place
 from aegis_graph.components.relation_extractor.schema import RelationSchema
 
@@ -25,12 +29,12 @@ def chunk(text: str, *, document: int = 0, start: int = 0) -> Chunk:
 
 def found(
     text: str,
-    *entities: SaidEntity,
-    relations: tuple[SaidRelation, ...] = (),
+    *entities: RawEntity,
+    relations: tuple[RawRelation, ...] = (),
     document: int = 0,
     schema: RelationSchema = OPEN,
 ) -> tuple[Chunk, Findings]:
-    findings = ground([Reading(entities, relations)], text, schema)
+    findings = ground([ParsedExtraction(entities, relations)], text, schema)
     return chunk(text, document=document), findings
 
 
@@ -60,9 +64,9 @@ def test_two_writings_of_a_name(one: str, other: str, same: bool) -> None:
 
 def test_duplicates_join_across_chunks_with_all_their_places() -> None:
     pairs = [
-        found("The Beatles split.", SaidEntity("The Beatles", "Band")),
-        found("beatles; Beatles", SaidEntity("Beatles", "BAND"), document=1),
-        found("He heard Beatles.", SaidEntity("Beatles", ""), document=2),
+        found("The Beatles split.", RawEntity("The Beatles", "Band")),
+        found("beatles; Beatles", RawEntity("Beatles", "BAND"), document=1),
+        found("He heard Beatles.", RawEntity("Beatles", ""), document=2),
     ]
     [entity], _ = merge(pairs)
     assert (entity["name"], entity["type"]) == ("Beatles", "Band")
@@ -76,8 +80,8 @@ def test_duplicates_join_across_chunks_with_all_their_places() -> None:
 
 def test_an_alias_joins_what_it_names() -> None:
     pairs = [
-        found("Marie Curie (Mme Curie) won.", SaidEntity("Marie Curie", "P", ("Mme Curie",))),
-        found("Mme Curie spoke.", SaidEntity("Mme Curie", "P"), document=1),
+        found("Marie Curie (Mme Curie) won.", RawEntity("Marie Curie", "P", ("Mme Curie",))),
+        found("Mme Curie spoke.", RawEntity("Mme Curie", "P"), document=1),
     ]
     [entity], _ = merge(pairs)
     assert (entity["name"], entity["aliases"]) == ("Marie Curie", ["Mme Curie"])
@@ -86,9 +90,9 @@ def test_an_alias_joins_what_it_names() -> None:
 
 def test_an_alias_of_two_joins_nobody() -> None:
     pairs = [
-        found("John Smith, Smith to all.", SaidEntity("John Smith", "P", ("Smith",))),
-        found("Anna Smith, or Smith.", SaidEntity("Anna Smith", "P", ("Smith",)), document=1),
-        found("Smith wrote.", SaidEntity("Smith", "P"), document=2),
+        found("John Smith, Smith to all.", RawEntity("John Smith", "P", ("Smith",))),
+        found("Anna Smith, or Smith.", RawEntity("Anna Smith", "P", ("Smith",)), document=1),
+        found("Smith wrote.", RawEntity("Smith", "P"), document=2),
     ]
     entities, _ = merge(pairs)
     assert names(entities) == ["John Smith", "Anna Smith", "Smith"]
@@ -98,12 +102,12 @@ def test_pronouns_are_no_aliases_but_acronyms_are() -> None:
     text = "Ada and he. Bob and he. The WHO and IT and US."
     _, findings = found(
         text,
-        SaidEntity("Ada", "P", ("he",)),
-        SaidEntity("Bob", "P", ("he",)),
-        SaidEntity("WHO", "Org"),
-        SaidEntity("IT", "Field"),
-        SaidEntity("US", "Land"),
-        SaidEntity("he", "P"),
+        RawEntity("Ada", "P", ("he",)),
+        RawEntity("Bob", "P", ("he",)),
+        RawEntity("WHO", "Org"),
+        RawEntity("IT", "Field"),
+        RawEntity("US", "Land"),
+        RawEntity("he", "P"),
     )
     assert names(findings["entities"]) == ["Ada", "Bob", "WHO", "IT", "US"]
     assert all(not one["aliases"] for one in findings["entities"])
@@ -115,9 +119,9 @@ def test_the_same_name_of_two_types_is_two_things_and_the_schema_picks() -> None
     text = "Washington visited Washington."
     pair = found(
         text,
-        SaidEntity("Washington", "Place"),
-        SaidEntity("Washington", "Person"),
-        relations=(SaidRelation("Washington", "visited", "Washington", text),),
+        RawEntity("Washington", "Place"),
+        RawEntity("Washington", "Person"),
+        relations=(RawRelation("Washington", "visited", "Washington", text),),
         schema=schema,
     )
     entities, [relation] = merge([pair])
@@ -126,8 +130,8 @@ def test_the_same_name_of_two_types_is_two_things_and_the_schema_picks() -> None
 
 
 def test_a_relation_without_a_quote_needs_a_sentence_with_both_ends() -> None:
-    ends = (SaidEntity("Ada", ""), SaidEntity("Bob", ""))
-    bare = (SaidRelation("Ada", "KNOWS", "Bob"),)
+    ends = (RawEntity("Ada", ""), RawEntity("Bob", ""))
+    bare = (RawRelation("Ada", "KNOWS", "Bob"),)
     _, together = found("Hello. Ada knows Bob.", *ends, relations=bare)
     _, apart = found("Ada left. Bob came.", *ends, relations=bare)
     [relation] = together["relations"]
@@ -136,12 +140,12 @@ def test_a_relation_without_a_quote_needs_a_sentence_with_both_ends() -> None:
 
 
 def test_relations_join_with_all_their_evidence() -> None:
-    ends = (SaidEntity("Ada", "P"), SaidEntity("Bob", "P"))
+    ends = (RawEntity("Ada", "P"), RawEntity("Bob", "P"))
     pairs = [
         found(
             f"Ada knows Bob{mark}",
             *ends,
-            relations=(SaidRelation("Ada", label, "Bob", "Ada knows Bob"),),
+            relations=(RawRelation("Ada", label, "Bob", "Ada knows Bob"),),
             document=number,
         )
         for number, (mark, label) in enumerate([("!", "KNOWS"), ("?", "knows")])
@@ -159,8 +163,8 @@ def test_every_span_is_in_its_text_and_the_order_of_chunks_does_not_matter(
     text: list[str], said: list[str], seed: int
 ) -> None:
     whole = ", ".join(text)
-    entities = tuple(SaidEntity(name, "T", tuple(said[:2])) for name in said)
-    relations = tuple(SaidRelation(a, "R", b, whole[:9]) for a in said[:3] for b in said[:3])
+    entities = tuple(RawEntity(name, "T", tuple(said[:2])) for name in said)
+    relations = tuple(RawRelation(a, "R", b, whole[:9]) for a in said[:3] for b in said[:3])
     pairs = [found(whole, *entities, relations=relations, document=n) for n in range(3)]
     result = merge(pairs)
     random.Random(seed).shuffle(pairs)
