@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
 from aegis_graph.cli.output import budget_lines, new_console
 from aegis_graph.components.image_describer.graph import create_image_describer
-from aegis_graph.components.image_describer.results import KINDS, ImageResult
+from aegis_graph.components.image_describer.results import RESULT_KINDS, ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
 from aegis_graph.components.router_node import cost_usd
 from aegis_graph.config.router_config import RouterConfig
@@ -43,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
     )
     parser.add_argument(
-        "--kind", choices=KINDS, default=KINDS[0], help="what is wanted (default: description)"
+        "--kind",
+        choices=RESULT_KINDS,
+        default=RESULT_KINDS[0],
+        help="what is wanted (default: description)",
     )
     parser.add_argument(
         "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"

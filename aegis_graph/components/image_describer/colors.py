@@ -30,7 +30,7 @@ NAMES: dict[str, tuple[int, int, int]] = {
 }
 """Names that people use, each with a typical value in RGB."""
 
-MOST = 5
+MAX_COLOURS = 5
 LEAST_SHARE = 0.02
 """A colour of less of the picture than this is not dominant."""
 
@@ -55,7 +55,7 @@ def dominant_colours(picture: Any) -> list[Colour]:
         picture: A Pillow image in RGB.
 
     Returns:
-        At most ``MOST``, the largest first, each with the most frequent shade of its name.
+        At most ``MAX_COLOURS``, the largest first, each with the most frequent shade of its name.
 
     Example:
         >>> from PIL import Image
@@ -68,11 +68,11 @@ def dominant_colours(picture: Any) -> list[Colour]:
     counts: dict[str, int] = {}
     shades: dict[str, tuple[int, tuple[int, int, int]]] = {}
     for count, colour in small.getcolors(maxcolors=_SIDE * _SIDE):
-        name = nearest(colour)
+        name = nearest_name(colour)
         counts[name] = counts.get(name, 0) + count
         shades[name] = max(shades.get(name, (0, colour)), (count, colour))
     total = small.width * small.height
-    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST]
+    largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_COLOURS]
     return [
         Colour(name=name, hex="#{:02x}{:02x}{:02x}".format(*shades[name][1]), share=share)
         for name, count in largest
@@ -80,7 +80,7 @@ def dominant_colours(picture: Any) -> list[Colour]:
     ]
 
 
-def nearest(colour: tuple[int, int, int]) -> str:
+def nearest_name(colour: tuple[int, int, int]) -> str:
     """The name whose typical value is nearest, weighted as the eye weighs it.
 
     The weights are those of the low-cost approximation at https://www.compuphase.com/cmetric.htm.

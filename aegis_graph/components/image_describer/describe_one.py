@@ -16,11 +16,11 @@ from typing_extensions import TypedDict
 from aegis_graph.components.image_describer.colors import Colour, dominant_colours
 from aegis_graph.components.image_describer.results import (
     ImageResult,
-    Kind,
+    ResultKind,
+    failed_result,
     read_answer,
-    unanswered,
 )
-from aegis_graph.components.image_describer.size_limit import Gate
+from aegis_graph.components.image_describer.size_limit import SizedSemaphore
 from aegis_graph.components.image_describer.sources import ImageRef, load_image
 from aegis_graph.components.image_describer.store import ImageStore
 from aegis_graph.components.router_node import RouterGraph, cost_usd
@@ -36,7 +36,7 @@ class ImageJob(TypedDict):
 
     ref: ImageRef
     part: dict[str, Any] | None
-    kind: Kind
+    kind: ResultKind
     language: Language
     again: bool
     options: dict[str, Any]
@@ -45,25 +45,25 @@ class ImageJob(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Looker:
+class ImageDescriber:
     """The node ``look``: one image, from its bytes to its result."""
 
-    wording: Mapping[Kind, Mapping[Language, Template]]
+    wording: Mapping[ResultKind, Mapping[Language, Template]]
     store: ImageStore | None
-    gates: LoopScoped[Gate]
+    room: LoopScoped[SizedSemaphore]
 
-    async def look(
+    async def describe(
         self, router: RouterGraph, job: ImageJob, config: RunnableConfig
     ) -> dict[str, Any]:
         """Wait for room, look, and say how it went."""
-        tell = get_stream_writer()
+        emit = get_stream_writer()
         ref = job["ref"]
         where = {"source": ref["source"], "number": job["number"], "count": job["count"]}
-        async with (await self.gates.get()).inside(ref["size"]):
-            tell({"event": "image_started", **where})
+        async with (await self.room.get()).acquired(ref["size"]):
+            emit({"event": "image_started", **where})
             result = await self._result(router, job, config)
-        told = {key: result[key] for key in _TOLD}  # type: ignore[literal-required]
-        tell({"event": "image_done", **where, **told})
+        facts = {key: result[key] for key in _EVENT_FIELDS}  # type: ignore[literal-required]
+        emit({"event": "image_done", **where, **facts})
         return {"looked": [result]}
 
     async def _result(
@@ -75,7 +75,7 @@ class Looker:
         if kept is not None and not job["again"]:
             return as_kept(cast("ImageResult", kept), ref["source"])
         try:
-            part, colours = await asyncio.to_thread(_seen, ref, job["part"])
+            part, colours = await asyncio.to_thread(_decoded, ref, job["part"])
         except (DocumentError, InvalidRequestError) as error:
             return _failed(job, error)
         result = await self._asked(router, job, config, [_message(wanted, part)], colours)
@@ -132,11 +132,11 @@ class Looker:
         )
 
 
-_TOLD = ("kept", "method", "provider", "cost_usd", "error", "degraded_reason")
+_EVENT_FIELDS = ("kept", "method", "provider", "cost_usd", "error", "degraded_reason")
 """What an event says of a result; never what is in the image."""
 
 
-def _seen(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
+def _decoded(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
     """The image as it is sent, and its colours. Decodes it, so that a broken one buys nothing."""
     data = load_image(ref, [part] * (ref["number"] or 0) if part else ())
     return image_part(data, shrink=True), dominant_colours(open_image(data))
@@ -149,7 +149,7 @@ def _message(wanted: str, part: dict[str, Any]) -> BaseMessage:
 def _failed(job: ImageJob, error: Exception) -> ImageResult:
     ref = job["ref"]
     why = str(error).removeprefix(f"{ref['source']}: ")
-    return unanswered(
+    return failed_result(
         ref["source"], job["kind"], why, error_type=type(error).__name__, sha256=ref["sha256"]
     )
 

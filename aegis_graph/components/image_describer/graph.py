@@ -14,10 +14,15 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 from typing_extensions import TypedDict, Unpack
 
-from aegis_graph.components.image_describer.describe_one import ImageJob, Looker, as_kept
-from aegis_graph.components.image_describer.results import KINDS, ImageResult, Kind, unanswered
-from aegis_graph.components.image_describer.size_limit import Gate
-from aegis_graph.components.image_describer.sources import Found, find_images
+from aegis_graph.components.image_describer.describe_one import ImageDescriber, ImageJob, as_kept
+from aegis_graph.components.image_describer.results import (
+    RESULT_KINDS,
+    ImageResult,
+    ResultKind,
+    failed_result,
+)
+from aegis_graph.components.image_describer.size_limit import SizedSemaphore
+from aegis_graph.components.image_describer.sources import FoundImage, find_images
 from aegis_graph.components.image_describer.store import ImageStore
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import CommonInput, CommonOutput, RouterGraph, options_of
@@ -42,7 +47,7 @@ class DescribeInput(CommonInput, total=False):
     """Files, folders, and PDFs whose pictures are meant."""
     images: Annotated[list[dict[str, Any]], EphemeralValue]
     """Image parts of a message, as ``image_part`` makes them."""
-    kind: Annotated[Kind, EphemeralValue]
+    kind: Annotated[ResultKind, EphemeralValue]
     """What is wanted: ``description`` (the default), ``text``, ``table`` or ``chart``."""
     language: Annotated[Language, EphemeralValue]
     """Of descriptions: ``en`` (the default) or ``de``. Transcriptions keep that of the image."""
@@ -66,7 +71,7 @@ class _Place(TypedDict):
     """Set where nobody needs to look at it."""
 
 
-def _gathered(left: list[ImageResult], right: list[ImageResult] | None) -> list[ImageResult]:
+def _append_or_reset(left: list[ImageResult], right: list[ImageResult] | None) -> list[ImageResult]:
     # A new request on the same thread starts with none.
     return [] if right is None else [*left, *right]
 
@@ -76,7 +81,7 @@ class DescribeState(DescribeInput, total=False):
 
     places: list[_Place]
     jobs: Annotated[list[ImageJob], EphemeralValue]
-    looked: Annotated[list[ImageResult], _gathered]
+    looked: Annotated[list[ImageResult], _append_or_reset]
     results: list[ImageResult]
     attempts: list[AttemptRecord]
     degraded: bool
@@ -127,9 +132,9 @@ def create_image_describer(
         >>> [one["text"] for one in result["results"]]                   # doctest: +SKIP
         ['Invoice 2024-0815 ...']
     """
-    wording = {kind: prompts(f"image_{kind}", prompts_folder) for kind in KINDS}
-    gates = LoopScoped(lambda: Gate(concurrency, room_bytes), _nothing_to_close)
-    look = _look_node(router, Looker(wording, store, gates))
+    wording = {kind: prompts(f"image_{kind}", prompts_folder) for kind in RESULT_KINDS}
+    room = LoopScoped(lambda: SizedSemaphore(concurrency, room_bytes), _nothing_to_close)
+    look = _look_node(router, ImageDescriber(wording, store, room))
     builder: StateGraph[DescribeState, None, DescribeInput, DescribeOutput] = StateGraph(
         DescribeState, input_schema=DescribeInput, output_schema=DescribeOutput
     )
@@ -147,7 +152,7 @@ async def describe_image(
     router: RouterGraph,
     image: Path | bytes,
     *,
-    kind: Kind = "description",
+    kind: ResultKind = "description",
     language: Language = "en",
     store: ImageStore | None = None,
     **options: Unpack[CommonInput],
@@ -180,20 +185,20 @@ async def describe_image(
     return {**result, "source": str(image)} if isinstance(image, Path) else result
 
 
-async def _nothing_to_close(gate: Gate) -> None:
+async def _nothing_to_close(semaphore: SizedSemaphore) -> None:
     pass
 
 
-def _look_node(router: RouterGraph, looker: Looker) -> Runnable[Any, Any]:
+def _look_node(router: RouterGraph, describer: ImageDescriber) -> Runnable[Any, Any]:
     """The node that asks about one image; the drawing shows the router inside it."""
     portal = Portal()
 
     # Closures, because LangGraph finds a subgraph among a node's nonlocals.
     def look(job: Any, config: RunnableConfig) -> Any:
-        return portal.run(lambda: looker.look(router, job, config))
+        return portal.run(lambda: describer.describe(router, job, config))
 
     async def alook(job: Any, config: RunnableConfig) -> Any:
-        return await looker.look(router, job, config)
+        return await describer.describe(router, job, config)
 
     return RunnableLambda(look, cast("Callable[[Any], Awaitable[Any]]", alook))
 
@@ -206,7 +211,7 @@ class _Finder:
 
     def find(self, state: DescribeState) -> dict[str, Any]:
         """Find the images, and make one job of each that is not the same as another."""
-        kind = _one_of("kind", state.get("kind"), KINDS)
+        kind = _one_of("kind", state.get("kind"), RESULT_KINDS)
         language = _one_of("language", state.get("language"), LANGUAGES)
         parts = state.get("images") or []
         found = find_images(_paths(state.get("paths")), parts, root=self.root)
@@ -227,11 +232,11 @@ class _Finder:
         return {"places": [_place(one, kind) for one in found], "jobs": jobs, "looked": None}
 
 
-def _place(one: Found, kind: Kind) -> _Place:
+def _place(one: FoundImage, kind: ResultKind) -> _Place:
     if "sha256" in one:
         return _Place(source=one["source"], sha256=one["sha256"], unusable=None)
     name = DocumentError.__name__
-    unusable = unanswered(one["source"], kind, one["error"], error_type=name)
+    unusable = failed_result(one["source"], kind, one["error"], error_type=name)
     return _Place(source=one["source"], sha256=None, unusable=unusable)
 
 

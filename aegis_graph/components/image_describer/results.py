@@ -12,9 +12,9 @@ from aegis_graph.components.image_describer.colors import Colour
 from aegis_graph.text.json_text import repaired_json
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SkippedRecord
 
-Kind = Literal["description", "text", "table", "chart"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-STRUCTURED: frozenset[Kind] = frozenset({"description", "chart"})
+ResultKind = Literal["description", "text", "table", "chart"]
+RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
+STRUCTURED: frozenset[ResultKind] = frozenset({"description", "chart"})
 """Asked for as JSON. The others are transcriptions, which quoting as JSON would only spoil."""
 
 ONLY_OCR = "no model looked at it: only the text in it was recognized"
@@ -29,7 +29,7 @@ class ImageResult(TypedDict):
     """Its path, with page and number for a picture of a PDF."""
     sha256: str | None
     """Of its bytes; ``None`` where they cannot be read."""
-    kind: Kind
+    kind: ResultKind
     description: str
     """In sentences; empty for transcriptions, and where only text was recognized."""
     text: str
@@ -61,8 +61,8 @@ class ImageResult(TypedDict):
     route_id: str | None
 
 
-def unanswered(
-    source: str, kind: Kind, error: str, *, error_type: str, sha256: str | None = None
+def failed_result(
+    source: str, kind: ResultKind, error: str, *, error_type: str, sha256: str | None = None
 ) -> ImageResult:
     """The result of an image that nobody can say anything about."""
     return ImageResult(
@@ -91,7 +91,7 @@ def unanswered(
 
 
 def read_answer(
-    answer: AIMessage, kind: Kind, *, source: str, sha256: str, counted: Sequence[Colour]
+    answer: AIMessage, kind: ResultKind, *, source: str, sha256: str, counted: Sequence[Colour]
 ) -> ImageResult:
     """The result that an answer of the router gives.
 
@@ -104,11 +104,11 @@ def read_answer(
     """
     facts = answer.response_metadata
     is_ocr = bool(facts.get("ocr"))
-    fields, fault = _of_ocr(facts) if is_ocr else _of_model(answer, kind)
+    fields, fault = _ocr_fields(facts) if is_ocr else _model_fields(answer, kind)
     if facts.get(FINISH_REASON) == CUT_OFF:
         fault = CUT
     named = [Colour(name=name, hex=None, share=None) for name in fields.get("colours", [])]
-    blank = unanswered(source, kind, "", error_type="", sha256=sha256)
+    blank = failed_result(source, kind, "", error_type="", sha256=sha256)
     return {
         **blank,
         "description": fields.get("description", ""),
@@ -127,11 +127,11 @@ def read_answer(
     }
 
 
-def _of_ocr(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+def _ocr_fields(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
     return {"text": facts["text"], "lines": facts["lines"]}, ONLY_OCR
 
 
-def _of_model(answer: AIMessage, kind: Kind) -> tuple[dict[str, Any], str | None]:
+def _model_fields(answer: AIMessage, kind: ResultKind) -> tuple[dict[str, Any], str | None]:
     text = answer.text.strip()
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None

@@ -50,12 +50,12 @@ class BadImage(TypedDict):
     error: str
 
 
-Found = ImageRef | BadImage
+FoundImage = ImageRef | BadImage
 
 
 def find_images(
     paths: Sequence[Path], parts: Sequence[Mapping[str, Any]] = (), *, root: Path | None = None
-) -> list[Found]:
+) -> list[FoundImage]:
     """Every image that the paths and parts name, in order; what cannot be used says why.
 
     Folders are read with everything below them, in sorted order, without hidden files and without
@@ -75,7 +75,7 @@ def find_images(
     """
     if not paths and not parts:
         raise DocumentError("no images: name at least one file, PDF or folder")
-    found: list[Found] = []
+    found: list[FoundImage] = []
     for path in paths:
         found += _of_path(path, root)
     found += [_of_part(part, number) for number, part in enumerate(parts, start=1)]
@@ -102,7 +102,7 @@ def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
     return data
 
 
-def _of_path(path: Path, root: Path | None) -> list[Found]:
+def _of_path(path: Path, root: Path | None) -> list[FoundImage]:
     try:
         if not path.is_dir() or not _is_below(path, root):
             return list(_of_file(path, root))
@@ -130,7 +130,7 @@ def _is_below(path: Path, root: Path | None) -> bool:
     return root is None or path.resolve().is_relative_to(root.resolve())
 
 
-def _of_file(file: Path, root: Path | None) -> Iterator[Found]:
+def _of_file(file: Path, root: Path | None) -> Iterator[FoundImage]:
     if not _is_below(file, root):
         yield _bad(file, "outside of the folder that images may be in")
         return
@@ -160,7 +160,7 @@ def _read(file: Path) -> bytes:
         raise DocumentError(f"{file}: {_reason(error)}") from error
 
 
-def _of_pdf(file: Path) -> Iterator[Found]:
+def _of_pdf(file: Path) -> Iterator[FoundImage]:
     count = 0
     try:
         with _opened_pdf(file) as reader:
@@ -175,7 +175,7 @@ def _of_pdf(file: Path) -> Iterator[Found]:
         yield _bad(file, "a PDF without images; its text is for `aegis ask`")
 
 
-def _of_page(file: Path, page: int, content: Any) -> Iterator[Found]:
+def _of_page(file: Path, page: int, content: Any) -> Iterator[FoundImage]:
     for number, picture in enumerate(content.images, start=1):
         if picture.image is not None and min(picture.image.size) < LEAST_PDF_SIDE:
             continue
@@ -207,7 +207,7 @@ def _opened_pdf(file: Path) -> Iterator[Any]:
 _SILENT = logging.NullHandler()
 
 
-def _of_part(part: Mapping[str, Any], number: int) -> Found:
+def _of_part(part: Mapping[str, Any], number: int) -> FoundImage:
     source = f"image {number}"
     if not is_image(part):
         return _bad(source, "not an image part; make it with image_part")

@@ -20,12 +20,17 @@ from PIL import Image
 from pypdf import PdfWriter
 
 from aegis_graph import RouterConfig, image_part
-from aegis_graph.components.image_describer.colors import NAMES, Colour, dominant_colours, nearest
+from aegis_graph.components.image_describer.colors import (
+    NAMES,
+    Colour,
+    dominant_colours,
+    nearest_name,
+)
 from aegis_graph.components.image_describer.results import (
     CUT,
     NOT_STRUCTURED,
     ONLY_OCR,
-    Kind,
+    ResultKind,
     read_answer,
 )
 from aegis_graph.components.image_describer.sources import find_images, load_image
@@ -141,7 +146,7 @@ def test_parts_are_checked(tmp_path: Path) -> None:
         find_images([])
 
 
-def read(said: str, kind: Kind = "description", **facts: Any) -> Any:
+def read(said: str, kind: ResultKind = "description", **facts: Any) -> Any:
     counted = [Colour(name="red", hex="#ff0000", share=1.0)]
     answer = AIMessage(said, response_metadata={"provider": "p", "model": "m", **facts})
     return read_answer(answer, kind, source="a.png", sha256="0", counted=counted)
@@ -197,7 +202,7 @@ def test_text_recognition_is_never_taken_for_a_model() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_is_nearest_to_its_own_value(name: str) -> None:
-    assert nearest(NAMES[name]) == name
+    assert nearest_name(NAMES[name]) == name
 
 
 def test_colours_are_counted_by_area_and_specks_left_out() -> None:
