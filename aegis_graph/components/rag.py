@@ -25,13 +25,13 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
 
-from aegis_graph.components.answer_generator.citations import Citation, Sentence
+from aegis_graph.components.answer_generator.citations import Citation, CitedSentence
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
-from aegis_graph.components.query_decomposer.plan import MAX_STEPS, Plan, single_plan
+from aegis_graph.components.query_decomposer.plan import MAX_STEPS, QueryPlan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
-from aegis_graph.components.retriever.search import Finding, Source, afind, find
+from aegis_graph.components.retriever.search import SearchResult, Source, asearch, search
 from aegis_graph.components.router_node import (
     AsyncNode,
     CommonInput,
@@ -66,11 +66,11 @@ class RagOutput(CommonOutput):
 
     answer: str
     citations: list[Citation]
-    sentences: list[Sentence]
+    sentences: list[CitedSentence]
     removed: int
     relevant: bool
     refusal: RefusalRecord | None
-    plan: Plan
+    plan: QueryPlan
     steps: list[StepResult]
     documents: list[Document]
     skipped: list[SkippedRecord]
@@ -173,16 +173,16 @@ def _decomposed(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _retrieve(retriever: Source) -> Runnable[Any, Any]:
     def run(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        return _retrieved(state, find(retriever, state["question"], state["options"], config))
+        return _retrieved(state, search(retriever, state["question"], state["options"], config))
 
     async def arun(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        found = await afind(retriever, state["question"], state["options"], config)
+        found = await asearch(retriever, state["question"], state["options"], config)
         return _retrieved(state, found)
 
     return RunnableLambda(run, cast("AsyncNode", arun))
 
 
-def _retrieved(state: RagState, found: Finding) -> dict[str, Any]:
+def _retrieved(state: RagState, found: SearchResult) -> dict[str, Any]:
     return {
         "plan": single_plan(state["question"]),
         "steps": [],

@@ -35,7 +35,7 @@ class Citation(TypedDict):
     end: int
 
 
-class Sentence(TypedDict):
+class CitedSentence(TypedDict):
     """A sentence of an answer, with its numbers, and whether its sources support it."""
 
     text: str
@@ -50,12 +50,12 @@ class Sentence(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class Cited:
+class CheckedAnswer:
     """An answer whose citations were checked."""
 
     text: str
     citations: list[Citation]
-    sentences: list[Sentence]
+    sentences: list[CitedSentence]
     removed: int
     """Numbers that pointed at no source, and are gone from the text."""
 
@@ -69,7 +69,7 @@ class _Claim:
     numbers: tuple[int, ...]
 
 
-def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()) -> Cited:
+def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()) -> CheckedAnswer:
     """Check each ``[1]`` or ``[1, 3]`` of an answer, and each sentence that has them.
 
     Args:
@@ -84,7 +84,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
     """
     text, removed = _without_wrong_numbers(answer, len(passages))
     citations: list[Citation] = []
-    sentences: list[Sentence] = []
+    sentences: list[CitedSentence] = []
     for claim in _claims(text):
         if claim.bare in ignore:
             continue
@@ -92,7 +92,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
         citations += [one for one in quoted if one not in citations]
         reason = _verdict(claim, quoted)
         sentences.append(
-            Sentence(
+            CitedSentence(
                 text=text[claim.start : claim.end],
                 start=claim.start,
                 end=claim.end,
@@ -101,7 +101,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
                 reason=reason,
             )
         )
-    return Cited(text, citations, sentences, removed)
+    return CheckedAnswer(text, citations, sentences, removed)
 
 
 def _verdict(claim: _Claim, quoted: Sequence[Citation]) -> Verdict | Literal["uncited"]:

@@ -31,8 +31,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command
 
-from aegis_graph.components.answer_generator.citations import Citation, Sentence, cite
-from aegis_graph.components.answer_generator.verification import Verifier, tell_citations
+from aegis_graph.components.answer_generator.citations import Citation, CitedSentence, cite
+from aegis_graph.components.answer_generator.verification import Verifier, emit_citations
 from aegis_graph.components.documents.langchain import (
     passages_of,
     read_documents,
@@ -83,7 +83,7 @@ class AnswerOutput(CommonOutput):
     answer: str
     """The text; every number in it is one of ``citations``."""
     citations: list[Citation]
-    sentences: list[Sentence]
+    sentences: list[CitedSentence]
     removed: int
     """Numbers that the model gave and that point at no document."""
     relevant: bool
@@ -194,7 +194,7 @@ class _Nodes:
             for one in documents
         )
         update = {
-            **_NOTHING,
+            **_BLANK,
             "documents": documents,
             "relevant": relevant,
             "noted": [" ".join(note.split()) for note in state.get("notes") or []],
@@ -205,7 +205,7 @@ class _Nodes:
     def decline(self, state: AnswerState) -> dict[str, Any]:
         """Say that the documents do not answer; nobody was outcome."""
         text = self.texts.no_context[language_of(state["question"])].substitute()
-        return tell_citations(state, {"answer": text})
+        return emit_citations(state, {"answer": text})
 
     def ask(self, state: AnswerState) -> RouterCall:
         """The prompt: instructions, the numbered passages, the question."""
@@ -245,7 +245,7 @@ class _Nodes:
         }
         if self.verify == "model" and cited.citations and not state["degraded"]:
             return Command(goto="verify", update=update)
-        return Command(goto="__end__", update=tell_citations(state, update))
+        return Command(goto="__end__", update=emit_citations(state, update))
 
     def _notices(self, language: Language) -> tuple[str, ...]:
         """What is said about an answer, and claims nothing."""
@@ -264,7 +264,7 @@ class _Nodes:
         return "\n".join([*lines, "", self.texts.degraded[language].substitute()])
 
 
-_NOTHING: Mapping[str, Any] = {
+_BLANK: Mapping[str, Any] = {
     "answer": "",
     "citations": [],
     "sentences": [],

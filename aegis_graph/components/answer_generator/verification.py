@@ -11,7 +11,7 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 from langgraph.config import get_stream_writer
 
-from aegis_graph.components.answer_generator.citations import Citation, Sentence
+from aegis_graph.components.answer_generator.citations import Citation, CitedSentence
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import RouterCall, RouterOutcome
 from aegis_graph.text.json_text import repaired_json
@@ -80,10 +80,10 @@ class Verifier:
                 "degraded": True,
                 "degraded_reason": f"judged by rule, not by a model: {why}",
             }
-        return tell_citations(state, update)
+        return emit_citations(state, update)
 
 
-def tell_citations(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
+def emit_citations(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
     """Tell whoever streams what the checked answer is, after its tokens."""
     final = {**state, **update}
     shown = ("answer", "citations", "sentences", "removed")
@@ -91,12 +91,12 @@ def tell_citations(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[
     return dict(update)
 
 
-def _with_quotes(n: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
+def _with_quotes(n: int, sentence: CitedSentence, citations: Sequence[Citation]) -> str:
     quotes = [" ".join(citations[at]["quote"].split()) for at in sentence["citations"]]
     return "\n".join([f"{n}. {sentence['text']}", *(f'   Quote: "{quote}"' for quote in quotes)])
 
 
-def _judged(sentence: Sentence, supported: bool | None) -> Sentence:
+def _judged(sentence: CitedSentence, supported: bool | None) -> CitedSentence:
     if supported is None or not sentence["citations"]:
         return sentence
     return {**sentence, "supported": supported, "reason": "model"}

@@ -32,7 +32,7 @@ def passages_of(documents: Sequence[Document]) -> list[Passage]:
         Passage(
             source=_source(document, n),
             text=document.page_content,
-            start=_whole(document.metadata.get("start_index")) or 0,
+            start=_as_int(document.metadata.get("start_index")) or 0,
             page=_page(document.metadata),
             heading=str(document.metadata.get("heading") or ""),
         )
@@ -92,12 +92,12 @@ def _source(document: Document, n: int) -> str:
 
 
 def _page(metadata: Mapping[str, Any]) -> int | None:
-    label = _whole(metadata.get("page_label"))
-    page = _whole(metadata.get("page"))
+    label = _as_int(metadata.get("page_label"))
+    page = _as_int(metadata.get("page"))
     return label if label is not None or page is None else page + 1
 
 
-def _whole(value: object) -> int | None:
+def _as_int(value: object) -> int | None:
     if isinstance(value, str) and value.isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
 
-LONGEST = 900
+MAX_PASSAGE_CHARS = 900
 """Characters of a passage, at most."""
-FULL = 600
+FULL_PASSAGE_CHARS = 600
 """Characters from which a passage is not filled up any more."""
-SMALLEST = 300
+MIN_SECTION_CHARS = 300
 """Characters from which a heading begins a new passage."""
 
 _BLOCK = re.compile(r"(?:[^\n]*\S[^\n]*(?:\n|$))+")
@@ -25,7 +25,7 @@ _Block = tuple[int, int, bool]
 def split_passages(
     text: str, *, source: str, start: int = 0, page: int | None = None
 ) -> list[Passage]:
-    """Cut a text into passages of at most ``LONGEST`` characters.
+    """Cut a text into passages of at most ``MAX_PASSAGE_CHARS`` characters.
 
     Args:
         text: The text of a file or of one page.
@@ -52,7 +52,11 @@ def _packed(text: str) -> Iterator[tuple[int, int]]:
     begin = end = -1
     for first, last, is_heading in _blocks(text):
         size = end - begin
-        room = size < FULL and last - begin <= LONGEST and not (is_heading and size >= SMALLEST)
+        room = (
+            size < FULL_PASSAGE_CHARS
+            and last - begin <= MAX_PASSAGE_CHARS
+            and not (is_heading and size >= MIN_SECTION_CHARS)
+        )
         if begin >= 0 and room:
             end = last
             continue
@@ -97,13 +101,13 @@ def _block(text: str, start: int, end: int) -> _Block:
 def _fitting(text: str, block: _Block) -> Iterator[_Block]:
     """A block, cut after sentences or rows where it is too long for one passage."""
     first, last, is_heading = block
-    if last - first <= LONGEST:
+    if last - first <= MAX_PASSAGE_CHARS:
         yield block
         return
     begin = end = first
     for sentence in split_sentences(text[first:last]):
         after = first + sentence.start + len(sentence.text)
-        if after - begin > LONGEST and end > begin:
+        if after - begin > MAX_PASSAGE_CHARS and end > begin:
             yield begin, end, is_heading
             begin, is_heading = first + sentence.start, False
         end = after

@@ -40,14 +40,19 @@ from aegis_graph.components.query_decomposer.plan import (
     MAX_STEPS,
     PLAN_SCHEMA,
     InvalidPlanError,
-    Plan,
-    Step,
+    PlanStep,
+    QueryPlan,
     is_plainly_simple,
     parse_plan,
     resolve,
     single_plan,
 )
-from aegis_graph.components.query_decomposer.steps import Lookup, Notes, StepResult, look_up
+from aegis_graph.components.query_decomposer.steps import (
+    Lookup,
+    StepAnswers,
+    StepResult,
+    lookup_node,
+)
 from aegis_graph.components.retriever.search import Source
 from aegis_graph.components.router_node import (
     CommonInput,
@@ -74,7 +79,7 @@ class DecomposerInput(CommonInput, total=False):
 class DecomposerOutput(CommonOutput):
     """What a caller gets."""
 
-    plan: Plan
+    plan: QueryPlan
     planned_by: Literal["rule", "model", "fallback"]
     """``rule`` for a plainly simple question, ``fallback`` where no model made a usable plan."""
     steps: list[StepResult]
@@ -139,7 +144,7 @@ def create_query_decomposer(
     """
     instructions = prompts("query_decomposer", prompts_folder)
     planner = _Planner(instructions, max_steps, skip_simple, structured)
-    notes = Notes(prompts("query_decomposer_note", prompts_folder))
+    notes = StepAnswers(prompts("query_decomposer_note", prompts_folder))
     steps = _Steps(max_documents)
     builder = StateGraph(
         DecomposerState, input_schema=DecomposerInput, output_schema=DecomposerOutput
@@ -147,7 +152,7 @@ def create_query_decomposer(
     builder.add_node("prepare", planner.prepare)
     builder.add_node("plan", ask_router(router, prepare=planner.ask, conclude=planner.plan))
     builder.add_node("dispatch", steps.dispatch)
-    find = look_up(source)
+    find = lookup_node(source)
     builder.add_node("find", find, destinations=("dispatch", "note"), input_schema=Lookup)
     note = ask_router(router, prepare=notes.ask, conclude=notes.note)
     builder.add_node("note", note, input_schema=Lookup)
@@ -244,7 +249,7 @@ class _Steps:
         }
 
 
-def _lookup(step: Step, state: DecomposerState) -> Lookup:
+def _lookup(step: PlanStep, state: DecomposerState) -> Lookup:
     results = state["results"]
     needed = {needed for one in state["plan"]["steps"] for needed in one["needs"]}
     answers = {one["id"]: one["answer"] for one in results.values()}

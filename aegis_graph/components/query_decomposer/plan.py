@@ -14,16 +14,16 @@ from typing_extensions import TypedDict
 from aegis_graph.text.json_text import repaired_json
 from aegis_graph.text.words import topic_words, words
 
-Kind = Literal["simple", "compound", "comparison", "multi-hop", "temporal"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+QuestionKind = Literal["simple", "compound", "comparison", "multi-hop", "temporal"]
+QUESTION_KINDS: tuple[QuestionKind, ...] = get_args(QuestionKind)
 
 MAX_STEPS = 5
 """Sub-questions of a plan, at most, unless the caller says otherwise."""
 
-LONGEST_QUESTION = 500
+MAX_QUESTION_CHARS = 500
 """Characters of a sub-question: a longer one is no question any more."""
 
-LONGEST_ANSWER = 200
+MAX_ANSWER_CHARS = 200
 """Characters of an earlier answer that are put into a later question."""
 
 _REFERENCE = re.compile(r"\{\s*#?\s*(\d{1,4})\s*\}")
@@ -33,7 +33,7 @@ _QUESTIONS = ("question", "sub_question", "subquestion", "query", "text", "q")
 _NEEDS = ("needs", "depends_on", "dependencies", "requires", "after")
 
 
-class Step(TypedDict):
+class PlanStep(TypedDict):
     """One sub-question."""
 
     id: int
@@ -44,18 +44,18 @@ class Step(TypedDict):
     """The steps whose answers it uses."""
 
 
-class Plan(TypedDict):
+class QueryPlan(TypedDict):
     """Sub-questions that together answer a question."""
 
-    kind: Kind
-    steps: list[Step]
+    kind: QuestionKind
+    steps: list[PlanStep]
 
 
 PLAN_SCHEMA: Mapping[str, Any] = {
     "title": "plan",
     "type": "object",
     "properties": {
-        "kind": {"type": "string", "enum": list(KINDS)},
+        "kind": {"type": "string", "enum": list(QUESTION_KINDS)},
         "steps": {
             "type": "array",
             "items": {
@@ -87,9 +87,9 @@ class _Draft(NamedTuple):
     needs: frozenset[str]
 
 
-def single_plan(question: str) -> Plan:
+def single_plan(question: str) -> QueryPlan:
     """The plan that asks the question itself."""
-    return Plan(kind="simple", steps=[Step(id=1, question=question, needs=[])])
+    return QueryPlan(kind="simple", steps=[PlanStep(id=1, question=question, needs=[])])
 
 
 def is_plainly_simple(question: str) -> bool:
@@ -120,7 +120,7 @@ _NOT_PLAIN = re.compile(
 """What joins, compares, orders in time, or hides a question in a question."""
 
 
-def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> Plan:
+def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
     """Read the plan that a model wrote, mending what can be mended without guessing.
 
     Broken JSON is repaired, steps are numbered anew in an order in which each comes after those it
@@ -157,10 +157,10 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> Plan:
     needed = any(step["needs"] for step in steps)
     if kind is None or (kind == "multi-hop" and not needed):
         kind = "multi-hop" if needed else "compound"
-    return Plan(kind=kind, steps=steps)
+    return QueryPlan(kind=kind, steps=steps)
 
 
-def resolve(step: Step, answers: Mapping[int, str | None], asked: Mapping[int, str]) -> str:
+def resolve(step: PlanStep, answers: Mapping[int, str | None], asked: Mapping[int, str]) -> str:
     """A step's question with the earlier answers in their places.
 
     Where an earlier question has no answer, the question itself takes its place.
@@ -170,13 +170,13 @@ def resolve(step: Step, answers: Mapping[int, str | None], asked: Mapping[int, s
         n = int(reference[1])
         if n not in step["needs"]:
             return reference[0]  # The user wrote it, not a plan.
-        answer = " ".join((answers.get(n) or "").split())[:LONGEST_ANSWER]
+        answer = " ".join((answers.get(n) or "").split())[:MAX_ANSWER_CHARS]
         return answer or f"({asked[n].rstrip(' ?.')})"
 
     return _REFERENCE.sub(put, step["question"])
 
 
-def _outline(text: str) -> tuple[Kind | None, Sequence[Any]]:
+def _outline(text: str) -> tuple[QuestionKind | None, Sequence[Any]]:
     """The kind and the steps, wherever and however the model wrote them."""
     found = repaired_json(text)
     for one in found if isinstance(found, list) else [found]:
@@ -188,7 +188,7 @@ def _outline(text: str) -> tuple[Kind | None, Sequence[Any]]:
     raise InvalidPlanError("there is no list of steps in it")
 
 
-def _outline_of(found: Mapping[str, Any]) -> tuple[Kind | None, Sequence[Any]] | None:
+def _outline_of(found: Mapping[str, Any]) -> tuple[QuestionKind | None, Sequence[Any]] | None:
     kind = _kind(found.get("kind") or found.get("type") or found.get("class"))
     rows = next((found[key] for key in _LISTS if isinstance(found.get(key), list | Mapping)), None)
     if isinstance(rows, Mapping):
@@ -197,10 +197,10 @@ def _outline_of(found: Mapping[str, Any]) -> tuple[Kind | None, Sequence[Any]] |
     return None if rows is None and kind != "simple" else (kind, rows or [])
 
 
-def _kind(value: object) -> Kind | None:
+def _kind(value: object) -> QuestionKind | None:
     said = str(value).strip().casefold().replace("_", "-").replace(" ", "-")
     said = {"multihop": "multi-hop", "single": "simple"}.get(said, said)
-    return next((kind for kind in KINDS if kind == said), None)
+    return next((kind for kind in QUESTION_KINDS if kind == said), None)
 
 
 def _question(row: object) -> str:
@@ -213,8 +213,8 @@ def _draft(row: object, place: int) -> _Draft:
     question = _question(row)
     if not words(_REFERENCE.sub("", question)):
         raise InvalidPlanError(f"step {place} has no question")
-    if len(question) > LONGEST_QUESTION:
-        raise InvalidPlanError(f"step {place} is longer than {LONGEST_QUESTION} characters")
+    if len(question) > MAX_QUESTION_CHARS:
+        raise InvalidPlanError(f"step {place} is longer than {MAX_QUESTION_CHARS} characters")
     key, named = str(place), list[object](_REFERENCE.findall(question))
     if isinstance(row, Mapping):
         key = _key(row.get("id")) or key
@@ -263,10 +263,10 @@ def _ordered(drafts: Sequence[_Draft]) -> list[_Draft]:
     return done
 
 
-def _numbered(drafts: Sequence[_Draft]) -> list[Step]:
+def _numbered(drafts: Sequence[_Draft]) -> list[PlanStep]:
     number = {draft.key: n for n, draft in enumerate(drafts, start=1)}
     return [
-        Step(
+        PlanStep(
             id=number[draft.key],
             question=_REFERENCE.sub(
                 lambda mark: "{" + str(number[str(int(mark[1]))]) + "}", draft.question

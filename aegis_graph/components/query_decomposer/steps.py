@@ -15,8 +15,8 @@ from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from aegis_graph.components.documents.langchain import passages_of, with_highest_sensitivity
-from aegis_graph.components.query_decomposer.plan import Step
-from aegis_graph.components.retriever.search import Finding, Source, afind, find
+from aegis_graph.components.query_decomposer.plan import PlanStep
+from aegis_graph.components.retriever.search import SearchResult, Source, asearch, search
 from aegis_graph.components.router_node import AsyncNode, RouterCall, RouterOutcome
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
@@ -44,7 +44,7 @@ class StepResult(TypedDict):
 class Lookup(TypedDict):
     """What ``Send`` carries to a step's nodes."""
 
-    step: Step
+    step: PlanStep
     question: str
     """With the earlier answers in their places."""
     is_needed: bool
@@ -54,20 +54,20 @@ class Lookup(TypedDict):
     """What was looked up, for the node that answers from it."""
 
 
-def look_up(source: Source) -> Runnable[Any, Any]:
+def lookup_node(source: Source) -> Runnable[Any, Any]:
     """Build the node that looks one step up; a graph that it asks is seen inside it."""
 
     # Closures, because LangGraph finds a subgraph among a node's nonlocals.
     def run(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
         try:
-            found = find(source, lookup["question"], lookup["options"], config)
+            found = search(source, lookup["question"], lookup["options"], config)
         except RoutingError as error:
             found = _refused(error)
         return _after(lookup, found)
 
     async def arun(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
         try:
-            found = await afind(source, lookup["question"], lookup["options"], config)
+            found = await asearch(source, lookup["question"], lookup["options"], config)
         except RoutingError as error:
             found = _refused(error)
         return _after(lookup, found)
@@ -76,7 +76,7 @@ def look_up(source: Source) -> Runnable[Any, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Notes:
+class StepAnswers:
     """The answer to a step in a few words, for the steps that need it."""
 
     instructions: Mapping[Language, Template]
@@ -105,7 +105,7 @@ class Notes:
         return {"results": _done(done)}
 
 
-def _after(lookup: Lookup, found: Finding) -> Command[Any]:
+def _after(lookup: Lookup, found: SearchResult) -> Command[Any]:
     step = lookup["step"]
     result = StepResult(
         id=step["id"],
@@ -129,9 +129,9 @@ def _done(result: StepResult) -> dict[str, StepResult]:
     return {str(result["id"]): result}
 
 
-def _refused(error: RoutingError) -> Finding:
+def _refused(error: RoutingError) -> SearchResult:
     attempts = cast("list[AttemptRecord]", error.attempts)
-    return Finding(attempts=attempts, degraded_reason=str(error))
+    return SearchResult(attempts=attempts, degraded_reason=str(error))
 
 
 def _short(text: str) -> str | None:

@@ -29,17 +29,17 @@ from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.text.passages import Passage
 from aegis_graph.types import LOCAL_ONLY, AttemptRecord
 
-FUSION = 60
+RRF_K = 60
 """Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009: what tells ranks apart."""
 
-DEPTH = 4
+DEPTH_FACTOR = 4
 """Times the limit: how far down each of the two rankings is read."""
 
 OPTIONS_KEY = "aegis_options"
 """The key of a run's metadata under which a request's common options reach a retriever."""
 
 
-class Found(TypedDict):
+class RetrieverResult(TypedDict):
     """Documents, and what it cost to find them."""
 
     documents: list[Document]
@@ -117,7 +117,7 @@ class PassageRetriever(BaseRetriever):
     _vectors: list[Any] = PrivateAttr(default_factory=list)
     """The matrix of the passages' unit vectors, once they are embedded."""
 
-    def find(self, question: str, options: Mapping[str, Any] | None = None) -> Found:
+    def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
         """Search, and say what it cost.
 
         Args:
@@ -126,7 +126,7 @@ class PassageRetriever(BaseRetriever):
                 routed embeddings is made with them.
         """
         given = dict(options or {})
-        by_words = self._read().index.places(question, self.limit * DEPTH)
+        by_words = self._read().index.places(question, self.limit * DEPTH_FACTOR)
         if self.embeddings is None:
             return self._found(by_words)
         sensitivity = given.get("sensitivity")
@@ -140,7 +140,9 @@ class PassageRetriever(BaseRetriever):
             return self._found(by_words, attempts=attempts, reason=str(error))
         return self._found(fuse([by_words, by_meaning]), attempts=embedder.attempts)
 
-    async def afind(self, question: str, options: Mapping[str, Any] | None = None) -> Found:
+    async def afind(
+        self, question: str, options: Mapping[str, Any] | None = None
+    ) -> RetrieverResult:
         """As ``find``, in a thread: the first question builds what it searches in."""
         return await asyncio.to_thread(self.find, question, options)
 
@@ -170,8 +172,8 @@ class PassageRetriever(BaseRetriever):
         *,
         attempts: Sequence[AttemptRecord] = (),
         reason: str | None = None,
-    ) -> Found:
-        return Found(
+    ) -> RetrieverResult:
+        return RetrieverResult(
             documents=[self._read().documents[place] for place in places[: self.limit]],
             attempts=list(attempts),
             degraded_reason=None if reason is None else f"searched by words alone: {reason}",
@@ -186,7 +188,7 @@ class PassageRetriever(BaseRetriever):
                 texts = [document.page_content for document in documents]
                 self._vectors.append(_unit(embedder.embed(texts, "document")))
         scores = self._vectors[0] @ _unit(embedder.embed([question], "query"))[0]
-        best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH]
+        best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]
         return [int(place) for place in best if scores[place] > 0]
 
 
@@ -228,7 +230,7 @@ def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
     scores: dict[int, float] = {}
     for ranking in rankings:
         for rank, place in enumerate(ranking, start=1):
-            scores[place] = scores.get(place, 0.0) + 1 / (FUSION + rank)
+            scores[place] = scores.get(place, 0.0) + 1 / (RRF_K + rank)
     return sorted(scores, key=lambda place: -scores[place])
 
 

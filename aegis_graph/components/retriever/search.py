@@ -27,7 +27,7 @@ It gives documents, a text, or a dict with ``answer``, ``documents``, ``attempts
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class SearchResult:
     """What a source said to a question."""
 
     documents: list[Document] = field(default_factory=list)
@@ -36,37 +36,37 @@ class Finding:
     degraded_reason: str | None = None
 
 
-def find(
+def search(
     source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
-) -> Finding:
+) -> SearchResult:
     """Ask a source.
 
     Raises:
         InvalidRequestError: It gives something else than documents, a text or a dict.
     """
     if isinstance(source, PassageRetriever):
-        return _finding(source.find(question, options))
+        return _result(source.find(question, options))
     if isinstance(source, Runnable):
-        asked, config = _asked(source, question, options, config)
-        return _finding(source.invoke(asked, config))
-    return _finding(source(question))
+        request, config = _request(source, question, options, config)
+        return _result(source.invoke(request, config))
+    return _result(source(question))
 
 
-async def afind(
+async def asearch(
     source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
-) -> Finding:
-    """As ``find``; a function that is not async runs in a thread."""
+) -> SearchResult:
+    """As ``search``; a function that is not async runs in a thread."""
     if isinstance(source, PassageRetriever):
-        return _finding(await source.afind(question, options))
+        return _result(await source.afind(question, options))
     if isinstance(source, Runnable):
-        asked, config = _asked(source, question, options, config)
-        return _finding(await source.ainvoke(asked, config))
+        request, config = _request(source, question, options, config)
+        return _result(await source.ainvoke(request, config))
     if inspect.iscoroutinefunction(source):
-        return _finding(await source(question))
-    return _finding(await asyncio.to_thread(source, question))
+        return _result(await source(question))
+    return _result(await asyncio.to_thread(source, question))
 
 
-def _asked(
+def _request(
     source: Runnable[Any, Any], question: str, options: Mapping[str, Any], config: RunnableConfig
 ) -> tuple[Any, RunnableConfig]:
     if isinstance(source, PregelProtocol):
@@ -74,17 +74,17 @@ def _asked(
     return question, merge_configs(config, {"metadata": {OPTIONS_KEY: dict(options)}})
 
 
-def _finding(result: object) -> Finding:
+def _result(result: object) -> SearchResult:
     if isinstance(result, str):
-        return Finding(answer=result)
+        return SearchResult(answer=result)
     if isinstance(result, Mapping):
-        return Finding(
+        return SearchResult(
             documents=read_documents(result.get("documents") or []),
             answer=result.get("answer") or None,
             attempts=list(result.get("attempts") or []),
             degraded_reason=result.get("degraded_reason"),
         )
     if isinstance(result, Sequence):
-        return Finding(documents=read_documents(result))
+        return SearchResult(documents=read_documents(result))
     what = type(result).__name__
     raise InvalidRequestError(f"the retriever gave {what}; it must give documents or a text")

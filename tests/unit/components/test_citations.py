@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.components.answer_generator.citations import Cited, cite
+from aegis_graph.components.answer_generator.citations import CheckedAnswer, cite
 from aegis_graph.text.passages import Passage
 
 PASSAGES = [
@@ -16,7 +16,7 @@ PASSAGES = [
 ]
 
 
-def quotes(cited: Cited) -> list[str]:
+def quotes(cited: CheckedAnswer) -> list[str]:
     return [one["quote"] for one in cited.citations]
 
 

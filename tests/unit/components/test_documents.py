@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_graph.components.documents.files import read_passages
-from aegis_graph.components.documents.splitting import LONGEST, split_passages
+from aegis_graph.components.documents.splitting import MAX_PASSAGE_CHARS, split_passages
 from aegis_graph.errors import DocumentError
 
 DOCUMENTS = Path(__file__).parents[3] / "examples" / "documents"
@@ -38,7 +38,7 @@ def test_sample_documents_are_read_with_exact_offsets() -> None:
             pages = pypdf.PdfReader(passage.source).pages
             text = "\n".join(page.extract_text() for page in pages)
         assert text[passage.start : passage.start + len(passage.text)] == passage.text
-        assert 0 < len(passage.text) <= LONGEST
+        assert 0 < len(passage.text) <= MAX_PASSAGE_CHARS
 
 
 def test_pdf_passages_know_their_page() -> None:
@@ -63,7 +63,7 @@ def test_passages_are_exact_ordered_and_lose_nothing(paragraphs: list[str]) -> N
         start = passage.start - 5
         assert text[start : start + len(passage.text)] == passage.text
         assert start >= end
-        assert 0 < len(passage.text) <= LONGEST
+        assert 0 < len(passage.text) <= MAX_PASSAGE_CHARS
         end = start + len(passage.text)
         kept += passage.text
     assert sorted("".join(kept.split())) == sorted("".join(text.split()))

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from aegis_graph.components.query_decomposer.plan import (
-    KINDS,
     MAX_STEPS,
     PLAN_SCHEMA,
+    QUESTION_KINDS,
     InvalidPlanError,
-    Plan,
-    Step,
+    PlanStep,
+    QueryPlan,
     is_plainly_simple,
     parse_plan,
     resolve,
@@ -28,11 +28,11 @@ QUESTION = "When was the founder of Acme born, and where is Acme?"
 WHO, BORN, WHERE = "Who founded Acme?", "When was {1} born?", "Where is Acme?"
 
 
-def assert_valid(plan: Plan, *, most: int = MAX_STEPS) -> None:
+def assert_valid(plan: QueryPlan, *, most: int = MAX_STEPS) -> None:
     """Numbered from 1, at most so many, no double, and each step after those it needs."""
     Draft202012Validator(PLAN_SCHEMA).validate(plan)
     steps = plan["steps"]
-    assert plan["kind"] in KINDS
+    assert plan["kind"] in QUESTION_KINDS
     assert [step["id"] for step in steps] == list(range(1, len(steps) + 1))
     assert 1 <= len(steps) <= most
     asked = [(*words(step["question"]), *step["needs"]) for step in steps]
@@ -44,7 +44,7 @@ def assert_valid(plan: Plan, *, most: int = MAX_STEPS) -> None:
         assert step["question"] == resolve(step, {n: f"{{{n}}}" for n in step["needs"]}, stub)
 
 
-def brief(plan: Plan) -> list[tuple[str, list[int]]]:
+def brief(plan: QueryPlan) -> list[tuple[str, list[int]]]:
     return [(step["question"], step["needs"]) for step in plan["steps"]]
 
 
@@ -220,7 +220,7 @@ def test_the_kind_is_one_of_five(written: str | None, steps: list[str], kind: st
 
 
 def test_answers_take_their_places_once_on_one_line_and_not_too_long() -> None:
-    step = Step(id=3, question="Is {1} older than {2}?", needs=[1, 2])
+    step = PlanStep(id=3, question="Is {1} older than {2}?", needs=[1, 2])
     asked = {1: "Who founded Acme?", 2: "Who leads it?"}
     assert resolve(step, {1: "Ann {2}\nLee", 2: "B" * 500}, asked) == (
         f"Is Ann {{2}} Lee older than {'B' * 200}?"
