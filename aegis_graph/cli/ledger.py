@@ -26,7 +26,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
 from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.maintenance import Difference, OpenHold
+from aegis_graph.ledger.maintenance import Difference, UnsettledHold
 from aegis_graph.ledger.migrate import Migrated
 from aegis_graph.ledger.migrate import migrate as copy_ledger
 from aegis_graph.ledger.sqlite import SqliteStore
@@ -163,14 +163,14 @@ def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
     return OK
 
 
-def _state(hold: OpenHold) -> str:
+def _state(hold: UnsettledHold) -> str:
     """What the money of a hold is now."""
     if hold.status == "expired":
         return "expired: counts as spent"
     return "reserved: lease over" if hold.overdue else "reserved: may still be running"
 
 
-def _as_json(hold: OpenHold) -> dict[str, Any]:
+def _as_json(hold: UnsettledHold) -> dict[str, Any]:
     return {
         "id": hold.id,
         "status": hold.status,
@@ -183,7 +183,7 @@ def _as_json(hold: OpenHold) -> dict[str, Any]:
     }
 
 
-def _holds(found: Sequence[OpenHold]) -> Table:
+def _holds(found: Sequence[UnsettledHold]) -> Table:
     table = new_table("Attempts that never reported")
     for heading in ("id", "age", "USD"):
         table.add_column(heading, justify="right", no_wrap=True)

@@ -32,7 +32,7 @@ RECONCILED = "Reconciled"
 
 
 @dataclass(frozen=True, slots=True)
-class OpenHold:
+class UnsettledHold:
     """The row of an attempt that never reported its cost."""
 
     id: int
@@ -194,7 +194,7 @@ def differences(connection: Connection) -> list[Difference]:
     return found
 
 
-def open_holds(connection: Connection, now: datetime) -> list[OpenHold]:
+def open_holds(connection: Connection, now: datetime) -> list[UnsettledHold]:
     """The rows of attempts that never reported, oldest first."""
     rows = connection.execute(
         "SELECT id, status, timestamp, expires_at, hold_nano_usd, provider, model, route_id"
@@ -203,7 +203,7 @@ def open_holds(connection: Connection, now: datetime) -> list[OpenHold]:
     # Instants are compared as text, in the one form in which all are written.
     present = timestamp(now)
     return [
-        OpenHold(number, status, _age(now, made), expires_at < present, *rest)
+        UnsettledHold(number, status, _age(now, made), expires_at < present, *rest)
         for number, status, made, expires_at, *rest in rows
     ]
 
