@@ -236,6 +236,10 @@ class Provider(CallArguments, ABC):
         """Find out, for free, whether the provider is there and has the model."""
 
 
+async def nothing_to_close() -> None:
+    """For ``OpenModel``: a model without connections of its own."""
+
+
 async def _close(opened: OpenModel) -> None:
     await opened.aclose()
 

@@ -30,7 +30,7 @@ from aegis_graph.errors import (
     RateLimitError,
 )
 
-_SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
+CODE_PATTERN = re.compile(r"[A-Za-z0-9_. -]{1,80}")
 
 
 def client_error(error: Exception) -> ProviderError:
@@ -43,7 +43,12 @@ def client_error(error: Exception) -> ProviderError:
     for link in cause_chain(error):
         status = status_of(link)
         if status is not None:
-            return _status_error(link, status)
+            return error_for_status(
+                status,
+                code=code_of(link),
+                retry_after=retry_after_of(link),
+                by_code=OPENAI_CODES,
+            )
     return transport_error(error)
 
 
@@ -72,7 +77,7 @@ def code_of(error: BaseException) -> str | None:
     found: list[Any] = [getattr(error, "code", None)]
     found += [part.get("code") for part in (inner, body) if isinstance(part, Mapping)]
     texts = (code for code in found if isinstance(code, str))
-    return next((code for code in texts if _SPEAKABLE_CODE.fullmatch(code)), None)
+    return next((code for code in texts if CODE_PATTERN.fullmatch(code)), None)
 
 
 def retry_after_of(error: BaseException) -> str | None:
@@ -91,16 +96,6 @@ def _error_status(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     return int(value) if 400 <= value <= 599 else None
-
-
-def _status_error(error: BaseException, status: int) -> ProviderError:
-    code, wait = code_of(error), retry_after_of(error)
-    kind = OPENAI_CODES.get(code or "")
-    if kind is None:
-        return error_for_status(status, code=code, retry_after=wait)
-    return kind(
-        f"HTTP {status} ({code})", status=status, code=code, retry_after_s=seconds_to_wait(wait)
-    )
 
 
 _NEVER_SENT = (
@@ -180,10 +175,21 @@ _BY_STATUS: Mapping[int, type[ProviderError]] = {
 
 
 def error_for_status(
-    status: int, *, code: str | None = None, retry_after: str | None = None
+    status: int,
+    *,
+    code: str | None = None,
+    retry_after: str | None = None,
+    by_code: Mapping[str, type[ProviderError]] | None = None,
 ) -> ProviderError:
-    """The error that an HTTP status means where the provider gave no better code."""
-    kind = _BY_STATUS.get(status)
+    """The error that an answer with an HTTP status means.
+
+    Args:
+        status: 400 or above.
+        code: The provider's own code, if it gave one.
+        retry_after: The header of that name.
+        by_code: What the provider's codes mean; a code counts for more than the status.
+    """
+    kind = (by_code or {}).get(code or "") or _BY_STATUS.get(status)
     if kind is None:
         kind = ProviderUnavailableError if status >= 500 else MalformedAnswerError
     text = f"HTTP {status}" + (f" ({code})" if code else "")

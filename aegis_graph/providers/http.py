@@ -6,11 +6,17 @@ flight; the same clients over aiohttp do not.
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
 import aiohttp
 import httpx
 
 from aegis_graph.providers.base import Probe
 from aegis_graph.providers.client_errors import transport_error
+
+if TYPE_CHECKING:
+    from httpx_aiohttp import AiohttpTransport
 
 MAX_CONNECTIONS = 1000
 KEEPALIVE_S = 4.0
@@ -23,6 +29,39 @@ CONNECTION_LIMITS = httpx.Limits(
 )
 
 PROBE_TIMEOUT_S = 3.0
+
+
+class BearerAuth(httpx.Auth):
+    """Sends the key. Headers would show it in the model's ``repr``, which tracers are given."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Put the key on a request."""
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        yield request
+
+
+def aiohttp_transport() -> AiohttpTransport:
+    """A transport for clients over httpx, for the running event loop alone."""
+    from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415  loaded with the client
+
+    return AiohttpTransport(limits=CONNECTION_LIMITS)
+
+
+def openai_http_client() -> Any:
+    """The HTTP client of OpenAI's own client, for the running event loop alone."""
+    # OpenAI's client stands on a later httpx than the others, with limits of its own class.
+    import httpx2  # noqa: PLC0415  loaded with the client
+    from openai import DefaultAioHttpClient  # noqa: PLC0415  loaded with the client
+
+    limits = httpx2.Limits(
+        max_connections=MAX_CONNECTIONS,
+        max_keepalive_connections=MAX_CONNECTIONS,
+        keepalive_expiry=KEEPALIVE_S,
+    )
+    return DefaultAioHttpClient(limits=limits)
 
 
 async def probe_models(url: str, *, api_key: str | None = None) -> tuple[Probe, object]:

@@ -9,11 +9,14 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from pydantic import Field
 
-from aegis_graph.providers.base import OpenModel, Probe
-from aegis_graph.providers.http import probe_models
+from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
+from aegis_graph.providers.http import (
+    BearerAuth,
+    aiohttp_transport,
+    openai_http_client,
+    probe_models,
+)
 from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
-from aegis_graph.providers.ollama import BearerAuth, open_transport
-from aegis_graph.providers.openai import connection_limits
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[langchain]'"
@@ -70,7 +73,7 @@ class LangChainProvider(LibraryModelProvider):
         arguments = {**{name: wanted[name] for name in wanted if name in fields}, **arguments}
         client = _own_client(fields, arguments, api_key)
         self._latest = init_chat_model(self.spec.model, **arguments)
-        return OpenModel(self._latest, client.aclose if client is not None else _nothing_to_close)
+        return OpenModel(self._latest, client.aclose if client is not None else nothing_to_close)
 
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """See ``Provider.call_options``."""
@@ -128,17 +131,11 @@ class LangChainProvider(LibraryModelProvider):
 def _own_client(fields: Mapping[str, Any], arguments: dict[str, Any], api_key: str | None) -> Any:
     """A client for this event loop alone, where the integration takes one."""
     if "http_async_client" in fields and "http_async_client" not in arguments:
-        from openai import DefaultAioHttpClient  # noqa: PLC0415  loaded with the integration
-
-        client = arguments["http_async_client"] = DefaultAioHttpClient(limits=connection_limits())
+        client = arguments["http_async_client"] = openai_http_client()
         return client
     if "async_client_kwargs" in fields and "async_client_kwargs" not in arguments:
-        transport = open_transport()
+        transport = aiohttp_transport()
         auth = BearerAuth(api_key) if api_key else None
         arguments["async_client_kwargs"] = {"transport": transport, "auth": auth}
         return transport
     return None
-
-
-async def _nothing_to_close() -> None:
-    pass

@@ -55,7 +55,3 @@ class InProcessProvider(Provider):
         there = self.spec.model == self.model_name
         detail = "" if there else f"the only model of this kind is {self.model_name!r}"
         return Probe(missing is None, there, f"needs: {missing}" if missing else detail)
-
-
-async def nothing_to_close() -> None:
-    """For ``OpenModel``: an embedded model holds no connection."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import httpx
 from langchain_core.messages import AIMessage
 
 from aegis_graph.config.specs import SchemaMethod
@@ -19,25 +18,10 @@ from aegis_graph.providers.embedding_model import (
     EmbeddingResult,
     TextType,
 )
-from aegis_graph.providers.http import CONNECTION_LIMITS, probe_models
+from aegis_graph.providers.http import BearerAuth, aiohttp_transport, probe_models
 from aegis_graph.types import CallOptions
 
-if TYPE_CHECKING:
-    from httpx_aiohttp import AiohttpTransport
-
 DEFAULT_URL = "http://localhost:11434"
-
-
-class BearerAuth(httpx.Auth):
-    """Sends the key. Headers would show it in the model's ``repr``, which tracers are given."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-
-    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Put the key on a request."""
-        request.headers["Authorization"] = f"Bearer {self._key}"
-        yield request
 
 
 class OllamaProvider(Provider):
@@ -55,7 +39,7 @@ class OllamaProvider(Provider):
         # Imported on first use: the client takes longer to import than the whole package.
         from langchain_ollama import ChatOllama  # noqa: PLC0415
 
-        transport = open_transport()
+        transport = aiohttp_transport()
         auth = BearerAuth(api_key) if api_key else None
         model = ChatOllama(
             model=self.spec.model,
@@ -134,13 +118,6 @@ class OllamaProvider(Provider):
         return Probe(True, there, "" if there else f"run: ollama pull {self.spec.model}")
 
 
-def open_transport() -> AiohttpTransport:
-    """A transport for Ollama's client, for the running event loop alone."""
-    from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415  loaded with the client
-
-    return AiohttpTransport(limits=CONNECTION_LIMITS)
-
-
 class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
     """An embedding model served by Ollama."""
 
@@ -156,7 +133,7 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
         """See ``Provider.open_model``."""
         from ollama import AsyncClient  # noqa: PLC0415  loaded by now
 
-        transport = open_transport()
+        transport = aiohttp_transport()
         auth = BearerAuth(api_key) if api_key else None
         client = AsyncClient(self.spec.base_url or DEFAULT_URL, transport=transport, auth=auth)
 

@@ -15,7 +15,6 @@ from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.client_errors import (
     OPENAI_CODES,
     error_for_status,
-    seconds_to_wait,
     transport_error,
 )
 from aegis_graph.providers.embedding_model import (
@@ -24,7 +23,7 @@ from aegis_graph.providers.embedding_model import (
     EmbeddingResult,
     TextType,
 )
-from aegis_graph.providers.http import KEEPALIVE_S, MAX_CONNECTIONS, probe_models
+from aegis_graph.providers.http import openai_http_client, probe_models
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize, patch_tokens
 from aegis_graph.types import CallOptions
 
@@ -52,10 +51,9 @@ class OpenAIProvider(Provider):
         """See ``Provider.open_model``."""
         # Imported on first use: the clients take longer to import than the whole package.
         from langchain_openai import ChatOpenAI  # noqa: PLC0415
-        from openai import DefaultAioHttpClient  # noqa: PLC0415
         from pydantic import SecretStr  # noqa: PLC0415
 
-        client = DefaultAioHttpClient(limits=connection_limits())
+        client = openai_http_client()
         model = ChatOpenAI(
             model=self.spec.model,
             api_key=SecretStr(api_key or "none"),
@@ -103,15 +101,8 @@ class OpenAIProvider(Provider):
 
         if isinstance(error, APIStatusError):
             wait = error.response.headers.get("retry-after")
-            kind = OPENAI_CODES.get(error.code or "")
-            status = error.status_code
-            if kind is None:
-                return error_for_status(status, code=error.code, retry_after=wait)
-            return kind(
-                f"HTTP {status} ({error.code})",
-                status=status,
-                code=error.code,
-                retry_after_s=seconds_to_wait(wait),
+            return error_for_status(
+                error.status_code, code=error.code, retry_after=wait, by_code=OPENAI_CODES
             )
         if type(error) is APIError:
             kind = OPENAI_CODES.get(error.code or "", StreamCutError)
@@ -127,17 +118,6 @@ class OpenAIProvider(Provider):
             return found
         there = any(isinstance(row, dict) and row.get("id") == self.spec.model for row in rows)
         return Probe(True, there, "" if there else "the key's account does not list this model")
-
-
-def connection_limits() -> Any:
-    """Limits for the client's own HTTP library, which is not the one of the other clients."""
-    import httpx2  # noqa: PLC0415  loaded with the client
-
-    return httpx2.Limits(
-        max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=MAX_CONNECTIONS,
-        keepalive_expiry=KEEPALIVE_S,
-    )
 
 
 _TILES: tuple[tuple[str, int, int], ...] = (
@@ -200,9 +180,9 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
 
     def open_model(self, api_key: str | None) -> OpenModel:
         """See ``Provider.open_model``."""
-        from openai import AsyncOpenAI, DefaultAioHttpClient, omit  # noqa: PLC0415  loaded by now
+        from openai import AsyncOpenAI, omit  # noqa: PLC0415  loaded by now
 
-        http = DefaultAioHttpClient(limits=connection_limits())
+        http = openai_http_client()
         client = AsyncOpenAI(
             api_key=api_key or "none",
             base_url=self.spec.base_url or DEFAULT_URL,

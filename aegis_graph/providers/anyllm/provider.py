@@ -14,12 +14,15 @@ from aegis_graph.errors import (
     ProviderError,
     QuotaError,
 )
-from aegis_graph.providers.base import OpenModel, Probe
+from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
 from aegis_graph.providers.client_errors import client_error
-from aegis_graph.providers.http import PROBE_TIMEOUT_S
+from aegis_graph.providers.http import (
+    PROBE_TIMEOUT_S,
+    BearerAuth,
+    aiohttp_transport,
+    openai_http_client,
+)
 from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
-from aegis_graph.providers.ollama import BearerAuth, open_transport
-from aegis_graph.providers.openai import connection_limits
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"
@@ -117,19 +120,18 @@ class AnyLLMProvider(LibraryModelProvider):
         # Imported on first use: the package is an extra.
         from any_llm import AnyLLM  # noqa: PLC0415
         from any_llm.providers.openai.base import BaseOpenAIProvider  # noqa: PLC0415
-        from openai import DefaultAioHttpClient  # noqa: PLC0415
 
         theirs = AnyLLM.get_provider_class(self.library_name)
         arguments = dict(self.options.arguments)
-        close: Close = _nothing_to_close
+        close: Close = nothing_to_close
         if theirs.MAX_RETRIES_SUPPORT != "unsupported":
             arguments.setdefault("max_retries", 0)
         if issubclass(theirs, BaseOpenAIProvider):
-            arguments["http_client"] = DefaultAioHttpClient(limits=connection_limits())
+            arguments["http_client"] = openai_http_client()
             close = arguments["http_client"].aclose
         elif self.library_name == "ollama":
             arguments["auth"] = BearerAuth(api_key) if api_key else None
-            arguments["transport"] = open_transport()
+            arguments["transport"] = aiohttp_transport()
             close = arguments["transport"].aclose
         client = AnyLLM.create(
             self.library_name,
@@ -139,7 +141,3 @@ class AnyLLMProvider(LibraryModelProvider):
             **arguments,
         )
         return client, close
-
-
-async def _nothing_to_close() -> None:
-    pass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,7 +28,12 @@ from aegis_graph.errors import (
 from aegis_graph.pricing.prices import Price
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
-from aegis_graph.providers.client_errors import error_for_status, seconds_to_wait, transport_error
+from aegis_graph.providers.client_errors import (
+    CODE_PATTERN,
+    error_for_status,
+    seconds_to_wait,
+    transport_error,
+)
 from aegis_graph.providers.dashscope.chat_model import (
     DEFAULT_BASE_URL,
     INSTALL,
@@ -85,8 +89,6 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
 
 A prompt that is too long has no code of its own: it is an ``InvalidParameter`` like any other.
 """
-
-_SPEAKABLE_CODE = re.compile(r"[A-Za-z0-9_. -]{1,80}")
 
 
 class DashScopeOptions(ProviderOptions):
@@ -222,7 +224,7 @@ def _is_instance(error: BaseException, module: str, name: str) -> bool:
 
 def _sdk_error(error: Any) -> ProviderError:
     code = error.code if isinstance(error.code, str) else None
-    if code and not _SPEAKABLE_CODE.fullmatch(code):
+    if code and not CODE_PATTERN.fullmatch(code):
         code = None
     # Inside a stream the SDK reports the stream's own status, which says nothing.
     status = error.status_code if error.status_code and error.status_code >= 400 else None

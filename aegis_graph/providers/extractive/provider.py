@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aegis_graph.providers.base import OpenModel
+from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
-from aegis_graph.providers.local import InProcessProvider, nothing_to_close
+from aegis_graph.providers.local import InProcessProvider
 from aegis_graph.types import CallOptions
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, ProviderError
-from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.local import InProcessProvider, nothing_to_close
+from aegis_graph.providers.base import OpenModel, nothing_to_close
+from aegis_graph.providers.local import InProcessProvider
 from aegis_graph.providers.ocr.chat_model import MODEL_NAME, ChatOcr
 from aegis_graph.providers.ocr.engine import missing_package
 from aegis_graph.request.images import ImageSize
