@@ -169,7 +169,7 @@ def _print_result(
 
 def _ledger_line(result: dict[str, Any], config: RouterConfig) -> Iterator[str]:
     if result["attempts"]:
-        ledger = config.ledger.shown.removeprefix("sqlite:///")
+        ledger = config.ledger.url_without_password.removeprefix("sqlite:///")
         yield f"Ledger  {ledger}, route {result['route_id']}"
 
 

@@ -37,7 +37,9 @@ def budgets(options: argparse.Namespace) -> int:
     if rows:
         console.print(_table(config, rows))
     else:
-        console.print(f"No budget is in force in {config.ledger.shown}.", markup=False)
+        console.print(
+            f"No budget is in force in {config.ledger.url_without_password}.", markup=False
+        )
     for name in removed:
         print(f"Removed by `aegis budgets remove`, though the configuration has it: {name}")
     return OK

@@ -45,7 +45,9 @@ def costs(options: argparse.Namespace) -> int:
     if rows:
         console.print(_table(rows, by, f"Costs{when} by {by}", latency=options.latency))
     else:
-        console.print(f"Nothing was recorded{when} in {config.ledger.shown}.", markup=False)
+        console.print(
+            f"Nothing was recorded{when} in {config.ledger.url_without_password}.", markup=False
+        )
     for line in budget_lines(budgets):
         console.print(line, markup=False, soft_wrap=True)
     return OK

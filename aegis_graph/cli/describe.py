@@ -140,7 +140,7 @@ def _print_results(
     lines = [line for one in results for line in _image_lines(one)]
     lines += ["Route", *_route_lines(results), "", *_sum_lines(results)]
     lines += budget_lines([one for one in budgets if one.limit_nano_usd])
-    lines += [f"Ledger  {config.ledger.shown.removeprefix('sqlite:///')}"]
+    lines += [f"Ledger  {config.ledger.url_without_password.removeprefix('sqlite:///')}"]
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
 

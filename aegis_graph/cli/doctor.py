@@ -62,7 +62,7 @@ def doctor(options: argparse.Namespace) -> int:
     healthy = ledger_problem is None and any(finding.usable for finding in found["providers"])
     if options.json:
         ledger = {
-            "url": config.ledger.shown,
+            "url": config.ledger.url_without_password,
             "writable": ledger_problem is None,
             "schema_version": version,
             "problem": ledger_problem or "",
@@ -76,7 +76,7 @@ def doctor(options: argparse.Namespace) -> int:
                 print(line)
             print()
         state = ledger_problem or f"writable, schema version {version}"
-        print(f"Ledger {config.ledger.shown}: {state}")
+        print(f"Ledger {config.ledger.url_without_password}: {state}")
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return OK if healthy else NOT_ADMITTED
 

@@ -1,4 +1,4 @@
-"""Both default chains: for answers, and for images, where the configuration does not say."""
+"""The default chains, for answers and for images, where the configuration names none."""
 
 from __future__ import annotations
 
@@ -76,6 +76,7 @@ VISION_PROVIDERS: tuple[ProviderSpec, ...] = (
         tasks=("vision",),
         images=True,
         temperature=0.1,
+        # The service's own penalty, 1.5, spoils transcriptions.
         options={"vl_high_resolution_images": True, "presence_penalty": 0},
     ),
     ProviderSpec(
@@ -139,6 +140,7 @@ def with_vision_providers(document: Mapping[str, Any], limit_usd: Decimal | None
             dict(document) if any(map(_takes_images, named)) else _add_local_vision(document, named)
         )
     if rows is not None:
+        # Not a list: the check of the whole document says so.
         return dict(document)
     names = {spec.name for spec in VISION_PROVIDERS}
     budgets = document.get("budgets", _budgets(limit_usd))
@@ -153,12 +155,14 @@ def with_vision_providers(document: Mapping[str, Any], limit_usd: Decimal | None
 
 def _takes_images(row: Mapping[str, Any]) -> bool:
     tasks = row.get("tasks")
+    # Not a list: refused by the check of the whole document.
     serves = not isinstance(tasks, list) or "vision" in tasks
     return bool(row.get("images")) and serves and row.get("enabled", True) is not False
 
 
 def _add_local_vision(document: Mapping[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
     taken = {row.get("name") for row in rows}
+    # Rows as a file has them: without an address, so that OLLAMA_BASE_URL counts for them too.
     local = [
         spec.model_dump(exclude_unset=True, exclude={"base_url"})
         for spec in VISION_PROVIDERS

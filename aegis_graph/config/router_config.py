@@ -59,11 +59,12 @@ class RouterConfig(ConfigModel):
     shares its budgets."""
     budgets: tuple[BudgetSpec, ...] = DEFAULT_BUDGETS
     health: HealthSpec = HealthSpec()
+    # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default="the default configuration", exclude=True)
     """Where it came from, for error messages."""
 
     @model_validator(mode="after")
-    def _names_fit_together(self) -> RouterConfig:
+    def _check_names_and_budgets(self) -> RouterConfig:
         names = [provider.name for provider in self.providers]
         if not names:
             raise ValueError("providers: empty; name at least one")
@@ -73,6 +74,7 @@ class RouterConfig(ConfigModel):
             if name in names[:index]:
                 raise ValueError(f"providers[{index}].name: {name!r} is used twice")
         _check_embeddings(self.embeddings)
+        # Only now: a row of embeddings may bear a provider's name.
         names += [row.name for row in self.embeddings]
         seen: set[tuple[str, str]] = set()
         for index, budget in enumerate(self.budgets):
@@ -131,6 +133,7 @@ class RouterConfig(ConfigModel):
             ['dashscope_vision', 'dashscope_vision_thinking', 'ollama_vision', 'ocr']
         """
         document, source, variables = _sources(path, environ)
+        # The environment last: it fills in the addresses of the rows that are there by then.
         filled = _with_environment(
             with_vision_providers(document, _alibaba_limit(variables)), variables
         )
@@ -188,6 +191,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    # A field of the class, but no key of a file.
     if "source" in document:
         raise ConfigError(f"{path}: source: unknown key")
     return document
@@ -202,6 +206,7 @@ def _with_environment(document: Mapping[str, Any], variables: Mapping[str, str])
     }
     for table, rows in defaults.items():
         merged[table] = _with_urls(document.get(table, rows), variables)
+    # After the providers: the defaults keep the budgets of those that are there.
     if "budgets" not in document:
         merged["budgets"] = _default_budgets(merged["providers"], variables)
     return merged
@@ -209,11 +214,13 @@ def _with_environment(document: Mapping[str, Any], variables: Mapping[str, str])
 
 def _with_urls(rows: object, variables: Mapping[str, str]) -> object:
     """Fill in the address of a kind's server: in default rows, and where the file says none."""
+    # An empty variable counts as one that is not set.
     urls = {
         kind: _url_from(name, variables[name])
         for kind, name in URL_VARIABLES.items()
         if variables.get(name)
     }
+    # Default rows are a tuple of specs; rows of a file are a list, and not checked yet.
     if isinstance(rows, tuple):
         return [
             row.model_copy(update={"base_url": urls[row.kind]}) if row.kind in urls else row
@@ -268,6 +275,7 @@ def first_fault(error: ValidationError) -> str:
     for part in fault["loc"]:
         if isinstance(part, int):
             where += f"[{part}]"
+        # Tags of a union, which stand in no file.
         elif part not in {FREE, PRICED}:
             where += f".{part}" if where else str(part)
     what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(fault["type"])

@@ -1,4 +1,4 @@
-"""The rows of the configuration, each frozen and checked when it is read, and their defaults."""
+"""The rows of the configuration, each frozen and checked when it is read."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PriceSpec(ConfigModel):
 
 FREE, PRICED = "literal['free']", "PriceSpec"
 
-# Told apart first, so that a fault in a price is not hidden behind "should be 'free'".
+# Decided by the value first: a fault in a price is not hidden behind "should be 'free'".
 PriceChoice = Annotated[
     Annotated[Literal["free"], Tag(FREE)] | Annotated[PriceSpec, Tag(PRICED)],
     Discriminator(lambda value: FREE if isinstance(value, str) else PRICED),
@@ -65,7 +65,7 @@ class ProviderSpec(ConfigModel):
 
     name: str = Field(pattern=NAME_PATTERN)
     kind: str = Field(min_length=1)
-    """Who serves it: a kind of this package, or one that another package brings."""
+    """What serves it: a kind of this package, or one that another package brings."""
     enabled: bool = True
     """Whether it is asked. A row that is switched off keeps its budgets and its history."""
     model: str = Field(min_length=1)
@@ -101,6 +101,7 @@ class ProviderSpec(ConfigModel):
     @field_validator("base_url")
     @classmethod
     def _without_trailing_slash(cls, url: str | None) -> str | None:
+        # Clients and probes add their path with a slash of its own.
         return url.rstrip("/") if url else url
 
 
@@ -115,7 +116,7 @@ class EmbeddingSpec(ProviderSpec):
     """Most texts of one call; what suits the kind when absent."""
 
     @model_validator(mode="after")
-    def _nothing_about_answers(self) -> EmbeddingSpec:
+    def _refuse_settings_of_answers(self) -> EmbeddingSpec:
         chat = ("tasks", "images", "tools", "structured", "thinking", "temperature")
         for key in (*chat, "max_output_tokens"):
             # What a dumped configuration says is the default is no more than not saying it.
@@ -141,7 +142,7 @@ class BudgetSpec(ConfigModel):
 
 
 class LedgerSpec(ConfigModel):
-    """Where costs are recorded, and whose midnight ends a day."""
+    """Where costs are recorded, and when a day, a week and a month end there."""
 
     url: str = Field(
         default="sqlite:///data/cost_tracking.db",
@@ -161,13 +162,15 @@ class LedgerSpec(ConfigModel):
     def _known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
+        # The name is a path below the database: that of a folder is an OSError.
         except (KeyError, ValueError, OSError) as error:
             raise ValueError(f"unknown time zone {name!r}") from error
         return name
 
     @property
-    def shown(self) -> str:
+    def url_without_password(self) -> str:
         """The address without a password."""
+        # PostgreSQL takes passwords before the host and among the parameters.
         shown = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", self.url)
         return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown)
 

@@ -45,7 +45,9 @@ def create_store(spec: LedgerSpec) -> Store:
     # Imported here: its driver is an extra.
     from aegis_graph.ledger.postgres import PostgresStore  # noqa: PLC0415
 
-    return PostgresStore(spec.url, shown=spec.shown, busy_timeout_s=spec.busy_timeout_s)
+    return PostgresStore(
+        spec.url, shown=spec.url_without_password, busy_timeout_s=spec.busy_timeout_s
+    )
 
 
 def calendar_of(spec: LedgerSpec) -> Calendar:

@@ -60,7 +60,7 @@ def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, sourc
         source: The configuration's file, for the error.
 
     Raises:
-        ConfigError: Nobody knows what this model costs, and the configuration does not say.
+        ConfigError: No price of this model is known, and the configuration gives none.
     """
     if spec.price == "free":
         return no_cost
@@ -104,6 +104,7 @@ def book_price(spec: ProviderSpec) -> Price | None:
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 
     book = get_snapshot()
+    # A compatible endpoint is known by its address, whatever protocol it speaks.
     provider_id = spec.kind if spec.base_url is None else None
 
     def cost(usage: TokenUsage) -> Decimal:
@@ -115,6 +116,7 @@ def book_price(spec: ProviderSpec) -> Price | None:
         )
         return book.calc(counted, spec.model, provider_id, spec.base_url, None, None).total_price
 
+    # Once at start-up, so that no later call finds its model missing.
     try:
         cost(TokenUsage(1, 1))
     except LookupError:

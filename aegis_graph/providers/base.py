@@ -1,4 +1,4 @@
-"""What every kind of provider is to the router: a chat model, and a translation of its errors.
+"""Every kind of provider opens a chat model for the router, and translates its client's errors.
 
 This is the one boundary at which foreign errors become ours, by status or code, never by message.
 """
@@ -147,7 +147,7 @@ class Provider(CallArguments, ABC):
         _close_all(unused)
 
     def _take_unused(self) -> list[LoopScoped[OpenModel]]:
-        """Take out what is to be closed; whoever comes next opens new connections."""
+        """Take out what is to be closed; the next call opens new connections."""
         if not self._retired or self._calls:
             return []
         unused, self._models = list(self._models.values()), {}
@@ -162,6 +162,7 @@ class Provider(CallArguments, ABC):
             # In a thread: a client takes up to two seconds to import.
             await asyncio.to_thread(self.load)
             self._loaded = True
+        # Read for each call: a key may be replaced while the program runs.
         key = self.api_key()
         with self._lock:
             if key not in self._models:

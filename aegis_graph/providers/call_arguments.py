@@ -1,6 +1,6 @@
-"""How what a caller asks of an answer is said to a provider's chat model.
+"""A provider turns what a caller asks of an answer into arguments of its chat model.
 
-The forms here are OpenAI's, which most LangChain models take; a kind with forms of its own says so.
+The forms here are OpenAI's, which most LangChain models take; a kind with others overrides them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aegis_graph.types import CallOptions
 
 
 class CallArguments:
-    """The part of a provider that puts a request's options into words."""
+    """The part of a provider that turns a request's options into arguments of a call."""
 
     spec: ProviderSpec
 
@@ -65,9 +65,11 @@ class CallArguments:
         """The tools to offer, and which must be called."""
         tools, choice = list(options.get("tools", ())), options.get("tool_choice")
         if choice == "none":
+            # Offered no tool, every provider calls none; not every one takes a choice.
             tools, choice = [], None
         if self.schema_method(options) == "tool":
             tools.append(schema_tool(options["response_schema"]))
+            # Beside the caller's tools the answer is one thing to call; alone it is the only one.
             choice = "required" if len(tools) > 1 else schema_name(options["response_schema"])
         if choice not in {None, "auto", "required"}:
             # Where a provider cannot force a tool, offering no other comes next.
@@ -75,7 +77,7 @@ class CallArguments:
         return tools, choice
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """The choice in the provider's own form; ``None`` where it cannot be said.
+        """The choice in the provider's own form; ``None`` where there is none.
 
         Args:
             choice: ``auto``, ``required`` or the name of one of the tools.
@@ -86,11 +88,12 @@ class CallArguments:
         return {"type": "function", "function": {"name": choice}}
 
     def schema_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """Arguments that make the model answer in a schema, where tools and words do not."""
+        """Arguments that make the model answer in a schema, beside tools and the prompt."""
         method = self.schema_method(options)
         if method == "json_mode":
             return {"response_format": {"type": "json_object"}}
         if method != "json_schema":
+            # A tool is among the tools, and words are in the prompt.
             return {}
         schema = options["response_schema"]
         named: dict[str, Any] = {"name": schema_name(schema), "schema": schema}
@@ -100,7 +103,7 @@ class CallArguments:
 
 
 def without_strict(tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Tools without OpenAI's promise to keep to the schema, which others do not know."""
+    """Tools without OpenAI's ``strict``, which others do not know."""
     return [
         {**tool, "function": {k: v for k, v in tool["function"].items() if k != "strict"}}
         for tool in tools

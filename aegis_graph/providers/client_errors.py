@@ -1,4 +1,4 @@
-"""What a client's error means: by its status, its code, or the transport's failure below it.
+"""A client's error means one of ours: by its status, its code, or the failure below it.
 
 Clients spell status and code in several ways; the whole chain of causes is searched, because
 wrappers keep the error that has them as their cause.
@@ -31,6 +31,7 @@ from aegis_graph.errors import (
 )
 
 CODE_PATTERN = re.compile(r"[A-Za-z0-9_. -]{1,80}")
+"""What a code may look like. Anything longer may repeat the prompt or the key."""
 
 
 def client_error(error: Exception) -> ProviderError:
@@ -55,7 +56,7 @@ def client_error(error: Exception) -> ProviderError:
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of an error that was answered with one."""
     if isinstance(error, HttpProcessingError):
-        # The transport's own fault, whose code was never a status of the provider.
+        # The transport's own fault: its code was never a status of the provider.
         return None
     response = getattr(error, "response", None)
     for owner in (error, response):
@@ -64,6 +65,7 @@ def status_of(error: BaseException) -> int | None:
             if status is not None:
                 return status
     if isinstance(response, Mapping):
+        # botocore answers with a dictionary.
         metadata = response.get("ResponseMetadata")
         if isinstance(metadata, Mapping):
             return _error_status(metadata.get("HTTPStatusCode"))
@@ -95,6 +97,7 @@ def retry_after_of(error: BaseException) -> str | None:
 def _error_status(value: object) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool):
         return None
+    # Of an ``IntEnum`` too, such as ``http.HTTPStatus``.
     return int(value) if 400 <= value <= 599 else None
 
 
@@ -189,11 +192,11 @@ def error_for_status(
         retry_after: The header of that name.
         by_code: What the provider's codes mean; a code counts for more than the status.
     """
-    kind = (by_code or {}).get(code or "") or _BY_STATUS.get(status)
-    if kind is None:
-        kind = ProviderUnavailableError if status >= 500 else MalformedAnswerError
+    error_type = (by_code or {}).get(code or "") or _BY_STATUS.get(status)
+    if error_type is None:
+        error_type = ProviderUnavailableError if status >= 500 else MalformedAnswerError
     text = f"HTTP {status}" + (f" ({code})" if code else "")
-    return kind(text, status=status, code=code, retry_after_s=seconds_to_wait(retry_after))
+    return error_type(text, status=status, code=code, retry_after_s=seconds_to_wait(retry_after))
 
 
 def seconds_to_wait(header: str | None) -> float | None:

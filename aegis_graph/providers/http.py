@@ -79,6 +79,7 @@ async def probe_models(url: str, *, api_key: str | None = None) -> tuple[Probe, 
         ):
             if response.status != 200:
                 return Probe(True, None, f"HTTP {response.status}"), None
+            # Without ``None`` aiohttp refuses JSON that is declared as something else.
             return Probe(True, None), await response.json(content_type=None)
     except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
         return Probe(False, None, str(transport_error(error))), None

@@ -67,6 +67,7 @@ class LangChainProvider(LibraryModelProvider):
             arguments["api_key"] = api_key
         if self.spec.temperature is not None:
             arguments["temperature"] = self.spec.temperature
+        # Only a model tells its class, and only the class which of the settings below it has.
         fields = type(init_chat_model(self.spec.model, **arguments)).model_fields
         # Where there is such a setting: count streams too, and leave time limits to the attempt.
         wanted = {"stream_usage": True, "stream_chunk_timeout": None}
@@ -107,6 +108,7 @@ class LangChainProvider(LibraryModelProvider):
         more: dict[str, Any] = {}
         if "parallel_tool_calls" in options and self.library_name != "ollama":
             more["parallel_tool_calls"] = options["parallel_tool_calls"]
+        # LangChain's own word for "one of the tools".
         forced = "any" if choice == "required" else choice
         bound: Any = self._latest.bind_tools(tools, tool_choice=forced, **more)
         return {**asked, **bound.kwargs}

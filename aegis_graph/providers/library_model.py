@@ -1,4 +1,4 @@
-"""What the kinds that open any model of a library have in common: ``provider:model``."""
+"""The base of the kinds that open any model of a library, named ``provider:model``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PRICE_BOOK_NAMES: Mapping[str, str] = {
 
 
 class LibraryModelOptions(ProviderOptions):
-    """Settings of a kind whose library serves many providers."""
+    """Settings of a kind with a library that serves many providers."""
 
     arguments: Mapping[str, Any] = {}
     """Further arguments of the model's constructor, as the library names them."""
@@ -46,7 +46,7 @@ class LibraryModelOptions(ProviderOptions):
 
 
 class LibraryModelProvider(Provider):
-    """A provider whose row names a model as ``provider:model``."""
+    """A provider with a row that names its model as ``provider:model``."""
 
     @property
     def library_name(self) -> str:

@@ -1,4 +1,4 @@
-"""What the kinds that run inside this package have in common: no key, no network, one model."""
+"""The base of the kinds that run in this process: no key, no network, one model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aegis_graph.types import CallOptions
 
 
 class InProcessProvider(Provider):
-    """A model of this package's own, so that a chain ends somewhere."""
+    """A model of this package's own, which needs nothing, so that a chain always ends somewhere."""
 
     model_name: str
     """The only model of the kind."""

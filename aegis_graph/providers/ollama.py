@@ -70,14 +70,14 @@ class OllamaProvider(Provider):
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
-        # Ollama's protocol has no word for it.
+        # Ollama's protocol has no form for it either.
         asked.pop("parallel_tool_calls", None)
         if sampling:
             arguments["options"] = {**arguments.get("options", {}), **sampling}
         return {**arguments, **asked}
 
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
-        """See ``Provider.tool_choice``; Ollama cannot be told."""
+        """See ``Provider.tool_choice``; Ollama's protocol has no form for it."""
         return
 
     def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:

@@ -56,6 +56,7 @@ class OpenAIProvider(Provider):
         client = openai_http_client()
         model = ChatOpenAI(
             model=self.spec.model,
+            # Where either is missing, the client looks for it in the environment.
             api_key=SecretStr(api_key or "none"),
             base_url=self.spec.base_url or DEFAULT_URL,
             max_retries=0,
@@ -105,8 +106,8 @@ class OpenAIProvider(Provider):
                 error.status_code, code=error.code, retry_after=wait, by_code=OPENAI_CODES
             )
         if type(error) is APIError:
-            kind = OPENAI_CODES.get(error.code or "", StreamCutError)
-            return kind("the answer ended in an error", code=error.code)
+            error_type = OPENAI_CODES.get(error.code or "", StreamCutError)
+            return error_type("the answer ended in an error", code=error.code)
         return transport_error(error)
 
     async def probe(self) -> Probe:
@@ -121,6 +122,7 @@ class OpenAIProvider(Provider):
 
 
 _TILES: tuple[tuple[str, int, int], ...] = (
+    # Before gpt-4o, which its name begins with: a tile of it is billed at 33 times the tokens.
     (r"gpt-4o-mini", 2833, 5667),
     (r"gpt-4o|chatgpt-4o|gpt-4-turbo|gpt-4\.5|gpt-4\.1(?!-(mini|nano))", 85, 170),
     (r"gpt-5(?!\.|-(mini|nano))", 70, 140),
@@ -160,7 +162,7 @@ def openai_image_tokens(model: str, size: ImageSize | None) -> int:
 
 
 def _tiles(size: ImageSize | None) -> int:
-    """How many tiles cover an image whose short side is scaled to 768 pixels, and none over 2048.
+    """How many tiles cover an image with its short side scaled to 768 pixels, the long one to 2048.
 
     Small images too, although they may be left as they are: a bound must not be below.
     """

@@ -29,7 +29,10 @@ BUILT_IN: Mapping[str, str] = {
     "ollama": "aegis_graph.providers.ollama:OllamaProvider",
     "openai": "aegis_graph.providers.openai:OpenAIProvider",
 }
-"""A kind's module is imported when a configuration names it. Nobody can replace one of these."""
+"""A kind's module is imported when a configuration names it.
+
+Another package can add kinds, and replace none of these.
+"""
 
 EMBEDDING_KINDS: Mapping[str, str] = {
     "dashscope": "aegis_graph.providers.dashscope.embeddings:DashScopeEmbeddings",
@@ -49,20 +52,22 @@ def create_provider(
         environ: Where keys are looked up by name, by default the process's environment.
 
     Raises:
-        ConfigError: Nothing serves this kind, an option is wrong, or nobody knows what its model
-            costs.
+        ConfigError: Nothing serves this kind, an option is wrong, or no price of its model is
+            known.
 
     Example:
         >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
         >>> create_provider(DEFAULT_PROVIDERS[0], source="defaults").spec.name
         'ollama'
     """
-    kind: type[Provider]
+    provider_type: type[Provider]
     if isinstance(spec, EmbeddingSpec):
-        kind = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
+        provider_type = _embedding_class_of(
+            spec.kind, where=f"{source}: embeddings.{spec.name}.kind"
+        )
     else:
-        kind = _class_of(spec.kind, where=f"{source}: providers.{spec.name}.kind")
-    return kind(spec, source=source, environ=environ)
+        provider_type = _class_of(spec.kind, where=f"{source}: providers.{spec.name}.kind")
+    return provider_type(spec, source=source, environ=environ)
 
 
 def texts_per_call(spec: EmbeddingSpec, *, source: str) -> int:
@@ -71,8 +76,8 @@ def texts_per_call(spec: EmbeddingSpec, *, source: str) -> int:
     Raises:
         ConfigError: The kind is unknown.
     """
-    kind = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
-    return spec.batch_size or kind.texts_per_call
+    embedding_type = _embedding_class_of(spec.kind, where=f"{source}: embeddings.{spec.name}.kind")
+    return spec.batch_size or embedding_type.texts_per_call
 
 
 def kinds() -> list[str]:
@@ -97,6 +102,7 @@ def _imported(target: str) -> type[Provider]:
 
 
 def _class_of(kind: str, *, where: str) -> type[Provider]:
+    # First: a search of entry points reads the metadata of every installed package.
     built_in = BUILT_IN.get(kind)
     if built_in is not None:
         return _imported(built_in)
@@ -115,7 +121,7 @@ def _loaded(point: EntryPoint, kind: str, *, where: str) -> type[Provider]:
     try:
         found = point.load()
     except Exception as error:
-        # Whatever foreign code raises when it is imported: the kind cannot be used.
+        # Code of another package may raise anything when it is imported.
         what = str(error).partition("\n")[0]
         raise ConfigError(
             f"{origin}, cannot be imported: {type(error).__name__}: {what}"

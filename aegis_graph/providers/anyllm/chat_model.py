@@ -61,7 +61,7 @@ class ChatAnyLLM(ChatOpenAI):
 
 
 class _Completions:
-    """What ``ChatOpenAI`` calls, answered by any-llm."""
+    """Stands where ``ChatOpenAI`` has OpenAI's completions, and asks any-llm."""
 
     def __init__(self, client: AnyLLM) -> None:
         self._client = client

@@ -91,11 +91,11 @@ class AnyLLMProvider(LibraryModelProvider):
             (theirs.InsufficientFundsError, QuotaError),
         )
         ours = client_error(error)
-        kind = next((ours for one, ours in meanings if isinstance(error, one)), None)
+        error_type = next((own for one, own in meanings if isinstance(error, one)), None)
         # Without a status any-llm guesses from the text.
-        if kind is None or ours.status is None:
+        if error_type is None or ours.status is None:
             return ours
-        return kind(str(ours), status=ours.status, code=ours.code)
+        return error_type(str(ours), status=ours.status, code=ours.code)
 
     async def probe(self) -> Probe:
         """See ``Provider.probe``."""

@@ -43,7 +43,7 @@ DEFAULT_THINKING_BUDGET = 4096
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 600.0
-"""Seconds between two reads. Who calls bounds the whole: comment frames would reset this one."""
+"""Seconds between two reads. The caller bounds the whole: comment frames would reset this one."""
 
 _TIMEOUT = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None)
 
@@ -88,7 +88,7 @@ class ChatDashScope(BaseChatModel):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     stop: list[str] | None = None
     streaming: bool = False
-    """Whether callbacks are told each piece also of an answer that is asked for whole."""
+    """Whether callbacks get each piece also of an answer that is asked for whole."""
     presence_penalty: float | None = Field(default=None, ge=-2, le=2)
     """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
     vl_high_resolution_images: bool = False
@@ -100,7 +100,7 @@ class ChatDashScope(BaseChatModel):
 
     @field_validator("api_key")
     @classmethod
-    def _key_is_there(cls, key: SecretStr) -> SecretStr:
+    def _check_key(cls, key: SecretStr) -> SecretStr:
         # The SDK would send an empty key, and look for another in files for an absent one.
         if not key.get_secret_value().strip():
             raise ValueError("the key is empty")
@@ -187,7 +187,7 @@ class ChatDashScope(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
-        # A client per call: nobody would close a kept one, and building it costs 20 ms.
+        # A client per call: nothing would close a kept one, and building it costs 20 ms.
         with httpx.Client(timeout=_TIMEOUT) as http:
             client = load_sdk().Client(http_client=http, **self._settings())
             stream = self._endpoint(client).create(**request)
@@ -211,6 +211,7 @@ class ChatDashScope(BaseChatModel):
             **options,
         }
         if request.pop("vl_high_resolution_images", self.vl_high_resolution_images):
+            # The SDK has no argument of that name.
             request["parameters"] = {"vl_high_resolution_images": True}
         request.update(self._thinking(request))
         return {
@@ -218,6 +219,7 @@ class ChatDashScope(BaseChatModel):
             "model": self.model,
             "messages": to_wire(messages, multimodal=self._is_multimodal),
             "stream": True,
+            # Otherwise each frame repeats the answer so far.
             "incremental_output": True,
             # The SDK puts no key on a client that it did not build.
             "api_key": self.api_key.get_secret_value(),
@@ -235,6 +237,7 @@ class ChatDashScope(BaseChatModel):
             raise InvalidRequestError("DashScope cannot force a tool while the model thinks")
         budget = request.get("thinking_budget") or self.thinking_budget
         budget = budget or request["max_tokens"] or DEFAULT_THINKING_BUDGET
+        # The service refuses JSON mode from a model that thinks.
         return {"enable_thinking": True, "thinking_budget": budget, "response_format": None}
 
     @property

@@ -53,6 +53,7 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
             )
             rows = sorted(answer.embeddings, key=lambda row: row.index)
             usage = answer.usage
+            # The SDK reports a count that the wire left out as 0.
             counted = usage.total_tokens if usage is not None else None
             return EmbeddingResult([row.embedding for row in rows], counted or None)
 

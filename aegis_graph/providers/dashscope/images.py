@@ -58,6 +58,7 @@ def image_address(block: Mapping[str, Any]) -> str:
             raise UnsupportedContentError(f"DashScope takes no part of the type {named!r}")
     if value.startswith("https://"):
         return value
+    # The SDK would read a path as a local file, and upload it.
     if not _is_inline(value):
         raise InvalidRequestError(
             "an image must be data:image/...;base64,... or an https:// address"
@@ -86,23 +87,24 @@ def _check(value: str) -> None:
         raise InvalidRequestError("the image is not valid base64") from error
     if not data:
         raise InvalidRequestError("the image has no data")
-    facts = read_image_header(data)
-    if facts is not None:
-        _check_facts(facts)
+    header = read_image_header(data)
+    # Of a format that is not read here the service is the judge.
+    if header is not None:
+        _check_header(header)
 
 
-def _check_facts(facts: ImageHeader) -> None:
-    width, height = facts.size
-    if facts.format not in FORMATS:
+def _check_header(header: ImageHeader) -> None:
+    width, height = header.size
+    if header.format not in FORMATS:
         raise UnsupportedContentError(
-            f"DashScope takes no {facts.format} images; convert it (image_part(..., shrink=True))"
+            f"DashScope takes no {header.format} images; convert it (image_part(..., shrink=True))"
         )
-    if min(facts.size) < MIN_SIDE:
+    if min(header.size) < MIN_SIDE:
         raise UnsupportedContentError(
             f"an image of {width} x {height} pixels is too small for DashScope;"
             f" each side must have at least {MIN_SIDE}"
         )
-    if facts.size.ratio > MAX_RATIO:
+    if header.size.ratio > MAX_RATIO:
         raise UnsupportedContentError(
             f"an image of {width} x {height} pixels is too narrow for DashScope;"
             f" one side may be at most {MAX_RATIO:g} times the other"

@@ -89,6 +89,7 @@ def _message(message: BaseMessage, multimodal: bool) -> dict[str, Any]:
 
 def _content(parts: list[dict[str, str]], multimodal: bool) -> str | list[dict[str, str]]:
     if multimodal:
+        # A message that is nothing but tool calls needs a content all the same.
         return parts or [{"text": ""}]
     return _joined(parts)
 
@@ -192,7 +193,7 @@ class AnswerReader:
             headers: Headers of the answer, names in lower case.
 
         Raises:
-            StreamCutError: The service did not say that it was done, or said that it gave up.
+            StreamCutError: There was no finish reason, or the service gave a part of the answer.
         """
         if "finish_reason" not in self._metadata:
             raise StreamCutError("the stream ended without a finish reason", outcome_unknown=True)

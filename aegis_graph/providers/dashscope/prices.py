@@ -55,7 +55,7 @@ fifth of the input price.
 _OTHER_REGIONS = re.compile(
     r"(?!dashscope-intl\.|[\w-]+\.ap-southeast-1\.maas\.)([\w-]+\.)*aliyuncs\.com"
 )
-"""Alibaba's hosts outside Singapore, whose prices are others."""
+"""Alibaba's hosts outside Singapore, which have other prices."""
 
 
 def dashscope_price(spec: ProviderSpec) -> Price | None:
@@ -67,6 +67,7 @@ def dashscope_price(spec: ProviderSpec) -> Price | None:
 
     def cost(usage: TokenUsage) -> Decimal:
         fitting = (rate for rate in rates if rate.up_to is None or usage.input_tokens <= rate.up_to)
+        # There is one: the last rate has no upper end.
         return next(fitting).cost(usage, thinking=spec.thinking)
 
     return cost

@@ -130,6 +130,7 @@ class DashScopeProvider(Provider):
             model=self.spec.model,
             api_key=SecretStr(api_key),
             base_url=self._base_url,
+            # The name of a new model says nothing; its row does.
             multimodal=self.spec.images or is_multimodal(self.spec.model),
             enable_thinking=self.spec.thinking,
             **self.options.model_dump(),
@@ -143,7 +144,7 @@ class DashScopeProvider(Provider):
 
     @property
     def structured(self) -> SchemaMethod:
-        """See ``Provider.structured``; while it thinks a model can be told in words only.
+        """See ``Provider.structured``; a model that thinks takes a schema in its prompt only.
 
         Tools are not documented for the models that take images.
         """
@@ -184,8 +185,9 @@ class DashScopeProvider(Provider):
         """The error of ours, by the service's code first and the status second."""
         if isinstance(error, ProviderError):
             return error
+        # A text with half of a surrogate pair cannot be encoded.
         if isinstance(error, InvalidRequestError | UnicodeEncodeError):
-            return BadRequestError("the messages cannot be said in DashScope's protocol")
+            return BadRequestError("the messages have no form in DashScope's protocol")
         if _is_instance(error, "httpx_sse", "SSEError"):
             return MalformedAnswerError("no event stream", outcome_unknown=True)
         if _is_instance(error, "dashscope.v2.errors", "DashScopeError") and not _is_instance(
@@ -203,7 +205,7 @@ class DashScopeProvider(Provider):
             raise StreamCutError("the answer has no finish reason", outcome_unknown=True)
 
     async def probe(self) -> Probe:
-        """Ask the base address for anything: whatever the status, somebody is there."""
+        """Ask the base address for anything: any status means that the service is there."""
         found, _ = await probe_models(self._base_url)
         return found
 
@@ -218,8 +220,8 @@ class DashScopeProvider(Provider):
 
 def _is_instance(error: BaseException, module: str, name: str) -> bool:
     """Whether an error is of a class of a module that may not even be installed."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return kind is not None and isinstance(error, kind)
+    error_type = getattr(sys.modules.get(module), name, None)
+    return error_type is not None and isinstance(error, error_type)
 
 
 def _sdk_error(error: Any) -> ProviderError:
@@ -229,14 +231,15 @@ def _sdk_error(error: Any) -> ProviderError:
     # Inside a stream the SDK reports the stream's own status, which says nothing.
     status = error.status_code if error.status_code and error.status_code >= 400 else None
     retry_after = error.headers.get("retry-after")
-    kind = next((_BY_CODE[part] for part in _code_parts(code) if part in _BY_CODE), None)
-    if kind is None and status is not None:
+    error_type = next((_BY_CODE[part] for part in _code_parts(code) if part in _BY_CODE), None)
+    if error_type is None and status is not None:
         return error_for_status(status, code=code, retry_after=retry_after)
-    if kind is None and code is None:
+    if error_type is None and code is None:
         return MalformedAnswerError("unreadable event in the stream", outcome_unknown=True)
-    kind = kind or ProviderUnavailableError
-    begun = status is None and kind in (ProviderUnavailableError, ContentRefusedError)
-    return kind(
+    error_type = error_type or ProviderUnavailableError
+    # Inside a stream: what was produced before may be billed.
+    begun = status is None and error_type in (ProviderUnavailableError, ContentRefusedError)
+    return error_type(
         f"{code}" + (f" (HTTP {status})" if status else " (in the stream)"),
         status=status,
         code=code,

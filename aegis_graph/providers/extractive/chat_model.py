@@ -28,7 +28,7 @@ GERMAN = {
     NO_ANSWER: "Keine der Textstellen beantwortet diese Frage.",
 }
 NOTICES = (*GERMAN, *GERMAN.values())
-"""What it says beside quotes, in English and in German."""
+"""The sentences of its own, beside quotes, in English and in German."""
 
 
 class ChatExtractive(BaseChatModel):
@@ -63,7 +63,7 @@ class ChatExtractive(BaseChatModel):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        text, finish = _limited(_answer(messages), stop or (), max_tokens)
+        text, finish = _truncated(_answer(messages), stop or (), max_tokens)
         message = AIMessage(
             content=text,
             usage_metadata=_usage(messages, text),
@@ -90,7 +90,8 @@ class ChatExtractive(BaseChatModel):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        text, finish = _limited(_answer(messages), stop or (), max_tokens)
+        # The whole answer is there at once; it is given out in pieces as a model would.
+        text, finish = _truncated(_answer(messages), stop or (), max_tokens)
         for piece in re.findall(r"\S+\s*", text):
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         last = AIMessageChunk(
@@ -113,10 +114,11 @@ class ChatExtractive(BaseChatModel):
 
 
 def _answer(messages: Sequence[BaseMessage]) -> str:
-    asked = next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
+    # A passage must not ask the question, but may stand in any message, such as the system's.
+    last_human = next((one.text for one in reversed(messages) if isinstance(one, HumanMessage)), "")
     blocks = (parse_passages(one.text) for one in reversed(messages))
     passages = next((block for block in blocks if block is not None), None)
-    question = parse_question(asked)
+    question = parse_question(last_human)
     notices = GERMAN if language_of(question) == "de" else {}
     lines = quoted_lines(question, passages) if passages else []
     if not lines:
@@ -125,10 +127,12 @@ def _answer(messages: Sequence[BaseMessage]) -> str:
     return "\n".join([*lines, "", notices.get(MARKER, MARKER)])
 
 
-def _limited(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:
+def _truncated(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:
     """The text up to a stop word or the cap, and the reason why it ends."""
+    # ``partition`` raises for an empty word.
     for word in filter(None, stop):
         text = text.partition(word)[0]
+    # A piece is a word with the space behind it: joined, pieces are the text again.
     pieces = re.findall(r"\S+\s*", text)
     if max_tokens is None or len(pieces) <= max_tokens:
         return text, "stop"
@@ -136,9 +140,13 @@ def _limited(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[st
 
 
 def _usage(messages: Sequence[BaseMessage], text: str) -> UsageMetadata:
-    asked = sum(len(message.text.split()) for message in messages)
-    said = len(text.split())
-    return UsageMetadata(input_tokens=asked, output_tokens=said, total_tokens=asked + said)
+    prompt_words = sum(len(message.text.split()) for message in messages)
+    answer_words = len(text.split())
+    return UsageMetadata(
+        input_tokens=prompt_words,
+        output_tokens=answer_words,
+        total_tokens=prompt_words + answer_words,
+    )
 
 
 def _metadata(finish: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ NO_TEXT = "No text was found in the image."
 class ChatOcr(BaseChatModel):
     """Answers with the text in the images of the last message that has some, and says it is OCR.
 
-    Instructions are not followed, because nobody reads them. Each line with its four corners, in
+    Instructions are not followed, because no model reads them. Each line with its four corners, in
     pixels, and the engine's confidence is in ``response_metadata["lines"]``. One image is read at
     a time, in a thread of its own: the engine uses all cores already. The cap of the answer counts
     words, and so does the usage.
@@ -78,7 +78,7 @@ class ChatOcr(BaseChatModel):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        # Whoever gives up while waiting for the thread is not read for.
+        # A call that is cancelled while it waits for the thread is not read for.
         loop = asyncio.get_running_loop()
         message = await loop.run_in_executor(self._thread, self._answer, messages, max_tokens)
         return ChatResult(generations=[ChatGeneration(message=message)])
@@ -102,13 +102,14 @@ class ChatOcr(BaseChatModel):
         yield _chunk(await self._agenerate(messages, stop, **kwargs))
 
     def _loaded(self) -> OcrEngine:
+        # Without a lock: only the one thread calls this.
         if self._engine is None:
             self._engine = OcrEngine()
         return self._engine
 
     def _answer(self, messages: Sequence[BaseMessage], max_tokens: int | None) -> AIMessage:
         pages = [self._loaded().read(image) for image in images_of(messages)]
-        text, finish = _limited("\n\n".join(page.text or NO_TEXT for page in pages), max_tokens)
+        text, finish = _truncated("\n\n".join(page.text or NO_TEXT for page in pages), max_tokens)
         return AIMessage(
             content=f"{text}\n\n{MARKER}",
             usage_metadata=_usage(messages, text),
@@ -148,7 +149,7 @@ def _record(line: TextLine, image: int) -> dict[str, Any]:
     return {"text": line.text, "box": corners, "score": round(line.score, 4), "image": image}
 
 
-def _limited(text: str, max_tokens: int | None) -> tuple[str, str]:
+def _truncated(text: str, max_tokens: int | None) -> tuple[str, str]:
     words = text.split()
     if max_tokens is None or len(words) <= max_tokens:
         return text, "stop"
@@ -156,9 +157,14 @@ def _limited(text: str, max_tokens: int | None) -> tuple[str, str]:
 
 
 def _usage(messages: Sequence[BaseMessage], text: str) -> UsageMetadata:
-    asked = 1 + sum(len(message.text.split()) for message in messages)
-    said = len(text.split())
-    return UsageMetadata(input_tokens=asked, output_tokens=said, total_tokens=asked + said)
+    # At least one token, also of an image alone: a usage of none would count as none reported.
+    prompt_words = 1 + sum(len(message.text.split()) for message in messages)
+    answer_words = len(text.split())
+    return UsageMetadata(
+        input_tokens=prompt_words,
+        output_tokens=answer_words,
+        total_tokens=prompt_words + answer_words,
+    )
 
 
 def _chunk(result: ChatResult) -> ChatGenerationChunk:

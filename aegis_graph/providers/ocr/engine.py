@@ -132,6 +132,7 @@ class OcrEngine:
 
     def _lines(self, picture: Any) -> list[TextLine]:
         result: Any = self._engine(picture.copy(), use_cls=False)
+        # Of a picture without text.
         if result.boxes is None or result.txts is None:
             return []
         found = zip(result.boxes, result.txts, result.scores, strict=True)
