@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
-from aegis_graph.components.lightrag.settings import RunOptions
+from aegis_graph.components.lightrag.settings import RunOptions, checked_sensitivity
 from aegis_graph.components.lightrag.spending import Operation, Spending
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
@@ -46,7 +46,11 @@ class RunEndedError(AegisError, RuntimeError):
 
 @dataclass(slots=True)
 class Run:
-    """One insert or one query: what its calls choose, and what came of them."""
+    """One insert or one query: what its calls choose, and what came of them.
+
+    Raises:
+        InvalidRequestError: The options name an unknown sensitivity.
+    """
 
     options: RunOptions
     """What the caller chose."""
@@ -58,6 +62,11 @@ class Run:
     """The latest error. LightRAG swallows what its functions raise, or changes its class."""
     answer: str | None = None
     """The answer as the model gave it; LightRAG takes words out of it."""
+
+    def __post_init__(self) -> None:
+        level = self.options.get("sensitivity")
+        if level is not None:
+            checked_sensitivity(level)
 
     @property
     def refusal(self) -> BudgetExceededError | None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from importlib import import_module
 
+from aegis_graph.components.lightrag.documents import new_documents
+from aegis_graph.components.lightrag.settings import Documents, LightRAGSettings, texts_by_name
 from aegis_graph.components.lightrag.spending import Operation
+from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import ConfigError
 from aegis_graph.pricing.prices import Price, TokenUsage, most_usd
 from aegis_graph.providers.base import Provider
@@ -192,6 +197,56 @@ class Estimator:
                 f"no configured provider may be asked for {operation} of {level} data"
             )
         return found
+
+
+async def forecast_insert(
+    workspace: Workspace,
+    documents: Documents,
+    level: Sensitivity,
+    settings: LightRAGSettings,
+    *,
+    chat: Sequence[Provider],
+    vectors: Sequence[Provider],
+) -> Forecast:
+    """What inserting these documents will cost.
+
+    Args:
+        workspace: Open.
+        documents: Texts by name, or texts alone.
+        level: How private the calls will be.
+        settings: How the workspace works.
+        chat: The providers of answers.
+        vectors: The providers of embeddings.
+
+    Raises:
+        ConfigError: No configured provider may be asked.
+        InvalidRequestError: A document is empty, or its name is taken by another text.
+    """
+    texts = texts_by_name(documents)
+    new = await new_documents(workspace, texts)
+    # On another thread: cutting up long texts takes a while, and inserts share the loop.
+    chunks = await asyncio.to_thread(_chunk_sizes, list(new.values()), settings)
+    usual: dict[Operation, float] = {
+        operation: workspace.answers.mean_output_tokens(operation) or known
+        for operation, known in USUAL_OUTPUT_TOKENS.items()
+    }
+    estimator = Estimator(chat, vectors, settings.caps(), usual, settings.gleaning)
+    operations = estimator.operations(chunks, level)
+    return Forecast(len(new), len(texts) - len(new), len(chunks), operations)
+
+
+def _chunk_sizes(texts: Sequence[str], settings: LightRAGSettings) -> list[ChunkSize]:
+    """The chunks as LightRAG will cut them."""
+    chunker, utils = import_module("lightrag.chunker"), import_module("lightrag.utils")
+    tokenizer = utils.Tokenizer(settings.tokenizer.name, settings.tokenizer)
+    sizes = (settings.chunk_overlap_tokens, settings.chunk_tokens)
+    return [
+        ChunkSize(piece["tokens"], len(piece["content"].encode("utf-8", errors="replace")))
+        for text in texts
+        for piece in chunker.chunking_by_token_size(
+            tokenizer, utils.sanitize_text_for_encoding(text), None, False, *sizes
+        )
+    ]
 
 
 @dataclass(frozen=True, slots=True)

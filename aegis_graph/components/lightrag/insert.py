@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run, RunEndedError
-from aegis_graph.components.lightrag.settings import OnProgress
+from aegis_graph.components.lightrag.documents import new_documents, records_by_name, status_word
+from aegis_graph.components.lightrag.settings import Documents, OnProgress, texts_by_name
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
@@ -64,19 +65,28 @@ def require_done(report: InsertReport) -> InsertReport:
 
 
 async def insert(
-    workspace: Workspace, documents: Mapping[str, str], run: Run, on_progress: OnProgress
+    workspace: Workspace, documents: Documents, run: Run, on_progress: OnProgress
 ) -> InsertReport:
-    """Insert documents, and whatever an earlier insert has left.
+    """Insert documents, and whatever an earlier insert has left; a second insert waits.
 
     Args:
-        workspace: Open, and no other insert in it.
-        documents: Texts by name.
+        workspace: Open.
+        documents: Texts by name, or texts alone.
         run: With a queue.
         on_progress: Called on LightRAG's thread.
 
     Raises:
         InvalidRequestError: A document is empty, or its name is taken by another text.
     """
+    async with workspace.changing:
+        return await _insert(workspace, texts_by_name(documents), run, on_progress)
+
+
+async def _insert(
+    workspace: Workspace, documents: Mapping[str, str], run: Run, on_progress: OnProgress
+) -> InsertReport:
+    # First, so that no call for the documents is less private than they are.
+    workspace.answers.raise_sensitivity(workspace.calls.sensitivity_of(run))
     new = await new_documents(workspace, documents)
     if new:
         await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=list(new))
@@ -103,8 +113,8 @@ async def _one_by_one_after_interruption(workspace: Workspace) -> AsyncIterator[
     Each is taken out of the graph first, and what it shares is rebuilt from the chunks of others,
     which have to be there: two at once would take them away from each other.
     """
-    records = await _records(workspace)
-    broken = {"failed", "processing"} & {_status(one.status) for one in records.values()}
+    records = await records_by_name(workspace)
+    broken = {"failed", "processing"} & {status_word(one.status) for one in records.values()}
     most = workspace.rag.max_parallel_insert
     workspace.rag.max_parallel_insert = 1 if broken else most
     try:
@@ -149,73 +159,15 @@ async def _until_done_or_stalled(
         stalled = stalled + 1 if queue.is_stalled and workspace.can_stop() else 0
 
 
-async def new_documents(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
-    """The documents that LightRAG does not have, by the name that it knows them by.
-
-    Raises:
-        InvalidRequestError: A document is empty, or its name is taken by another text.
-    """
-    pipeline = import_module("lightrag.utils_pipeline")
-    utils = import_module("lightrag.utils")
-    new: dict[str, str] = {}
-    for short, name in _short_names(documents).items():
-        found = await workspace.rag.doc_status.get_doc_by_file_basename(short)
-        clean = utils.sanitize_text_for_encoding(documents[name])
-        if found is None:
-            new[short] = documents[name]
-        elif found[1].get("content_hash") != pipeline.compute_text_content_hash(clean):
-            raise InvalidRequestError(
-                f"document {name!r}: is there with another text; delete that one first"
-            )
-    return new
-
-
-def _short_names(documents: Mapping[str, str]) -> dict[str, str]:
-    shorten = import_module("lightrag.utils_pipeline").normalize_document_file_path
-    names: dict[str, str] = {}
-    for name, text in documents.items():
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidRequestError(f"document {name!r}: empty")
-        short = shorten(name)
-        if short in names:
-            raise InvalidRequestError(
-                f"document {name!r}: LightRAG knows files by their last part, and {short!r} is the"
-                f" last part of {names[short]!r} too; rename one of them"
-            )
-        names[short] = name
-    return names
-
-
-async def document_states(workspace: Workspace) -> dict[str, str]:
-    """How far each document is, by name."""
-    return {name: _status(record.status) for name, record in (await _records(workspace)).items()}
-
-
-async def _records(workspace: Workspace) -> dict[str, Any]:
-    """Every document's record by name, without LightRAG's notes of attempted duplicates."""
-    statuses = list(import_module("lightrag.base").DocStatus)
-    found = await workspace.rag.doc_status.get_docs_by_statuses(statuses)
-    return {
-        record.file_path: record
-        for record in found.values()
-        if not record.metadata.get("is_duplicate")
-    }
-
-
-def _status(status: Any) -> str:
-    """LightRAG's word for a state: a member of its enumeration, or the word as it was stored."""
-    return str(getattr(status, "value", status))
-
-
 async def _has_unfinished(workspace: Workspace) -> bool:
-    records = await _records(workspace)
-    return any(_status(record.status) != "processed" for record in records.values())
+    records = await records_by_name(workspace)
+    return any(status_word(record.status) != "processed" for record in records.values())
 
 
 async def _retry_failed(workspace: Workspace) -> None:
     """Have failed documents taken up again by the next run; LightRAG leaves them alone."""
-    records = await _records(workspace)
-    if not any(_status(record.status) == "failed" for record in records.values()):
+    records = await records_by_name(workspace)
+    if not any(status_word(record.status) == "failed" for record in records.values()):
         return
     shared = import_module("lightrag.kg.shared_storage")
     name = workspace.rag.workspace
@@ -232,7 +184,7 @@ async def _retry_failed(workspace: Workspace) -> None:
 
 async def _repair_stuck(workspace: Workspace) -> bool:
     """Rebuild what a document lost that was interrupted twice in its merge; else it stays stuck."""
-    records = await _records(workspace)
+    records = await records_by_name(workspace)
     if not any(_STUCK in (record.error_msg or "") for record in records.values()):
         return False
     repair = import_module("lightrag.tools.kg_integrity_repair")
@@ -241,15 +193,15 @@ async def _repair_stuck(workspace: Workspace) -> bool:
 
 
 async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) -> InsertReport:
-    records = await _records(workspace)
+    records = await records_by_name(workspace)
     pipeline = import_module("lightrag.utils_pipeline")
-    states = {name: _status(record.status) for name, record in records.items()}
+    states = {name: status_word(record.status) for name, record in records.items()}
     for name in documents:
         states.setdefault(pipeline.normalize_document_file_path(name), "duplicate")
     errors = {
         name: record.error_msg or "no reason given"
         for name, record in records.items()
-        if _status(record.status) == "failed"
+        if status_word(record.status) == "failed"
     }
     unfinished = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
     state: Literal["done", "stopped", "failed"] = "done"
@@ -292,7 +244,7 @@ class _DocumentEvents:
             {
                 "event": "lightrag_document",
                 "document": record.get("file_path", doc_id),
-                "status": "started" if in_progress else _status(status),
+                "status": "started" if in_progress else status_word(status),
                 "chunks": record.get("chunks_count") or 0,
                 "cost_usd": str(self.run.spending.of_document(doc_id)),
                 "total_cost_usd": str(self.run.spending.cost_usd),

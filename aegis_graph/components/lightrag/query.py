@@ -72,14 +72,20 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
     Args:
         workspace: Open.
         question: What is asked.
-        param: LightRAG's ``QueryParam``, without ``stream``.
+        param: LightRAG's ``QueryParam``, without ``stream``; the mode ``mix`` when absent.
         run: Without a queue.
 
     Raises:
         InvalidRequestError: The question cannot be asked.
         RoutingError: Nobody answered.
     """
-    result = await _query(workspace, question, param, run, lambda _: None)
+    given = param or import_module("lightrag").QueryParam(enable_rerank=False)
+    if given.stream:
+        raise InvalidRequestError(
+            "param.stream: stream the graph of create_lightrag_query instead,"
+            ' with stream_mode="messages"'
+        )
+    result = await _query(workspace, question, given, run, lambda _: None)
     # The model's own words: LightRAG deletes some of them where they are in the prompt as well.
     return run.answer or str(result["llm_response"]["content"] or "")
 

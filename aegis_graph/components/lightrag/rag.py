@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from typing_extensions import Unpack
 
+from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.calls import Run
-from aegis_graph.components.lightrag.forecast import Forecast
-from aegis_graph.components.lightrag.insert import InsertReport, require_done
-from aegis_graph.components.lightrag.library import SHARED_LOOP
-from aegis_graph.components.lightrag.query import Mode, Retrieved
+from aegis_graph.components.lightrag.documents import delete, document_states
+from aegis_graph.components.lightrag.forecast import Forecast, forecast_insert
+from aegis_graph.components.lightrag.insert import InsertReport, insert, require_done
+from aegis_graph.components.lightrag.query import Mode, Retrieved, answer, retrieve
 from aegis_graph.components.lightrag.session import Session
 from aegis_graph.components.lightrag.settings import (
     Documents,
@@ -22,11 +22,9 @@ from aegis_graph.components.lightrag.settings import (
     OnProgress,
     RunOptions,
     checked_sensitivity,
-    texts_by_name,
     texts_by_path,
 )
-from aegis_graph.components.lightrag.workspace import checked_name
-from aegis_graph.concurrency.portal import Portal
+from aegis_graph.components.lightrag.workspace import Workspace, checked_name
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
@@ -94,8 +92,6 @@ class RoutedLightRAG:
         self.embeddings = embeddings or create_embeddings(
             self._config, ledger=book, environ=environ
         )
-        self._portal: Portal | None = None
-        self._lock = threading.Lock()
         self._session = Session(
             Path(working_dir),
             checked_name(workspace),
@@ -128,9 +124,8 @@ class RoutedLightRAG:
             InvalidRequestError: A document is empty, or its name is taken by another text.
             LedgerError: The ledger or the workspace's file cannot be used.
         """
-        return await self._loop().arun(
-            lambda: self._session.insert(texts_by_name(documents), options, on_progress)
-        )
+        run = self._insert_run(options)
+        return await self._session.arun(insert, documents, run, on_progress)
 
     def add(
         self,
@@ -140,9 +135,8 @@ class RoutedLightRAG:
         **options: Unpack[RunOptions],
     ) -> InsertReport:
         """See ``aadd``."""
-        return self._loop().run(
-            lambda: self._session.insert(texts_by_name(documents), options, on_progress)
-        )
+        run = self._insert_run(options)
+        return self._session.run(insert, documents, run, on_progress)
 
     async def ainsert(
         self,
@@ -187,11 +181,11 @@ class RoutedLightRAG:
             InvalidRequestError: The question cannot be asked.
             RoutingError: Nobody answered.
         """
-        return await self._loop().arun(lambda: self._session.answer(query, param, options))
+        return await self._session.arun(answer, query, param, Run(options))
 
     def query(self, query: str, param: Any = None, **options: Unpack[RunOptions]) -> str:
         """See ``aquery``."""
-        return self._loop().run(lambda: self._session.answer(query, param, options))
+        return self._session.run(answer, query, param, Run(options))
 
     async def aretrieve(
         self,
@@ -215,10 +209,7 @@ class RoutedLightRAG:
             InvalidRequestError: The question or the mode cannot be asked.
             RoutingError: The keywords or the question's vector could not be had.
         """
-        mine = run or Run(options)
-        return await self._loop().arun(
-            lambda: self._session.retrieve(question, mode, mine, on_progress)
-        )
+        return await self._session.arun(retrieve, question, mode, run or Run(options), on_progress)
 
     def retrieve(
         self,
@@ -230,8 +221,7 @@ class RoutedLightRAG:
         **options: Unpack[RunOptions],
     ) -> Retrieved:
         """See ``aretrieve``."""
-        mine = run or Run(options)
-        return self._loop().run(lambda: self._session.retrieve(question, mode, mine, on_progress))
+        return self._session.run(retrieve, question, mode, run or Run(options), on_progress)
 
     async def aforecast(
         self, documents: Documents, *, sensitivity: Sensitivity | None = None
@@ -241,19 +231,19 @@ class RoutedLightRAG:
         Raises:
             ConfigError: No configured provider may be asked.
         """
-        return await self._loop().arun(lambda: self._forecast(documents, sensitivity))
+        return await self._session.arun(self._forecast, documents, sensitivity)
 
     def forecast(self, documents: Documents, *, sensitivity: Sensitivity | None = None) -> Forecast:
         """See ``aforecast``."""
-        return self._loop().run(lambda: self._forecast(documents, sensitivity))
+        return self._session.run(self._forecast, documents, sensitivity)
 
     async def adelete(self, name: str, **options: Unpack[RunOptions]) -> None:
         """Take a document out; what it shares with others is rebuilt, which may ask a model."""
-        await self._loop().arun(lambda: self._session.delete(name, options))
+        await self._session.arun(delete, name, Run(options))
 
     async def adocuments(self) -> dict[str, str]:
         """How far each document is, by name."""
-        return await self._loop().arun(self._session.states)
+        return await self._session.arun(document_states)
 
     async def aclose(self) -> None:
         """See ``close``."""
@@ -261,13 +251,7 @@ class RoutedLightRAG:
 
     def close(self) -> None:
         """Write everything, and end LightRAG's tasks. A later use opens the workspace again."""
-        with self._lock:
-            portal, self._portal = self._portal, None
-        if portal is not None:
-            try:
-                portal.run(self._session.close)
-            finally:
-                SHARED_LOOP.release()
+        self._session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -281,16 +265,17 @@ class RoutedLightRAG:
     async def __aexit__(self, *why: object) -> None:
         await self.aclose()
 
-    def _loop(self) -> Portal:
-        with self._lock:
-            if self._portal is None:
-                self._portal = SHARED_LOOP.acquire()
-            return self._portal
+    def _insert_run(self, options: RunOptions) -> Run:
+        return Run(options, BudgetQueue(self._session.settings.concurrency))
 
-    async def _forecast(self, documents: Documents, level: Sensitivity | None) -> Forecast:
-        return await self._session.forecast(
-            texts_by_name(documents),
-            level,
+    async def _forecast(
+        self, workspace: Workspace, documents: Documents, level: Sensitivity | None
+    ) -> Forecast:
+        return await forecast_insert(
+            workspace,
+            documents,
+            workspace.calls.sensitivity_of(Run({} if level is None else {"sensitivity": level})),
+            self._session.settings,
             chat=self._providers(self._config.providers),
             vectors=self._providers(self._config.embeddings),
         )

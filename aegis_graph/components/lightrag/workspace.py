@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ class Workspace:
     """LightRAG's object, unmodified."""
     answers: PaidAnswers
     calls: RoutedCalls
+    changing: asyncio.Lock
+    """Held by an insert or a deletion. It outlives a closing: one that is still under way then must
+    not meet one in the workspace opened again."""
     phases: dict[str, Phase] = field(default_factory=dict)
     """The documents in progress, by LightRAG's name for them."""
     on_document: Callable[[str], Awaitable[None]] | None = None
@@ -102,6 +106,7 @@ async def open_workspace(
     *,
     tokenizer: Any,
     settings: Mapping[str, Any],
+    changing: asyncio.Lock,
 ) -> Workspace:
     """Open LightRAG over its files.
 
@@ -112,6 +117,7 @@ async def open_workspace(
         calls: The functions that it is given.
         tokenizer: With ``encode``, ``decode`` and ``name``.
         settings: Arguments of its constructor.
+        changing: The lock of whatever changes documents.
 
     Raises:
         ConfigError: A setting is refused, or the workspace is open in this process.
@@ -127,6 +133,6 @@ async def open_workspace(
         settings=settings,
     )
     await library.start(rag)
-    opened = Workspace(rag, answers, calls)
+    opened = Workspace(rag, answers, calls, changing)
     opened.track_documents()
     return opened
