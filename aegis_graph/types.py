@@ -56,23 +56,27 @@ class AttemptRecord(TypedDict):
     latency_ms: int
 
 
+SkipCode = Literal[
+    "privacy",
+    "task",
+    "images",
+    "tools",
+    "schema",
+    "key",
+    "package",
+    "cooldown",
+    "verdict",
+    "budget",
+]
+"""Why a provider was not called, as a word for programs."""
+
+
 class SkippedRecord(TypedDict):
     """A configured provider that was not called, and why."""
 
     provider: str
     model: str
-    code: Literal[
-        "privacy",
-        "task",
-        "images",
-        "tools",
-        "schema",
-        "key",
-        "package",
-        "cooldown",
-        "verdict",
-        "budget",
-    ]
+    code: SkipCode
     reason: str
 
 

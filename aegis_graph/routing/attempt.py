@@ -15,7 +15,7 @@ from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import OpenHold, Route, declined
+from aegis_graph.routing.route import AdmittedHold, Route, declined
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
 
@@ -31,18 +31,21 @@ class Attempt:
         """Call the provider under the reservation that ``budget_check`` made."""
         request = Request.from_state(state, config)
         route = route_of(state)
+        # The plan has left such a provider out, but a state can be changed between two nodes, and
+        # then private data must stay here all the same.
         if not may_receive(self.provider.spec, request.sensitivity):
             return await self._decline(route, route["hold"], exclude=self.provider.spec.name)
-        hold = await self._own_hold(request, state)
+        hold = await self._claim_hold(request, state)
         if hold is None:
+            # The budgets have filled up since. A route lives for one step, so it is written again.
             return Command(goto="budget_check", update={"route": route})
-        if self._unavailable(state) is not None:
+        if self._try_start(state) is not None:
             return await self._decline(route, hold)
         call = Call(self.services, self.provider, request, state, hold, config)
         return await call.make()
 
-    def _unavailable(self, state: RouterState) -> Unavailable | None:
-        """Look again just before the call: many may have been planned at the same moment."""
+    def _try_start(self, state: RouterState) -> Unavailable | None:
+        """Check the health again just before the call: many were planned at the same moment."""
         name = self.provider.spec.name
         return self.services.health.try_start(
             name,
@@ -51,8 +54,8 @@ class Attempt:
             retrying=is_retry(state["attempts"], name),
         )
 
-    async def _own_hold(self, request: Request, state: RouterState) -> OpenHold | None:
-        """The reservation handed over, or a new one when it is no longer open.
+    async def _claim_hold(self, request: Request, state: RouterState) -> AdmittedHold | None:
+        """The reservation that ``budget_check`` made, or a new one when it is no longer open.
 
         That is so after a breakpoint, and when a crashed run is resumed: the call that it may have
         made has a row of its own, and this one needs another.
@@ -63,14 +66,15 @@ class Attempt:
         number = len(state["attempts"]) + 1
         wanted = hold_for(self.provider, request, state["route_id"], number)
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
-        return None if hold_id is None else OpenHold(id=hold_id, nano_usd=wanted.nano_usd)
+        return None if hold_id is None else AdmittedHold(id=hold_id, nano_usd=wanted.nano_usd)
 
     async def _decline(
-        self, route: Route, hold: OpenHold | None, *, exclude: str | None = None
+        self, route: Route, hold: AdmittedHold | None, *, exclude: str | None = None
     ) -> AttemptCommand:
         """Make no call after all; the next plan says why not."""
         unused = None if hold is None else unused_hold(hold["id"])
         if unused is not None:
+            # ``budget_check`` settles it next; if the run ends before that, it is still settled.
             await self.services.unclaimed.register(unused)
         onward = declined(route, unused, exclude=exclude)
         return Command(goto="budget_check", update={"route": onward})

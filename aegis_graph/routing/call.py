@@ -36,7 +36,7 @@ from aegis_graph.routing.observer import (
 )
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
-from aegis_graph.routing.route import OpenHold, Route, attempted
+from aegis_graph.routing.route import AdmittedHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
@@ -55,7 +55,7 @@ class Call:
         provider: Provider,
         request: Request,
         state: RouterState,
-        hold: OpenHold,
+        hold: AdmittedHold,
         config: RunnableConfig,
     ) -> None:
         self._services = services
@@ -87,13 +87,16 @@ class Call:
             health.failed(name, error, key=self._provider.api_key())
             return await self._failed(error, emit)
         except BaseException:
-            # The caller is gone, or its own callback raised: either way nobody else is asked.
+            # The caller is gone, or its own callback raised: either way no other provider is asked.
+            # Nothing is awaited here, because a task that was cancelled can be cancelled again.
             self._services.ledger.settle_soon(self._cancelled())
             health.abandoned(name)
             raise
+        # An answer without any content has sent no piece on yet.
         self._flush()
         health.succeeded(name)
         settlement = self._calculator.answered(answer, **self._latency())
+        # Before anything else: a run that is cancelled after this node still settles the cost.
         await self._services.unclaimed.register(settlement)
         route, answer = route_of(self._state), self._signed(answer, settlement)
         if self._observer.keep:
@@ -103,12 +106,13 @@ class Call:
         return self._finish("record_cost", onward, settlement, route["reason"], answer=answer)
 
     def _cancelled(self) -> SettlementRecord:
+        # Only a call that never reached the client is sure to cost nothing.
         if not self._sent:
             return self._calculator.unsent(**self._latency())
         return self._calculator.cancelled(self._recorder, **self._latency())
 
     async def _ask(self) -> AIMessage:
-        """The provider's answer; every error of its client becomes one of ours here."""
+        """The provider's answer; every error of its client becomes a ``ProviderError`` here."""
         provider = self._provider
         try:
             with provider.in_use(), without_ambient_callbacks(self._observer):
@@ -122,7 +126,7 @@ class Call:
         except ProviderError:
             raise
         except UnsupportedContentError as error:
-            # Nothing was sent, and the next one may take it.
+            # Nothing was sent, and the next provider may take it.
             raise ProviderError(str(error)) from error
         except InvalidRequestError as error:
             # The client found fault with the request before it sent anything.
@@ -147,23 +151,25 @@ class Call:
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._bound.output_cap, self._request.options)
         if self._observer.on_event:
+            # LangChain's own switch: ``ainvoke`` then streams, and the recorder gets each chunk.
             arguments["stream"] = True
         return arguments
 
     def _config_of_call(self) -> RunnableConfig:
-        who = {"attempt": self._number, "provider": self._spec.name}
+        attempt = {"attempt": self._number, "provider": self._spec.name}
         if not self._observer.has_own_run:
+            # Joined by hand, because LangChain's merging copies the callbacks several times.
             return {
                 **self._config,
                 "callbacks": with_handler(self._config.get("callbacks"), self._recorder),
-                "metadata": {**(self._config.get("metadata") or {}), **who},
+                "metadata": {**(self._config.get("metadata") or {}), **attempt},
                 "run_id": self._run_id,
             }
         callbacks = self._observer.callbacks(self._config)
         callbacks.add_handler(self._recorder)
         return {
             "callbacks": callbacks,
-            "metadata": {**self._observer.metadata, **who},
+            "metadata": {**self._observer.metadata, **attempt},
             "tags": self._config.get("tags") or [],
             "run_id": self._run_id,
         }
@@ -197,6 +203,8 @@ class Call:
                 if self._observer.ends_on_interrupt:
                     onward = attempted(route, settlement, broken_off=self._recorder.answer_text)
                     return self._finish("record_cost", onward, settlement, reason)
+        # Another provider would refuse the same words. Options are different: each provider takes
+        # others, in a form of its own, so the next one is asked.
         if isinstance(error, BadRequestError) and not self._request.options:
             onward = attempted(route, settlement, rejected=True)
             return self._finish("record_cost", onward, settlement, reason)
@@ -234,7 +242,7 @@ class Call:
         )
 
     def _signed(self, answer: AIMessage, settlement: SettlementRecord) -> AIMessage:
-        """The answer with who gave it and what it cost."""
+        """The answer with its provider and its cost."""
         facts = {
             "provider": self._spec.name,
             "model": self._spec.model,
@@ -248,6 +256,8 @@ class Call:
         )
 
     def _event(self, event: str) -> dict[str, Any]:
+        # LangChain names the pieces of an answer after the model's run, so the events can name the
+        # message before it exists.
         return {
             "event": event,
             "route_id": self._state["route_id"],
@@ -268,5 +278,6 @@ class Call:
 
 def _raised_by_callback(error: Exception) -> bool:
     """Whether the application's own callback failed, which says nothing about the provider."""
+    # LangChain raises it through the model's own call, so only the traceback tells it apart.
     frames = (frame for frame, _ in walk_tb(error.__traceback__))
     return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)

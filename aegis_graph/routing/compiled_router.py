@@ -1,4 +1,4 @@
-"""The compiled router, which reads a run's checkpoint also after its chain has changed."""
+"""The compiled router, which also continues a run that began on another chain of providers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EDGE = "branch:to:"
 
 
 class CompiledRouter(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
-    """A routing graph on LangGraph's engine, whoever compiled it."""
+    """A routing graph that runs on LangGraph's engine."""
 
     @classmethod
     def of(cls, graph: CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]) -> Self:

@@ -1,4 +1,4 @@
-"""Events of the router for whoever streams its graph with ``stream_mode="custom"``."""
+"""Events of the router for callers that stream its graph with ``stream_mode="custom"``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from langgraph.types import StreamWriter
 
 
 def stream_writer() -> StreamWriter:
-    """Tells whoever streams; outside a run of LangGraph's engine, nobody."""
+    """Writes to the run's custom stream; outside a run of LangGraph's engine, to none."""
     try:
         return get_stream_writer()
-    except (RuntimeError, KeyError):  # house: no run around it, or that of a plain runnable
-        return _nobody
+    except (RuntimeError, KeyError):
+        # No run is around it on the fast path (RuntimeError), and in a plain runnable the
+        # configuration has no entry of LangGraph's (KeyError).
+        return _discard
 
 
-def _nobody(event: object) -> None:
+def _discard(event: object) -> None:
     return

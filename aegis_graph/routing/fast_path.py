@@ -24,20 +24,21 @@ from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
 _ENGINE_KEY = "__pregel_"
 """How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
 
-_ASKED = frozenset(RouterInput.__annotations__)
-_ANSWERED = tuple(RouterOutput.__annotations__)
-_PASSING = frozenset({"route", "answer"})
+_INPUT_KEYS = frozenset(RouterInput.__annotations__)
+_OUTPUT_KEYS = tuple(RouterOutput.__annotations__)
+_EPHEMERAL_KEYS = frozenset({"route", "answer"})
 """Written for the next node only."""
 
-_OWN_TO_THE_RUN = frozenset({"run_id", "run_name"})
+_OUTER_RUN_KEYS = frozenset({"run_id", "run_name"})
 """What a configuration says of the graph and not of what runs in it."""
 
 
 class FastPathGraph(CompiledRouter):
-    """A compiled router; see the module."""
+    """A compiled router that runs a plain request without LangGraph's engine."""
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         """See ``CompiledStateGraph.ainvoke``."""
+        # Every further argument is one of the engine's.
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return await super().ainvoke(input, config, **more)
@@ -74,23 +75,28 @@ class FastPathGraph(CompiledRouter):
 
     async def _run_nodes(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """Run node after node until one leads nowhere."""
-        inner: Any = {key: value for key, value in config.items() if key not in _OWN_TO_THE_RUN}
+        node_config: Any = {
+            key: value for key, value in config.items() if key not in _OUTER_RUN_KEYS
+        }
+        # The reducer gives messages their ids, as the engine does on input.
         state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
-        done: Any = Command(goto="budget_check")
-        while isinstance(done, Command):
-            lasting = {key: value for key, value in state.items() if key not in _PASSING}
-            state = {**lasting, **cast("dict[str, Any]", done.update or {})}
-            done = await self._node(cast(str, done.goto)).ainvoke(state, inner)
-        messages = join_messages(state["messages"], done["messages"])
-        found = {**state, **done, "messages": messages}
-        return {key: found[key] for key in _ANSWERED}
+        result: Any = Command(goto="budget_check")
+        while isinstance(result, Command):
+            # As the engine's channels do it: these two are there for one step only.
+            lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}
+            state = {**lasting, **cast("dict[str, Any]", result.update or {})}
+            result = await self._node(cast(str, result.goto)).ainvoke(state, node_config)
+        messages = join_messages(state["messages"], result["messages"])
+        output = {**state, **result, "messages": messages}
+        return {key: output[key] for key in _OUTPUT_KEYS}
 
 
 def _is_plain(asked: object) -> bool:
     """Whether it is a request in the form that channels take without a second look."""
-    return (
-        isinstance(asked, dict) and asked.keys() <= _ASKED and type(asked.get("messages")) is list
-    )
+    # Any other key or form of the messages is the engine's to read, or to refuse.
+    if not isinstance(asked, dict) or not asked.keys() <= _INPUT_KEYS:
+        return False
+    return type(asked.get("messages")) is list
 
 
 def _is_inside_a_graph(config: RunnableConfig) -> bool:
@@ -99,8 +105,10 @@ def _is_inside_a_graph(config: RunnableConfig) -> bool:
 
 def _is_observed(config: RunnableConfig) -> bool:
     """Whether LangChain or LangGraph would report the run to anything, or count its steps."""
+    # A limit of the caller's own can end a run, and only the engine counts its steps.
     if config["recursion_limit"] != DEFAULT_RECURSION_LIMIT:
         return True
     if _is_inside_a_graph(config):
         return True
+    # ``configure`` also finds the tracers that the environment and the context switch on.
     return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)

@@ -1,4 +1,4 @@
-"""``RouterHandle``: a router whose providers change while the program runs."""
+"""``RouterHandle``: a router with providers that change while the program runs."""
 
 from __future__ import annotations
 
@@ -93,21 +93,22 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
     @property
     def router(self) -> Router:
         """The compiled router in force; the file is not read."""
-        return self._in_use(self._active.router)
+        return self._with_chosen_memory(self._active.router)
 
     async def current(self) -> Router:
         """The compiled router in force, after the file was read again where it is watched.
 
         For hosts that ask for a graph at each run, such as the LangGraph server.
         """
-        return self._in_use(await self._active.arefresh())
+        return self._with_chosen_memory(await self._active.arefresh())
 
     def refresh(self) -> Router:
         """As ``current``, for sync callers: reading the file blocks."""
-        return self._in_use(self._active.refresh())
+        return self._with_chosen_memory(self._active.refresh())
 
     def without_memory(self) -> RouterHandle:
         """The same handle without its checkpointer: each request stands alone."""
+        # A shallow copy shares the router in force, so that a reload reaches this one too.
         forgetful = copy(self)
         forgetful._remembers = False
         return forgetful
@@ -138,6 +139,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         """Stream, on the chain in force now."""
         router = await self.current()
         parts: Any = router.astream(input, self._with(config), **kwargs)
+        # A reader that stops early ends the call at once, and not when the garbage is collected.
         async with aclosing(parts):
             async for part in parts:
                 yield part
@@ -166,11 +168,11 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         return await router.aget_graph(self._with(config), xray=xray)
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """What a request may say."""
+        """The form of a request."""
         return self.router.get_input_schema(config)
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """What an answer says."""
+        """The form of an answer."""
         return self.router.get_output_schema(config)
 
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
@@ -226,7 +228,7 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
     def _with(self, config: RunnableConfig | None) -> RunnableConfig:
         return merge_configs(self._bound, config) if self._bound else config or {}
 
-    def _in_use(self, router: Router) -> Router:
+    def _with_chosen_memory(self, router: Router) -> Router:
         if self._remembers or not self._has_memory:
             return router
         return router.copy({"checkpointer": None})

@@ -24,17 +24,16 @@ from aegis_graph.errors import (
 _PERMANENT = (AuthenticationError, ModelAccessError, QuotaError)
 """Another try in a moment meets the same refusal."""
 
-_SICK = (
+_PROVIDER_FAULTS = (
     MalformedAnswerError,
     ProviderTimeoutError,
     ProviderUnavailableError,
     RateLimitError,
     StreamCutError,
 )
-"""Says something about the provider's state; other errors are about the request."""
+"""They say something about the provider's state; other errors are about the request."""
 
-
-MAX_REST_S = 86_400.0
+MAX_COOLDOWN_S = 86_400.0
 """The longest wait of a provider's own that is believed, in seconds."""
 
 
@@ -46,10 +45,10 @@ class Unavailable(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Record:
+class _ProviderRecord:
     failures: int = 0
-    rest_until: datetime | None = None
-    probing_until: datetime | None = None
+    cooldown_until: datetime | None = None
+    probe_until: datetime | None = None
     permanent_failure: str | None = None
     permanent_failure_until: datetime | None = None
     permanent_failure_key: str | None = None
@@ -59,8 +58,8 @@ class _Record:
 class Health:
     """The state of each provider in this process.
 
-    Closed: all is well. Open: after ``failures`` in a row, or a wait the provider asked for, nobody
-    asks it until the cooldown ends. Half-open: then one request asks, and its outcome decides.
+    Closed: all is well. Open: after ``failures`` in a row, or a wait the provider asked for, it is
+    not asked until the cooldown ends. Half-open: then one request asks, and its outcome decides.
 
     Args:
         spec: How many failures, and how long.
@@ -69,15 +68,16 @@ class Health:
 
     spec: HealthSpec
     clock: Clock
-    _records: dict[str, _Record] = field(default_factory=dict)
+    _records: dict[str, _ProviderRecord] = field(default_factory=dict)
+    # Sync callers run on the portal's thread, async ones on their own loops.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def unavailable(self, provider: str, *, key: str | None = None) -> Unavailable | None:
-        """Why the provider is left alone, or ``None`` when it may be asked.
+        """The reason why the provider is left alone, or ``None`` when it may be asked.
 
         Args:
             provider: Its name.
-            key: Its key now: a verdict about another key does not count.
+            key: Its key now: a failure of another key does not count.
         """
         with self._lock:
             return _unavailable(self._records.get(provider), key, self.clock())
@@ -85,7 +85,7 @@ class Health:
     def try_start(
         self, provider: str, *, lease_s: float, key: str | None = None, retrying: bool = False
     ) -> Unavailable | None:
-        """An attempt is about to start. After a cooldown it is the probe; others wait for it.
+        """Let an attempt start. After a cooldown it is the probe; others wait for it.
 
         Args:
             provider: Its name.
@@ -94,18 +94,19 @@ class Health:
             retrying: Whether this request has itself waited as long as the provider asked for.
 
         Returns:
-            Why it may not start after all: what was true when it was planned may have changed.
+            The reason why it may not start after all: the health may have changed since the plan.
         """
         now = self.clock()
         with self._lock:
             record = self._records.get(provider)
             found = None if retrying else _unavailable(record, key, now)
-            if found is None and record is not None and record.rest_until is not None:
-                record.probing_until = now + timedelta(seconds=lease_s)
+            if found is None and record is not None and record.cooldown_until is not None:
+                # With an end, because a probe that never returns may not keep all others out.
+                record.probe_until = now + timedelta(seconds=lease_s)
             return found
 
     def forget(self, provider: str) -> None:
-        """Start anew with a provider: under its name there is another one now, or none."""
+        """Start anew with a provider's name: another provider has it now, or none."""
         with self._lock:
             self._records.pop(provider, None)
 
@@ -115,33 +116,37 @@ class Health:
             self._records.pop(provider, None)
 
     def abandoned(self, provider: str) -> None:
-        """An attempt ended without saying anything about the provider: let the next one probe."""
+        """An attempt ended and showed nothing of the provider: the next one is the probe."""
         with self._lock:
             if provider in self._records:
-                self._records[provider].probing_until = None
+                self._records[provider].probe_until = None
 
     def failed(self, provider: str, error: ProviderError, *, key: str | None = None) -> None:
         """An attempt failed: count it, and remember what will not heal."""
         now = self.clock()
         with self._lock:
-            record = self._records.setdefault(provider, _Record())
-            record.probing_until = None
+            record = self._records.setdefault(provider, _ProviderRecord())
+            record.probe_until = None
             if isinstance(error, _PERMANENT):
                 # A provider's own error code is foreign text: it may repeat the key.
                 text = str(error).replace(key, "***") if key else str(error)
                 record.permanent_failure = f"{type(error).__name__}: {text}"
                 record.permanent_failure_until = now + timedelta(seconds=self.spec.verdict_s)
+                # Another key may be accepted, so the failure counts for this one only.
                 record.permanent_failure_key = key
-            elif isinstance(error, _SICK):
+            elif isinstance(error, _PROVIDER_FAULTS):
+                # The count stays until an answer comes: a probe that fails opens the circuit again.
                 record.failures += 1
-                rest_s = min(error.retry_after_s or 0.0, MAX_REST_S)
+                cooldown_s = min(error.retry_after_s or 0.0, MAX_COOLDOWN_S)
                 if record.failures >= self.spec.failures:
-                    rest_s = max(rest_s, self.spec.cooldown_s)
-                if rest_s > 0:
-                    record.rest_until = now + timedelta(seconds=rest_s)
+                    cooldown_s = max(cooldown_s, self.spec.cooldown_s)
+                if cooldown_s > 0:
+                    record.cooldown_until = now + timedelta(seconds=cooldown_s)
 
 
-def _unavailable(record: _Record | None, key: str | None, now: datetime) -> Unavailable | None:
+def _unavailable(
+    record: _ProviderRecord | None, key: str | None, now: datetime
+) -> Unavailable | None:
     if record is None:
         return None
     if (
@@ -151,14 +156,14 @@ def _unavailable(record: _Record | None, key: str | None, now: datetime) -> Unav
     ):
         left = _seconds_left(record.permanent_failure_until, now)
         return Unavailable("verdict", f"{record.permanent_failure}, remembered for {left} s")
-    if record.rest_until is None:
+    if record.cooldown_until is None:
         return None
-    if now < record.rest_until:
-        left = _seconds_left(record.rest_until, now)
+    if now < record.cooldown_until:
+        left = _seconds_left(record.cooldown_until, now)
         return Unavailable(
             "cooldown", f"cooling down for {left} s, failures in a row: {record.failures}"
         )
-    if record.probing_until and now < record.probing_until:
+    if record.probe_until and now < record.probe_until:
         return Unavailable("cooldown", "one request is finding out whether it works again")
     return None
 

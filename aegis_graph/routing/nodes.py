@@ -31,7 +31,7 @@ from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import OpenHold, admitted, settled
+from aegis_graph.routing.route import AdmittedHold, admitted, settled
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
@@ -56,28 +56,29 @@ class RouterNodes:
 
         Raises:
             InvalidRequestError: The request is wrong.
-            LedgerError: The ledger cannot be used; nobody is asked without it.
+            LedgerError: The ledger cannot be used; no provider is asked without it.
         """
         request = Request.from_state(state, config)
         state = in_progress(state)
         route = route_of(state)
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
-            # The wait must not hold money that nobody is spending.
-            _announce(await self.services.ledger.settle(pending))
-            await self._received(pending)
+            # During the wait no money may be held that no call is spending.
+            _report_alerts(await self.services.ledger.settle(pending))
+            await self._claim_settled(pending)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
         plan = make_plan(request, self._provider_states(state))
         route_id, number = state["route_id"], len(state["attempts"]) + 1
         holds = [
-            hold_for(self._named(candidate.spec.name), request, route_id, number)
+            hold_for(self._provider(candidate.spec.name), request, route_id, number)
             for candidate in plan.candidates
         ]
+        # One transaction: what the failed attempt leaves of its hold is free for the next one.
         admission = await self.services.ledger.admit(holds, settle=pending)
-        await self._received(pending)
-        _announce(admission.alerts)
-        return await self._next(state, plan, holds, admission)
+        await self._claim_settled(pending)
+        _report_alerts(admission.alerts)
+        return await self._command(state, plan, holds, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -90,13 +91,14 @@ class RouterNodes:
         route = route_of(state)
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
-        error = None if answer is not None else _no_answer(state)
+        error = None if answer is not None else _routing_error(state)
         failed = (
             None if error is None else _failed_request(Request.from_state(state, config), error)
         )
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
-        await self._received(pending)
-        _announce(alerts)
+        await self._claim_settled(pending)
+        _report_alerts(alerts)
+        # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
         return {
@@ -106,19 +108,20 @@ class RouterNodes:
             "route_id": state["route_id"],
         }
 
-    async def _next(
+    async def _command(
         self, state: RouterState, plan: ProviderPlan, holds: Sequence[Hold], admission: Admission
     ) -> Command[str]:
         route = route_of(state)
         refused = [
-            skip(self._named(refusal.provider).spec, "budget", refusal.reason())
+            skip(self._provider(refusal.provider).spec, "budget", refusal.reason())
             for refusal in admission.refusals
         ]
         onward, goto = settled(route), "record_cost"
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
-            hold = OpenHold(id=admission.hold_id, nano_usd=holds[admission.index].nano_usd)
+            hold = AdmittedHold(id=admission.hold_id, nano_usd=holds[admission.index].nano_usd)
             onward, goto = admitted(route, hold, chosen.reason), f"attempt_{chosen.spec.name}"
+            # Until the attempt's node claims it: a run that ends in between spends nothing.
             await self.services.unclaimed.register(unused_hold(hold["id"]))
         update = {
             "route": onward,
@@ -128,8 +131,8 @@ class RouterNodes:
         }
         return Command(goto=goto, update=update)
 
-    async def _received(self, pending: Sequence[SettlementRecord]) -> None:
-        """The ledger has them: nobody needs to care for their holds any more."""
+    async def _claim_settled(self, pending: Sequence[SettlementRecord]) -> None:
+        """Claim the holds that the ledger has settled, which leaves nothing to do for them."""
         for settlement in pending:
             await self.services.unclaimed.claim(settlement["hold_id"])
 
@@ -155,12 +158,12 @@ class RouterNodes:
             fetches_images=provider.fetches_images,
         )
 
-    def _named(self, name: str) -> Provider:
+    def _provider(self, name: str) -> Provider:
         return next(provider for provider in self.chain if provider.spec.name == name)
 
 
-def _announce(alerts: Sequence[Alert]) -> None:
-    """Tell the log and whoever streams that a budget's share is spent; once per window."""
+def _report_alerts(alerts: Sequence[Alert]) -> None:
+    """Write to the log and the stream that a budget's share is spent; once per window."""
     for alert in alerts:
         spent, limit = usd_text(alert.spent_nano_usd), usd_text(alert.limit_nano_usd)
         logger.warning(
@@ -178,7 +181,7 @@ def _announce(alerts: Sequence[Alert]) -> None:
         )
 
 
-def _no_answer(state: RouterState) -> RoutingError:
+def _routing_error(state: RouterState) -> RoutingError:
     route = route_of(state)
     attempts, skipped = state["attempts"], state["skipped"]
     failed = [

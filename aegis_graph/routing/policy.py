@@ -1,4 +1,4 @@
-"""Who may be asked, in which order, and why. A pure function: no clock, no network, no ledger."""
+"""Which providers may be asked, in which order, and why: no clock, no network, no ledger."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.request.request import Request
-from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkippedRecord
+from aegis_graph.routing.health import Unavailable
+from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkipCode, SkippedRecord
 
 
 class ProviderState(NamedTuple):
@@ -20,8 +21,7 @@ class ProviderState(NamedTuple):
     """The line that installs what the provider needs."""
     takes_tools: bool = True
     takes_schema: bool = True
-    unavailable: tuple[str, str] | None = None
-    """Code and reason of a cooldown or a remembered verdict."""
+    unavailable: Unavailable | None = None
     fetches_images: bool = True
     """Whether it gets an image from an https address by itself."""
 
@@ -46,11 +46,11 @@ def may_receive(spec: ProviderSpec, sensitivity: Sensitivity) -> bool:
 
 
 def make_plan(request: Request, chain: Sequence[ProviderState]) -> ProviderPlan:
-    """Decide who may be asked.
+    """Decide which providers may be asked.
 
     >>> from aegis_graph.config.defaults import DEFAULT_PROVIDERS
     >>> from langchain_core.messages import HumanMessage
-    >>> asked = {"messages": [HumanMessage("Who is ill?")], "sensitivity": "pii"}
+    >>> asked = {"messages": [HumanMessage("Is Ada ill?")], "sensitivity": "pii"}
     >>> chain = [ProviderState(spec) for spec in DEFAULT_PROVIDERS]
     >>> plan = make_plan(Request.from_state(asked, {}), chain)
     >>> [candidate.spec.name for candidate in plan.candidates]
@@ -124,10 +124,11 @@ def _key(request: Request, now: ProviderState) -> SkippedRecord | None:
 def _health(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.unavailable is None:
         return None
-    code, reason = now.unavailable
-    return skip(now.spec, "verdict" if code == "verdict" else "cooldown", reason)
+    return skip(now.spec, *now.unavailable)
 
 
+# The first rule that applies gives the reason: what no repair changes comes before a missing key,
+# and that before a cooldown, so that a caller does not mend what cannot help.
 _RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
     _privacy,
     _task,
@@ -140,6 +141,6 @@ _RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
 )
 
 
-def skip(spec: ProviderSpec, code: str, reason: str) -> SkippedRecord:
+def skip(spec: ProviderSpec, code: SkipCode, reason: str) -> SkippedRecord:
     """The record of a provider that is not asked."""
-    return {"provider": spec.name, "model": spec.model, "code": code, "reason": reason}  # type: ignore[typeddict-item]
+    return {"provider": spec.name, "model": spec.model, "code": code, "reason": reason}

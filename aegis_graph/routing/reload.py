@@ -31,7 +31,7 @@ class Load(Protocol):
         """Read the file, or what counts without one."""
 
 
-class _Now(NamedTuple):
+class _InForce(NamedTuple):
     """What is in force, replaced as a whole."""
 
     config: RouterConfig
@@ -61,53 +61,56 @@ class ActiveRouter:
         self._checkpointer = checkpointer
         self._name = name
         self._lock = threading.Lock()
-        self._seen = _content(path)
+        # Before the file is parsed: a change in between is then noticed with the next request.
+        self._seen = _file_bytes(path)
         self._watched = watch and path is not None
         self._load = load
         first = given or load(path, environ=environ)
         self._services = SharedServices.of(first, ledger=ledger, clock=clock)
-        self._now = self._built(first, [])
+        self._in_force = self._build(first, [])
 
     @property
     def config(self) -> RouterConfig:
         """The configuration in force."""
-        return self._now.config
+        return self._in_force.config
 
     @property
     def router(self) -> Router:
         """The compiled router in force."""
-        return self._now.router
+        return self._in_force.router
 
     def refresh(self) -> Router:
         """The router in force, after the file was read again where it is watched."""
         if self._watched:
-            self._catch_up()
-        return self._now.router
+            self._reread_if_changed()
+        return self._in_force.router
 
     async def arefresh(self) -> Router:
         """As ``refresh``, with the file read in a thread: a disk may be slow."""
         if self._watched:
-            await asyncio.to_thread(self._catch_up)
-        return self._now.router
+            await asyncio.to_thread(self._reread_if_changed)
+        return self._in_force.router
 
     def reload(self, config: RouterConfig | None) -> None:
         """See ``RouterHandle.reload``."""
         with self._lock:
             try:
                 if config is None:
-                    self._seen = _content(self._path)
+                    self._seen = _file_bytes(self._path)
                     config = self._read_again()
                 self._replace(config)
             except ConfigError as error:
                 logger.error("the old configuration stays in force: %s", error)
                 raise
 
-    def _catch_up(self) -> None:
-        """Put what the file says now in force; whoever waits for the lock then finds it done."""
+    def _reread_if_changed(self) -> None:
+        """Put the file in force as it is now; a caller that waits for the lock finds it done."""
         with self._lock:
-            content = _content(self._path)
+            content = _file_bytes(self._path)
+            # An editor may empty the file before it writes it.
             if content == self._seen or not (content or b"").strip():
                 return
+            # Also where the file is wrong: that is reported once, and not with every request.
             self._seen = content
             try:
                 self._replace(self._read_again())
@@ -120,38 +123,41 @@ class ActiveRouter:
         return self._load(self._path, environ=self._environ)
 
     def _replace(self, config: RouterConfig) -> None:
-        old = self._now
+        old = self._in_force
         if config.ledger != old.config.ledger:
             raise ConfigError(
                 f"{config.source}: ledger: cannot change while the program runs; start it again"
             )
-        new = self._built(config, old.chain)
-        places = {provider.spec.name: _place(provider.spec) for provider in new.chain}
+        new = self._build(config, old.chain)
+        identities = {provider.spec.name: _health_identity(provider.spec) for provider in new.chain}
         self._services.health.spec = config.health
         self._services.ledger.seed([Budget.of(spec) for spec in config.budgets])
-        self._now = new
+        self._in_force = new
+        # After the new chain is in force, so that no new request opens a retired provider again. A
+        # running call keeps its connections to its end.
         for provider in old.chain:
             if provider not in new.chain:
                 provider.retire()
-            if places.get(provider.spec.name) != _place(provider.spec):
+            if identities.get(provider.spec.name) != _health_identity(provider.spec):
                 self._services.health.forget(provider.spec.name)
 
-    def _built(self, config: RouterConfig, old: list[Provider]) -> _Now:
+    def _build(self, config: RouterConfig, old: list[Provider]) -> _InForce:
         """The chain of a configuration, with the old providers that it keeps."""
         kept = {provider.spec.name: provider for provider in old}
         chain = []
         for row in config.providers:
             known = kept.get(row.name)
+            # An unchanged row keeps its provider, and with it the open connections.
             if known is not None and known.spec == row:
                 chain.append(known)
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=self._environ))
         graph = assemble(chain, self._services)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
-        return _Now(config, chain, router)
+        return _InForce(config, chain, router)
 
 
-def _content(path: Path | None) -> bytes | None:
+def _file_bytes(path: Path | None) -> bytes | None:
     """What the file says, as bytes: its date may be the same after two changes in one moment."""
     try:
         return path.read_bytes() if path is not None else None
@@ -160,6 +166,6 @@ def _content(path: Path | None) -> bytes | None:
         return None
 
 
-def _place(spec: ProviderSpec) -> tuple[str | None, ...]:
+def _health_identity(spec: ProviderSpec) -> tuple[str | None, ...]:
     """What a provider's health is about: another address, model or key is another provider."""
     return (spec.kind, spec.base_url, spec.model, spec.api_key_env)

@@ -31,6 +31,7 @@ def bound_of(provider: Provider, request: Request) -> Bound:
     images = sum(provider.image_bound(image.size) for image in request.images)
     input_tokens = request.prompt_tokens + images
     output_cap = request.max_output_tokens or provider.spec.max_output_tokens
+    # The cap is sent with the call, which makes this the most that can be billed.
     output_tokens = provider.output_bound(output_cap)
     cost = to_nano_usd(most_usd(provider.price, input_tokens, output_tokens))
     return Bound(input_tokens, output_cap, output_tokens, cost)

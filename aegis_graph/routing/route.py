@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from aegis_graph.types import SettlementRecord
 
 
-class OpenHold(TypedDict):
+class AdmittedHold(TypedDict):
     """A reservation that the ledger has made and no attempt has used yet."""
 
     id: int
@@ -24,7 +24,7 @@ class Route(TypedDict):
 
     excluded: list[str]
     """Providers that are not asked again for this request."""
-    hold: OpenHold | None
+    hold: AdmittedHold | None
     """The reservation of the attempt to make next."""
     reason: str
     """Why the next provider was chosen."""
@@ -56,7 +56,7 @@ def settled(route: Route) -> Route:
     return {**route, "hold": None, "pending": None, "retry_after_s": 0.0}
 
 
-def admitted(route: Route, hold: OpenHold, reason: str) -> Route:
+def admitted(route: Route, hold: AdmittedHold, reason: str) -> Route:
     """The next attempt has its reservation."""
     return {**settled(route), "hold": hold, "reason": reason}
 
@@ -78,7 +78,7 @@ def attempted(
         exclude: A provider that is not asked again for this request.
         retry_after_s: How long to wait before the next attempt, in seconds.
         rejected: Whether the provider answered that the request itself is wrong.
-        broken_off: What the caller was given of an answer whose end ends the request.
+        broken_off: What the caller has of an answer that broke off, where that ends the request.
     """
     return {
         **_without(route, exclude),

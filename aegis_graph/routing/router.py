@@ -71,7 +71,7 @@ def router_builder(
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
 ) -> RouterBuilder:
-    """Build the routing graph, for callers who compile it themselves.
+    """Build the routing graph, for callers that compile it themselves.
 
     What they compile runs on LangGraph's engine; ``create_router`` runs its nodes without it
     where nothing observes the run.
@@ -160,4 +160,5 @@ def assemble(chain: Sequence[Provider], services: SharedServices) -> RouterBuild
 def _add(
     builder: StateGraph[Any, Any, Any, Any], name: str, node: Node, ends: tuple[str, ...]
 ) -> None:
+    # LangGraph draws the edges that are named here: the nodes themselves return Commands.
     builder.add_node(name, node, destinations=ends, input_schema=RouterState)

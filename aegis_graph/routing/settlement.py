@@ -1,4 +1,4 @@
-"""What an attempt turned into: pure arithmetic from what the provider said to the ledger's row."""
+"""What an attempt cost: pure arithmetic from the provider's counts to the ledger's row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
 from aegis_graph.routing.reservation import Bound
-from aegis_graph.routing.route import OpenHold
+from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.types import CostBasis, SettlementRecord, Status
 
@@ -43,7 +43,7 @@ class SettlementCalculator:
 
     def __init__(
         self,
-        hold: OpenHold,
+        hold: AdmittedHold,
         bound: Bound,
         price: Price,
     ) -> None:
@@ -53,7 +53,7 @@ class SettlementCalculator:
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
         """The settlement of a complete answer."""
-        return self._of_message(answer, "answered", None, latency_ms)
+        return self._from_message(answer, "answered", None, latency_ms)
 
     def failed(
         self,
@@ -66,25 +66,27 @@ class SettlementCalculator:
         """The settlement of an attempt that ended in an error."""
         name = type(error).__name__
         if answer is not None:
-            return self._of_message(answer, "failed", name, latency_ms)
+            return self._from_message(answer, "failed", name, latency_ms)
+        # A stream that was cut and an answer without sense were both produced, and may be billed.
         unknown = error.outcome_unknown or isinstance(error, StreamCutError | MalformedAnswerError)
-        return self._of_fragment("failed", name, recorder, unknown=unknown, latency_ms=latency_ms)
+        return self._from_fragment("failed", name, recorder, unknown=unknown, latency_ms=latency_ms)
 
     def cancelled(self, recorder: StreamRecorder, *, latency_ms: int) -> SettlementRecord:
-        """The settlement of an attempt whose caller went away."""
-        return self._of_fragment("cancelled", None, recorder, unknown=True, latency_ms=latency_ms)
+        """The settlement of an attempt that was cancelled."""
+        return self._from_fragment("cancelled", None, recorder, unknown=True, latency_ms=latency_ms)
 
     def unsent(self, *, latency_ms: int) -> SettlementRecord:
-        """The settlement of an attempt whose caller went away before anything was sent."""
+        """The settlement of an attempt that was cancelled before anything was sent."""
         return self._record("cancelled", None, 0, "none", latency_ms)
 
-    def _of_message(
+    def _from_message(
         self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:
         usage = answer.usage_metadata
         text = message_text(answer)
         if not usage or not _believable(usage, text):
             return self._estimate(text, status, error_type, latency_ms)
+        # A part of the input cannot be larger than the input: no share is priced twice.
         details = usage.get("input_token_details") or {}
         cached = _within(details.get("cache_read"), usage["input_tokens"])
         cost = self._price(
@@ -104,7 +106,7 @@ class SettlementCalculator:
         record["reasoning_tokens"] = (usage.get("output_token_details") or {}).get("reasoning")
         return record
 
-    def _of_fragment(
+    def _from_fragment(
         self,
         status: Status,
         error_type: str | None,
@@ -116,6 +118,7 @@ class SettlementCalculator:
         if recorder.has_content:
             return self._estimate(recorder.text, status, error_type, latency_ms)
         if unknown:
+            # The provider may bill all of it, so all of it counts as spent.
             return self._record(status, error_type, self._hold["nano_usd"], "held", latency_ms)
         return self._record(status, error_type, 0, "none", latency_ms)
 

@@ -19,7 +19,7 @@ from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRe
 
 
 def join_messages(left: Any, right: Any) -> Any:
-    """``add_messages``, for which what is no message is a wrong request."""
+    """``add_messages``, which reports what is no message as a wrong request."""
     try:
         return add_messages(left, right)
     except (ValueError, TypeError, NotImplementedError) as error:  # house: LangChain raises it
@@ -58,6 +58,7 @@ class RouterState(RouterInput, total=False):
     whatever became of the one before it.
     """
 
+    # Without reducers, which would add up all turns of a thread.
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
     route_id: str

@@ -20,6 +20,7 @@ class StreamRecorder(BaseCallbackHandler):
         on_chunk: Called with each chunk at once.
     """
 
+    # LangChain runs other handlers in a thread: one hop per chunk, and not on the attempt's loop.
     run_inline = True
     ignore_chat_model = True
     """Leaves out the event that a call begins: LangChain would first write all messages as text."""
@@ -33,6 +34,7 @@ class StreamRecorder(BaseCallbackHandler):
     @property
     def has_content(self) -> bool:
         """Whether a chunk with something in it arrived."""
+        # Kept once it is true: it is asked with every chunk, and would read all of them each time.
         self._has_content = self._has_content or any(message_text(chunk) for chunk in self._chunks)
         return self._has_content
 
@@ -63,6 +65,7 @@ class StreamRecorder(BaseCallbackHandler):
 
     def on_stream_event(self, event: Any, **kwargs: Any) -> None:
         """Keep a piece of a stream of events, ``version="v3"``, where no chunk arrives."""
+        # Each piece counts once, also where both kinds of events report it.
         if event["event"] != "content-block-delta" or self._gets_chunks:
             return
         delta = event["delta"]
@@ -86,6 +89,7 @@ class StreamRecorder(BaseCallbackHandler):
 def message_text(message: AIMessage) -> str:
     """All text that a provider produced in a message: answer, reasoning and tool calls."""
     text = message.text + str(message.additional_kwargs.get("reasoning_content") or "")
+    # A chunk has parts of arguments only, which are no JSON yet.
     if isinstance(message, AIMessageChunk):
         return text + "".join(chunk.get("args") or "" for chunk in message.tool_call_chunks)
     calls = [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]

@@ -47,6 +47,7 @@ class _Waiting:
             for hold_id in overdue:
                 self.settle_unclaimed(hold_id)
         finally:
+            # Each waits equally long, so the oldest is the next, also where settling one failed.
             if self.holds:
                 _, until = next(iter(self.holds.values()))
                 self._watch(loop, until)
@@ -75,6 +76,7 @@ class UnclaimedHolds:
         return (await self._waiting.get()).holds.pop(hold_id, None) is not None
 
 
+# A function of its own: a method would keep this object alive, and its holds with it.
 async def _settle_all(waiting: _Waiting) -> None:
     for hold_id in list(waiting.holds):
         waiting.settle_unclaimed(hold_id)

@@ -28,7 +28,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.reservation import hold_for
-from aegis_graph.routing.route import OpenHold, admitted, new_route
+from aegis_graph.routing.route import AdmittedHold, admitted, new_route
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterOutput, RouterState
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -223,7 +223,7 @@ class Parts:
         hold_id = (await self.services.ledger.admit([hold])).hold_id
         assert hold_id is not None
         await self.services.unclaimed.register(unused_hold(hold_id))
-        route = admitted(new_route(), OpenHold(id=hold_id, nano_usd=hold.nano_usd), "forged")
+        route = admitted(new_route(), AdmittedHold(id=hold_id, nano_usd=hold.nano_usd), "forged")
         update = {"route": route, "attempts": [], "skipped": [], "route_id": "r"}
         return Command(goto="attempt_openai", update=update)
 
@@ -234,7 +234,7 @@ async def test_the_attempt_node_of_a_cloud_provider_turns_private_data_back(
 ) -> None:
     node = Parts(server, db).attempt
 
-    for hold in (None, OpenHold(id=7, nano_usd=1)):
+    for hold in (None, AdmittedHold(id=7, nano_usd=1)):
         route = {**new_route(), "hold": hold}
         state: Any = ask(SECRET, sensitivity=sensitivity, route=route)
         command = await node.run(state, {})

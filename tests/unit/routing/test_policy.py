@@ -9,6 +9,7 @@ from langchain_core.messages import HumanMessage
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.request.request import Request
+from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.policy import ProviderState, make_plan, may_receive
 from aegis_graph.types import LOCAL_ONLY, SENSITIVITIES, TASKS, Sensitivity, Task
 
@@ -59,8 +60,8 @@ SKIPS: list[tuple[Request, dict[str, Any], str, str]] = [
      "images", "takes images in the message only, not at an address"),
     (asked(), {"missing_package": "pip install x"}, "package", "needs: pip install x"),
     (asked(), {"missing_key": "OPENAI_API_KEY"}, "key", "no key: OPENAI_API_KEY is not set"),
-    (asked(), {"unavailable": ("verdict", "bad key")}, "verdict", "bad key"),
-    (asked(), {"unavailable": ("cooldown", "cooling down")}, "cooldown", "cooling down"),
+    (asked(), {"unavailable": Unavailable("verdict", "bad key")}, "verdict", "bad key"),
+    (asked(), {"unavailable": Unavailable("cooldown", "cooling down")}, "cooldown", "cooling down"),
 ]  # fmt: skip
 
 
@@ -82,7 +83,7 @@ def test_of_several_reasons_the_one_that_no_repair_changes_comes_first() -> None
         "images": {"images": False},
         "package": {"missing_package": "pip install x"},
         "key": {"missing_key": "K"},
-        "cooldown": {"unavailable": ("cooldown", "ill")},
+        "cooldown": {"unavailable": Unavailable("cooldown", "ill")},
     }
     well: dict[str, Any] = {"location": "local", "images": True}
     question = asked(IMAGE, sensitivity="hipaa")

@@ -9,7 +9,7 @@ import pytest
 
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.routing.route import (
-    OpenHold,
+    AdmittedHold,
     Route,
     admitted,
     attempted,
@@ -19,7 +19,7 @@ from aegis_graph.routing.route import (
 )
 from aegis_graph.routing.state import in_progress
 
-HOLD = OpenHold(id=7, nano_usd=100)
+HOLD = AdmittedHold(id=7, nano_usd=100)
 FAILED = unused_hold(6)
 
 

@@ -29,7 +29,7 @@ from aegis_graph.errors import (
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Rate, TokenUsage, most_usd
 from aegis_graph.routing.reservation import Bound
-from aegis_graph.routing.route import OpenHold
+from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.types import SettlementRecord
@@ -44,7 +44,7 @@ def price(usage: TokenUsage) -> Decimal:
 
 
 HOLD = to_nano_usd(most_usd(price, PROMPT, CAP))
-OPEN_HOLD = OpenHold(id=1, nano_usd=HOLD)
+OPEN_HOLD = AdmittedHold(id=1, nano_usd=HOLD)
 BOUND = Bound(input_tokens=PROMPT, output_cap=CAP, output_tokens=CAP, nano_usd=HOLD)
 
 
