@@ -16,10 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Required, cast
+from typing import Any, Required
 
 from langchain_core.documents import Document
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
@@ -28,12 +28,12 @@ from typing_extensions import TypedDict
 from aegis_graph.components.answer_generator.citations import Citation, CitedSentence
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.query_decomposer.plan import MAX_STEPS, QueryPlan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
-from aegis_graph.components.retriever.search import SearchResult, Source, asearch, search
+from aegis_graph.components.retriever.search import Source, search
 from aegis_graph.components.router_node import (
-    AsyncNode,
     CommonInput,
     CommonOutput,
     RefusalRecord,
@@ -134,7 +134,7 @@ def create_rag(
         )
         builder.add_node(first, run_graph(decomposer, prepare=_question, conclude=_decomposed))
     else:
-        builder.add_node(first, _retrieve(retriever))
+        builder.add_node(first, dual_node(retriever, _retrieve))
     builder.add_node("answer", run_graph(answers, prepare=_context, conclude=_answered))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", first)
@@ -171,18 +171,10 @@ def _decomposed(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
     return {key: result[key] for key in kept}
 
 
-def _retrieve(retriever: Source) -> Runnable[Any, Any]:
-    def run(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        return _retrieved(state, search(retriever, state["question"], state["options"], config))
-
-    async def arun(state: RagState, config: RunnableConfig) -> dict[str, Any]:
-        found = await asearch(retriever, state["question"], state["options"], config)
-        return _retrieved(state, found)
-
-    return RunnableLambda(run, cast("AsyncNode", arun))
-
-
-def _retrieved(state: RagState, found: SearchResult) -> dict[str, Any]:
+async def _retrieve(
+    retriever: Source, state: RagState, config: RunnableConfig, call: Call
+) -> dict[str, Any]:
+    found = await search(retriever, state["question"], state["options"], config, call)
     return {
         "plan": single_plan(state["question"]),
         "steps": [],

@@ -7,27 +7,25 @@ given of it, as ``options``, for the nodes after it, and ``ask_router`` hands it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.channels import EphemeralValue
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.pregel.protocol import PregelProtocol
 from typing_extensions import TypedDict
 
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.request import Request
 from aegis_graph.routing.state import RouterState
 from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
-
-AsyncNode = Callable[[Any], Awaitable[Any]]
-"""What ``RunnableLambda`` says it takes; it passes the configuration as well."""
 
 RouterGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled router, a handle of one, or a graph with its input and output."""
@@ -175,24 +173,15 @@ def ask_router(
     """
     tags = [] if streamed else [TAG_NOSTREAM]
 
-    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
-    def ask(state: Any, config: RunnableConfig) -> Any:
+    async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: Call) -> Any:
         try:
-            request = _request(prepare(state))
-            result = router.invoke(request, merge_configs(config, {"tags": tags}))
+            request, tagged = _request(prepare(state)), merge_configs(config, {"tags": tags})
+            result = await call(target.invoke, target.ainvoke, request, tagged)
         except RoutingError as error:
             return conclude(state, _refused(error))
         return conclude(state, _answered(result))
 
-    async def aask(state: Any, config: RunnableConfig) -> Any:
-        try:
-            request = _request(prepare(state))
-            result = await router.ainvoke(request, merge_configs(config, {"tags": tags}))
-        except RoutingError as error:
-            return conclude(state, _refused(error))
-        return conclude(state, _answered(result))
-
-    return RunnableLambda(ask, cast("AsyncNode", aask))
+    return dual_node(router, ask)
 
 
 def run_graph(
@@ -209,13 +198,12 @@ def run_graph(
         conclude: Turns the state and its output into the node's update.
     """
 
-    def run(state: Any, config: RunnableConfig) -> Any:
-        return conclude(state, graph.invoke(prepare(state), config))
+    async def run(
+        target: Runnable[Any, Any], state: Any, config: RunnableConfig, call: Call
+    ) -> Any:
+        return conclude(state, await call(target.invoke, target.ainvoke, prepare(state), config))
 
-    async def arun(state: Any, config: RunnableConfig) -> Any:
-        return conclude(state, await graph.ainvoke(prepare(state), config))
-
-    return RunnableLambda(run, cast("AsyncNode", arun))
+    return dual_node(graph, run)
 
 
 def _request(call: RouterCall) -> dict[str, Any]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.channels import EphemeralValue
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 from typing_extensions import TypedDict, Unpack
 
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.image_describer.describe_one import ImageDescriber, ImageJob, as_kept
 from aegis_graph.components.image_describer.results import (
     RESULT_KINDS,
@@ -193,14 +194,13 @@ def _look_node(router: RouterGraph, describer: ImageDescriber) -> Runnable[Any, 
     """The node that asks about one image; the drawing shows the router inside it."""
     portal = Portal()
 
-    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
-    def look(job: Any, config: RunnableConfig) -> Any:
-        return portal.run(lambda: describer.describe(router, job, config))
+    async def look(router: RouterGraph, job: Any, config: RunnableConfig, call: Call) -> Any:
+        def in_portal() -> Any:
+            return portal.run(lambda: describer.describe(router, job, config))
 
-    async def alook(job: Any, config: RunnableConfig) -> Any:
-        return await describer.describe(router, job, config)
+        return await call(in_portal, lambda: describer.describe(router, job, config))
 
-    return RunnableLambda(look, cast("Callable[[Any], Awaitable[Any]]", alook))
+    return dual_node(router, look)
 
 
 @dataclass(frozen=True, slots=True)

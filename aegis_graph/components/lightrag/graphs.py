@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 from langchain_core.messages import HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.insert import InsertReport
 from aegis_graph.components.lightrag.query import Mode, Retrieved
@@ -52,7 +53,7 @@ def create_lightrag_insert(rag: RoutedLightRAG, *, name: str = "lightrag_insert"
         name: Name of the graph.
 
     Example:
-        >>> graph = create_lightrag_insert(rag)  # doctest: +SKIP
+        >>> graph = create_lightragdual_node(rag, _insert)  # doctest: +SKIP
         >>> found = await graph.ainvoke({"documents": {"a.txt": text}})  # doctest: +SKIP
         >>> found["insert"]["state"]  # doctest: +SKIP
         'done'
@@ -60,7 +61,7 @@ def create_lightrag_insert(rag: RoutedLightRAG, *, name: str = "lightrag_insert"
     builder = StateGraph(
         LightRAGState, input_schema=LightRAGInsertInput, output_schema=LightRAGInsertOutput
     )
-    builder.add_node("insert", _insert(rag))
+    builder.add_node("insert", dual_node(rag, _insert))
     builder.add_edge(START, "insert")
     builder.add_edge("insert", END)
     return builder.compile(name=name)
@@ -103,7 +104,7 @@ def create_lightrag(rag: RoutedLightRAG, *, name: str = "lightrag") -> Graph:
         'Marie Curie. [1]'
     """
     builder = StateGraph(LightRAGState, input_schema=LightRAGInput, output_schema=LightRAGOutput)
-    builder.add_node("insert", _insert(rag))
+    builder.add_node("insert", dual_node(rag, _insert))
     _add_question(builder, rag)
     builder.add_edge(START, "insert")
     builder.add_conditional_edges("insert", _has_question, {True: "retrieve", False: END})
@@ -112,7 +113,7 @@ def create_lightrag(rag: RoutedLightRAG, *, name: str = "lightrag") -> Graph:
 
 def _add_question(builder: StateGraph[Any, Any, Any, Any], rag: RoutedLightRAG) -> None:
     answering = _AnswerStep()
-    builder.add_node("retrieve", _retrieve(rag))
+    builder.add_node("retrieve", dual_node(rag, _retrieve))
     answer = ask_router(
         rag.router, prepare=answering.ask, conclude=answering.conclude, streamed=True
     )
@@ -129,54 +130,31 @@ def _has_prompt(state: LightRAGState) -> bool:
     return bool(state.get("prompt"))
 
 
-def _both(
-    sync: Callable[[Any], dict[str, Any]], async_: Callable[[Any], Awaitable[dict[str, Any]]]
-) -> RunnableLambda[Any, Any]:
-    return RunnableLambda(sync, async_)
+async def _insert(
+    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: Call
+) -> dict[str, Any]:
+    documents = state.get("documents")
+    if not documents:
+        return _nothing_inserted(state)
+    options = _run_options(options_of(state))
+    progress = get_stream_writer()
+    report = await call(rag.add, rag.aadd, documents, on_progress=progress, **options)
+    return _inserted(state, report)
 
 
-def _insert(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
-    def insert(state: LightRAGState) -> dict[str, Any]:
-        documents = state.get("documents")
-        if not documents:
-            return _nothing_inserted(state)
-        return _inserted(
-            state,
-            rag.add(documents, on_progress=get_stream_writer(), **_run_options(options_of(state))),
-        )
-
-    async def ainsert(state: LightRAGState) -> dict[str, Any]:
-        documents = state.get("documents")
-        if not documents:
-            return _nothing_inserted(state)
-        report = await rag.aadd(
-            documents, on_progress=get_stream_writer(), **_run_options(options_of(state))
-        )
-        return _inserted(state, report)
-
-    return _both(insert, ainsert)
-
-
-def _retrieve(rag: RoutedLightRAG) -> RunnableLambda[Any, Any]:
-    def retrieve(state: LightRAGState) -> dict[str, Any]:
-        search = _Search.of(state)
-        while (mode := search.next_mode()) is not None:
-            try:
-                search.found = rag.retrieve(search.question, mode, **search.arguments())
-            except RoutingError as error:
-                search.fall_back(error)
-        return search.update(state)
-
-    async def aretrieve(state: LightRAGState) -> dict[str, Any]:
-        search = _Search.of(state)
-        while (mode := search.next_mode()) is not None:
-            try:
-                search.found = await rag.aretrieve(search.question, mode, **search.arguments())
-            except RoutingError as error:
-                search.fall_back(error)
-        return search.update(state)
-
-    return _both(retrieve, aretrieve)
+async def _retrieve(
+    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: Call
+) -> dict[str, Any]:
+    search = _Search.of(state)
+    while (mode := search.next_mode()) is not None:
+        arguments = search.arguments()
+        try:
+            search.found = await call(
+                rag.retrieve, rag.aretrieve, search.question, mode, **arguments
+            )
+        except RoutingError as error:
+            search.fall_back(error)
+    return search.update(state)
 
 
 @dataclass(slots=True)

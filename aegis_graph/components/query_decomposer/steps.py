@@ -9,15 +9,16 @@ from typing import Any, cast
 
 from langchain_core.documents import Document
 from langchain_core.messages import HumanMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from aegis_graph.components.documents.langchain import passages_of, with_highest_sensitivity
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.query_decomposer.plan import PlanStep
-from aegis_graph.components.retriever.search import SearchResult, Source, asearch, search
-from aegis_graph.components.router_node import AsyncNode, RouterCall, RouterOutcome
+from aegis_graph.components.retriever.search import SearchResult, Source, search
+from aegis_graph.components.router_node import RouterCall, RouterOutcome
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
 from aegis_graph.text.quotes import quoted_lines
@@ -55,24 +56,18 @@ class Lookup(TypedDict):
 
 
 def lookup_node(source: Source) -> Runnable[Any, Any]:
-    """Build the node that looks one step up; a graph that it asks is seen inside it."""
+    """Build the node that looks one step up; a graph that it asks is drawn inside it."""
 
-    # Closures, because LangGraph finds a subgraph among a node's nonlocals.
-    def run(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
+    async def run(
+        source: Source, lookup: Lookup, config: RunnableConfig, call: Call
+    ) -> Command[Any]:
         try:
-            found = search(source, lookup["question"], lookup["options"], config)
+            found = await search(source, lookup["question"], lookup["options"], config, call)
         except RoutingError as error:
             found = _refused(error)
         return _after(lookup, found)
 
-    async def arun(lookup: Lookup, config: RunnableConfig) -> Command[Any]:
-        try:
-            found = await asearch(source, lookup["question"], lookup["options"], config)
-        except RoutingError as error:
-            found = _refused(error)
-        return _after(lookup, found)
-
-    return RunnableLambda(run, cast("AsyncNode", arun))
+    return dual_node(source, run)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
 from aegis_graph.components.documents.splitting import MAX_PASSAGE_CHARS
+from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.relation_extractor.chunk_graph import (
     ChunkDone,
     ChunkTask,
@@ -135,7 +136,7 @@ def _build(
     )
     builder.add_node("cut", nodes.cut)
     builder.add_node("extract", _extract(chunk_graph), input_schema=cast("Any", ChunkTask))
-    builder.add_node("gather", _gather(nodes), destinations=("extract", "merge"))
+    builder.add_node("gather", dual_node(nodes, _gather), destinations=("extract", "merge"))
     builder.add_node("merge", nodes.merge)
     builder.add_edge(START, "cut")
     builder.add_edge("extract", "gather")
@@ -232,20 +233,13 @@ class _Nodes:
         }
 
 
-def _gather(nodes: _Nodes) -> Runnable[Any, Any]:
+async def _gather(
+    nodes: _Nodes, state: RelationState, config: RunnableConfig, call: Call
+) -> Command[str]:
     """The node between two rounds; it may wait."""
-
-    def gather(state: RelationState) -> Command[str]:
-        command, wait_s = nodes.gather(state)
-        time.sleep(wait_s)
-        return command
-
-    async def agather(state: RelationState) -> Command[str]:
-        command, wait_s = nodes.gather(state)
-        await asyncio.sleep(wait_s)
-        return command
-
-    return RunnableLambda(gather, agather)
+    command, wait_s = nodes.gather(state)
+    await call(lambda: time.sleep(wait_s), lambda: asyncio.sleep(wait_s))
+    return command
 
 
 def _extract(

@@ -14,6 +14,7 @@ from langchain_core.runnables.config import merge_configs
 from langgraph.pregel.protocol import PregelProtocol
 
 from aegis_graph.components.documents.langchain import read_documents
+from aegis_graph.components.dual_node import Call
 from aegis_graph.components.retriever.retriever import OPTIONS_KEY, PassageRetriever
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.types import AttemptRecord
@@ -36,34 +37,26 @@ class SearchResult:
     degraded_reason: str | None = None
 
 
-def search(
-    source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
+async def search(
+    source: Source,
+    question: str,
+    options: Mapping[str, Any],
+    config: RunnableConfig,
+    call: Call,
 ) -> SearchResult:
-    """Ask a source.
+    """Ask a source; a function that is not async runs in a thread of an async host.
 
     Raises:
         InvalidRequestError: It gives something else than documents, a text or a dict.
     """
     if isinstance(source, PassageRetriever):
-        return _result(source.find(question, options))
+        return _result(await call(source.find, source.afind, question, options))
     if isinstance(source, Runnable):
         request, config = _request(source, question, options, config)
-        return _result(source.invoke(request, config))
-    return _result(source(question))
-
-
-async def asearch(
-    source: Source, question: str, options: Mapping[str, Any], config: RunnableConfig
-) -> SearchResult:
-    """As ``search``; a function that is not async runs in a thread."""
-    if isinstance(source, PassageRetriever):
-        return _result(await source.afind(question, options))
-    if isinstance(source, Runnable):
-        request, config = _request(source, question, options, config)
-        return _result(await source.ainvoke(request, config))
+        return _result(await call(source.invoke, source.ainvoke, request, config))
     if inspect.iscoroutinefunction(source):
-        return _result(await source(question))
-    return _result(await asyncio.to_thread(source, question))
+        return _result(await call(source, source, question))
+    return _result(await call(source, lambda text: asyncio.to_thread(source, text), question))
 
 
 def _request(

@@ -1,0 +1,75 @@
+"""A node that sync and async hosts run alike, from one body.
+
+The body is written once, as a coroutine function. It awaits nothing but its ``Call``, which takes
+both forms of a function: an async host awaits the one, a sync host runs the other in its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Calls one of two forms of a function; what it gives and raises passes through."""
+
+    is_async: bool
+
+    async def __call__(
+        self,
+        sync: Callable[P, T],
+        asynchronous: Callable[P, Awaitable[T]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Call the form that the host needs."""
+        if self.is_async:
+            return await asynchronous(*args, **kwargs)
+        return sync(*args, **kwargs)
+
+
+Body = Callable[[Any, Any, RunnableConfig, Call], Coroutine[Any, Any, Any]]
+"""Takes the target, the node's state, the run's configuration and the call."""
+
+
+def dual_node(target: Any, body: Body) -> Runnable[Any, Any]:
+    """Build a node from its one body.
+
+    Args:
+        target: What the body calls; a graph is drawn inside the node.
+        body: Turns a state into the node's update.
+
+    Example:
+        >>> async def double(shout, text, config, call):
+        ...     return 2 * await call(shout.invoke, shout.ainvoke, text)
+        >>> dual_node(RunnableLambda(str.upper), double).invoke("ab")
+        'ABAB'
+    """
+
+    # LangGraph looks for a subgraph to draw among the variables that these two functions name.
+    def run(state: Any, config: RunnableConfig) -> Any:
+        return _finish(body(target, state, config, Call(is_async=False)))
+
+    async def arun(state: Any, config: RunnableConfig) -> Any:
+        return await body(target, state, config, Call(is_async=True))
+
+    asynchronous = cast("Callable[[Any], Awaitable[Any]]", arun)
+    return RunnableLambda(run, asynchronous, name=body.__name__.lstrip("_"))
+
+
+def _finish(body: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never waits, without an event loop: the thread may have one already."""
+    try:
+        body.send(None)
+    except StopIteration as done:
+        return done.value
+    body.close()
+    raise RuntimeError("a node's body awaited something else than its call")

@@ -1,0 +1,97 @@
+"""One body of a node: run by sync and async hosts alike, with its graph in the drawing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, StateGraph
+from typing_extensions import TypedDict
+
+from aegis_graph.components.dual_node import Call, dual_node
+
+
+class State(TypedDict):
+    word: str
+
+
+class Shouter:
+    """Two forms of a function, which say which of them ran."""
+
+    def __init__(self) -> None:
+        self.forms: list[str] = []
+
+    def shout(self, word: str) -> str:
+        self.forms.append("sync")
+        return word.upper()
+
+    async def ashout(self, word: str) -> str:
+        self.forms.append("async")
+        await asyncio.sleep(0)
+        return word.upper()
+
+
+async def _shout_twice(target: Shouter, word: str, config: RunnableConfig, call: Call) -> str:
+    words = [await call(target.shout, target.ashout, one) for one in (word, word)]
+    return f"{' '.join(words)} {config['metadata']['mark']}"
+
+
+async def test_a_sync_and_an_async_host_run_the_same_body() -> None:
+    shouter = Shouter()
+    node = dual_node(shouter, _shout_twice)
+    config: RunnableConfig = {"metadata": {"mark": "!"}}
+
+    # Within a running loop, as an application's sync code may be.
+    assert node.invoke("ab", config) == "AB AB !"
+    assert shouter.forms == ["sync", "sync"]
+
+    assert await node.ainvoke("ab", config) == "AB AB !"
+    assert shouter.forms == ["sync", "sync", "async", "async"]
+
+
+async def test_a_body_may_catch_what_a_call_raises() -> None:
+    def fail() -> str:
+        raise KeyError("sync")
+
+    async def afail() -> str:
+        raise KeyError("async")
+
+    async def caught(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+        try:
+            return await call(fail, afail)
+        except KeyError as error:
+            return f"{state} {error.args[0]}"
+
+    async def uncaught(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+        return await call(fail, afail)
+
+    node = dual_node(None, caught)
+    assert node.invoke("no") == "no sync"
+    assert await node.ainvoke("no") == "no async"
+    with pytest.raises(KeyError, match="sync"):
+        dual_node(None, uncaught).invoke("no")
+    with pytest.raises(KeyError, match="async"):
+        await dual_node(None, uncaught).ainvoke("no")
+
+
+def test_a_body_that_waits_for_something_else_is_refused_by_a_sync_host() -> None:
+    async def waits(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+        await asyncio.sleep(0)
+        return state
+
+    with pytest.raises(RuntimeError, match="awaited something else than its call"):
+        dual_node(None, waits).invoke("ab")
+
+
+def test_the_drawing_shows_a_graph_that_the_body_calls() -> None:
+    inner = StateGraph(State).add_node("inside", lambda state: state).add_edge(START, "inside")
+
+    async def run(target: Any, state: State, config: RunnableConfig, call: Call) -> Any:
+        return await call(target.invoke, target.ainvoke, state)
+
+    outer = StateGraph(State).add_node("outside", dual_node(inner.compile(), run))
+    graph = outer.add_edge(START, "outside").compile()
+    assert "outside:inside" in graph.get_graph(xray=True).nodes
+    assert graph.invoke({"word": "ab"}) == {"word": "ab"}
