@@ -11,6 +11,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from aegis_graph.routing.observer import AttemptDiscarded, StreamEvent
+from aegis_graph.types import FINISH_REASON
 
 RouterResult = Mapping[str, Any]
 """The router's output."""
@@ -34,6 +35,11 @@ class ChunkConverter:
         if isinstance(event, AttemptDiscarded):
             return self._discard(event)
         message = event.chunk
+        if FINISH_REASON in message.response_metadata:
+            # In the provider's word; the last chunk has it in the router's.
+            metadata = {**message.response_metadata}
+            del metadata[FINISH_REASON]
+            message = message.model_copy(update={"response_metadata": metadata})
         self._emitted_keys.update(message.response_metadata)
         if message.chunk_position is not None:
             # The provider's last chunk is not the stream's: the one with the costs follows.

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import AIMessageChunk
 from pydantic import BaseModel
 
 from aegis_graph import RoutedChatModel, create_image_describer, image_part
 from aegis_graph.components.image_describer.results import CUT
 from aegis_graph.errors import AllProvidersFailedError
-from aegis_graph.testing import LoopbackServer
+from aegis_graph.testing import LoopbackServer, Reply
 from tests.flow.components.extraction_support import (
     answer_on,
     city,
@@ -22,7 +23,7 @@ from tests.flow.components.extraction_support import (
 )
 from tests.flow.components.lightrag_support import DOCUMENTS, lightrag_config, open_rag
 from tests.flow.scripted_kind import install, scripted
-from tests.flow.support import ask, drawn, make_config, open_router
+from tests.flow.support import ask, drawn, make_config, open_router, provider
 
 cut_in_every_dialect = pytest.mark.parametrize(
     "metadata",
@@ -53,6 +54,18 @@ async def test_the_router_gives_it_one_finish_reason(
     answer = (await router.ainvoke(ask()))["messages"][-1]
     assert answer.response_metadata["finish_reason"] == "length"
     assert answer.response_metadata.items() >= (metadata | {"finish_reason": "length"}).items()
+
+
+async def test_a_stream_gives_it_once_and_in_the_routers_word(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", Reply("Half an ans", finish_reason="MAX_TOKENS"))
+    router = open_router(make_config(server, db, providers=[provider(server, "openai")]))
+    total = AIMessageChunk(content="")
+    async for chunk in RoutedChatModel(router=router, task="chat").astream("Which city?"):
+        assert isinstance(chunk, AIMessageChunk)
+        total += chunk
+    assert (total.text, total.response_metadata["finish_reason"]) == ("Half an ans", "length")
 
 
 @pytest.mark.parametrize("reason", ["stop", "end_turn", "tool_use"])

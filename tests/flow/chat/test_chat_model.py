@@ -94,7 +94,7 @@ async def test_a_stream_adds_up_to_the_same_answer(
     assert total.text == whole.text
     assert total.usage_metadata == whole.usage_metadata
     assert set(total.response_metadata) >= FACTS
-    for key in ("provider", "model", "cost_usd", "cost_basis", "attempt"):
+    for key in ("provider", "model", "cost_usd", "cost_basis", "attempt", "finish_reason"):
         assert total.response_metadata[key] == whole.response_metadata[key]
     assert_one_row_per_call(db, server.calls())
     assert_sound(db)
