@@ -14,7 +14,7 @@ PEERS := .venv-bench/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench studio notebooks lock clean
+.PHONY: help demo test check bench studio notebooks lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -23,11 +23,20 @@ demo: $(INSTALLED) ## Ask the example documents a question, then show what it co
 	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents
 	$(BIN)/aegis costs
 
+# Where it is set, each of the many processes would compile every module again.
+test check: export PYTHONDONTWRITEBYTECODE =
+
 test: $(INSTALLED) ## Check format, lint and types, and run the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile
+
+check: $(INSTALLED) ## The same without tests that start a server or a process (about a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) -m "not slow" tests/unit tests/flow
 
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py

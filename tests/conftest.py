@@ -16,6 +16,7 @@ import pytest
 
 from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import Store, empty_store
+from tests.slow import is_slow, refuse_to_start
 
 END_OF_CERTIFICATE = "-----END CERTIFICATE-----\n"
 
@@ -31,6 +32,15 @@ def pytest_configure(config: pytest.Config) -> None:
     first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition(END_OF_CERTIFICATE)
     trusted.write_text(f"{first}{end}", encoding="utf-8")
     os.environ["SSL_CERT_FILE"] = str(trusted)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what starts a server or a process, and see to it that without those nothing does."""
+    for item in items:
+        if is_slow(item):
+            item.add_marker("slow")
+    if config.option.markexpr == "not slow":
+        refuse_to_start()
 
 
 @pytest.fixture(scope="session")

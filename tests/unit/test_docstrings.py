@@ -30,7 +30,13 @@ def load(name: str) -> object:
         raise
 
 
-@pytest.mark.parametrize("name", ["aegis_graph", *NAMES])
+def starting(name: str) -> object:
+    """A module, as a case: the example of one starts a server."""
+    marks = [pytest.mark.slow] if name == "aegis_graph.testing.loopback.server" else []
+    return pytest.param(name, marks=marks)
+
+
+@pytest.mark.parametrize("name", ["aegis_graph", *map(starting, NAMES)])
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for variable in ("AEGIS_CONFIG", "MONTHLY_BUDGET_OPENAI", "MONTHLY_BUDGET_ALIBABA_CLOUD"):

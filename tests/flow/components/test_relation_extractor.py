@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph import RouterHandle, create_relation_extractor
 from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError
-from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from tests.flow.components.extraction_support import (
     COST,
     EMPTY,
@@ -99,7 +99,14 @@ async def test_two_hundred_chunks_survive_a_provider_that_fails_one_in_five(
     server: LoopbackServer, db: Path, health: Any
 ) -> None:
     dice = random.Random(SEED)
-    good, bad = reply(answer_on(*range(MANY))), (Fault.status(500), Fault.status(429))
+    bad = (Fault.status(500), Fault.status(429))
+
+    def good(call: Received) -> Reply:
+        """Of ten people, nine of whom the chunk does not name."""
+        number = statements.index(asked_about(call))
+        return reply(answer_on(*((number + n) % MANY for n in range(10))))
+
+    statements = [statement(n) for n in range(MANY)]
     server.script(
         "openai", *(dice.choice(bad) if dice.random() < 0.2 else good for _ in range(MANY * 2))
     )
