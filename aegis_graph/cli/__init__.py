@@ -71,6 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def exit_status(error: AegisError) -> int:
     """The exit status that an error means."""
+    # First: a missing provider and an exhausted budget are routing errors as well.
     if isinstance(error, NoProviderError | LedgerError):
         return NOT_ADMITTED
     return PROVIDERS_FAILED if isinstance(error, RoutingError) else USAGE_ERROR
@@ -89,6 +90,7 @@ class _LazyParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """As the base class does, with the arguments."""
+        # Once only: argparse refuses an argument that is there already.
         declare, self.declare = self.declare, None
         if declare is not None:
             declare(self)
@@ -139,6 +141,7 @@ def _shared(**defaults: object) -> _LazyParser:
 
 
 def _add_ask(parser: argparse.ArgumentParser) -> None:
+    # Imported here, like the others below: only the command that was given pays for it.
     from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
 
     parser.add_argument("question", metavar="QUESTION")
@@ -201,7 +204,7 @@ def _add_costs(parser: argparse.ArgumentParser) -> None:
 def _add_budgets(parser: argparse.ArgumentParser) -> None:
     from aegis_graph.types import WINDOWS  # noqa: PLC0415
 
-    # What `aegis budgets --json set ...` said before the action must not be undone after it.
+    # An option before the action (`aegis budgets --json set ...`) must not be undone after it.
     shared = _shared()
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     change = actions.add_parser("set", parents=[shared], help="set a limit, for everybody at once")

@@ -59,14 +59,17 @@ def ask(options: argparse.Namespace) -> int:
         "max_cost_usd": options.max_cost_usd,
     }
     question = {key: value for key, value in asked.items() if value is not None}
+    # A pipe gets the checked answer alone: what was printed cannot be taken back there.
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
     result, budgets = asyncio.run(_answer(graph, question, ledger, live))
     live.end()
     error = None if result["refusal"] is None else _routing_error(result)
+    # A program gets attempts and reasons in the same object, answered or not.
     if options.json:
         print(json.dumps({**(result["refusal"] or {}), **_as_json(result)}, ensure_ascii=False))
         return OK if error is None else exit_status(error)
     if error is not None:
+        # What could be quoted is shown all the same, before the error on standard error.
         for line in (result["answer"], *source_lines(result["citations"])):
             print(line)
         raise error
@@ -98,14 +101,16 @@ async def _answer(
             live.add(data[0].text)
         elif mode == "custom" and data["event"] == "attempt_discarded":
             live.discard(data["provider"], data["reason"])
+        # Without a namespace: the graphs inside have states of their own.
         elif mode == "values" and not namespace:
             result = data
     return result, await ledger.budgets()
 
 
 def _routing_error(result: dict[str, Any]) -> RoutingError:
-    """The error of a run that nobody answered: the command fails, whatever it could quote."""
+    """The error of a run without an answer: the command fails, whatever it could quote."""
     kinds = (AllProvidersFailedError, BudgetExceededError, NoProviderError, RequestRejectedError)
+    # The graph's state is JSON: it holds the error's name, of which the error is made again.
     kind = next(kind for kind in kinds if kind.__name__ == result["refusal"]["error"])
     return kind(
         result["refusal"]["message"],
@@ -127,6 +132,7 @@ class _LiveAnswer:
         """Print a piece of the answer."""
         if self._shown and token:
             self.text += token
+            # `out`, not `print`: brackets in an answer are text and no markup.
             self._console.out(token, end="", highlight=False)
 
     def discard(self, provider: str, reason: str) -> None:

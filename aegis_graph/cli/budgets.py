@@ -49,6 +49,7 @@ def set_budget(options: argparse.Namespace) -> int:
     """Set a limit for the next request of every process."""
     config = RouterConfig.load(options.config)
     kind, _, subject = options.scope.partition(":")
+    # A limit for a misspelled provider would hold nothing back.
     names = [provider.name for provider in config.providers]
     if kind == "provider" and subject not in names:
         raise ConfigError(
@@ -72,7 +73,7 @@ def remove_budget(options: argparse.Namespace) -> int:
 
 
 def parse_usd(text: str) -> Decimal:
-    """An amount of money as somebody types it.
+    """An amount of money as a person types it.
 
     Raises:
         ConfigError: It is not one that the ledger can hold.
@@ -81,6 +82,7 @@ def parse_usd(text: str) -> Decimal:
         amount = Decimal(text)
     except InvalidOperation as error:
         raise ConfigError(f"{text!r} is not an amount in USD like 12.50") from error
+    # First, because comparing a decimal that is no number raises.
     if amount.is_nan() or not 0 <= amount <= _MOST_USD:
         raise ConfigError(f"{text!r} is not an amount from 0 to {_MOST_USD} USD")
     return amount
@@ -116,7 +118,7 @@ async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], l
 def _unused(
     config: RouterConfig, limits: Sequence[Budget], rows: Sequence[BudgetStatus]
 ) -> Iterator[BudgetStatus]:
-    """The limits of each user in whose window nobody spent: the ledger has no user to name."""
+    """The limits of each user where no user has spent: the ledger has no user to name."""
     calendar = calendar_of(config.ledger)
     users = Counter(row.window for row in rows if row.scope.startswith("user:"))
     named = Counter(

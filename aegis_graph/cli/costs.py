@@ -101,6 +101,7 @@ def _table(rows: Sequence[CostRow], by: str, title: str, *, latency: bool) -> Ta
 
 def _print_csv(rows: Sequence[CostRow], by: str, *, latency: bool) -> None:
     """The rows for a spreadsheet, which takes no name for a formula."""
+    # From a row of zeros, so that a month without calls has its heading too.
     names = list(_cells(_NOTHING, by, latency=latency))
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()

@@ -31,6 +31,7 @@ from aegis_graph.routing.router import create_router
 from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import SENSITIVITIES
 
+# By name: a result is JSON, and carries the name of its error's class.
 _USAGE_ERRORS = {DocumentError.__name__, InvalidRequestError.__name__}
 _NOT_ADMITTED = {"NoProviderError", "BudgetExceededError"}
 LABEL = 12
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def describe(options: argparse.Namespace) -> int:
-    """Describe images, and show what it cost and who was asked."""
+    """Describe images, and show what it cost and which providers were asked."""
     # The one line of our own says it already.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     config = RouterConfig.load_vision(options.config)
@@ -176,7 +177,7 @@ def _colour(colour: Mapping[str, Any]) -> str:
 
 
 def _route_lines(results: Sequence[ImageResult]) -> Iterator[str]:
-    """Who was asked how often and what came of it, then who was not asked and why."""
+    """The providers asked, how often and with what result; then those not asked, and why."""
     asked: Counter[tuple[str, str, str]] = Counter()
     passed: Counter[tuple[str, str, str]] = Counter()
     for one in results:

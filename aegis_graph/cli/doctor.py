@@ -33,7 +33,7 @@ class _ProviderCheck:
     model_there: bool | None
     """``None`` where there is no free way to ask."""
     price_known: bool | None
-    """``None`` where nobody looked."""
+    """``None`` where it was not looked up."""
     problem: str
     installed: bool = True
 
@@ -59,6 +59,7 @@ def doctor(options: argparse.Namespace) -> int:
         "embeddings": config.embeddings,
     }
     found, version, ledger_problem = asyncio.run(_check_all(config, chains))
+    # By the chain for text: without the other two most requests can still be answered.
     healthy = ledger_problem is None and any(finding.usable for finding in found["providers"])
     if options.json:
         ledger = {
@@ -89,6 +90,7 @@ async def _check_all(
     config: RouterConfig, chains: Mapping[str, Sequence[ProviderSpec]]
 ) -> tuple[dict[str, list[_ProviderCheck]], int | None, str | None]:
     found = {
+        # All at once: one unreachable server would hold up the others for its time limit.
         name: list(await asyncio.gather(*(_check_provider(row, config.source) for row in rows)))
         for name, rows in chains.items()
     }
@@ -105,9 +107,12 @@ async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
         return _ProviderCheck(*about, None, None, None, price_known=None, problem=problem)
     try:
         provider = create_provider(row, source=source)
+    # A row that the router would refuse is one line of the report, not the end of it.
     except ConfigError as error:
         return _ProviderCheck(*about, None, None, None, price_known=False, problem=str(error))
+    # Whether there is a key, never the key: the report is made to be shown around.
     key = bool(provider.api_key()) if provider.key_env else None
+    # Before the probe, which would need the package.
     if package := provider.missing_package():
         return _ProviderCheck(
             *about, key, None, None, price_known=True, problem=f"needs: {package}", installed=False

@@ -39,6 +39,7 @@ def export(options: argparse.Namespace) -> int:
     since, until = _day(options.since, "--since"), _day(options.until, "--until")
     ledger = create_ledger(RouterConfig.load(options.config))
     try:
+        # Before a file is opened: where a package is missing, nothing is left behind.
         require(options.format)
     except ModuleNotFoundError as error:
         raise ConfigError(str(error)) from error
@@ -69,16 +70,20 @@ def _output_stream(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         try:
             yield sys.stdout.buffer
+        # A kind of OSError, and no fault: the reader of the pipe has seen enough.
         except BrokenPipeError:
             raise
         except OSError as error:
             raise ConfigError(f"standard output: {error.strerror or error}") from error
         return
+    # Beside the file, because a rename is atomic on one file system only; two exports at once have
+    # two names.
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as stream:
             yield stream
             stream.flush()
+            # On disk before it gets its name: a crash must not leave the name on half a file.
             os.fsync(stream.fileno())
         part.replace(path)
     except OSError as error:

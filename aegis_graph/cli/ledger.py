@@ -45,6 +45,7 @@ def migrate(options: argparse.Namespace) -> int:
         raise ConfigError("--from: not a SQLite ledger (sqlite:///FILE)")
     if isinstance(target, SqliteStore):
         raise ConfigError("--to: not a PostgreSQL ledger (postgresql://...)")
+    # Opening it would make an empty one.
     if not source.exists():
         raise ConfigError(f"--from: there is no ledger {source.path}")
     done = _copy(source, target)
@@ -150,13 +151,14 @@ def reconcile(options: argparse.Namespace) -> int:
 
 
 def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
+    # argparse cannot say that two optional arguments come together.
     if options.usd is None:
         raise ConfigError("reconcile: ID and USD belong together")
     cost = to_nano_usd(parse_usd(options.usd))
     alerts = asyncio.run(ledger.reconcile(options.id, cost))
     done = f"row {options.id} is settled to ${usd_text(cost)}"
     print(json.dumps({"id": options.id, "cost_usd": usd_text(cost)}) if options.json else done)
-    # An alert is given once: what this one makes due, nobody else will say.
+    # An alert is given once: what this one makes due is shown here or never.
     for alert in alerts:
         share = f"${usd_text(alert.spent_nano_usd)} of ${usd_text(alert.limit_nano_usd)}"
         print(f"aegis: budget {alert.scope} per {alert.window}: {share} spent", file=sys.stderr)

@@ -38,6 +38,7 @@ def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Each cited passage with what it says, in the order of the answer."""
     if citations:
         yield from ("", "Sources")
+    # A passage that is cited twice is listed once, where it was cited first.
     for n in dict.fromkeys(citation["n"] for citation in citations):
         quoted = [citation for citation in citations if citation["n"] == n]
         yield f"  [{n}] {quoted[0]['source']}"
@@ -85,7 +86,7 @@ def cost_lines(costs: Sequence[Mapping[str, Any]], total_usd: str) -> Iterator[s
 def route_lines(
     attempts: Sequence[Mapping[str, Any]], skipped: Sequence[Mapping[str, Any]]
 ) -> Iterator[str]:
-    """Who was asked and what came of it, then who was not asked and why."""
+    """The providers asked and what came of it; then those not asked, and why."""
     several = len({row["task"] for row in attempts}) > 1
     rows = [
         (
@@ -99,7 +100,7 @@ def route_lines(
         )
         for row in attempts
     ]
-    # Who was not asked was not asked for the last of them.
+    # The providers that were not asked are those of the last task.
     last = (attempts[-1]["task"],) if several else ()
     rows += [(*last, row["provider"], row["model"], "not asked", row["reason"]) for row in skipped]
     if not rows:
@@ -107,6 +108,7 @@ def route_lines(
     columns = len(rows[0]) - 1 if rows else 0
     widths = [max(len(row[column]) for row in rows) for column in range(columns)]
     for row in rows:
+        # The last cell is left out: nothing follows it that would have to stand in line.
         cells = [text.ljust(width) for text, width in zip(row, widths, strict=False)]
         yield "  " + "  ".join([*cells, row[-1]]).rstrip()
 

@@ -48,6 +48,7 @@ class ProviderSuite:
     def row(self) -> dict[str, Any]:
         """The provider's row of the configuration."""
         price = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "10"}
+        # Without retries, so that a fault is one attempt.
         common = {"name": "tested", "location": "local", "price": price, "max_retries": 0}
         return {**common, **self.facts}
 
@@ -99,6 +100,7 @@ class ProviderSuite:
         answers = [asyncio.run(ask(router, self.request())).text for _ in range(2)]
 
         async def two_loops() -> list[str]:
+            # A second loop, on a thread of its own, while this one asks as well.
             inner = asyncio.to_thread(asyncio.run, ask(router, self.request()))
             both = await asyncio.gather(inner, ask(router, self.request()))
             return [outcome.text for outcome in both]
@@ -110,12 +112,13 @@ class ProviderSuite:
     def test_what_it_needs_can_be_installed_with_one_line(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A missing package is told before anything is asked, with the line that installs it."""
+        """A missing package is reported before a request, with the line that installs it."""
         assert self.open_provider().missing_package() is None
         if self.package is not None:
+            # What Python itself takes for a module that cannot be imported.
             monkeypatch.setitem(sys.modules, self.package, None)
             line = self.open_provider().missing_package()
-            assert line is not None, f"{self.package} is missing, and nobody says so"
+            assert line is not None, f"{self.package} is missing, and the provider does not say so"
             assert line.startswith("pip install ")
 
     def test_it_can_be_looked_at_for_free(self, provider: Provider) -> None:

@@ -49,7 +49,7 @@ class RefusalCase(NamedTuple):
     fault: Fault
     error: str
     basis: str = "none"
-    """``none`` where the provider did no work, ``held`` where nobody knows."""
+    """``none`` where the provider did no work, ``held`` where the outcome is unknown."""
 
 
 REFUSAL_CASES: Mapping[str, RefusalCase] = {
@@ -126,12 +126,14 @@ def numbers(value: object) -> Iterator[object]:
 
 
 def open_holds(folder: Path) -> int:
-    """Reservations that nobody has settled."""
+    """How many reservations are not settled."""
+    # The ledger may be writing.
     with closing(sqlite3.connect(folder / "costs.db", timeout=WAIT_S)) as ledger:
         query = "SELECT count(*) FROM requests WHERE status = 'reserved'"
         return int(ledger.execute(query).fetchone()[0])
 
 
 def _causes(error: BaseException) -> str:
+    # The provider's error stands behind the router's; the key must be in neither.
     found = [error.__cause__, error.__context__]
     return " ".join(repr(one) for one in found if isinstance(one, AegisError))

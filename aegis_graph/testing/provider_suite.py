@@ -85,6 +85,7 @@ class RemoteProviderSuite(ProviderSuite):
         usage = outcome.message.usage_metadata
         counted = (usage["input_tokens"], usage["output_tokens"])
         assert counted == (PARIS.input_tokens, PARIS.output_tokens)
+        # 50 tokens at 1 USD and 6 at 10 USD a million.
         assert outcome.attempts[0]["cost_usd"] == "0.00011"
         (call,) = server.calls()
         assert call.streamed or not stream, "a stream was asked for"
@@ -96,6 +97,7 @@ class RemoteProviderSuite(ProviderSuite):
         """The reservation is an upper bound only if the provider knows the cap."""
         asyncio.run(ask(router, self.request(max_output_tokens=CAP), stream=stream))
         (call,) = server.calls()
+        # By value: each protocol has its own name for the cap.
         assert CAP in list(numbers(call.body)), f"no cap of {CAP} in {call.body}"
 
     @each_mode
@@ -152,7 +154,7 @@ class RemoteProviderSuite(ProviderSuite):
     def test_an_error_inside_a_stream_is_a_failure_that_may_cost(
         self, router: Router, server: LoopbackServer
     ) -> None:
-        """The status was 200, and what was said before has been produced."""
+        """The status was 200, and the text before the error has been produced."""
         self.play(server, Fault.stream_error(PARIS, after_chunks=2))
         outcome = asyncio.run(ask(router, self.request(), stream=True))
         (attempt,) = outcome.attempts
@@ -192,6 +194,7 @@ class RemoteProviderSuite(ProviderSuite):
         if provider.structured is None:
             pytest.skip("this kind has one form of answer")
         call = {"name": "City", "args": {"name": "Paris"}, "id": "call_1"}
+        # The model answers in the form in which it was asked.
         by_tool = provider.structured == "tool"
         self.play(server, Reply(tool_calls=(call,)) if by_tool else Reply('{"name": "Paris"}'))
         model = RoutedChatModel(router=router, task="chat", streaming=stream)
@@ -210,9 +213,11 @@ class RemoteProviderSuite(ProviderSuite):
     ) -> None:
         """Not into the model's picture, errors, logs, or the ledger, whatever the provider says."""
         self.play(server, KEY_ECHOES[name])
+        # HTTP clients log what they send at this level only.
         caplog.set_level(logging.DEBUG)
         outcome = asyncio.run(ask(self.open_router(tmp_path), self.request(), stream=True))
         shown = [repr(outcome), caplog.text, repr(asyncio.run(_model_of(provider)))]
+        # As Latin-1 every byte of a database reads as a character, and a key as itself.
         for text in [*shown, (tmp_path / "costs.db").read_bytes().decode("latin-1")]:
             assert KEY not in text
         (call,) = server.calls()
@@ -223,11 +228,13 @@ class RemoteProviderSuite(ProviderSuite):
         self, router: Router, server: LoopbackServer, tmp_path: Path, stream: bool
     ) -> None:
         """The provider stops working, and the attempt is settled."""
+        # 50 seconds long, so that it is under way when it is cancelled.
         slow = Reply(chunks=("piece ",) * 1000, chunk_interval_s=0.05)
         self.play(server, slow if stream else Fault.hang())
 
         async def give_up() -> None:
             task = asyncio.create_task(ask(router, self.request(), stream=stream))
+            # On another thread: the call that is waited for needs this loop.
             await asyncio.to_thread(server.wait_for_calls, 1, timeout_s=WAIT_S)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -237,6 +244,7 @@ class RemoteProviderSuite(ProviderSuite):
         asyncio.run(give_up())
         (call,) = server.calls()
         assert call.produced.disconnected
+        # The settlement may end after the cancelled call.
         patience = threading.Event()
         for _ in range(1000):
             if open_holds(tmp_path) == 0:
@@ -245,10 +253,11 @@ class RemoteProviderSuite(ProviderSuite):
         assert open_holds(tmp_path) == 0
 
     def test_looking_at_it_buys_nothing(self, provider: Provider, server: LoopbackServer) -> None:
-        """A probe asks for no answer, and finds out when nobody is there."""
+        """A probe asks for no answer, and finds out when the server is gone."""
         asyncio.run(provider.probe())
         assert server.calls() == ()
         server.stop()
+        # Not `is False`: some kinds have no free way to find out.
         assert asyncio.run(provider.probe()).reachable is not True
 
 

@@ -112,6 +112,7 @@ def _whole(pattern: re.Pattern[str], text: str, *, genitive: bool = False) -> It
     position = 0
     while match := pattern.search(text, position):
         begin, end = match.span()
+        # One character on, not past the match: a whole word may begin inside a match that was none.
         position = begin + 1
         after = _past_genitive(text, end) if genitive else end
         if after is not None and not _joined(text, begin) and not _joined(text, after):

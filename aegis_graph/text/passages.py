@@ -22,7 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _OPEN, _CLOSE, _QUESTION = "<passages>", "</passages>", "Question:"
+# Backslashes in front count as well: a document's own must survive the one that reading takes away.
 _FRAME = re.compile(r"\\*(?:\[\d+\] \(source: |</?passages>|Question:)")
+# Nine digits are more than any prompt has; Python refuses to read thousands of them as a number.
 _HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
 _RANGE = r"\d{1,3}\s*[-\u2013]\s*\d{1,3}"
 _NUMBERS = rf"(?:{_RANGE}|\d{{1,4}})"
@@ -37,6 +39,7 @@ _MARK = re.compile(
 """A citation in any form that models are known to write: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``,
 ``[[1]]``, ``[Source 1]``, and with brackets as in East Asian text; with a link after it, which
 would lead somewhere else than to the passage."""
+# Bounds what one citation stands for; of a longer range only the two ends count.
 _LONGEST_RANGE = 20
 
 
@@ -134,6 +137,7 @@ def replace_citations(text: str, replace: Callable[[re.Match[str], list[int]], s
     """
 
     def one(mark: re.Match[str]) -> str:
+        # `rows[0]` in code is an index, not a citation.
         if mark["code"] is not None:
             return mark[0]
         return replace(mark, list(_numbers(mark["numbers"])))
@@ -169,4 +173,5 @@ def _unescape(line: str) -> str:
 
 
 def _one_line(source: str) -> str:
+    # A line break in a file's name would end the header.
     return re.sub(r"[\r\n]", " ", source)

@@ -88,6 +88,7 @@ def answer_sentences(
         Quote(passage.n, sentence)
         for passage in passages
         for sentence in split_sentences(passage.text)
+        # A heading answers nothing; it counts as the context of the sentences below it.
         if sentence.kind != "heading"
     ]
     if not asked or not quotes:
@@ -96,6 +97,7 @@ def answer_sentences(
     total = sum(weights.values())
     candidates = [_candidate(question, quotes, index, weights) for index in range(len(quotes))]
     best = max(candidates, key=lambda one: one.score)
+    # Its own words have to match too: below a fitting heading every sentence would be an answer.
     if best.direct < ENOUGH_DIRECT * total or best.value < ENOUGH_ALONE * total:
         return []
     chosen = _extended(best, candidates, weights, limit)
@@ -130,6 +132,8 @@ def rank_by_support(claim: str, texts: Sequence[str]) -> list[int]:
         present = found[index]
         hit = _value({word: max_closeness(word, present) for word in claimed}, weights)
         extra = sum(1 for word in present if not max_closeness(word, claimed))
+        # Of two sentences with the claim's words, the one that says less besides is the better
+        # quote.
         return hit - 0.1 * extra if hit else -math.inf
 
     return sorted(range(len(texts)), key=support, reverse=True)
@@ -144,6 +148,7 @@ def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, f
     weights = {}
     for word in asked:
         frequency = sum(1 for present in sentences if max_closeness(word, present))
+        # The half keeps the logarithm finite for a word that no sentence has.
         weight = math.log((len(sentences) + 1) / (frequency + 0.5))
         weights[word] = min(_RARE if frequency else _MISSING, max(1.0, weight))
     return weights
@@ -177,6 +182,8 @@ def _bonus(
     """What speaks for a sentence beside the words it shares with the question."""
     quote, spoken = quotes[index], words(quotes[index].sentence.text)
     text = quote.sentence.text
+    # The passages come best first. A long sentence shares words by chance; one of a word or two is
+    # a fragment.
     bonus = -0.01 * quote.n - 0.004 * max(0, len(spoken) - 30) - 0.08 * max(0, 4 - len(spoken))
     leads_nowhere = text.endswith(":") and not _list_below(quotes, index)
     if quote.sentence.kind == "code" or text.endswith("?") or leads_nowhere:
@@ -191,6 +198,7 @@ def _bonus(
 def _before(quotes: Sequence[Quote], index: int) -> Quote | None:
     """The sentence that this one refers back to, where it begins with such a word."""
     this, before = quotes[index], quotes[index - 1] if index else None
+    # Under another heading the word refers to something else.
     if before is None or before.n != this.n or before.sentence.context != this.sentence.context:
         return None
     return before if _REFERS_BACK.match(this.sentence.text) else None
@@ -252,6 +260,7 @@ def _with_neighbours(
     for one in chosen:
         before = [one.index - 1] if _before(quotes, one.index) else []
         new = [at for at in [*before, one.index] if at not in places]
+        # A sentence and the one that it refers back to come together or not at all.
         if len(places) + len(new) > limit:
             break
         places += new

@@ -29,10 +29,14 @@ _RULE = re.compile(r"\s{0,3}(?:[-*_=]\s*){3,}$")
 _ROW = re.compile(r"\s*\|")
 _ROW_RULE = re.compile(r"[\s:|-]*")
 _QUOTED = re.compile(r"\s*>\s?")
+# Matches at the first mark of a run only: a match from each mark would take the square of its
+# length.
 _END = re.compile(r"(?:(?<![.!?…])[.!?…]+|:(?=\s*$))[\"'\u201c\u201d\u2019»)\]*_]*(?=\s|$)")
+# A sentence may begin in lower case with a name like `qwen-plus` or a path.
 _START = re.compile(r"\s+[\"'\u201c-\u201e\u2018«(\[*_]*(?:[^\W\d_a-zß-öø-ÿ]|\d|`|[a-z]+[-_]\w|/)")
 _ORDINAL = r"\s+(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrhundert|Quartal)"
 _MONTH = re.compile(_ORDINAL)
+# German dates begin like a numbered list: `3. Oktober` is none.
 _BULLET = re.compile(rf"\s*(?:[-*+•▪‣]|\d{{1,3}}[.)](?!{_ORDINAL}))\s+")
 _ABBREVIATED = """
 abb abs allg approx aufl bzgl bzw ca cf corp d.h dept dgl dr ebd e.g eg engl est etc evtl fig ff
@@ -101,12 +105,14 @@ class _Reader:
             yield from self._end_paragraph()
         elif heading := _HEADING.match(line):
             yield from self._end_paragraph()
+            # Markdown lets a heading close with the marks that it opens with.
             title = line.rstrip().rstrip("#")
             yield self._heading(len(heading[1]), start + heading.end(), start + len(title))
         elif row:
             yield from self._end_paragraph()
             cells = line.rstrip().removesuffix("|")
             yield from self._row(line, following, start + row.end(), start + len(cells))
+        # Before the rule: a line of dashes below a single line makes that line a heading.
         elif len(self.paragraph) == 1 and _UNDERLINE.match(line):
             level = 1 if line.strip().startswith("=") else 2
             yield self._heading(level, *self.paragraph.pop())
@@ -117,6 +123,7 @@ class _Reader:
 
     def _heading(self, level: int, start: int, end: int) -> Sentence:
         start, end = _trimmed(self.text, start, end)
+        # A heading ends the headings of its own level and below.
         self.headings = {at: title for at, title in self.headings.items() if at < level}
         self.lead = ""
         above = self._context()
@@ -162,6 +169,8 @@ class _Reader:
             title = self.text[slice(*lines[index])]
             return index == 0 and len(title) < 60 and title.isupper() and title[-1].isalnum()
         line, below = (self.text[start:end] for start, end in lines[index : index + 2])
+        # Text from PDFs has no marks of headings, only their shape: short, capitalised, and no full
+        # stop.
         above = self.text[slice(*lines[index - 1])] if index else "."
         return (
             len(line) < min(60, 0.7 * len(below))
@@ -236,6 +245,7 @@ def _ends_sentence(before: str, end: str, after: str) -> bool:
 
 def _cut_long(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     while end - start > LONGEST:
+        # In the second half only: a cut at an early space would leave a fragment.
         cut = text.rfind(" ", start + LONGEST // 2, start + LONGEST)
         cut = cut if cut > 0 else start + LONGEST
         yield _trimmed(text, start, cut)

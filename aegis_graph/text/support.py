@@ -67,6 +67,7 @@ def shared_words(claim: str, text: str) -> float:
 
     Numbers and what says no are judged by themselves.
     """
+    # Both are judged on their own, so that a missing number is not hidden among matching words.
     plain = _NOT.sub(" ", _AMOUNT.sub(" ", claim))
     return _share(set(topic_words(plain)) or set(words(claim)), text)
 
@@ -93,11 +94,13 @@ def best_evidence(claim: str, text: str) -> Evidence:
     if at >= 0:
         return Evidence(at, at + len(claim), "supported")
     sentences = split_sentences(text)
+    # A text may hold nothing but headings.
     pool = [one for one in sentences if one.kind != "heading"] or sentences
     if not pool:
         return Evidence(*_trimmed(text), "words")
     best, *_ = rank_by_support(claim, [one.text for one in pool])
     spans = [(one.start, one.start + len(one.text)) for one in pool]
+    # Short spans first: the first that supports the claim is the shortest.
     for size in range(1, LONGEST_QUOTE + 1):
         for first in range(max(0, best - size + 1), min(best, len(spans) - size) + 1):
             start, end = spans[first][0], spans[first + size - 1][1]

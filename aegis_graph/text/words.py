@@ -13,6 +13,7 @@ Language = Literal["en", "de"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 _GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
+# A number keeps the marks inside it: `1,000` and `0.5` are one word each.
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
 _ENGLISH = """
@@ -66,6 +67,7 @@ def detect_language(text: str) -> Language | None:
     english, german = (
         sum(1 for word in spoken if word in _STOP_WORDS_OF[name]) for name in ("en", "de")
     )
+    # A name, like that of a model, has no small words in either language.
     if english == german:
         return None
     return "en" if english > german else "de"
@@ -104,6 +106,7 @@ def closeness(one: str, other: str) -> float:
     if one == other:
         return 1.0
     short, long = (one, other) if len(one) <= len(other) else (other, one)
+    # Numbers have no forms, and two letters are too few to compare.
     if len(short) < 3 or not (short.isalpha() and long.isalpha()):
         return 0.0
     shared = _shared_start(short, long)
@@ -112,6 +115,8 @@ def closeness(one: str, other: str) -> float:
     related = (
         (shared >= 3 and endings[0] in _ENDINGS and endings[1] in _ENDINGS)
         or (shared >= 5 and longest <= 2)
+        # A long common start allows a long ending (`settle`, `settlement`), but not `international`
+        # for `internal`.
         or (shared >= 6 and (longest <= 5 or not endings[0]))
         or (len(short) >= 5 and long.endswith(short))
     )

@@ -72,16 +72,20 @@ class Handler:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        # Before it is answered: a test waits for calls that are never answered, too.
         self._journal.add(call)
         try:
             return await self._respond(
                 Exchange(_wire(call.path), call, request, self._journal.notify)
             )
         except asyncio.CancelledError:
+            # aiohttp cancels a handler when its client goes away; the end of the server does the
+            # same.
             call.produced.disconnected = not self._stopping
             raise
         except ConnectionResetError:
             call.produced.disconnected = True
+            # Nothing can be sent any more, but aiohttp wants a response back.
             return web.Response()
         finally:
             self._tasks.discard(task)
@@ -110,6 +114,8 @@ class Handler:
 
     def _step(self, call: Received) -> Step | None:
         if call.path in EMBEDDING_PATHS:
+            # Steps for a whole protocol are for its chat calls; an embedding in between must not
+            # use one up.
             return self._script.take_own(call.protocol, call.model) or embedding_reply
         return self._script.take(call.protocol, call.model)
 
@@ -147,6 +153,7 @@ def _wire(path: str) -> Wire:
 
 
 def _protocol_of(path: str) -> ProtocolName:
+    # A path that nothing serves gets its refusal in the protocol that its beginning belongs to.
     if path.startswith("/v1"):
         return "openai"
     return "dashscope" if path.startswith("/api/v1") else "ollama"

@@ -116,7 +116,7 @@ class Journal:
             self._changed.notify_all()
 
     def notify(self) -> None:
-        """Wake those who wait for what a call produced."""
+        """Wake the threads that wait for what a call produced."""
         with self._changed:
             self._changed.notify_all()
 

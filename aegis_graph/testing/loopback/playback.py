@@ -21,7 +21,7 @@ class Exchange:
     call: Received
     request: web.Request
     on_write: Callable[[], None]
-    """Told whenever the call has produced something."""
+    """Called whenever the call has produced something."""
 
     async def play(self, step: Reply | Fault) -> web.StreamResponse:
         """Answer the call.
@@ -49,6 +49,7 @@ class Exchange:
             body = to_json(self.wire.whole(reply, self.call))
             return await self._send_body(body, reply, self.wire.usage(reply), completed=True)
         response = await self._send_pieces(reply, None)
+        # Before the last bytes: a client that has them finds the call completed.
         self.call.produced.completed = True
         await self._write(response, self.wire.ending(reply, self.call), pieces=0)
         await response.write_eof()
@@ -57,6 +58,7 @@ class Exchange:
     async def _send_body(
         self, body: bytes, reply: Reply, usage: Usage | None, *, completed: bool
     ) -> web.StreamResponse:
+        # As long as the stream would take: what is not streamed comes when all of it is there.
         await asyncio.sleep(_generation_s(reply))
         response = web.Response(body=body, content_type="application/json")
         self._check_open()
@@ -114,6 +116,7 @@ class Exchange:
         return await self.send_json(fault.status_code, body, headers)
 
     async def _hang(self, fault: Fault) -> web.StreamResponse:
+        # Until the client goes away or the server stops: both cancel this.
         await asyncio.Event().wait()
         raise AssertionError("nobody sets this event")
 

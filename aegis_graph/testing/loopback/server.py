@@ -69,6 +69,8 @@ class LoopbackServer:
         """Listen. A server that was stopped comes back on the same port."""
         if self._thread is not None:
             raise RuntimeError("the loopback server is already running")
+        # On the caller's thread, so that the address is known and a taken port is the caller's
+        # error.
         listener = socket.create_server(self._address, backlog=BACKLOG)
         self._address = listener.getsockname()[:2]
         ready: Future[None] = Future()
@@ -76,6 +78,7 @@ class LoopbackServer:
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener, ready)),
             name="aegis-loopback-server",
+            # A test that forgets to stop the server must not keep its process alive.
             daemon=True,
         )
         self._thread.start()

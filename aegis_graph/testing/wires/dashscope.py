@@ -59,6 +59,7 @@ class DashScopeWire:
             message["reasoning_content"] = reply.reasoning
         if reply.tool_calls:
             message["tool_calls"] = tool_calls(reply)
+        # The word, as text: so DashScope writes that an answer has not ended.
         finish = _finish(reply, call) if finished else "null"
         body = _body(message, finish, self.usage(reply), call)
         if not _is_multimodal(call):
@@ -120,6 +121,7 @@ class DashScopeWire:
         usage = self.usage(reply)
         if usage is None:
             return None
+        # Rounded up: the first piece counts at least one token, and the last one all of them.
         output = -(-usage.output_tokens * number // total)
         reasoning = usage.reasoning_tokens
         return usage._replace(

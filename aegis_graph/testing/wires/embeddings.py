@@ -41,7 +41,9 @@ def hashed_words(text: str, dimensions: int) -> list[float]:
     True
     """
     vector = [0.0] * dimensions
+    # A text without a word has a vector too: one of zeros has no direction.
     for word in _WORD.findall(text.casefold()) or [""]:
+        # Not `hash()`, which differs from process to process.
         digest = hashlib.sha256(word.encode("utf-8", errors="replace")).digest()
         vector[int.from_bytes(digest[:8], "big") % dimensions] += 1.0
     norm = math.sqrt(sum(value * value for value in vector))

@@ -22,7 +22,7 @@ class OllamaWire:
     stream_type = "application/x-ndjson"
 
     def wants_stream(self, body: Mapping[str, Any], headers: Mapping[str, str]) -> bool:
-        """Ollama streams unless told not to."""
+        """Ollama streams unless the body says `false`."""
         return body.get("stream") is not False
 
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:

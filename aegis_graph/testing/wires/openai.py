@@ -48,6 +48,7 @@ class OpenAIWire:
         if reply.tool_calls:
             message["content"] = reply.text or None
             message["tool_calls"] = [
+                # Only the pieces of a stream carry an index.
                 {key: value for key, value in tool.items() if key != "index"}
                 for tool in tool_calls(reply)
             ]
@@ -135,6 +136,7 @@ def _delta_event(call: Received, delta: dict[str, Any], finish: str | None = Non
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     chunk = {**_head(call, "chat.completion.chunk"), "choices": [choice]}
     if _includes_usage(call):
+        # Where usage is asked for, every event has the field; the last one has the numbers.
         chunk["usage"] = None
     return _event(chunk)
 

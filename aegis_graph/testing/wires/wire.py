@@ -101,6 +101,7 @@ def tool_call_deltas(reply: Reply, *, later: Mapping[str, Any]) -> list[dict[str
         function = call["function"]
         arguments = function["arguments"]
         deltas.append({**call, "function": {"name": function["name"], "arguments": ""}})
+        # In two pieces, neither of which is JSON: a client has to join them.
         half = len(arguments) // 2
         for part in (arguments[:half], arguments[half:]):
             deltas.append({"index": call["index"], **later, "function": {"arguments": part}})
