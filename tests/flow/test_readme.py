@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from aegis_graph import RouterConfig, create_router
+from tests import programs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -55,7 +56,7 @@ def run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("snippet", blocks("python"))
 def test_python_snippets_run_without_key_and_network(snippet: str, folder: Path) -> None:
-    done = run([sys.executable, "-W", "error", "-c", snippet], folder)
+    done = programs.run_text(snippet, cwd=folder, environ=environ(folder))
     assert (done.returncode, done.stderr) == (0, "")
     assert "extractive answered" in done.stdout
 
@@ -65,7 +66,7 @@ def test_the_page_about_the_chat_model_runs(folder: Path) -> None:
     [snippet] = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     # The embedded provider answers a question without tools, which this agent has none of.
     asking = 'print(agent.invoke({"messages": ["Who answers?"]})["messages"][-1].text)'
-    done = run([sys.executable, "-W", "error", "-c", f"{snippet}\n{asking}"], folder)
+    done = programs.run_text(f"{snippet}\n{asking}", cwd=folder, environ=environ(folder))
     assert (done.returncode, done.stderr) == (0, "")
     assert "Extractive answer" in done.stdout
 

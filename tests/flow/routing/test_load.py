@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ import pytest
 from aegis_graph import RouterConfig
 from aegis_graph.errors import BudgetExceededError
 from aegis_graph.testing import LoopbackServer, Reply
+from tests.contract import processes
 from tests.flow.support import (
     Row,
     ask,
@@ -177,17 +176,12 @@ def test_two_routers_on_two_event_loops_admit_exactly_ten(
     check(server, db, chain, sum(halves, Counter()))
 
 
-WORKER = """
-import asyncio, json, sys
-from tests.flow.support import open_router
-from tests.flow.routing.test_load import storm
-from aegis_graph import RouterConfig
-
-router = open_router(RouterConfig.model_validate_json(sys.argv[1]))
-print("ready", flush=True)
-sys.stdin.readline()
-print(json.dumps(asyncio.run(storm(router, int(sys.argv[2])))))
-"""
+def work(config: str, requests: int, pipe: Connection) -> None:
+    """In a process of its own: open a router, say so, and ask when the test says so."""
+    router = open_router(RouterConfig.model_validate_json(config))
+    pipe.send("ready")
+    pipe.recv()
+    pipe.send(asyncio.run(storm(router, requests)))
 
 
 @each_chain
@@ -196,30 +190,17 @@ def test_four_processes_admit_exactly_ten(
 ) -> None:
     # Nobody has made the file yet: the four also race for that.
     config = configure(server, db, chain, closed_port)
-    command = [sys.executable, "-c", WORKER, config.model_dump_json(), str(REQUESTS // 4)]
-    with watched(db), ExitStack() as stack:
-        workers = [
-            stack.enter_context(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    cwd=Path(__file__).parents[3],
-                    text=True,
-                )
-            )
-            for _ in range(4)
-        ]
-        for worker in workers:
-            assert worker.stdout is not None
-            assert worker.stdout.readline() == "ready\n"
-        for worker in workers:
-            assert worker.stdin is not None
-            print("go", file=worker.stdin, flush=True)
-        outputs = [worker.communicate(timeout=60)[0] for worker in workers]
+    with watched(db):
+        workers = [processes.start(work, config.model_dump_json(), REQUESTS // 4) for _ in range(4)]
+        for _, pipe in workers:
+            assert processes.heard(pipe) == "ready"
+        for _, pipe in workers:
+            pipe.send("go")
+        answers = [processes.heard(pipe) for _, pipe in workers]
+        statuses = [processes.ended(process) for process, _ in workers]
 
-    assert [worker.returncode for worker in workers] == [0, 0, 0, 0]
-    counts = sum((Counter(json.loads(output)) for output in outputs), Counter[str]())
+    assert statuses == [0, 0, 0, 0]
+    counts = sum(answers, Counter[str]())
     check(server, db, chain, counts)
 
 
