@@ -24,6 +24,8 @@ from tests.flow.support import drawn
 ROOT = Path(__file__).parents[2]
 HELLO = drawn(420, 90, text="Invoice 2024-0815")
 ASKED = HumanMessage([{"type": "text", "text": "What is this?"}, image_part(HELLO)])
+SAME = HumanMessage([image_part(drawn(420, 420, text="Invoice 2024-0815"))])
+"""As good and read sooner: the engine enlarges a picture until its shorter side has 736 pixels."""
 SPEC = ProviderSpec(
     name="ocr", kind="ocr", model="rapidocr", location="local", tasks=("vision",), images=True
 )
@@ -53,10 +55,10 @@ def test_it_reads_and_says_where_and_that_it_is_ocr(model: ChatOcr) -> None:
 
 
 async def test_every_way_to_ask_gives_the_same_answer(model: ChatOcr) -> None:
-    whole = await model.ainvoke([ASKED])
-    pieces = [chunk async for chunk in model.astream([ASKED])]
+    whole = await model.ainvoke([SAME])
+    pieces = [chunk async for chunk in model.astream([SAME])]
     assert "".join(chunk.text for chunk in pieces) == whole.text
-    many = await asyncio.gather(*(model.ainvoke([ASKED]) for _ in range(3)))
+    many = await asyncio.gather(*(model.ainvoke([SAME]) for _ in range(3)))
     assert {answer.text for answer in many} == {whole.text}
     assert whole.usage_metadata is not None
     assert whole.usage_metadata["output_tokens"] == 2
@@ -98,7 +100,7 @@ def test_a_picture_without_text_is_said_to_have_none(model: ChatOcr) -> None:
 
 
 def test_the_cap_is_kept_and_told(model: ChatOcr) -> None:
-    answer = model.invoke([ASKED], max_tokens=1)
+    answer = model.invoke([SAME], max_tokens=1)
     assert answer.text == f"Invoice\n\n{MARKER}"
     assert answer.response_metadata["finish_reason"] == "length"
 

@@ -40,7 +40,7 @@ from tests.unit.request.test_images import bomb
 INSTRUCT, THINKING = "qwen3-vl-30b-a3b-instruct", "qwen3-vl-30b-a3b-thinking"
 DOLLAR = 1_000_000_000
 DIME = Reply("A cat.", input_tokens=100, output_tokens=1)
-PAGE = drawn(640, 200, text="Invoice 2024-0815")
+PAGE = drawn(640, 480, text="Invoice 2024-0815")
 
 
 def looking(data: bytes = PAGE, text: str = "What is this?", **more: Any) -> dict[str, Any]:
