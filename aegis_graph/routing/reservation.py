@@ -15,7 +15,7 @@ LEASE_MARGIN_S = 60.0
 
 
 class Bound(NamedTuple):
-    """The most that one attempt can use, and cost."""
+    """The most that one attempt can use."""
 
     input_tokens: int
     """Of the whole request, images included."""
@@ -23,7 +23,6 @@ class Bound(NamedTuple):
     """The output cap that is really sent."""
     output_tokens: int
     """What the provider can bill under that cap."""
-    nano_usd: int
 
 
 def bound_of(provider: Provider, request: Request) -> Bound:
@@ -33,8 +32,7 @@ def bound_of(provider: Provider, request: Request) -> Bound:
     output_cap = request.max_output_tokens or provider.spec.max_output_tokens
     # The cap is sent with the call, which makes this the most that can be billed.
     output_tokens = provider.output_bound(output_cap)
-    cost = to_nano_usd(most_usd(provider.price, input_tokens, output_tokens))
-    return Bound(input_tokens, output_cap, output_tokens, cost)
+    return Bound(input_tokens, output_cap, output_tokens)
 
 
 def request_facts(request: Request, route_id: str) -> RequestFacts:
@@ -52,13 +50,14 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
 
 def hold_for(provider: Provider, request: Request, route_id: str, attempt: int) -> Hold:
     """The reservation that an attempt at this provider needs."""
-    spec = provider.spec
+    spec, bound = provider.spec, bound_of(provider, request)
+    most = most_usd(provider.price, bound.input_tokens, bound.output_tokens)
     return Hold(
         request=request_facts(request, route_id),
         attempt=attempt,
         provider=spec.name,
         model=spec.model,
-        nano_usd=bound_of(provider, request).nano_usd,
+        nano_usd=to_nano_usd(most),
         lease_s=spec.timeout_s + LEASE_MARGIN_S,
         run_limit_nano_usd=request.run_limit_nano_usd,
     )

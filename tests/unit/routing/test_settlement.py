@@ -45,7 +45,7 @@ def price(usage: TokenUsage) -> Decimal:
 
 HOLD = to_nano_usd(most_usd(price, PROMPT, CAP))
 OPEN_HOLD = AdmittedHold(id=1, nano_usd=HOLD)
-BOUND = Bound(input_tokens=PROMPT, output_cap=CAP, output_tokens=CAP, nano_usd=HOLD)
+BOUND = Bound(input_tokens=PROMPT, output_cap=CAP, output_tokens=CAP)
 
 
 def calculator() -> SettlementCalculator:
