@@ -53,6 +53,8 @@ class BudgetQueue:
         """
         woken = False
         while True:
+            # Only a call that was woken tries a full budget again: else every call would be refused
+            # once more.
             if self.stopping or (self._full and not woken):
                 await self._park()
                 woken = True
@@ -78,6 +80,7 @@ class BudgetQueue:
             raise
         finally:
             self._in_flight -= 1
+            # A refused call has spent nothing, so its end makes no room.
             if not refused:
                 self._full = False
                 self._wake_one()
@@ -99,6 +102,7 @@ class BudgetQueue:
             await waiting
             self._in_flight -= 1
         except asyncio.CancelledError:
+            # Woken and cancelled in the same turn: what was counted for it is taken back.
             if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                 self._in_flight -= 1
             raise

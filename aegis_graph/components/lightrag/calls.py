@@ -81,6 +81,7 @@ class Run:
     def request(self, operation: Operation) -> dict[str, Any]:
         """The run's part of a request to the router."""
         chosen = {key: value for key, value in self.options.items() if value is not None}
+        # A call is sent at the workspace's level, which may be higher.
         chosen.pop("sensitivity", None)
         if operation in _MAY_WAIT and "max_cost_usd" in chosen:
             chosen["max_cost_usd"] = _without_merge_share(chosen["max_cost_usd"])
@@ -121,6 +122,7 @@ class RoutedCalls:
     default_run: Run
     output_tokens: Mapping[Operation, int]
     _locks: weakref.WeakValueDictionary[str, asyncio.Lock] = field(
+        # A lock lives while a call holds it: thousands of requests leave none behind.
         default_factory=weakref.WeakValueDictionary
     )
 
@@ -157,10 +159,10 @@ class RoutedCalls:
     async def _answer(self, operation: Operation, messages: Sequence[BaseMessage]) -> str:
         run = CURRENT_RUN.get() or self.default_run
         level = self.sensitivity_of(run)
-        said = [(message.type, message.text) for message in messages]
+        texts = [(message.type, message.text) for message in messages]
         cap = self.output_tokens[operation]
         # With the cap: an answer that it cut is asked for again once there is a larger one.
-        key = request_key(operation, level, cap, said)
+        key = request_key(operation, level, cap, texts)
         lock = self._locks.setdefault(key, asyncio.Lock())
         # Two chunks with the same text are one request, also when they are asked at once.
         async with lock:
@@ -204,11 +206,13 @@ class RoutedCalls:
         level = self.sensitivity_of(run)
         space = self.embeddings.spec.vector_space
         keys = {text: request_key("embed", level, space, context, text) for text in texts}
+        # Of a question nothing is kept, not even its vector.
         found = self.answers.vectors(list(keys.values())) if context == "document" else {}
         missing = [text for text, key in keys.items() if key not in found]
 
         def keep(batch: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
             bought = {keys[text]: vector for text, vector in zip(batch, vectors, strict=True)}
+            # Batch by batch: what was bought before an error is not bought again.
             found.update({key: list(vector) for key, vector in bought.items()})
             if context == "document":
                 self.answers.keep_vectors(bought)
@@ -270,11 +274,11 @@ def _messages(
     prompt: str, system_prompt: str | None, history: Sequence[Mapping[str, str]]
 ) -> list[BaseMessage]:
     system = [SystemMessage(system_prompt)] if system_prompt else []
-    said = [
+    turns = [
         AIMessage(turn["content"]) if turn["role"] == "assistant" else HumanMessage(turn["content"])
         for turn in history
     ]
-    return [*system, *said, HumanMessage(prompt)]
+    return [*system, *turns, HumanMessage(prompt)]
 
 
 def _as_paid_answer(message: AIMessage) -> PaidAnswer:

@@ -143,11 +143,13 @@ class Estimator:
         extract = EXTRACT_PROMPT_TOKENS * count + tokens
         loads: dict[Operation, _TokenLoad] = {"extract": _TokenLoad(count, extract, written)}
         if self.gleaning:
+            # The second reading sends the first one again, with its answer.
             glean = extract + GLEAN_PROMPT_TOKENS * count + written
             loads["glean"] = _TokenLoad(count, glean, round(count * self.usual["glean"]))
         loads["summary"] = _TokenLoad(
             summaries, described, round(summaries * self.usual["summary"])
         )
+        # Ten texts a call: see ``embedding_batch_num`` in the settings.
         loads["embed"] = _TokenLoad(-(-(count + rows) // 10), tokens + written, 0)
         return loads
 
@@ -189,6 +191,8 @@ class Estimator:
             for provider in (self.vectors if operation == "embed" else self.chat)
             if may_receive(provider.spec, level)
             and (provider.spec.tasks is None or operation in provider.spec.tasks)
+            # As the router would pass it over: a forecast with a provider that is never asked is
+            # wrong.
             and not (provider.key_env and not provider.api_key())
             and provider.missing_package() is None
         ]

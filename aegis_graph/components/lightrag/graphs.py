@@ -174,6 +174,7 @@ class _Search:
         if not isinstance(question, str) or not question.strip():
             raise InvalidRequestError("question: empty; give it a text")
         mode = state.get("mode") or "mix"
+        # `naive` needs no keywords, so it is left where no model can be paid for them.
         modes: list[Mode] = [mode] if mode == "naive" else [mode, "naive"]
         handed_on = state.get("options")
         options = options_of(state) if handed_on is None else handed_on
@@ -194,6 +195,7 @@ class _Search:
         self.reason = f"{what}: {error}"
 
     def update(self, state: LightRAGState) -> dict[str, Any]:
+        # After an insert in the same run, whose attempts and reason stay in the report.
         continued = state.get("options") is not None
         before = state.get("attempts") or [] if continued else []
         found = self.found

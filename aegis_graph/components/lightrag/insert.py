@@ -97,6 +97,7 @@ async def _insert(
             await _retry_failed(workspace)
             async with _one_by_one_after_interruption(workspace):
                 await _process_documents(workspace, run)
+        # A stopped run has no money for merging a repaired document; the next insert has.
         if await _repair_stuck(workspace) and run.refusal is None:
             run = run.restarted()
             await _retry_failed(workspace)
@@ -129,6 +130,7 @@ async def _process_documents(workspace: Workspace, run: Run) -> None:
     assert queue is not None, "an insert's calls wait at its queue"
     token = CURRENT_RUN.set(run)
     try:
+        # A task takes the context of its creation with it, and so the run to all tasks below.
         driver = asyncio.create_task(workspace.rag.apipeline_process_enqueue_documents())
     finally:
         CURRENT_RUN.reset(token)
@@ -143,10 +145,12 @@ async def _process_documents(workspace: Workspace, run: Run) -> None:
         run.active = False
         driver.cancel()
         await asyncio.gather(driver, return_exceptions=True)
+        # What LightRAG leaves parked must end, and may buy nothing.
         queue.close(RunEndedError("the insert was stopped"))
         # A chunk names its entries of this cache.
         await workspace.rag.llm_response_cache.index_done_callback()
     if not driver.cancelled():
+        # Raises what LightRAG raised.
         driver.result()
 
 
@@ -197,6 +201,7 @@ async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) 
     pipeline = import_module("lightrag.utils_pipeline")
     states = {name: status_word(record.status) for name, record in records.items()}
     for name in documents:
+        # LightRAG has no record of a second name for a text that is there.
         states.setdefault(pipeline.normalize_document_file_path(name), "duplicate")
     errors = {
         name: record.error_msg or "no reason given"

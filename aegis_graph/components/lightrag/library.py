@@ -57,6 +57,7 @@ class SharedLoop:
                 return
             self._portal.close()
             shared = import_module("lightrag.kg.shared_storage") if _is_loaded() else None
+            # Not while the application has stores of its own open.
             if shared is not None and not shared._init_flags:
                 # The locks belong to the loop that has ended.
                 shared.finalize_share_data()
@@ -76,11 +77,14 @@ def load() -> Any:
         ModuleNotFoundError: It is not installed. The message says how to install it.
         ConfigError: The environment keeps it from being imported.
     """
+    # LightRAG would end the whole process.
     if "ENTITY_TYPES" in os.environ:
         raise ConfigError("ENTITY_TYPES: LightRAG refuses to run with this variable; take it away")
     try:
+        # One thread at a time: the environment and the log's handlers belong to the process.
         with _loading, _without_dotenv(), quiet_import():
             library = import_module("lightrag")
+            # Each changes the log when it is imported, which is undone here and not on first use.
             for printing in ("lightrag.utils", "nano_vectordb"):
                 import_module(printing)
     except ModuleNotFoundError as missing:
@@ -133,6 +137,7 @@ def build(
                     func=embed,
                     max_token_size=8192,
                     model_name="aegis-router",
+                    # So that the function learns whether a text is a question or a document.
                     supports_asymmetric=True,
                 ),
                 **{**_defaults(), **settings},
@@ -168,6 +173,7 @@ async def stop(rag: Any) -> None:
     shared = import_module("lightrag.kg.shared_storage")
     await shared.finalize_pipeline_ingress(rag.workspace)
     shared.finalize_scan_job_store(rag.workspace)
+    # Closing a store leaves its flags and data here: opened again, it would pass for open.
     tables = (
         shared._shared_dicts,
         shared._init_flags,
@@ -191,6 +197,7 @@ def allow_blocking_io() -> None:
 
 def _defaults() -> dict[str, Any]:
     """Its own defaults, without the variables and the file in which it looks for others."""
+    # From the constants: the fields' own defaults are read from the environment on import.
     constants = import_module("lightrag.constants")
     names = {
         "top_k": "TOP_K",
@@ -256,6 +263,7 @@ def _without_installing() -> Iterator[None]:
         raise ModuleNotFoundError(f"LightRAG needs: pip install {package}")
 
     names = ("install", "install_if_missing", "install_multiple", "install_or_update")
+    # Replaced and put back: the application may install packages for itself.
     kept = {name: getattr(pipmaster, name) for name in names}
     for name in kept:
         setattr(pipmaster, name, refuse)

@@ -58,6 +58,7 @@ async def retrieve(
     return Retrieved(
         mode,
         workspace.calls.sensitivity_of(run),
+        # The graph sends the question as a message of its own.
         prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
         data.get("references") or [],
         data.get("entities") or [],
@@ -77,7 +78,7 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
 
     Raises:
         InvalidRequestError: The question cannot be asked.
-        RoutingError: Nobody answered.
+        RoutingError: No provider answered.
     """
     given = param or import_module("lightrag").QueryParam(enable_rerank=False)
     if given.stream:
@@ -101,6 +102,7 @@ async def _query(
         result: dict[str, Any] = await workspace.rag.aquery_llm(
             question, param, progress_callback=stage
         )
+    # So LightRAG refuses a mode or a parameter.
     except ValueError as error:
         raise InvalidRequestError(f"question: {error}") from error
     finally:
@@ -108,6 +110,7 @@ async def _query(
     if run.error is not None:
         raise run.error
     if (
+        # With a reason it has found nothing, which is an answer and no error.
         result["status"] == "failure"
         and (result.get("metadata") or {}).get("failure_reason") is None
     ):

@@ -1,7 +1,8 @@
 """Keeps LightRAG off the application's console: where its log is shown is for the application.
 
 LightRAG prints its log, and its vector store configures the log of the whole process. What matters
-is in the reports and errors of this package; whoever configures ``logging`` still sees the rest.
+is in the reports and errors of this package; an application that configures ``logging`` still sees
+the rest.
 """
 
 from __future__ import annotations
@@ -27,11 +28,13 @@ def quiet_import() -> Iterator[None]:
     finally:
         root.setLevel(level)
         root.handlers[:] = handlers
+        # Only its own: any other handler is the application's.
         printers = [one for one in _LOG.handlers if type(one).__module__ == "lightrag.utils"]
         for printer in printers:
             _LOG.removeHandler(printer)
         if printers:
             _LOG.addHandler(logging.NullHandler())
+            # LightRAG switches it off, and an application's handlers would see nothing.
             _LOG.propagate = True
         for name in ("lightrag", "nano-vectordb"):
             logging.getLogger(name).setLevel(logging.WARNING)

@@ -37,7 +37,7 @@ from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
 
 
 def _ignore_progress(event: Mapping[str, Any]) -> None:
-    """Nobody is told."""
+    """The caller wants no events."""
 
 
 class RoutedLightRAG:
@@ -61,7 +61,7 @@ class RoutedLightRAG:
         environ: Where keys are looked up by name.
 
     Raises:
-        ConfigError: A name, a setting or the configuration is wrong; or somebody has it open.
+        ConfigError: A name, a setting or the configuration is wrong, or the workspace is open.
         ModuleNotFoundError: At its first use: LightRAG is not installed.
 
     Example:
@@ -117,7 +117,7 @@ class RoutedLightRAG:
 
         Args:
             documents: Texts by name, such as a file's; or texts, which are named by their content.
-            on_progress: Told of each document, on LightRAG's thread.
+            on_progress: Called for each document, on LightRAG's thread.
             **options: See ``RunOptions``.
 
         Raises:
@@ -179,7 +179,7 @@ class RoutedLightRAG:
 
         Raises:
             InvalidRequestError: The question cannot be asked.
-            RoutingError: Nobody answered.
+            RoutingError: No provider answered.
         """
         return await self._session.arun(answer, query, param, Run(options))
 
@@ -201,7 +201,7 @@ class RoutedLightRAG:
         Args:
             question: What is asked.
             mode: See ``Mode``.
-            on_progress: Told of each stage, on LightRAG's thread.
+            on_progress: Called for each stage, on LightRAG's thread.
             run: Shows afterwards what was bought, also when this raises.
             **options: See ``RunOptions``.
 
@@ -247,6 +247,7 @@ class RoutedLightRAG:
 
     async def aclose(self) -> None:
         """See ``close``."""
+        # On a thread: closing waits for LightRAG's loop, and must not block the caller's.
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:

@@ -79,6 +79,7 @@ class Session:
         async with self._opening:
             if self._opened is not None:
                 return self._opened
+            # On LightRAG's own loop, and before its import, which reads files.
             library.allow_blocking_io()
             library.load()
             ignore_ended_runs()
@@ -100,6 +101,7 @@ class Session:
                 settings=self.settings.arguments(),
                 changing=self._changing,
             )
+        # A cancelled opening too: the file would stay locked against every later one.
         except BaseException:
             answers.close()
             raise

@@ -37,7 +37,7 @@ class RunOptions(TypedDict, total=False):
     sensitivity: Sensitivity
     """How private it is; a workspace stays as private as the most private thing in it."""
     user_id: str
-    """Whose budgets count."""
+    """The user on whose budgets the calls count."""
     run_id: str
     """The envelope that its calls count in."""
     max_cost_usd: str
@@ -126,6 +126,7 @@ class LightRAGSettings:
             "entity_extract_max_gleaning": self.gleaning,
             "llm_model_max_async": self.concurrency,
             "embedding_func_max_async": self.concurrency,
+            # The forecast counts on it.
             "embedding_batch_num": 10,
             "max_parallel_insert": self.parallel_documents,
             **self.more,
@@ -174,4 +175,5 @@ def texts_by_path(texts: str | Sequence[str], names: str | Sequence[str] | None)
 
 
 def _name_of(text: str) -> str:
+    # By content: the same text gets the same name, and is not inserted twice.
     return f"text-{sha256(text.encode('utf-8', errors='replace')).hexdigest()[:12]}"

@@ -35,6 +35,7 @@ class Spending:
     """
 
     attempts: list[AttemptRecord] = field(default_factory=list)
+    # Beside the attempts, which are records of the ledger and know no document.
     _of: list[tuple[Operation, str | None]] = field(default_factory=list)
 
     def add(

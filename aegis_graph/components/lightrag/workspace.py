@@ -77,12 +77,13 @@ class Workspace:
             self.phases[doc_id] = "extract"
             try:
                 found = await extract(*given, **more)
-                # On disk before the graph changes: whoever resumes after a crash takes this
+                # On disk before the graph changes: an insert after a crash takes this
                 # document out again, and rebuilds from these what others share with it.
                 await self.rag.llm_response_cache.index_done_callback()
                 await self.rag.text_chunks.index_done_callback()
                 return found
             finally:
+                # After an error too: from here on LightRAG may touch the graph.
                 self.phases[doc_id] = "merge"
 
         self.rag.process_single_document = followed
