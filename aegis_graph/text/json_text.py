@@ -20,6 +20,8 @@ def leading_json(text: str) -> tuple[Any, int]:
     """
     try:
         value, end = _DECODER.raw_decode(text)
+    # A model that repeats itself writes brackets beyond the stack. The call is paid for: it is an
+    # answer that does not fit, and no end of the run.
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if _is_too_deep(value):
@@ -46,6 +48,7 @@ def repaired_json(text: str) -> Any:
 
 
 def _is_too_deep(value: Any) -> bool:
+    # Level by level: a function that calls itself would fail on the very values it has to find.
     level = [value]
     for _ in range(MAX_NESTING):
         level = [

@@ -43,6 +43,8 @@ def find_mentions(name: str, text: str) -> list[Stretch]:
     if not pattern:
         return []
     return (
+        # The spelling as given wins: in other capitals a name may be an ordinary word, as US and
+        # us.
         list(_whole(re.compile(pattern), text))
         or list(_whole(re.compile(pattern, re.IGNORECASE), text))
         or list(_whole(re.compile(pattern), text, genitive=True))
@@ -59,6 +61,7 @@ def find_quote(quote: str, text: str) -> Stretch | None:
         >>> find_quote('"the  limit is hard..."', "So the\nlimit is hard, always.")
         (3, 20)
     """
+    # With its marks first: where the text has them too, they belong to the span.
     for wanted in (quote, quote.strip(_EDGE)):
         pattern = _pattern(wanted) if _may_hold(text, wanted) else ""
         found = re.search(pattern, text, re.IGNORECASE) if pattern else None

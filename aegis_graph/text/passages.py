@@ -85,6 +85,8 @@ def format_passages(passages: Sequence[Passage]) -> str:
     lines = [_OPEN]
     for n, passage in enumerate(passages, start=1):
         lines.append(f"[{n}] (source: {_one_line(passage.location)})")
+        # Not ``splitlines``: it also cuts at other characters than line feeds, and the text must
+        # read back exactly.
         lines += [_escape(line) for line in passage.text.split("\n")]
     return "\n".join([*lines, _CLOSE])
 

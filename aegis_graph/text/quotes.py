@@ -83,6 +83,7 @@ def answer_sentences(
 
     They are at most ``limit``, where a sentence that leads into a list counts with its list.
     """
+    # Without a set: its order differs between processes, and the cap must keep the same words.
     asked = list(dict.fromkeys(topic_words(question)))[:_MOST_WORDS]
     quotes = [
         Quote(passage.n, sentence)
@@ -241,6 +242,7 @@ def _extended(
             break
         gain = _value(_union([*chosen, one]), weights) - _value(_union(chosen), weights)
         adds = gain >= _NEW * total and one.direct >= ENOUGH_DIRECT * total
+        # Documents repeat themselves: the same words again would use up the limit.
         if _plain(one) not in shown and (adds or one.score >= _EQUAL * best.score):
             chosen.append(one)
             shown.add(_plain(one))

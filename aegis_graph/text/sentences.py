@@ -96,6 +96,7 @@ class _Reader:
         row = None if self.in_code else _ROW.match(line)
         if not row:
             self.table_head = ""
+        # Fences are looked at first: between two of them, every other mark is code.
         if _FENCE.match(line):
             yield from self._end_paragraph()
             self.in_code = not self.in_code
@@ -126,6 +127,7 @@ class _Reader:
         # A heading ends the headings of its own level and below.
         self.headings = {at: title for at, title in self.headings.items() if at < level}
         self.lead = ""
+        # Taken before the title is set: a heading does not stand under itself.
         above = self._context()
         self.headings[level] = self.text[start:end]
         return Sentence(start, self.text[start:end], "heading", above)
@@ -203,6 +205,8 @@ def _begins_in_code(lines: list[str]) -> bool:
     fences = [index for index, line in enumerate(lines) if _FENCE.match(line)]
     if len(fences) % 2 == 0:
         return False
+    # A closing fence is bare and follows a line of code; an opening one names a language or follows
+    # an empty line.
     bare = not lines[fences[0]].strip(" \t`~")
     return bare and fences[0] > 0 and bool(lines[fences[0] - 1].strip())
 

@@ -90,6 +90,7 @@ def best_evidence(claim: str, text: str) -> Evidence:
     Where none does, it is the sentence that shares most with the claim, and the verdict says what
     it lacks. ``text[quote.start:quote.end]`` is the quote; it is empty only if the text is.
     """
+    # Word for word needs no judgement, and may be less than a sentence.
     at = text.find(claim) if claim else -1
     if at >= 0:
         return Evidence(at, at + len(claim), "supported")

@@ -44,11 +44,14 @@ _FOLDED = str.maketrans("yäöü", "iaou")
 
 def words(text: str) -> list[str]:
     """The words and numbers of a text for comparison: case-folded, without ligatures, in order."""
+    # Composed first: the table folds an umlaut that is one character, and not a letter and its
+    # dots.
     folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOLDED)
     return _WORD.findall(folded)
 
 
 _STOP_WORDS_OF: Mapping[Language, frozenset[str]] = {
+    # Folded as the texts are, or a stop word with an umlaut would match none of them.
     "en": frozenset(words(_ENGLISH)),
     "de": frozenset(words(_GERMAN)),
 }
