@@ -68,6 +68,7 @@ class ProviderSuite:
 
     def open_provider(self) -> Provider:
         """The provider by itself."""
+        # A provider by itself writes to no ledger: no file comes of this path.
         (spec,) = self.config(Path("unused.db")).providers
         return create_provider(spec, source="the suite", environ={KEY_ENV: KEY})
 
@@ -97,6 +98,7 @@ class ProviderSuite:
 
     def test_it_serves_one_event_loop_after_another_and_two_at_once(self, router: Router) -> None:
         """No connection is shared by two event loops."""
+        # Two loops in turn: a client kept from the first one is bound to a loop that is closed.
         answers = [asyncio.run(ask(router, self.request())).text for _ in range(2)]
 
         async def two_loops() -> list[str]:

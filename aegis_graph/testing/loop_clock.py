@@ -25,6 +25,7 @@ class LoopClock:
     def advance(self, seconds: float) -> None:
         """Let so much time pass, from any thread: timers that are due by then run now."""
         self._ahead_s += seconds
+        # The loop sleeps until the next timer by the old clock: only a wake-up makes it look again.
         self._loop.call_soon_threadsafe(_wake)
 
 

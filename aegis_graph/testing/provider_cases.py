@@ -60,6 +60,7 @@ REFUSAL_CASES: Mapping[str, RefusalCase] = {
     "429": RefusalCase(Fault.status(429), "RateLimitError"),
     "500": RefusalCase(Fault.status(500), "ProviderUnavailableError"),
     "503": RefusalCase(Fault.status(503), "ProviderUnavailableError"),
+    # The request has been sent: the provider may have worked, so the reservation stands.
     "drop": RefusalCase(Fault.drop(), "ProviderUnavailableError", "held"),
     "hang": RefusalCase(Fault.hang(), "ProviderTimeoutError", "held"),
 }

@@ -68,6 +68,7 @@ class Handler:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request and keep it in the journal."""
+        # The number is taken before the body is awaited: calls are counted as they arrive.
         call = await _read_request(request, self._journal.next_number())
         task = asyncio.current_task()
         assert task is not None
@@ -130,9 +131,11 @@ async def _read_request(request: web.Request, number: int) -> Received:
         parsed = json.loads(await request.read() or b"{}")
     except ValueError:
         parsed = None
+    # An empty mapping stands for what is no JSON object: such a call is kept, and refused with 400.
     body = parsed if isinstance(parsed, dict) else {}
     path = request.path
     wire = _wire(path)
+    # Names of HTTP headers have no case of their own; the journal needs one to be searched by.
     headers = {name.lower(): value for name, value in request.headers.items()}
     return Received(
         number=number,

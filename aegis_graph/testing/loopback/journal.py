@@ -64,6 +64,8 @@ class Journal:
     """The requests so far. Safe to read from any thread while the server writes."""
 
     def __init__(self) -> None:
+        # Its lock is reentrant: a condition that is waited for reads the journal while the lock is
+        # held.
         self._changed = threading.Condition()
         self._entries: list[Received] = []
         self._numbers = itertools.count(1)

@@ -100,6 +100,7 @@ class Exchange:
         await response.write(chunk.data)
 
     def _check_open(self) -> None:
+        # Looked at before each count: what a client that has gone cannot read is not counted.
         transport = self.request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client went away")
@@ -135,6 +136,7 @@ class Exchange:
             body = to_json(self.wire.whole(fault.reply, self.call))
             response = web.StreamResponse()
             response.content_type = "application/json"
+            # The whole length is announced, so that the client can notice that half is missing.
             response.content_length = len(body)
             await self._start(response)
             await response.write(body[: len(body) // 2])
@@ -163,6 +165,7 @@ class Exchange:
         if not self.call.streamed:
             return await self.send_json(500, self.wire.error(500, fault.error_code, None))
         response = await self._send_pieces(fault.reply, fault.after_chunks)
+        # DashScope numbers its events, from 1.
         number = self.call.produced.chunks_sent + 1
         await response.write(self.wire.stream_error(fault.error_code, number))
         await response.write_eof()
@@ -183,5 +186,6 @@ _FAULTS: Mapping[str, Callable[[Exchange, Fault], Awaitable[web.StreamResponse]]
 
 
 def _generation_s(reply: Reply) -> float:
+    # A pause stands between two pieces; an answer without any has none, and not minus one.
     pauses = len(reply.reasoning_pieces()) + len(reply.pieces()) - 1
     return reply.wait_s() + reply.chunk_interval_s * max(pauses, 0)

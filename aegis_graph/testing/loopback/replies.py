@@ -21,6 +21,7 @@ FaultKind = Literal[
     "stream_error",
 ]
 
+# Spaces belong to a piece as well: joined, the pieces are the text to its last character.
 _WORD = re.compile(r"\S+\s*|\s+")
 
 
@@ -58,6 +59,7 @@ class Reply:
     """Seconds between two pieces. A client that does not stream waits for their sum."""
 
     def __post_init__(self) -> None:
+        # Refused here, where the test that wrote it stands, and not later on the server's thread.
         for call in self.tool_calls:
             if missing := {"name", "args"} - set(call):
                 raise ValueError(f"tool call {dict(call)!r} lacks {sorted(missing)}")
@@ -65,6 +67,7 @@ class Reply:
             whole = "".join(self.chunks)
             if self.text not in ("", whole):
                 raise ValueError("the chunks of a reply must join to its text")
+            # A frozen dataclass has no other way to set a field of its own.
             object.__setattr__(self, "text", whole)
 
     def pieces(self) -> tuple[str, ...]:
@@ -83,6 +86,7 @@ class Reply:
         """The answer as far as its first ``count`` pieces, without usage and tool calls."""
         reasoning = self.reasoning_pieces()[:count]
         text = self.pieces()[: count - len(reasoning)]
+        # Text and chunks change together: ``replace`` checks anew that they join.
         return replace(
             self,
             text="".join(text),

@@ -73,6 +73,7 @@ class LoopbackServer:
         # error.
         listener = socket.create_server(self._address, backlog=BACKLOG)
         self._address = listener.getsockname()[:2]
+        # The event of an earlier run is set, and belongs to a loop that has ended.
         ready: Future[None] = Future()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(
@@ -195,8 +196,11 @@ class LoopbackServer:
         )
         await runner.setup()
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
+        # Before ``ready``: ``stop`` does nothing on a server without a loop.
         self._loop = asyncio.get_running_loop()
         ready.set_result(None)
         await self._stopping.wait()
+        # Before the clean-up, so that the handlers know that the server ends and no client went
+        # away.
         handler.cancel_all()
         await runner.cleanup()

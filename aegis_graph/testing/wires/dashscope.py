@@ -80,6 +80,7 @@ class DashScopeWire:
         deltas += [({"content": _content(piece, call)}, len(piece)) for piece in reply.pieces()]
         deltas += [
             ({"content": empty, "tool_calls": [delta]}, delta_characters(delta))
+            # The later pieces have an empty id: a client must not put it in place of the first one.
             for delta in tool_call_deltas(reply, later={"id": ""})
         ]
         chunks = []

@@ -69,6 +69,7 @@ class _EmbeddingWire:
         return Usage(reply.input_tokens, 0) if reply.usage else None
 
 
+# The common part is the first base: its methods go before those of the chat's wire.
 class OllamaEmbeddingWire(_EmbeddingWire, OllamaWire):
     """``POST /api/embed``."""
 

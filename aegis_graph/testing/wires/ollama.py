@@ -12,6 +12,7 @@ from aegis_graph.testing.loopback.replies import Reply
 from aegis_graph.testing.wires.wire import WireChunk, finish_reason, to_json
 
 CREATED_AT = "2026-01-01T00:00:00Z"
+# 20 ms: Ollama gives its durations in nanoseconds.
 NANOSECONDS_PER_TOKEN = 20_000_000
 
 

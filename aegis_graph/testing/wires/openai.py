@@ -146,6 +146,7 @@ def _includes_usage(call: Received) -> bool:
 
 
 def _finish(reply: Reply, call: Received) -> str:
+    # OpenAI's client sends the newer name of the cap; many compatible servers know only the older.
     return finish_reason(
         reply, call.body.get("max_completion_tokens") or call.body.get("max_tokens")
     )

@@ -116,6 +116,7 @@ def delta_characters(delta: Mapping[str, Any]) -> int:
 
 def characters(reply: Reply) -> int:
     """How much a whole answer carries."""
+    # Written as ``tool_calls`` writes them: the pieces have to add up to the whole.
     calls = sum(len(call["name"]) + len(json.dumps(call["args"])) for call in reply.tool_calls)
     return len(reply.reasoning) + len(reply.text) + calls
 
