@@ -7,6 +7,7 @@ AegisError
 │   └── UnsupportedContentError         this model cannot take it; another one may
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
+├── StoreError (RuntimeError)           a store of paid results cannot be read or written
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
 │   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
@@ -29,8 +30,8 @@ AegisError
     └── UnfitAnswerError                the answer is complete, and not what was asked for
 ```
 
-Routing and ledger errors derive from ``RuntimeError`` because LangGraph's default ``RetryPolicy``
-leaves those alone: a refused request must not be asked three times.
+Routing, ledger and store errors derive from ``RuntimeError`` because LangGraph's default
+``RetryPolicy`` leaves those alone: a refused request must not be asked three times.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ class DocumentError(AegisError, ValueError):
 
 class LedgerError(AegisError, RuntimeError):
     """The ledger cannot be opened, read or written. The message says what to do."""
+
+
+class StoreError(AegisError, RuntimeError):
+    """A store of results that were paid for cannot be opened, read or written."""
 
 
 class InsertError(AegisError, RuntimeError):

@@ -20,6 +20,7 @@ from aegis_graph.errors import (
     LedgerError,
     NoProviderError,
     RoutingError,
+    StoreError,
 )
 
 OK, USAGE_ERROR, NOT_ADMITTED, PROVIDERS_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
 def exit_status(error: AegisError) -> int:
     """The exit status that an error means."""
     # First: a missing provider and an exhausted budget are routing errors as well.
-    if isinstance(error, NoProviderError | LedgerError):
+    if isinstance(error, NoProviderError | LedgerError | StoreError):
         return NOT_ADMITTED
     return PROVIDERS_FAILED if isinstance(error, RoutingError) else USAGE_ERROR
 

@@ -17,9 +17,10 @@ from pydantic import BaseModel
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.reload import ActiveRouter, Load
-from aegis_graph.routing.router import Router
+from aegis_graph.routing.router import Router, RouterBuilder
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
 
@@ -232,3 +233,18 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         if self._remembers or not self._has_memory:
             return router
         return router.copy({"checkpointer": None})
+
+
+def provider_specs(router: object) -> tuple[ProviderSpec, ...]:
+    """The providers that a router asks now, in order; none for a graph that is no router.
+
+    Args:
+        router: A compiled router, or a handle; one that watches its file reads it, which blocks.
+
+    Example:
+        >>> [row.name for row in provider_specs(RouterHandle(RouterConfig()))][0]
+        'ollama'
+    """
+    compiled = router.refresh() if isinstance(router, RouterHandle) else router
+    builder = getattr(compiled, "builder", None)
+    return builder.provider_specs if isinstance(builder, RouterBuilder) else ()

@@ -34,6 +34,7 @@ from langgraph.types import Checkpointer
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
@@ -55,6 +56,9 @@ Example:
 
 class RouterBuilder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
     """The routing graph before it is compiled. A caller may add nodes to it."""
+
+    provider_specs: tuple[ProviderSpec, ...] = ()
+    """The chain, in order."""
 
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
         """As ``StateGraph.compile``; like any router, it leads a run past a removed provider.
@@ -145,6 +149,7 @@ def assemble(chain: Sequence[Provider], services: SharedServices) -> RouterBuild
     nodes = RouterNodes(chain, services)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    builder.provider_specs = tuple(provider.spec for provider in chain)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )

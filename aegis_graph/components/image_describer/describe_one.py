@@ -23,6 +23,7 @@ from aegis_graph.components.image_describer.results import (
 from aegis_graph.components.image_describer.size_limit import SizedSemaphore
 from aegis_graph.components.image_describer.sources import ImageRef, load_image
 from aegis_graph.components.image_describer.store import ImageStore
+from aegis_graph.components.model_chain import model_chain
 from aegis_graph.components.router_node import RouterGraph, cost_usd
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
@@ -70,7 +71,7 @@ class ImageDescriber:
         self, router: RouterGraph, job: ImageJob, config: RunnableConfig
     ) -> ImageResult:
         ref, wanted = job["ref"], self.wording[job["kind"]][job["language"]].substitute()
-        key = self._key(job, wanted)
+        key = await asyncio.to_thread(self._key, router, job, wanted) if self.store else None
         kept = await asyncio.to_thread(self.store.get, key) if self.store and key else None
         if kept is not None and not job["again"]:
             return as_kept(cast("ImageResult", kept), ref["source"])
@@ -120,7 +121,7 @@ class ImageDescriber:
             "cost_usd": f"{cost_usd(route['attempts']):f}",
         }
 
-    def _key(self, job: ImageJob, wanted: str) -> str | None:
+    def _key(self, router: RouterGraph, job: ImageJob, wanted: str) -> str | None:
         if self.store is None:
             return None
         options = job["options"]
@@ -129,6 +130,7 @@ class ImageDescriber:
             prompt=f"{job['kind']}: {wanted}",
             sensitivity=options.get("sensitivity", DEFAULT_SENSITIVITY),
             max_output_tokens=options.get("max_output_tokens"),
+            chain=model_chain(router, with_images=True),
         )
 
 

@@ -174,6 +174,7 @@ async def describe_image(
     Raises:
         InvalidRequestError: It is no image, or an option is wrong.
         LedgerError: The ledger cannot be used.
+        StoreError: The store cannot be used.
 
     Example:
         >>> (await describe_image(router, Path("cat.png")))["objects"]  # doctest: +SKIP

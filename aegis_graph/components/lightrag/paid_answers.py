@@ -7,15 +7,14 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aegis_graph.components.private_store import make_private
-from aegis_graph.errors import ConfigError, LedgerError
+from aegis_graph.components.private_store import PrivateStore
+from aegis_graph.errors import ConfigError, StoreError
 from aegis_graph.types import SENSITIVITIES, Sensitivity
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS answers (
     key TEXT PRIMARY KEY, operation TEXT NOT NULL, text TEXT NOT NULL, truncated INTEGER NOT NULL,
     output_tokens INTEGER
@@ -49,35 +48,24 @@ class PaidAnswers:
         path: The database's file.
 
     Raises:
-        ConfigError: Somebody has it open.
-        LedgerError: The file cannot be used.
+        ConfigError: It is open already, here or in another process.
+        StoreError: The file cannot be used.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._store = PrivateStore(path, _TABLES, exclusive=True)
         try:
-            make_private(path)
-            self._db = sqlite3.connect(
-                path, isolation_level=None, check_same_thread=False, timeout=0
-            )
-        except (OSError, sqlite3.Error) as error:
-            raise LedgerError(f"{path}: cannot be used: {error}") from error
-        try:
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(f"BEGIN EXCLUSIVE; {_SCHEMA} COMMIT;")
-        except sqlite3.Error as error:
-            self._db.close()
-            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            self._store.open()
+        except StoreError as error:
+            if getattr(error.__cause__, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise ConfigError(
                     f"{path.parent}: the workspace is open already; close it there first"
                 ) from error
-            raise LedgerError(f"{path}: cannot be used: {error}") from error
+            raise
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        self._store.close()
 
     def answer(self, key: str) -> PaidAnswer | None:
         """The answer to a request, where it was bought before."""
@@ -86,10 +74,8 @@ class PaidAnswers:
 
     def keep_answer(self, key: str, operation: str, answer: PaidAnswer) -> None:
         """Write an answer down; it is on disk when this returns."""
-        self._write(
-            "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)",
-            [(key, operation, answer.text, int(answer.truncated), answer.output_tokens)],
-        )
+        row = (key, operation, answer.text, int(answer.truncated), answer.output_tokens)
+        self._store.write("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?)", row)
 
     def vectors(self, keys: Sequence[str]) -> dict[str, list[float]]:
         """Those of the vectors that were bought before."""
@@ -99,7 +85,7 @@ class PaidAnswers:
     def keep_vectors(self, vectors: Mapping[str, Sequence[float]]) -> None:
         """Write vectors down, as 32-bit numbers like the stores do."""
         rows = [(key, array.array("f", vector).tobytes()) for key, vector in vectors.items()]
-        self._write("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
+        self._store.write("INSERT OR REPLACE INTO vectors VALUES (?, ?)", *rows)
 
     def mean_output_tokens(self, operation: str) -> float | None:
         """How long the answers to an operation were on average; ``None`` without any."""
@@ -116,22 +102,11 @@ class PaidAnswers:
     def raise_sensitivity(self, level: Sensitivity) -> None:
         """Remember that something of this level is in the workspace. It is never lowered."""
         if SENSITIVITIES.index(level) > SENSITIVITIES.index(self.sensitivity):
-            self._write("INSERT OR REPLACE INTO facts VALUES (?, ?)", [("sensitivity", level)])
+            self._store.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", ("sensitivity", level))
 
-    def _one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
-        with closing(self._db.execute(query, parameters)) as cursor:
-            found: tuple[Any, ...] | None = cursor.fetchone()
-        return found
-
-    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany(statement, rows)
-            self._db.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise LedgerError(f"{self._path}: cannot be written: {error}") from error
+    def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
+        rows = self._store.read(query, value)
+        return rows[0] if rows else None
 
 
 def request_key(*parts: object) -> str:

@@ -122,7 +122,8 @@ class RoutedLightRAG:
 
         Raises:
             InvalidRequestError: A document is empty, or its name is taken by another text.
-            LedgerError: The ledger or the workspace's file cannot be used.
+            LedgerError: The ledger cannot be used.
+            StoreError: The workspace's file of answers cannot be used.
         """
         run = self._insert_run(options)
         return await self._session.arun(insert, documents, run, on_progress)

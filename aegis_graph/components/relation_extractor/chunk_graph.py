@@ -10,6 +10,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command
 from typing_extensions import TypedDict
 
+from aegis_graph.components.model_chain import model_chain
 from aegis_graph.components.relation_extractor.grounding import ground
 from aegis_graph.components.relation_extractor.parsing import parse_extraction
 from aegis_graph.components.relation_extractor.prompts import (
@@ -29,7 +30,6 @@ from aegis_graph.components.relation_extractor.store import (
     AnswerStore,
     StoredAnswer,
     answer_key,
-    model_chain,
 )
 from aegis_graph.components.router_node import RouterCall, RouterGraph, RouterOutcome, ask_router
 from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError

@@ -24,7 +24,7 @@ from aegis_graph import (
     image_part,
 )
 from aegis_graph.components.image_describer.results import ONLY_OCR
-from aegis_graph.errors import ConfigError, DocumentError, InvalidRequestError, LedgerError
+from aegis_graph.errors import ConfigError, DocumentError, InvalidRequestError, StoreError
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from tests import programs
 from tests.flow.support import (
@@ -386,7 +386,7 @@ async def test_a_store_that_cannot_be_read_is_said_before_anything_is_bought(
 ) -> None:
     config = config_of(server, db)
     create_image_store(config).path.write_bytes(b"not a database at all, but some bytes" * 40)
-    with pytest.raises(LedgerError, match="delete the file"):
+    with pytest.raises(StoreError, match="delete the file"):
         await describer(config).ainvoke({"paths": [str(folder)]})
     assert server.journal == ()
 

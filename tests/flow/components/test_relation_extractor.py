@@ -15,7 +15,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from aegis_graph import RouterHandle, create_relation_extractor
-from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError
+from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError, StoreError
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from tests.flow.components.extraction_support import (
     COST,
@@ -541,7 +541,7 @@ def test_a_store_that_cannot_be_used_says_so(
 ) -> None:
     broken = tmp_path / "answers.db"
     broken.write_text("no database " * 100, encoding="utf-8")
-    with pytest.raises(ConfigError, match="cannot be used as a store of answers"):
+    with pytest.raises(StoreError, match="cannot be used as a store of results"):
         make_extractor(server, db, store=broken).invoke({"text": statement(0)})
 
 

@@ -37,11 +37,10 @@ from aegis_graph.components.image_describer.sources import find_images, load_ima
 from aegis_graph.components.image_describer.store import (
     DEGRADED_S,
     ImageStore,
-    chain_of,
     create_image_store,
 )
 from aegis_graph.components.prompts import prompts
-from aegis_graph.errors import DocumentError, LedgerError
+from aegis_graph.errors import DocumentError, StoreError
 from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import LOCAL_ONLY
 from tests.flow.support import drawn
@@ -232,24 +231,24 @@ class Clock:
 
 def key(store: ImageStore, **changes: Any) -> str | None:
     parts: dict[str, Any] = {"sha256": "1", "prompt": "p", "sensitivity": "internal"}
-    return store.key(**{**parts, "max_output_tokens": None, **changes})
+    return store.key(**{**parts, "max_output_tokens": None, "chain": ["a model"], **changes})
 
 
 def test_a_result_is_kept_in_a_file_of_the_owner_only(tmp_path: Path) -> None:
     path = tmp_path / "new" / "r.db"
-    store = ImageStore(path, chain="c", clock=Clock())
+    store = ImageStore(path, clock=Clock())
     name = key(store)
     assert name is not None
     assert store.get(name) is None
     assert not path.exists(), "looking something up makes no file"
     store.put(name, {"text": "Größe"}, degraded=False)
-    assert ImageStore(path, chain="c", clock=Clock()).get(name) == {"text": "Größe"}
+    assert ImageStore(path, clock=Clock()).get(name) == {"text": "Größe"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_many_threads_and_instances_share_one_file(tmp_path: Path) -> None:
     def work(number: int) -> None:
-        store = ImageStore(tmp_path / "r.db", chain="c", clock=Clock())
+        store = ImageStore(tmp_path / "r.db", clock=Clock())
         for count in range(5):
             name = f"{number}-{count}"
             store.put(name, {"n": name}, degraded=False)
@@ -263,25 +262,25 @@ def test_many_threads_and_instances_share_one_file(tmp_path: Path) -> None:
 
 
 def test_a_result_never_crosses_what_decides_it(tmp_path: Path) -> None:
-    store = ImageStore(tmp_path / "r.db", chain="c", clock=Clock())
+    store = ImageStore(tmp_path / "r.db", clock=Clock())
     others = [
         key(store, sha256="2"),
         key(store, prompt="q"),
         key(store, sensitivity="public"),
         key(store, max_output_tokens=5),
-        key(ImageStore(tmp_path / "r.db", chain="d")),
+        key(store, chain=["another model"]),
     ]
     assert len({key(store), *others}) == 6
 
 
 @pytest.mark.parametrize("sensitivity", sorted(LOCAL_ONLY))
 def test_sensitive_results_have_no_name_to_be_kept_under(tmp_path: Path, sensitivity: str) -> None:
-    assert key(ImageStore(tmp_path / "r.db", chain="c"), sensitivity=sensitivity) is None
+    assert key(ImageStore(tmp_path / "r.db"), sensitivity=sensitivity) is None
 
 
 def test_a_degraded_result_is_good_for_an_hour(tmp_path: Path) -> None:
     clock = Clock()
-    store = ImageStore(tmp_path / "r.db", chain="c", clock=clock)
+    store = ImageStore(tmp_path / "r.db", clock=clock)
     name, whole = key(store) or "", key(store, sha256="2") or ""
     store.put(name, {"text": "ocr"}, degraded=True)
     store.put(whole, {"text": "all"}, degraded=False)
@@ -294,17 +293,12 @@ def test_a_degraded_result_is_good_for_an_hour(tmp_path: Path) -> None:
 
 def test_a_broken_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "r.db").write_bytes(b"not a database, but long enough to be looked at" * 20)
-    with pytest.raises(LedgerError, match=r"r\.db: .*delete the file"):
-        ImageStore(tmp_path / "r.db", chain="c").get("k")
+    with pytest.raises(StoreError, match=r"r\.db: .*delete the file"):
+        ImageStore(tmp_path / "r.db").get("k")
 
 
-def test_the_chain_is_everybody_who_may_look(tmp_path: Path) -> None:
+def test_the_file_is_beside_the_ledger() -> None:
     config = RouterConfig.load_vision(environ={})
-    rows = [row.model_copy() for row in config.providers]
-    assert chain_of(config) == chain_of(config.model_copy(update={"providers": tuple(rows)}))
-    for changes in ({"model": "x"}, {"thinking": True}, {"enabled": False}, {"temperature": 1.0}):
-        other = (rows[0].model_copy(update=changes), *rows[1:])
-        assert chain_of(config) != chain_of(config.model_copy(update={"providers": other})), changes
     assert create_image_store(config).path == Path("data/image_results.db")
 
 

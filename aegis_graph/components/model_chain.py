@@ -1,0 +1,32 @@
+"""What a router's chain of models is known by, where an answer is kept for the next request."""
+
+from __future__ import annotations
+
+from aegis_graph.components.router_node import RouterGraph
+from aegis_graph.routing.handle import provider_specs
+
+_WITHOUT_EFFECT = {
+    *("name", "api_key_env", "price", "timeout_s", "max_retries", "retry_wait_s"),
+    *("tasks", "images", "enabled", "tools"),
+}
+"""What of a provider's row does not change its answers."""
+
+
+def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
+    """What identifies the models that a router asks now, in order, and how it asks them.
+
+    A handle that watches its file reads it, which blocks. Empty for a graph that only looks like
+    a router.
+
+    Args:
+        router: The compiled router, or a handle.
+        with_images: Whether only providers that take images count.
+
+    Example:
+        >>> from aegis_graph import RouterConfig, create_router
+        >>> chain = model_chain(create_router(RouterConfig()))
+        >>> '"kind":"ollama"' in chain[0]
+        True
+    """
+    rows = [row for row in provider_specs(router) if row.images or not with_images]
+    return [row.model_dump_json(exclude=_WITHOUT_EFFECT) for row in rows]
