@@ -63,7 +63,7 @@ def forked(files: list[int]) -> bool:
     if not program:
         os.close(report)
         return True
-    # A reader of the program's output sees its end when nobody has it open for writing.
+    # A reader of the program's output sees its end when no process has it open for writing.
     for file in standard:
         os.close(file)
     os.write(report, f"{program}\n".encode())

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -53,8 +54,10 @@ class Program:
 
     def send_signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
-        if self.returncode is None:
-            os.kill(self.pid, number)
+        # It may have ended a moment ago, and its status be on the way.
+        with suppress(ProcessLookupError):
+            if self.returncode is None:
+                os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = WAIT_S) -> int:
         """Its exit status, once it has ended."""

@@ -1,6 +1,6 @@
 """Which tests are slow: those whose code, or whose fixtures' code, starts a server or a process.
 
-Nobody has to remember a marker. The names in a test's code are followed through the helpers of the
+No marker has to be remembered. The names in a test's code are followed through the helpers of the
 tests to what they stand for; ``refuse_to_start`` catches what they do not lead to.
 """
 

@@ -50,7 +50,7 @@ def figures_of(script: str, tmp_path: Path, *options: str) -> Any:
     command = [sys.executable, f"benchmarks/{script}", "--quick", "--json", str(written), *options]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=1200, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(written.read_text())
