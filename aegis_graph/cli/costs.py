@@ -95,6 +95,7 @@ def _table(rows: Sequence[CostRow], by: str, title: str, *, latency: bool) -> Ta
         cells = [f"{values[index]:,}" for _, values in numbers]
         cells += [usd_text(spent[index]), usd_text(held[index])]
         cells += [f"{value:,}" for value in row.latency_ms or ()]
+        # A name may be a user's: what looks like markup in it is text.
         table.add_row(Text(row.name), *cells)
     return table
 

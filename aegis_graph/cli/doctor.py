@@ -40,6 +40,7 @@ class _ProviderCheck:
     @property
     def usable(self) -> bool:
         """Whether the router may ask it, as far as can be seen for free."""
+        # Where there is no free way to ask, nothing speaks against the provider.
         return (
             self.enabled
             and bool(self.price_known)

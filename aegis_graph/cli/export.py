@@ -43,6 +43,7 @@ def export(options: argparse.Namespace) -> int:
         require(options.format)
     except ModuleNotFoundError as error:
         raise ConfigError(str(error)) from error
+    # Bytes that are no text would garble a terminal.
     if options.format == "parquet" and options.output is None and sys.stdout.isatty():
         raise ConfigError("--format parquet: name a file with --output, or use a pipe")
     with _output_stream(options.output) as stream, _progress() as progress:
@@ -89,6 +90,7 @@ def _output_stream(path: Path | None) -> Iterator[BinaryIO]:
     except OSError as error:
         raise ConfigError(f"--output {path}: {error.strerror or error}") from error
     finally:
+        # After the rename there is none; after a failure it would be left behind.
         part.unlink(missing_ok=True)
 
 
@@ -101,4 +103,5 @@ def _progress() -> Iterator[Callable[[int], None] | None]:
     try:
         yield lambda rows: print(f"\r{rows:,} rows", end="", file=sys.stderr, flush=True)
     finally:
+        # The counter writes over its own line, and never ends it.
         print(file=sys.stderr)

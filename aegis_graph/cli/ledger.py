@@ -85,6 +85,7 @@ def prune(options: argparse.Namespace) -> int:
     config = RouterConfig.load(options.config)
     zone = calendar_of(config.ledger).zone
     before = _day(options.before)
+    # A day to come would drop every settled row: it is taken for a slip.
     if before > calendar_of(config.ledger).day(utc_now()):
         raise ConfigError(f"--before: {before} is in the future")
     ledger = create_ledger(config)

@@ -114,6 +114,7 @@ def route_lines(
 
 
 def _cost(row: Mapping[str, Any]) -> str:
+    # An estimate and a hold are the most that the call can have cost, not what it did cost.
     bound = "at most " if row["cost_basis"] in {"estimated", "held"} else ""
     return f"{row['latency_ms']} ms, {bound}${row['cost_usd']}"
 
