@@ -127,8 +127,8 @@ def _unused(
         if limit.scope.startswith("user:") and limit.scope != "user:*"
     )
     for limit in limits:
-        # A user with a limit of their own is always listed: with no more rows than those, no other
-        # user has spent.
+        # A user with a limit of their own is always listed: with no more rows than those, no user
+        # has spent.
         if limit.scope == "user:*" and users[limit.window] == named[limit.window]:
             days = calendar.days_now(limit.window, utc_now())
             yield BudgetStatus(
