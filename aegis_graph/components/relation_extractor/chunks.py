@@ -8,24 +8,23 @@ from typing import Any
 
 from langchain_core.documents import Document
 
+from aegis_graph.components.documents.langchain import read_documents
 from aegis_graph.components.documents.splitting import split_passages
 from aegis_graph.components.relation_extractor.records import Chunk, KnownEntity, Place
 from aegis_graph.errors import InvalidRequestError
 
 
-def read_documents(state: Mapping[str, Any]) -> list[Document]:
+def documents_of(state: Mapping[str, Any]) -> list[Document]:
     """The documents of a request: its ``text``, then its ``documents``, which may be JSON.
 
     Raises:
         InvalidRequestError: There are none, or one is no document.
     """
-    text, given = state.get("text"), state.get("documents") or []
+    text = state.get("text")
     if text is not None and not isinstance(text, str):
         raise InvalidRequestError("text: must be a text")
-    if not isinstance(given, Sequence) or isinstance(given, str):
-        raise InvalidRequestError("documents: must be a list")
     documents = [Document(text, metadata={"source": "text"})] if text and text.strip() else []
-    documents += [_document(value, number) for number, value in enumerate(given)]
+    documents += read_documents(state.get("documents") or [])
     if not any(document.page_content.strip() for document in documents):
         raise InvalidRequestError("text: empty; give a text, or documents with some")
     return documents
@@ -77,16 +76,3 @@ def _packed(text: str, size: int) -> Iterator[tuple[int, int]]:
         end = last
     if begin >= 0:
         yield begin, end
-
-
-def _document(value: Any, number: int) -> Document:
-    if isinstance(value, Document):
-        return value
-    if isinstance(value, Mapping) and isinstance(value.get("page_content"), str):
-        metadata = value.get("metadata")
-        return Document(
-            value["page_content"], metadata=metadata if isinstance(metadata, dict) else {}
-        )
-    raise InvalidRequestError(
-        f"documents[{number}]: must be a Document, or an object with page_content and metadata"
-    )

@@ -44,7 +44,7 @@ from aegis_graph.components.relation_extractor.chunk_graph import (
 )
 from aegis_graph.components.relation_extractor.chunks import (
     cut_into_chunks,
-    read_documents,
+    documents_of,
     read_entities,
 )
 from aegis_graph.components.relation_extractor.merging import merge
@@ -165,7 +165,7 @@ class _Nodes:
         schema = state.get("schema")
         what = self.schema if schema is None else RelationSchema.of(cast("dict[str, Any]", schema))
         known = read_entities(state.get("known_entities"))
-        chunks = cut_into_chunks(read_documents(state), self.chunk_chars)
+        chunks = cut_into_chunks(documents_of(state), self.chunk_chars)
         only = state.get("only")
         get_stream_writer()({"event": "extraction_started", "chunks": len(chunks)})
         common = ChunkTask(
