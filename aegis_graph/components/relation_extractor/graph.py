@@ -35,6 +35,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
+from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.documents.splitting import MAX_PASSAGE_CHARS
 from aegis_graph.components.dual_node import Call, dual_node
 from aegis_graph.components.relation_extractor.chunk_graph import (
@@ -165,13 +166,14 @@ class _Nodes:
         schema = state.get("schema")
         what = self.schema if schema is None else RelationSchema.of(cast("dict[str, Any]", schema))
         known = read_entities(state.get("known_entities"))
-        chunks = cut_into_chunks(documents_of(state), self.chunk_chars)
+        documents = documents_of(state)
+        chunks = cut_into_chunks(documents, self.chunk_chars)
         only = state.get("only")
         get_stream_writer()({"event": "extraction_started", "chunks": len(chunks)})
         common = ChunkTask(
             schema=what.model_dump(mode="json"),
             known=known,
-            options=options_of(state),
+            options=with_highest_sensitivity(options_of(state), documents),
             max_gleanings=self.max_gleanings,
             structured=self.structured,
         )

@@ -594,6 +594,22 @@ async def test_sensitive_documents_never_reach_a_cloud(
     assert server.calls("dashscope") == ()
 
 
+async def test_a_document_says_how_private_it_is(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", reply(answer_on(0)))
+    server.always("ollama", reply(answer_on(0)))
+    chain = [provider(server, kind) for kind in ("openai", "ollama")]
+    marked = Document(statement(0), metadata={"sensitivity": "pii"})
+
+    result = await make_extractor(server, db, providers=chain).ainvoke({"documents": [marked]})
+
+    assert triples(result) == all_on(1)
+    assert server.calls("openai") == ()
+    assert {row["sensitivity"] for row in rows(db)} == {"pii"}
+    wrong = Document(statement(0), metadata={"sensitivity": "secret"})
+    with pytest.raises(InvalidRequestError, match=r"documents\[0\]: sensitivity 'secret'"):
+        await make_extractor(server, db, providers=chain).ainvoke({"documents": [wrong]})
+
+
 async def test_progress_is_on_the_stream(server: LoopbackServer, db: Path) -> None:
     server.script("openai", reply(answer_on(0, 1)), Fault.status(500), Fault.status(500))
     graph = make_extractor(server, db, max_concurrency=1, max_retries=0)
