@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage
+from typing_extensions import override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Portal
@@ -81,18 +82,22 @@ class RoutedEmbeddings(Embeddings):
         """An older name of ``with_options``."""
         return self.with_options(**changes)
 
+    @override
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of texts that are searched."""
         return (await self.aembed(texts)).vectors
 
+    @override
     async def aembed_query(self, text: str) -> list[float]:
         """The vector of a text that searches."""
         return (await self.aembed([text], text_type="query")).vectors[0]
 
+    @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """The vectors of texts that are searched; from any thread, also in a running loop."""
         return self.portal.run(lambda: self.aembed_documents(texts))
 
+    @override
     def embed_query(self, text: str) -> list[float]:
         """The vector of a text that searches; from any thread, also in a running loop."""
         return self.portal.run(lambda: self.aembed_query(text))

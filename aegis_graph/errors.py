@@ -97,7 +97,8 @@ class RoutingError(AegisError, RuntimeError):
         self.attempts = [dict(attempt) for attempt in attempts]
         self.skipped = [dict(skip) for skip in skipped]
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    # No ``@override`` in this file: its import would hold up the command line's help.
+    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
         rebuild = partial(
             type(self), route_id=self.route_id, attempts=self.attempts, skipped=self.skipped
         )
@@ -148,7 +149,7 @@ class StreamInterruptedError(RoutingError):
         """What the whole request cost, in USD as decimal text."""
         return f"{sum(Decimal(attempt['cost_usd']) for attempt in self.attempts):f}"
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
         rebuild, message = super().__reduce__()
         return partial(rebuild, partial_text=self.partial_text), message
 

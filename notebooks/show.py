@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import networkx as nx  # type: ignore[import-untyped]
 from matplotlib.axes import Axes
 from matplotlib.text import Text
+from typing_extensions import override
 
 INK = "#1f2933"
 EDGE = "#7b8794"
@@ -35,6 +36,7 @@ class Table:
         self._rows = [[_text(row.get(column)) for column in columns] for row in rows]
         self._columns = list(columns)
 
+    @override
     def __repr__(self) -> str:
         lines = [self._columns, *self._rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

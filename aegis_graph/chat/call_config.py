@@ -9,6 +9,7 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
+from typing_extensions import override
 
 HIDDEN = "hidden_from_streams"
 """Argument by which a host that streams messages is shown none of the chunks."""
@@ -23,6 +24,7 @@ class ConfiguredChatModel(BaseChatModel):
     LangChain gives these methods none of it. Inside a graph the context has the rest.
     """
 
+    @override
     def invoke(
         self,
         input: LanguageModelInput,
@@ -31,9 +33,9 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """See ``BaseChatModel.invoke``."""
         return super().invoke(input, config, stop=stop, **_with_call_config(config, kwargs))
 
+    @override
     async def ainvoke(
         self,
         input: LanguageModelInput,
@@ -42,9 +44,9 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """See ``BaseChatModel.ainvoke``."""
         return await super().ainvoke(input, config, stop=stop, **_with_call_config(config, kwargs))
 
+    @override
     def stream(
         self,
         input: LanguageModelInput,
@@ -53,9 +55,9 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """See ``BaseChatModel.stream``."""
         return super().stream(input, config, stop=stop, **_with_call_config(config, kwargs))
 
+    @override
     def astream(
         self,
         input: LanguageModelInput,
@@ -64,7 +66,6 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """See ``BaseChatModel.astream``."""
         return super().astream(input, config, stop=stop, **_with_call_config(config, kwargs))
 
 

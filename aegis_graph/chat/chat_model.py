@@ -19,6 +19,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel.protocol import PregelProtocol
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from typing_extensions import override
 
 from aegis_graph.chat.call_arguments import request_from, tool_choice_from
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID, ConfiguredChatModel
@@ -97,20 +98,24 @@ class RoutedChatModel(ConfiguredChatModel):
         self.tags = [*(self.tags or []), TAG_NOSTREAM]
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "aegis-router"
 
     @property
+    @override
     def _identifying_params(self) -> dict[str, Any]:
         own = set(RoutedChatModel.model_fields) - set(BaseChatModel.model_fields) - {"router"}
         return {"model_name": self.router.get_name(), **self.model_dump(include=own)}
 
+    @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "aegis-graph"
         params["ls_model_name"] = kwargs.get("model", self.router.get_name())
         return params
 
+    @override
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -134,6 +139,7 @@ class RoutedChatModel(ConfiguredChatModel):
         choice = tool_choice_from(tool_choice, rows)
         return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
 
+    @override
     def with_structured_output(
         self,
         schema: dict[str, Any] | type,
@@ -176,15 +182,18 @@ class RoutedChatModel(ConfiguredChatModel):
         )
         return bound | (wanted.read_with_raw if include_raw else wanted.read)
 
+    @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
         # Not because a callback is watching: LangChain would join the chunks, and with them those
         # of attempts that broke off. Callbacks get theirs in ``_generate`` instead.
         return bool(kwargs.get("stream")) and not self._streaming_disabled(**kwargs)
 
+    @override
     def _should_use_protocol_streaming(self, **kwargs: Any) -> bool:
         # The protocol joins all chunks of a stream, and so those of an attempt that broke off.
         return self.on_interrupt == "raise" and super()._should_use_protocol_streaming(**kwargs)
 
+    @override
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -206,6 +215,7 @@ class RoutedChatModel(ConfiguredChatModel):
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
         raise AssertionError("the router's output ends every stream of events")
 
+    @override
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -227,6 +237,7 @@ class RoutedChatModel(ConfiguredChatModel):
                     run_manager.on_llm_new_token(chunk.text, chunk=chunk)
         raise AssertionError("the router's output ends every stream of events")
 
+    @override
     async def _astream(
         self,
         messages: list[BaseMessage],
@@ -245,6 +256,7 @@ class RoutedChatModel(ConfiguredChatModel):
             async for item in events:
                 yield chunks.of(item)
 
+    @override
     def _stream(
         self,
         messages: list[BaseMessage],

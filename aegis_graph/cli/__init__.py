@@ -89,7 +89,10 @@ class _LazyParser(argparse.ArgumentParser):
 
     declare: _Declare | None = None
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+    # Without ``@override``: its import would hold up the help.
+    def parse_known_args(  # type: ignore[explicit-override]  # a slow import
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
         """As the base class does, with the arguments."""
         # Once only: argparse refuses an argument that is there already.
         declare, self.declare = self.declare, None

@@ -15,6 +15,7 @@ from contextvars import copy_context
 from typing import Any, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
+from typing_extensions import override
 
 T = TypeVar("T")
 Body = Callable[[Any, RunnableConfig], Coroutine[Any, Any, Any]]
@@ -35,10 +36,12 @@ class Node(Runnable[Any, Any]):
         self.body = body
         self.portal = portal
 
+    @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the portal's loop and wait for it."""
         return self.portal.run(lambda: self.body(input, config or {}))
 
+    @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Run the body on the running loop."""
         return await self.body(input, config or {})

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
+from typing_extensions import override
 
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.config.router_config import first_fault
@@ -200,6 +201,7 @@ class Provider(CallArguments, ABC):
         """Build the chat model for the running event loop, its own retries off."""
 
     @abstractmethod
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """Arguments of one model call that make the provider honour the output cap."""
 

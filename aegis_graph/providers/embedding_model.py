@@ -18,6 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
+from typing_extensions import override
 
 from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import MalformedAnswerError
@@ -58,9 +59,11 @@ class EmbeddingChatModel(BaseChatModel):
         self._embed = embed
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "embedding"
 
+    @override
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -78,6 +81,7 @@ class EmbeddingChatModel(BaseChatModel):
         )
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
+    @override
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -128,18 +132,22 @@ class EmbeddingProvider(Provider):
         assert isinstance(self.spec, EmbeddingSpec), "the registry builds these from such rows only"
         return self.spec.dimensions
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """None: an embedding has no output to cap."""
         return {}
 
+    @override
     def arguments(self, max_output_tokens: int, options: Mapping[str, Any]) -> dict[str, Any]:
         """None: what a request may choose is about answers."""
         return {}
 
+    @override
     def output_bound(self, max_output_tokens: int) -> int:
         """No output is billed."""
         return 0
 
+    @override
     def check_end(self, answer: AIMessage) -> None:
         """Make sure that there is a vector of the right length for each text.
 

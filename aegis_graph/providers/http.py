@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import httpx
+from typing_extensions import override
 
 from aegis_graph.providers.base import Probe
 from aegis_graph.providers.client_errors import transport_error
@@ -37,6 +38,7 @@ class BearerAuth(httpx.Auth):
     def __init__(self, key: str) -> None:
         self._key = key
 
+    @override
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Put the key on a request."""
         request.headers["Authorization"] = f"Bearer {self._key}"

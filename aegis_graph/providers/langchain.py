@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from pydantic import Field
+from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
 from aegis_graph.providers.http import (
@@ -47,16 +48,17 @@ class LangChainProvider(LibraryModelProvider):
     options: LangChainOptions
     _latest: BaseChatModel | None = None
 
+    @override
     def missing_package(self) -> str | None:
-        """See ``Provider.missing_package``; it does not know the integration's own package."""
+        """The line that installs LangChain; the integration's own package is not known here."""
         return None if importlib.util.find_spec("langchain") else INSTALL
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import langchain.chat_models  # noqa: F401, PLC0415
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         # Imported on first use: the package is an extra.
         from langchain.chat_models import init_chat_model  # noqa: PLC0415
 
@@ -76,8 +78,8 @@ class LangChainProvider(LibraryModelProvider):
         self._latest = init_chat_model(self.spec.model, **arguments)
         return OpenModel(self._latest, client.aclose if client is not None else nothing_to_close)
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        """See ``Provider.call_options``."""
         table, _, name = self._cap.rpartition(".")
         cap = {name: max_output_tokens}
         if table == "options" and self.spec.temperature is not None:
@@ -85,8 +87,8 @@ class LangChainProvider(LibraryModelProvider):
             cap["temperature"] = self.spec.temperature  # type: ignore[assignment]
         return {table: cap} if table else cap
 
+    @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``."""
         asked, own = self.option_arguments(options), self.call_options(max_output_tokens)
         if "options" in own:
             sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
@@ -97,8 +99,9 @@ class LangChainProvider(LibraryModelProvider):
             own["extra_body"] = {**own.get("extra_body", {}), **body}
         return {**own, **asked}
 
+    @override
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.option_arguments``; tools go in the integration's own form."""
+        """Tools go in the integration's own form."""
         asked = super().option_arguments(options)
         tools, choice = self.offered_tools(options)
         if not tools or self._latest is None:
@@ -113,8 +116,9 @@ class LangChainProvider(LibraryModelProvider):
         bound: Any = self._latest.bind_tools(tools, tool_choice=forced, **more)
         return {**asked, **bound.kwargs}
 
+    @override
     async def probe(self) -> Probe:
-        """See ``Provider.probe``; integrations have no common way to ask for models."""
+        """Integrations have no common way to ask for models."""
         if self.spec.base_url is None:
             return Probe(None, None, "LangChain has no free way to ask")
         found, _ = await probe_models(self.spec.base_url)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import field_validator
+from typing_extensions import override
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
@@ -60,11 +61,12 @@ class LibraryModelProvider(Provider):
         before, _, after = self.spec.model.partition(":")
         return after or before
 
+    @override
     def priced_spec(self) -> ProviderSpec:
-        """See ``Provider.priced_spec``; the book knows the two names apart."""
+        """The book knows the two names apart."""
         kind = _PRICE_BOOK_NAMES.get(self.library_name, self.library_name)
         return self.spec.model_copy(update={"kind": kind, "model": self.model_name})
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
-        """See ``Provider.translate``."""
         return client_error(error)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, ProviderError
 from aegis_graph.pricing.prices import Price, no_cost
@@ -19,36 +21,44 @@ class InProcessProvider(Provider):
     activity: str
     """What it does, for the error that says that it failed."""
 
+    @override
     def own_price(self) -> Price:
         """It costs nothing."""
         return no_cost
 
+    @override
     def priced_spec(self) -> ProviderSpec:
-        """See ``Provider.priced_spec``; a price in the row means nothing for it."""
+        """A price in the row means nothing for it."""
         return self.spec.model_copy(update={"price": None})
 
     @property
+    @override
     def takes_tools(self) -> bool:
         """It calls nothing."""
         return False
 
     @property
+    @override
     def structured(self) -> None:
         """It has one form of answer."""
         return
 
+    @override
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
         """There is nothing to ask for."""
         return {}
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """The cap, which these models count in words."""
         return {"max_tokens": max_output_tokens}
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
         """Any error in here is a fault that asking again does not cure."""
         return MalformedAnswerError(f"{self.activity} failed: {type(error).__name__}")
 
+    @override
     async def probe(self) -> Probe:
         """Whether what it needs is installed."""
         missing = self.missing_package()

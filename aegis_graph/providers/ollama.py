@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
+from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError, StreamCutError
@@ -29,13 +30,13 @@ class OllamaProvider(Provider):
 
     fetches_images = False
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import httpx_aiohttp  # noqa: F401, PLC0415
         import langchain_ollama  # noqa: F401, PLC0415
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         # Imported on first use: the client takes longer to import than the whole package.
         from langchain_ollama import ChatOllama  # noqa: PLC0415
 
@@ -49,24 +50,27 @@ class OllamaProvider(Provider):
         )
         return OpenModel(model, transport.aclose)
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        """See ``Provider.call_options``."""
         options: dict[str, Any] = {"num_predict": max_output_tokens}
         if self.spec.temperature is not None:
             options["temperature"] = self.spec.temperature
         return {"options": options}
 
     @property
+    @override
     def structured(self) -> SchemaMethod:
-        """See ``Provider.structured``; the server samples by the schema's grammar."""
+        """The server samples by the schema's grammar."""
         return self.spec.structured or "json_schema"
 
+    @override
     def schema_in_prompt(self, options: CallOptions) -> bool:
-        """See ``Provider.schema_in_prompt``; a grammar does not tell the model what it means."""
+        """A grammar does not tell the model what it means."""
         return self.schema_method(options) not in {None, "tool"}
 
+    @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``; what steers the sampling is a table of its own."""
+        """What steers the sampling is a table of its own."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
@@ -76,24 +80,25 @@ class OllamaProvider(Provider):
             arguments["options"] = {**arguments.get("options", {}), **sampling}
         return {**arguments, **asked}
 
+    @override
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:
-        """See ``Provider.tool_choice``; Ollama's protocol has no form for it."""
+        """Ollama's protocol has no form for a choice."""
         return
 
+    @override
     def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
-        """See ``Provider.offered_tools``."""
         tools, choice = super().offered_tools(options)
         return without_strict(tools), choice
 
+    @override
     def schema_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.schema_arguments``."""
         method = self.schema_method(options)
         if method == "json_mode":
             return {"format": "json"}
         return {"format": options["response_schema"]} if method == "json_schema" else {}
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
-        """See ``Provider.translate``."""
         from ollama import ResponseError  # noqa: PLC0415  loaded with the model already
 
         if isinstance(error, ResponseError):
@@ -102,13 +107,14 @@ class OllamaProvider(Provider):
             return StreamCutError("the answer ended in an error")
         return transport_error(error)
 
+    @override
     def check_end(self, answer: AIMessage) -> None:
-        """See ``Provider.check_end``; Ollama says so by ``done``."""
+        """Ollama ends a complete answer with ``done``."""
         if not answer.response_metadata.get("done"):
             raise StreamCutError("the answer ended before Ollama said it was done")
 
+    @override
     async def probe(self) -> Probe:
-        """See ``Provider.probe``."""
         found, answer = await probe_models(f"{self.spec.base_url or DEFAULT_URL}/api/tags")
         models = answer.get("models") if isinstance(answer, dict) else None
         if not isinstance(models, list):
@@ -124,13 +130,13 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
     # Ollama takes any number, but a smaller call loses less when it fails.
     texts_per_call = 64
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import httpx_aiohttp  # noqa: F401, PLC0415  heavy: loaded with the first call
         import ollama as client  # noqa: F401, PLC0415  heavy: loaded with the first call
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         from ollama import AsyncClient  # noqa: PLC0415  loaded by now
 
         transport = aiohttp_transport()

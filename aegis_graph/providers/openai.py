@@ -6,6 +6,8 @@ import math
 import re
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
     ProviderError,
@@ -38,17 +40,18 @@ class OpenAIProvider(Provider):
         return self.spec.base_url in {None, DEFAULT_URL}
 
     @property
+    @override
     def key_env(self) -> str | None:
-        """See ``Provider.key_env``; a compatible endpoint may take calls without a key."""
+        """A compatible endpoint may take calls without a key."""
         return self.spec.api_key_env or ("OPENAI_API_KEY" if self._is_openai else None)
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import langchain_openai  # noqa: F401, PLC0415
         import openai  # noqa: F401, PLC0415
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         # Imported on first use: the clients take longer to import than the whole package.
         from langchain_openai import ChatOpenAI  # noqa: PLC0415
         from pydantic import SecretStr  # noqa: PLC0415
@@ -69,24 +72,25 @@ class OpenAIProvider(Provider):
         )
         return OpenModel(model, client.aclose)
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        """See ``Provider.call_options``."""
         if self._is_openai:
             return {"max_tokens": max_output_tokens}
         # The client renames max_tokens to a newer name, which many compatible servers ignore.
         return {"extra_body": {"max_tokens": max_output_tokens}}
 
+    @override
     def image_bound(self, size: ImageSize | None) -> int:
-        """See ``Provider.image_bound``."""
         return openai_image_tokens(self.spec.model, size)
 
     @property
+    @override
     def structured(self) -> SchemaMethod:
-        """See ``Provider.structured``; most compatible servers know tools, few know schemas."""
+        """Most compatible servers know tools, few know schemas."""
         return self.spec.structured or ("json_schema" if self._is_openai else "tool")
 
+    @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
         if "response_format" in asked:
@@ -96,8 +100,8 @@ class OpenAIProvider(Provider):
             arguments["extra_body"] = {**arguments.get("extra_body", {}), **body}
         return {**arguments, **asked}
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
-        """See ``Provider.translate``."""
         from openai import APIError, APIStatusError  # noqa: PLC0415  loaded with the model already
 
         if isinstance(error, APIStatusError):
@@ -110,8 +114,8 @@ class OpenAIProvider(Provider):
             return error_type("the answer ended in an error", code=error.code)
         return transport_error(error)
 
+    @override
     async def probe(self) -> Probe:
-        """See ``Provider.probe``."""
         url = f"{self.spec.base_url or DEFAULT_URL}/models"
         found, answer = await probe_models(url, api_key=self.api_key())
         rows = answer.get("data") if isinstance(answer, dict) else None
@@ -176,12 +180,12 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
     # OpenAI takes 2,048, but a smaller call loses less when it fails.
     texts_per_call = 256
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import openai as client  # noqa: F401, PLC0415  heavy: loaded with the first call
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         from openai import AsyncOpenAI, omit  # noqa: PLC0415  loaded by now
 
         http = openai_http_client()

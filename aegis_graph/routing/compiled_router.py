@@ -6,6 +6,7 @@ from typing import Self
 
 from langgraph.checkpoint.base import Checkpoint
 from langgraph.graph.state import CompiledStateGraph
+from typing_extensions import override
 
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
@@ -21,6 +22,7 @@ class CompiledRouter(CompiledStateGraph[RouterState, None, RouterInput, RouterOu
         """The same graph as one of this class, made as every compiled graph's ``copy`` is."""
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
+    @override
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Lead a run whose next provider was removed back to ``budget_check``.
 

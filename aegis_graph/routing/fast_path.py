@@ -16,6 +16,7 @@ from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT
 from langgraph.types import Command
+from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
@@ -36,16 +37,16 @@ _OUTER_RUN_KEYS = frozenset({"run_id", "run_name"})
 class FastPathGraph(CompiledRouter):
     """A compiled router that runs a plain request without LangGraph's engine."""
 
+    @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
-        """See ``CompiledStateGraph.ainvoke``."""
         # Every further argument is one of the engine's.
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return await super().ainvoke(input, config, **more)
         return await self._run_nodes(input, merged)
 
+    @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
-        """See ``CompiledStateGraph.invoke``."""
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return super().invoke(input, config, **more)

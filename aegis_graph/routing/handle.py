@@ -14,6 +14,7 @@ from langchain_core.runnables.graph import Graph
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Checkpointer, StateSnapshot, StateUpdate
 from pydantic import BaseModel
+from typing_extensions import override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -125,15 +126,18 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         """
         self._active.reload(config)
 
+    @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """Ask, on the chain in force now."""
         router = await self.current()
         return await router.ainvoke(input, self._with(config), **kwargs)
 
+    @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """As ``ainvoke``, for sync callers."""
         return self.refresh().invoke(input, self._with(config), **kwargs)
 
+    @override
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> AsyncIterator[Any]:
@@ -145,22 +149,26 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
             async for part in parts:
                 yield part
 
+    @override
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Any]:
         """As ``astream``, for sync callers."""
         yield from self.refresh().stream(input, self._with(config), **kwargs)
 
+    @override
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:
         """The same handle with defaults for each call; a reload reaches it too."""
         bound = copy(self)
         bound._bound = merge_configs(self._bound, config, RunnableConfig(**kwargs))  # type: ignore[typeddict-item]
         return bound
 
+    @override
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
         """Draw the chain in force now."""
         return self.refresh().get_graph(self._with(config), xray=xray)
 
+    @override
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False
     ) -> Graph:
@@ -168,58 +176,66 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         router = await self.current()
         return await router.aget_graph(self._with(config), xray=xray)
 
+    @override
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """The form of a request."""
         return self.router.get_input_schema(config)
 
+    @override
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """The form of an answer."""
         return self.router.get_output_schema(config)
 
+    @override
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """``get_input_schema`` as JSON Schema."""
         return self.router.get_input_jsonschema(config)
 
+    @override
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
         """``get_output_schema`` as JSON Schema."""
         return self.router.get_output_jsonschema(config)
 
+    @override
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """See ``CompiledStateGraph``, for a handle with a checkpointer of its own."""
         return self.router.get_state(self._with(config), subgraphs=subgraphs)
 
+    @override
     async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
         """As ``get_state``."""
         return await self.router.aget_state(self._with(config), subgraphs=subgraphs)
 
+    @override
     def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
-        """See ``CompiledStateGraph``."""
         return self.router.get_state_history(self._with(config), **kwargs)
 
+    @override
     def aget_state_history(
         self, config: RunnableConfig, **kwargs: Any
     ) -> AsyncIterator[StateSnapshot]:
-        """See ``CompiledStateGraph``."""
         return self.router.aget_state_history(self._with(config), **kwargs)
 
+    @override
     def update_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
-        """See ``CompiledStateGraph``."""
         return self.router.update_state(self._with(config), values, as_node)
 
+    @override
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
         """As ``update_state``."""
         return await self.router.aupdate_state(self._with(config), values, as_node)
 
+    @override
     def bulk_update_state(
         self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
-        """See ``CompiledStateGraph``."""
         return self.router.bulk_update_state(self._with(config), updates)
 
+    @override
     async def abulk_update_state(
         self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:

@@ -30,6 +30,7 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
+from typing_extensions import override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node
@@ -60,6 +61,7 @@ class RouterBuilder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
     provider_specs: tuple[ProviderSpec, ...] = ()
     """The chain, in order."""
 
+    @override
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
         """As ``StateGraph.compile``; like any router, it leads a run past a removed provider.
 

@@ -11,6 +11,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
+from typing_extensions import override
 
 
 class StreamRecorder(BaseCallbackHandler):
@@ -48,6 +49,7 @@ class StreamRecorder(BaseCallbackHandler):
         """All of it, reasoning and tool calls included."""
         return "".join(map(message_text, self._chunks))
 
+    @override
     def on_llm_new_token(
         self,
         token: str | list[str | dict[str, Any]],
@@ -63,6 +65,7 @@ class StreamRecorder(BaseCallbackHandler):
             self._gets_chunks = True
             self._keep(chunk.message)
 
+    @override
     def on_stream_event(self, event: Any, **kwargs: Any) -> None:
         """Keep a piece of a stream of events, ``version="v3"``, where no chunk arrives."""
         # Each piece counts once, also where both kinds of events report it.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from typing_extensions import override
 
 from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.providers.base import Provider
@@ -66,6 +67,7 @@ class RemoteProviderSuite(ProviderSuite):
             running.always(self.protocol, PARIS)
             yield running
 
+    @override
     def row(self) -> dict[str, Any]:
         """The provider's row of the configuration."""
         there = {"base_url": self.address, "api_key_env": KEY_ENV, "location": "cloud"}

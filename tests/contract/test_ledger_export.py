@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow.parquet  # type: ignore[import-untyped]
 import pytest
+from typing_extensions import override
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.export.export import COLUMNS, EXPORT_FORMATS, ExportFormat
@@ -177,6 +178,7 @@ class Sink(io.RawIOBase):
 
     lines = 0
 
+    @override
     def write(self, data: Any) -> int:
         self.lines += bytes(data).count(b"\n")
         return len(data)
@@ -242,9 +244,11 @@ async def test_a_missing_library_says_how_to_install_it(
 
 
 class FullDisk(io.RawIOBase):
+    @override
     def writable(self) -> bool:
         return True
 
+    @override
     def write(self, data: Any) -> int:
         raise OSError(28, "No space left on device")
 
@@ -265,6 +269,7 @@ async def test_a_cancelled_export_stops_writing(store: Store) -> None:
     loop, task = asyncio.get_running_loop(), asyncio.Event()
 
     class Cancelling(Sink):
+        @override
         def write(self, data: Any) -> int:
             if self.lines == 1:
                 asyncio.run_coroutine_threadsafe(give_up(), loop).result()

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from typing_extensions import override
 
 from aegis_graph.ledger.records import Admission, Hold
 from aegis_graph.types import GroupBy, Window
@@ -180,6 +181,7 @@ class LedgerMachine(RuleBasedStateMachine):
         limits = [(scope, window, f"{nano / 10**9:.9f}") for scope, window, nano in LIMITS]
         self.ledger = self.store.open(*limits)
 
+    @override
     def teardown(self) -> None:
         self.ledger.close()
         self.runner.close()

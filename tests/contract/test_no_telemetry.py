@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from aegis_graph.testing import LoopbackServer, Reply
 from tests.flow.components.lightrag_support import lightrag_config, play
@@ -186,6 +187,7 @@ class Proxy(socketserver.ThreadingTCPServer):
 
 
 class _Refuse(socketserver.StreamRequestHandler):
+    @override
     def handle(self) -> None:
         assert isinstance(self.server, Proxy)
         self.server.asked.append(self.rfile.readline(65_536).decode("latin-1").strip())

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from langchain_core.messages import BaseMessage, HumanMessage
 from PIL import Image, ImageDraw, ImageFont
+from typing_extensions import override
 
 from aegis_graph.testing.loopback.journal import ProtocolName
 from aegis_graph.testing.provider_suite import ProviderSuite, RemoteProviderSuite
@@ -64,6 +65,7 @@ class TestExtractive(ProviderSuite):
     }
     task = "answer"
 
+    @override
     def messages(self) -> list[BaseMessage]:
         passages = [Passage(source="a.md", text="The capital of France is Paris.")]
         return [HumanMessage(format_question("What is the capital of France?", passages))]
@@ -79,6 +81,7 @@ class TestOcr(ProviderSuite):
     task = "vision"
     package = "rapidocr"
 
+    @override
     def messages(self) -> list[BaseMessage]:
         pytest.importorskip("rapidocr")
         # Not flat: the engine enlarges a picture until its shorter side has 736 pixels.

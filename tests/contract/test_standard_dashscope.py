@@ -14,6 +14,7 @@ import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
 from pydantic import SecretStr
+from typing_extensions import override
 
 from aegis_graph.providers.dashscope.chat_model import ChatDashScope
 from aegis_graph.testing import LoopbackServer
@@ -70,6 +71,7 @@ NO_ANY = pytest.mark.xfail(
 
 class TestUnit(_Played, ChatModelUnitTests):
     @NO_ANY
+    @override
     def test_bind_tool_pydantic(  # house: the suite's own test asserts
         self, model: Any, my_adder_tool: Any
     ) -> None:
@@ -78,6 +80,7 @@ class TestUnit(_Played, ChatModelUnitTests):
 
 class TestText(_Played, ChatModelIntegrationTests):
     @NO_ANY
+    @override
     def test_tool_choice(self, model: Any) -> None:  # house: the suite's own test asserts
         super().test_tool_choice(model)
 
@@ -86,5 +89,6 @@ class TestMultimodal(_Played, ChatModelIntegrationTests):
     model_name = "qwen3-vl-30b-a3b-instruct"
 
     @NO_ANY
+    @override
     def test_tool_choice(self, model: Any) -> None:  # house: the suite's own test asserts
         super().test_tool_choice(model)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
+from typing_extensions import override
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.testing import LoopbackServer
@@ -133,13 +134,16 @@ class TestExtractive(_Routed, ChatModelIntegrationTests):
     )
 
     @property
+    @override
     def has_tool_calling(self) -> bool:
         return False
 
     @property
+    @override
     def has_structured_output(self) -> bool:
         return False
 
     @property
+    @override
     def supports_json_mode(self) -> bool:
         return False

@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.langchain import LangChainProvider
@@ -24,9 +25,11 @@ class ScriptedModel(BaseChatModel):
     """``response_metadata`` of each answer, as some client would give it."""
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "scripted"
 
+    @override
     def _generate(self, messages: list[BaseMessage], *args: Any, **more: Any) -> ChatResult:
         asked = [{"role": ROLES[one.type], "content": one.text} for one in messages]
         answer = AIMessage(
@@ -40,6 +43,7 @@ class ScriptedModel(BaseChatModel):
 class ScriptedProvider(LangChainProvider):
     """Its row's ``arguments`` are the model's fields."""
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
         async def close() -> None:
             return

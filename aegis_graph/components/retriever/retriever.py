@@ -19,7 +19,7 @@ from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, PrivateAttr
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from aegis_graph.components.documents.langchain import document_of
 from aegis_graph.components.retriever.bm25 import PassageIndex
@@ -146,11 +146,13 @@ class PassageRetriever(BaseRetriever):
         """As ``find``, in a thread: the first question builds what it searches in."""
         return await asyncio.to_thread(self.find, question, options)
 
+    @override
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun
     ) -> list[Document]:
         return self.find(query, run_manager.metadata.get(OPTIONS_KEY))["documents"]
 
+    @override
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
     ) -> list[Document]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.language_models.base import LangSmithParams
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
+from typing_extensions import override
 
 if TYPE_CHECKING:
     from any_llm import AnyLLM
@@ -46,14 +47,17 @@ class ChatAnyLLM(ChatOpenAI):
         )
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "any-llm"
 
     @classmethod
+    @override
     def is_lc_serializable(cls) -> bool:
         """It holds a live client."""
         return False
 
+    @override
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop, **kwargs)
         params["ls_provider"] = self.provider

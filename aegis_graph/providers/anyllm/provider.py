@@ -7,6 +7,8 @@ import importlib.util
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.errors import (
     ContentRefusedError,
     ContextTooLongError,
@@ -41,20 +43,21 @@ class AnyLLMProvider(LibraryModelProvider):
     options_type = LibraryModelOptions
     options: LibraryModelOptions
 
+    @override
     def missing_package(self) -> str | None:
-        """See ``Provider.missing_package``; it does not know the provider's own package."""
+        """The line that installs any-llm; the provider's own package is not known here."""
         return None if importlib.util.find_spec("any_llm") else INSTALL
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         import any_llm  # noqa: PLC0415
 
         import aegis_graph.providers.anyllm.chat_model  # noqa: F401, PLC0415
 
         any_llm.AnyLLM.get_provider_class(self.library_name)
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``."""
         # Imported on first use: it imports OpenAI's client.
         from aegis_graph.providers.anyllm.chat_model import ChatAnyLLM  # noqa: PLC0415
 
@@ -67,20 +70,22 @@ class AnyLLMProvider(LibraryModelProvider):
         )
         return OpenModel(model, close)
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        """See ``Provider.call_options``; any-llm knows each provider's own name for the cap."""
+        """Any-llm knows each provider's own name for the cap."""
         return {"extra_body": {"max_tokens": max_output_tokens}}
 
+    @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
-        """See ``Provider.arguments``."""
         asked, own = self.option_arguments(options), self.call_options(max_output_tokens)
         if "response_format" in asked:
             # As an argument it sends the client down another path, which any-llm does not have.
             own["extra_body"]["response_format"] = asked.pop("response_format")
         return {**own, **asked}
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
-        """See ``Provider.translate``; any-llm's class counts where it says more than the status."""
+        """Any-llm's class counts where it says more than the status."""
         from any_llm import exceptions as theirs  # noqa: PLC0415  loaded with the model already
 
         if isinstance(error, theirs.UnsupportedProviderError | theirs.MissingApiKeyError):
@@ -97,8 +102,8 @@ class AnyLLMProvider(LibraryModelProvider):
             return ours
         return error_type(str(ours), status=ours.status, code=ours.code)
 
+    @override
     async def probe(self) -> Probe:
-        """See ``Provider.probe``."""
         try:
             await asyncio.to_thread(self.load)
             client, close = self._client(self.api_key())

@@ -20,6 +20,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator
+from typing_extensions import override
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.providers.dashscope.messages import (
@@ -107,10 +108,12 @@ class ChatDashScope(BaseChatModel):
         return key
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "dashscope"
 
     @property
+    @override
     def _identifying_params(self) -> dict[str, Any]:
         own = set(ChatDashScope.model_fields) - set(BaseChatModel.model_fields) - {"api_key"}
         return self.model_dump(include=own)
@@ -121,6 +124,7 @@ class ChatDashScope(BaseChatModel):
         if http is not None:
             await http.aclose()
 
+    @override
     def bind_tools(
         self,
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
@@ -142,6 +146,7 @@ class ChatDashScope(BaseChatModel):
         choice = tool_choice_to_wire(tool_choice, rows)
         return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
 
+    @override
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -152,6 +157,7 @@ class ChatDashScope(BaseChatModel):
         chunks = [chunk async for chunk in self._astream(messages, stop, **kwargs)]
         return generate_from_stream(iter(chunks))
 
+    @override
     async def _astream(
         self,
         messages: list[BaseMessage],
@@ -170,6 +176,7 @@ class ChatDashScope(BaseChatModel):
                     yield ChatGenerationChunk(message=chunk)
         yield ChatGenerationChunk(message=reader.end(stream.headers))
 
+    @override
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -179,6 +186,7 @@ class ChatDashScope(BaseChatModel):
     ) -> ChatResult:
         return generate_from_stream(self._stream(messages, stop, **kwargs))
 
+    @override
     def _stream(
         self,
         messages: list[BaseMessage],

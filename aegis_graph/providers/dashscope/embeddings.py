@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import httpx
+from typing_extensions import override
 
 from aegis_graph.errors import AuthenticationError
 from aegis_graph.providers.base import OpenModel
@@ -28,8 +29,9 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
     # https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api
     texts_per_call = 10
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
-        """See ``Provider.open_model``.
+        """Open the endpoint for a key.
 
         Raises:
             AuthenticationError: There is no key.

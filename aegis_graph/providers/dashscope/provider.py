@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from langchain_core.messages import AIMessage
 from pydantic import Field, SecretStr
+from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
@@ -106,18 +107,21 @@ class DashScopeProvider(Provider):
     options_type = DashScopeOptions
 
     @property
+    @override
     def key_env(self) -> str:
-        """See ``Provider.key_env``; nothing is answered without a key."""
+        """Nothing is answered without a key."""
         return self.spec.api_key_env or DEFAULT_KEY_ENV
 
+    @override
     def missing_package(self) -> str | None:
         """The line that installs the SDK, where it is missing."""
         return None if importlib.util.find_spec("dashscope") else INSTALL
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``."""
         load_sdk()
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
         """The chat model, without retries of its own.
 
@@ -138,26 +142,29 @@ class DashScopeProvider(Provider):
         )
         return OpenModel(model, model.aclose)
 
+    @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """The cap of the answer; the model takes it for a cap of its thinking as well."""
         return {"max_tokens": max_output_tokens}
 
     @property
+    @override
     def structured(self) -> SchemaMethod:
-        """See ``Provider.structured``; a model that thinks takes a schema in its prompt only.
+        """A model that thinks takes a schema in its prompt only.
 
         Tools are not documented for the models that take images.
         """
         in_words = self._thinks or is_multimodal(self.spec.model)
         return self.spec.structured or ("prompt" if in_words else "tool")
 
+    @override
     def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
-        """See ``Provider.offered_tools``."""
         tools, choice = super().offered_tools(options)
         return without_strict(tools), choice
 
+    @override
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> Any:
-        """See ``Provider.tool_choice``; one tool can be forced, and none while the model thinks."""
+        """One tool can be forced, and none while the model thinks."""
         if choice == "auto":
             return choice
         if len(tools) != 1 or self._thinks:
@@ -169,18 +176,20 @@ class DashScopeProvider(Provider):
         mode = thinking_mode(self.spec.model)
         return mode == "always" or (mode == "optional" and self.spec.thinking)
 
+    @override
     def output_bound(self, max_output_tokens: int) -> int:
-        """See ``Provider.output_bound``; thinking is billed as output, beside the cap."""
+        """Thinking is billed as output, beside the cap."""
         return 2 * max_output_tokens if self._thinks else max_output_tokens
 
+    @override
     def own_price(self) -> Price | None:
-        """See ``Provider.own_price``."""
         return dashscope_price(self.spec)
 
+    @override
     def image_bound(self, size: ImageSize | None) -> int:
-        """See ``Provider.image_bound``."""
         return qwen_image_tokens(self.spec.model, size, high_resolution=self._high_resolution)
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours, by the service's code first and the status second."""
         if isinstance(error, ProviderError):
@@ -199,11 +208,13 @@ class DashScopeProvider(Provider):
             return StreamCutError("the connection was cut in the answer", outcome_unknown=True)
         return transport_error(error)
 
+    @override
     def check_end(self, answer: AIMessage) -> None:
-        """See ``Provider.check_end``; what is missing may have been billed all the same."""
+        """What is missing may have been billed all the same."""
         if not is_finished(answer.response_metadata.get(FINISH_REASON)):
             raise StreamCutError("the answer has no finish reason", outcome_unknown=True)
 
+    @override
     async def probe(self) -> Probe:
         """Ask the base address for anything: any status means that the service is there."""
         found, _ = await probe_models(self._base_url)

@@ -11,6 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from typing_extensions import override
 
 from aegis_graph.text.passages import parse_passages, parse_question
 from aegis_graph.text.quotes import quoted_lines
@@ -47,13 +48,16 @@ class ChatExtractive(BaseChatModel):
     """
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "extractive"
 
     @property
+    @override
     def _identifying_params(self) -> dict[str, Any]:
         return {"model_name": MODEL_NAME}
 
+    @override
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -71,6 +75,7 @@ class ChatExtractive(BaseChatModel):
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    @override
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -81,6 +86,7 @@ class ChatExtractive(BaseChatModel):
         # A few milliseconds of work: handing it to a thread would cost more than it frees.
         return self._generate(messages, stop, **kwargs)
 
+    @override
     def _stream(
         self,
         messages: list[BaseMessage],
@@ -102,6 +108,7 @@ class ChatExtractive(BaseChatModel):
         )
         yield ChatGenerationChunk(message=last, generation_info={"finish_reason": finish})
 
+    @override
     async def _astream(
         self,
         messages: list[BaseMessage],

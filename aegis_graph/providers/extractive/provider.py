@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
 from aegis_graph.providers.local import InProcessProvider
@@ -16,10 +18,12 @@ class ExtractiveProvider(InProcessProvider):
     model_name = MODEL_NAME
     activity = "the embedded provider"
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
         """Build the model; there is nothing to connect to."""
         return OpenModel(ChatExtractive(), nothing_to_close)
 
+    @override
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
         """Where to stop; there is nothing else to ask for."""
         return {"stop": options["stop"]} if "stop" in options else {}

@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import PrivateAttr
+from typing_extensions import override
 
 from aegis_graph.errors import UnsupportedContentError
 from aegis_graph.providers.ocr.engine import OcrEngine, TextLine
@@ -42,10 +43,12 @@ class ChatOcr(BaseChatModel):
     )
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "ocr"
 
     @property
+    @override
     def _identifying_params(self) -> dict[str, Any]:
         return {"model_name": MODEL_NAME}
 
@@ -57,6 +60,7 @@ class ChatOcr(BaseChatModel):
         """
         self._thread.submit(self._loaded).result()
 
+    @override
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -69,6 +73,7 @@ class ChatOcr(BaseChatModel):
         message = self._thread.submit(self._answer, messages, max_tokens).result()
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    @override
     async def _agenerate(
         self,
         messages: list[BaseMessage],
@@ -83,6 +88,7 @@ class ChatOcr(BaseChatModel):
         message = await loop.run_in_executor(self._thread, self._answer, messages, max_tokens)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
+    @override
     def _stream(
         self,
         messages: list[BaseMessage],
@@ -92,6 +98,7 @@ class ChatOcr(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         yield _chunk(self._generate(messages, stop, **kwargs))
 
+    @override
     async def _astream(
         self,
         messages: list[BaseMessage],

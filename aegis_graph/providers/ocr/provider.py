@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, ProviderError
 from aegis_graph.providers.base import OpenModel, nothing_to_close
@@ -27,24 +29,29 @@ class OcrProvider(InProcessProvider):
         # Looked up once, here: looking into a folder would hold up the loop of a request.
         self._missing = missing_package()
 
+    @override
     def missing_package(self) -> str | None:
         """The line that installs the engine, where it or its models are missing."""
         return self._missing
 
+    @override
     def load(self) -> None:
-        """See ``Provider.load``; half a second."""
+        """Load the engine, which takes half a second."""
         self._model.load()
 
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
         """The model; there is nothing to connect to."""
         return OpenModel(self._model, nothing_to_close)
 
+    @override
     def translate(self, error: Exception) -> ProviderError:
         """What keeps the engine closed says itself what to do; the rest is a fault in here."""
         if isinstance(error, ConfigError):
             return ProviderError(str(error))
         return super().translate(error)
 
+    @override
     def image_bound(self, size: ImageSize | None) -> int:
         """Nothing: it is free."""
         return 0

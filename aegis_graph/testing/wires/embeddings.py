@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from typing_extensions import override
+
 from aegis_graph.testing.loopback.journal import Received, Usage
 from aegis_graph.testing.loopback.replies import Reply
 from aegis_graph.testing.wires.dashscope import DashScopeWire
@@ -73,6 +75,7 @@ class _EmbeddingWire:
 class OllamaEmbeddingWire(_EmbeddingWire, OllamaWire):
     """``POST /api/embed``."""
 
+    @override
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:
         """The vectors in the order of the texts; half an answer has none."""
         body: dict[str, Any] = {"model": call.model, "total_duration": 0, "load_duration": 0}
@@ -85,6 +88,7 @@ class OllamaEmbeddingWire(_EmbeddingWire, OllamaWire):
 class OpenAIEmbeddingWire(_EmbeddingWire, OpenAIWire):
     """``POST /v1/embeddings``."""
 
+    @override
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:
         """A list of ``embedding`` objects; half an answer has none."""
         rows = [
@@ -103,6 +107,7 @@ class OpenAIEmbeddingWire(_EmbeddingWire, OpenAIWire):
 class DashScopeEmbeddingWire(_EmbeddingWire, DashScopeWire):
     """``POST /api/v1/services/embeddings/text-embedding/text-embedding``."""
 
+    @override
     def whole(self, reply: Reply, call: Received, *, finished: bool = True) -> dict[str, Any]:
         """The vectors with the position of their texts; half an answer has none."""
         rows = [

@@ -17,6 +17,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph_supervisor import create_supervisor
 from pydantic import BaseModel
+from typing_extensions import override
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
@@ -153,6 +154,7 @@ async def test_middleware_sees_and_limits_the_calls(server: LoopbackServer, db: 
     seen: list[str] = []
 
     class Watch(AgentMiddleware[Any, Any]):
+        @override
         async def awrap_model_call(self, request: Any, handler: Any) -> Any:
             response = await handler(request)
             seen.append(response.result[-1].response_metadata["provider"])

@@ -16,6 +16,7 @@ from langchain_core.tracers import BaseTracer
 from langchain_core.tracers.schemas import Run
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from typing_extensions import override
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.errors import (
@@ -226,6 +227,7 @@ class Traces(BaseTracer):
         super().__init__()
         self.roots: list[Run] = []
 
+    @override
     def _persist_run(self, run: Run) -> None:
         self.roots.append(run)
 

@@ -14,6 +14,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from typing_extensions import override
 
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.rag import create_rag
@@ -180,6 +181,7 @@ async def test_sensitive_questions_reach_no_cloud_and_the_source_hears_of_it(
     heard: list[Any] = []
 
     class Source(BaseRetriever):
+        @override
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
             heard.append(run_manager.metadata[OPTIONS_KEY]["sensitivity"])
             return [Document("Ann Lee founded Acme.")]

@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.retrievers import BaseRetriever
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, StateGraph
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
 from aegis_graph.components.retriever.retriever import OPTIONS_KEY
@@ -246,6 +246,7 @@ async def test_one_sensitive_document_pins_every_step_after_it(
     heard: list[tuple[str, str | None]] = []
 
     class Source(BaseRetriever):
+        @override
         def _get_relevant_documents(self, query: str, *, run_manager: Any) -> list[Document]:
             heard.append((query, run_manager.metadata[OPTIONS_KEY].get("sensitivity")))
             found = [Document(f"Acme {n}: {query}") for n in range(before)]

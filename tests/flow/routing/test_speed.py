@@ -18,7 +18,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langgraph.graph import END, START, StateGraph
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from aegis_graph import RouterConfig
 from aegis_graph.clock import utc_now
@@ -42,9 +42,11 @@ class Instant(BaseChatModel):
     """Answers at once, in this process."""
 
     @property
+    @override
     def _llm_type(self) -> str:
         return "instant"
 
+    @override
     def _generate(self, *args: Any, **more: Any) -> ChatResult:
         usage: Any = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
         answer = AIMessage(
@@ -52,11 +54,13 @@ class Instant(BaseChatModel):
         )
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
+    @override
     async def _agenerate(self, *args: Any, **more: Any) -> ChatResult:
         return self._generate()
 
 
 class InstantProvider(ExtractiveProvider):
+    @override
     def open_model(self, api_key: str | None) -> OpenModel:
         async def close() -> None:
             return
@@ -69,6 +73,7 @@ class CountingStore(SqliteStore):
 
     commits: Counter[str]
 
+    @override
     def begin(self, connection: Connection) -> None:
         self.commits["transactions"] += 1
         super().begin(connection)

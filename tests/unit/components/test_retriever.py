@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
+from typing_extensions import override
 
 from aegis_graph.components.documents.langchain import document_of, passages_of
 from aegis_graph.components.retriever.retriever import OPTIONS_KEY, create_retriever, fuse
@@ -30,11 +31,13 @@ class Meaning(Embeddings):
         self.questions: list[str] = []
         self.lock = threading.Lock()
 
+    @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         with self.lock:
             self.texts += len(texts)
         return [self._vector(text) for text in texts]
 
+    @override
     def embed_query(self, text: str) -> list[float]:
         with self.lock:
             self.questions.append(text)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
 from aegis_graph.ledger.records import Ledger, unused_hold
 from aegis_graph.routing.unclaimed_holds import CLAIM_WITHIN_S, UnclaimedHolds
@@ -18,6 +19,7 @@ class HandDriven(asyncio.SelectorEventLoop):
 
     now = 0.0
 
+    @override
     def time(self) -> float:
         return self.now
 
