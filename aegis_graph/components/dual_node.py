@@ -1,7 +1,7 @@
 """A node that sync and async hosts run alike, from one body.
 
-The body is written once, as a coroutine function. It awaits nothing but its ``Call``, which takes
-both forms of a function: an async host awaits the one, a sync host runs the other in its place.
+The body is written once, as a coroutine function. It awaits nothing but its ``DualCall``, which
+takes both forms of a function: an async host awaits the one, a sync host runs the other instead.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DualCall:
     """Calls one of two forms of a function; what it gives and raises passes through."""
 
     is_async: bool
@@ -36,7 +36,7 @@ class Call:
         return sync(*args, **kwargs)
 
 
-Body = Callable[[Any, Any, RunnableConfig, Call], Coroutine[Any, Any, Any]]
+Body = Callable[[Any, Any, RunnableConfig, DualCall], Coroutine[Any, Any, Any]]
 """Takes the target, the node's state, the run's configuration and the call."""
 
 
@@ -56,10 +56,10 @@ def dual_node(target: Any, body: Body) -> Runnable[Any, Any]:
 
     # LangGraph looks for a subgraph to draw among the variables that these two functions name.
     def run(state: Any, config: RunnableConfig) -> Any:
-        return _finish(body(target, state, config, Call(is_async=False)))
+        return _finish(body(target, state, config, DualCall(is_async=False)))
 
     async def arun(state: Any, config: RunnableConfig) -> Any:
-        return await body(target, state, config, Call(is_async=True))
+        return await body(target, state, config, DualCall(is_async=True))
 
     asynchronous = cast("Callable[[Any], Awaitable[Any]]", arun)
     return RunnableLambda(run, asynchronous, name=body.__name__.lstrip("_"))

@@ -28,7 +28,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.answer_generator.citations import Citation, CitedSentence
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.query_decomposer.plan import MAX_STEPS, QueryPlan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
@@ -172,7 +172,7 @@ def _decomposed(state: RagState, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _retrieve(
-    retriever: Source, state: RagState, config: RunnableConfig, call: Call
+    retriever: Source, state: RagState, config: RunnableConfig, call: DualCall
 ) -> dict[str, Any]:
     found = await search(retriever, state["question"], state["options"], config, call)
     return {

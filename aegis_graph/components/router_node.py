@@ -21,7 +21,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.pregel.protocol import PregelProtocol
 from typing_extensions import TypedDict
 
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.request import Request
 from aegis_graph.routing.state import RouterState
@@ -173,7 +173,7 @@ def ask_router(
     """
     tags = [] if streamed else [TAG_NOSTREAM]
 
-    async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: Call) -> Any:
+    async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: DualCall) -> Any:
         try:
             request, tagged = _request(prepare(state)), merge_configs(config, {"tags": tags})
             result = await call(target.invoke, target.ainvoke, request, tagged)
@@ -199,7 +199,7 @@ def run_graph(
     """
 
     async def run(
-        target: Runnable[Any, Any], state: Any, config: RunnableConfig, call: Call
+        target: Runnable[Any, Any], state: Any, config: RunnableConfig, call: DualCall
     ) -> Any:
         return conclude(state, await call(target.invoke, target.ainvoke, prepare(state), config))
 

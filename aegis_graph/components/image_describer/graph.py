@@ -14,7 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 from typing_extensions import TypedDict, Unpack
 
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.image_describer.describe_one import ImageDescriber, ImageJob, as_kept
 from aegis_graph.components.image_describer.results import (
     RESULT_KINDS,
@@ -195,7 +195,7 @@ def _look_node(router: RouterGraph, describer: ImageDescriber) -> Runnable[Any, 
     """The node that asks about one image; the drawing shows the router inside it."""
     portal = Portal()
 
-    async def look(router: RouterGraph, job: Any, config: RunnableConfig, call: Call) -> Any:
+    async def look(router: RouterGraph, job: Any, config: RunnableConfig, call: DualCall) -> Any:
         def in_portal() -> Any:
             return portal.run(lambda: describer.describe(router, job, config))
 

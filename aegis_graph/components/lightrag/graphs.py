@@ -12,7 +12,7 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.insert import InsertReport
 from aegis_graph.components.lightrag.query import Mode, Retrieved
@@ -131,7 +131,7 @@ def _has_prompt(state: LightRAGState) -> bool:
 
 
 async def _insert(
-    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: Call
+    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: DualCall
 ) -> dict[str, Any]:
     documents = state.get("documents")
     if not documents:
@@ -143,7 +143,7 @@ async def _insert(
 
 
 async def _retrieve(
-    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: Call
+    rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: DualCall
 ) -> dict[str, Any]:
     search = _Search.of(state)
     while (mode := search.next_mode()) is not None:

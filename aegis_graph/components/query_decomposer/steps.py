@@ -15,7 +15,7 @@ from langgraph.types import Command, Send
 from typing_extensions import TypedDict
 
 from aegis_graph.components.documents.langchain import passages_of, with_highest_sensitivity
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.query_decomposer.plan import PlanStep
 from aegis_graph.components.retriever.search import SearchResult, Source, search
 from aegis_graph.components.router_node import RouterCall, RouterOutcome
@@ -59,7 +59,7 @@ def lookup_node(source: Source) -> Runnable[Any, Any]:
     """Build the node that looks one step up; a graph that it asks is drawn inside it."""
 
     async def run(
-        source: Source, lookup: Lookup, config: RunnableConfig, call: Call
+        source: Source, lookup: Lookup, config: RunnableConfig, call: DualCall
     ) -> Command[Any]:
         try:
             found = await search(source, lookup["question"], lookup["options"], config, call)

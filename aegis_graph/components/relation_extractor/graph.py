@@ -37,7 +37,7 @@ from langgraph.types import Checkpointer, Command, Overwrite, Send
 
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.documents.splitting import MAX_PASSAGE_CHARS
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.relation_extractor.chunk_graph import (
     ChunkDone,
     ChunkTask,
@@ -236,7 +236,7 @@ class _Nodes:
 
 
 async def _gather(
-    nodes: _Nodes, state: RelationState, config: RunnableConfig, call: Call
+    nodes: _Nodes, state: RelationState, config: RunnableConfig, call: DualCall
 ) -> Command[str]:
     """The node between two rounds; it may wait."""
     command, wait_s = nodes.gather(state)

@@ -35,7 +35,7 @@ RRF_K = 60
 DEPTH_FACTOR = 4
 """Times the limit: how far down each of the two rankings is read."""
 
-OPTIONS_KEY = "aegis_options"
+OPTIONS_KEY = "aegis_choices"
 """The key of a run's metadata under which a request's common options reach a retriever."""
 
 

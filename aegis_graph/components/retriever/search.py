@@ -14,7 +14,7 @@ from langchain_core.runnables.config import merge_configs
 from langgraph.pregel.protocol import PregelProtocol
 
 from aegis_graph.components.documents.langchain import read_documents
-from aegis_graph.components.dual_node import Call
+from aegis_graph.components.dual_node import DualCall
 from aegis_graph.components.retriever.retriever import OPTIONS_KEY, PassageRetriever
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.types import AttemptRecord
@@ -42,7 +42,7 @@ async def search(
     question: str,
     options: Mapping[str, Any],
     config: RunnableConfig,
-    call: Call,
+    call: DualCall,
 ) -> SearchResult:
     """Ask a source; a function that is not async runs in a thread of an async host.
 

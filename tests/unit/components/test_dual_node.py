@@ -10,7 +10,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from aegis_graph.components.dual_node import Call, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 
 
 class State(TypedDict):
@@ -33,7 +33,7 @@ class Shouter:
         return word.upper()
 
 
-async def _shout_twice(target: Shouter, word: str, config: RunnableConfig, call: Call) -> str:
+async def _shout_twice(target: Shouter, word: str, config: RunnableConfig, call: DualCall) -> str:
     words = [await call(target.shout, target.ashout, one) for one in (word, word)]
     return f"{' '.join(words)} {config['metadata']['mark']}"
 
@@ -58,13 +58,13 @@ async def test_a_body_may_catch_what_a_call_raises() -> None:
     async def afail() -> str:
         raise KeyError("async")
 
-    async def caught(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+    async def caught(target: None, state: str, config: RunnableConfig, call: DualCall) -> str:
         try:
             return await call(fail, afail)
         except KeyError as error:
             return f"{state} {error.args[0]}"
 
-    async def uncaught(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+    async def uncaught(target: None, state: str, config: RunnableConfig, call: DualCall) -> str:
         return await call(fail, afail)
 
     node = dual_node(None, caught)
@@ -77,7 +77,7 @@ async def test_a_body_may_catch_what_a_call_raises() -> None:
 
 
 def test_a_body_that_waits_for_something_else_is_refused_by_a_sync_host() -> None:
-    async def waits(target: None, state: str, config: RunnableConfig, call: Call) -> str:
+    async def waits(target: None, state: str, config: RunnableConfig, call: DualCall) -> str:
         await asyncio.sleep(0)
         return state
 
@@ -88,7 +88,7 @@ def test_a_body_that_waits_for_something_else_is_refused_by_a_sync_host() -> Non
 def test_the_drawing_shows_a_graph_that_the_body_calls() -> None:
     inner = StateGraph(State).add_node("inside", lambda state: state).add_edge(START, "inside")
 
-    async def run(target: Any, state: State, config: RunnableConfig, call: Call) -> Any:
+    async def run(target: Any, state: State, config: RunnableConfig, call: DualCall) -> Any:
         return await call(target.invoke, target.ainvoke, state)
 
     outer = StateGraph(State).add_node("outside", dual_node(inner.compile(), run))
