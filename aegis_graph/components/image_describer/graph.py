@@ -214,6 +214,8 @@ class _Finder:
         """Find the images, and make one job of each that is not the same as another."""
         kind = _one_of("kind", state.get("kind"), RESULT_KINDS)
         language = _one_of("language", state.get("language"), LANGUAGES)
+        # Once for all images: without a ``run_id`` each of them would get an envelope of its own.
+        options = options_of(state)
         parts = state.get("images") or []
         found = find_images(_paths(state.get("paths")), parts, root=self.root)
         refs = {one["sha256"]: one for one in reversed(found) if "sha256" in one}
@@ -224,7 +226,7 @@ class _Finder:
                 kind=kind,
                 language=language,
                 again=bool(state.get("again")),
-                options=options_of(state),
+                options=options,
                 number=number,
                 count=len(refs),
             )

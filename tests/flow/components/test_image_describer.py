@@ -182,6 +182,18 @@ async def test_when_the_budget_is_used_up_the_rest_says_so(
     assert result["degraded_reason"] == "2 of 4 without an answer"
 
 
+async def test_all_images_of_a_request_share_its_envelope(
+    server: LoopbackServer, db: Path, folder: Path
+) -> None:
+    server.always("dashscope", Reply("A cat.", output_tokens=1))
+    config = config_of(server, db, eye(server, **flat_price("0.5")))
+    request = {"paths": [str(folder)], "kind": "text", "max_cost_usd": "1"}
+    result = await describer(config).ainvoke(request)
+    refused = [one for one in result["results"] if one["error_type"] == "BudgetExceededError"]
+    assert (len(server.calls()), len(refused)) == (2, 1)
+    assert len({row["run_id"] for row in rows(db)}) == 1
+
+
 async def test_without_a_model_the_text_is_recognized_and_that_is_said_and_not_kept_for_long(
     server: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:
