@@ -134,12 +134,13 @@ async def _insert(
     rag: RoutedLightRAG, state: LightRAGState, config: RunnableConfig, call: DualCall
 ) -> dict[str, Any]:
     documents = state.get("documents")
+    # Once for the insert and the question after it, so that both are in one envelope.
+    options = options_of(state)
     if not documents:
-        return _nothing_inserted(state)
-    options = _run_options(options_of(state))
-    progress = get_stream_writer()
-    report = await call(rag.add, rag.aadd, documents, on_progress=progress, **options)
-    return _inserted(state, report)
+        return _nothing_inserted(options)
+    arguments, progress = _run_options(options), get_stream_writer()
+    report = await call(rag.add, rag.aadd, documents, on_progress=progress, **arguments)
+    return _inserted(options, report)
 
 
 async def _retrieve(
@@ -236,9 +237,9 @@ def _run_options(options: Mapping[str, Any]) -> RunOptions:
     )
 
 
-def _nothing_inserted(state: LightRAGState) -> dict[str, Any]:
+def _nothing_inserted(options: dict[str, Any]) -> dict[str, Any]:
     return {
-        "options": options_of(state),
+        "options": options,
         "attempts": [],
         "degraded": False,
         "degraded_reason": None,
@@ -247,7 +248,7 @@ def _nothing_inserted(state: LightRAGState) -> dict[str, Any]:
     }
 
 
-def _inserted(state: LightRAGState, report: InsertReport) -> dict[str, Any]:
+def _inserted(options: dict[str, Any], report: InsertReport) -> dict[str, Any]:
     record = InsertRecord(
         state=report.state,
         documents=dict(report.documents),
@@ -256,7 +257,7 @@ def _inserted(state: LightRAGState, report: InsertReport) -> dict[str, Any]:
         cost_usd=str(report.cost_usd),
     )
     return {
-        **_nothing_inserted(state),
+        **_nothing_inserted(options),
         "insert": record,
         "attempts": report.attempts,
         "degraded": report.state != "done",

@@ -82,6 +82,7 @@ async def test_a_host_inserts_asks_and_streams(rag: RoutedLightRAG, db: Path) ->
     assert not state["degraded"]
     # The run's cost is the ledger's, to the last nano-USD.
     assert cost_usd(state["attempts"]) * 10**9 == spent(db)
+    assert len({row["run_id"] for row in rows(db)}) == 1, "the insert and the question are one run"
     done = [event for event in events if event["event"] == "lightrag_document"]
     assert {event["document"] for event in done if event["status"] == "processed"} == set(DOCUMENTS)
     assert "lightrag_query" in {event["event"] for event in events}
