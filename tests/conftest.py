@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import certifi
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import Store, empty_store
@@ -32,6 +33,9 @@ def pytest_configure(config: pytest.Config) -> None:
     first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition(END_OF_CERTIFICATE)
     trusted.write_text(f"{first}{end}", encoding="utf-8")
     os.environ["SSL_CERT_FILE"] = str(trusted)
+    # How long an example takes says how busy the machine is.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

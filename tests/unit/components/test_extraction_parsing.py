@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_graph.components.relation_extractor.parsing import (
@@ -126,14 +126,12 @@ def test_a_model_that_repeats_itself_is_read_so_far() -> None:
     assert len(reading.entities) == MAX_STATEMENTS
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_read_or_refused(answer: str) -> None:
     reading = parse_extraction(answer)
     assert reading.fault is None or not reading.entities
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

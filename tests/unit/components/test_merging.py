@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_graph.components.relation_extractor.grounding import ground, normalised
@@ -157,7 +157,6 @@ def test_relations_join_with_all_their_evidence() -> None:
 WORDS = st.sampled_from(["Ada", "Bob", "Köln", "the", "of", "Ada Bob", "New York", "York", "x.y"])
 
 
-@settings(deadline=None)
 @given(st.lists(WORDS, max_size=8), st.lists(WORDS, max_size=6), st.integers(0, 2**32))
 def test_every_span_is_in_its_text_and_the_order_of_chunks_does_not_matter(
     text: list[str], said: list[str], seed: int

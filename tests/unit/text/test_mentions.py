@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from aegis_graph.text.mentions import find_mentions, find_quote
@@ -49,7 +49,6 @@ def test_quotes(quote: str, text: str, found: str | None) -> None:
     assert (None if place is None else text[slice(*place)]) == found
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_whatever_is_found_is_a_piece_of_the_text(name: str, text: str) -> None:
     places = [*find_mentions(name, text)]
@@ -58,7 +57,6 @@ def test_whatever_is_found_is_a_piece_of_the_text(name: str, text: str) -> None:
         assert 0 <= begin < end <= len(text)
 
 
-@settings(deadline=None)
 @given(st.text(), st.integers(0, 40), st.integers(1, 40), st.text())
 def test_every_piece_with_a_word_in_it_is_found(
     before: str, start: int, size: int, after: str
