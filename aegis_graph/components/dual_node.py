@@ -71,5 +71,6 @@ def _finish(body: Coroutine[Any, Any, Any]) -> Any:
         body.send(None)
     except StopIteration as done:
         return done.value
+    # Else Python warns that it was never awaited.
     body.close()
     raise RuntimeError("a node's body awaited something else than its call")

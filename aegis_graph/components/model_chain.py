@@ -28,5 +28,6 @@ def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
         >>> '"kind":"ollama"' in chain[0]
         True
     """
+    # In the order of the chain: it decides which model answers.
     rows = [row for row in provider_specs(router) if row.images or not with_images]
     return [row.model_dump_json(exclude=_WITHOUT_EFFECT) for row in rows]

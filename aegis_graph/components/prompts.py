@@ -38,6 +38,7 @@ def prompt(name: str, language: Language, folder: str | Path | None = None) -> T
     if not shipped.is_file():
         raise ConfigError(f"prompt {name}.{language}.md: this package has no such prompt")
     own = None if folder is None else _own(Path(folder), shipped.name)
+    # Read in any case: it says which placeholders there are.
     template = Template(_read(shipped))
     return template if own is None else _checked(own, set(template.get_identifiers()))
 
@@ -65,6 +66,7 @@ def _checked(path: Path, known: set[str]) -> Template:
     template = Template(_read(path))
     if not template.is_valid():
         raise ConfigError(f"{path}: has a lone $; write $$ for a dollar sign")
+    # It may leave placeholders out, but not have others: nothing would fill them in.
     unknown = sorted(set(template.get_identifiers()) - known)
     if unknown:
         allowed = ", ".join(f"${name}" for name in sorted(known)) or "no placeholder"

@@ -157,6 +157,7 @@ def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:
 
 
 def _prepare(state: RagState) -> dict[str, Any]:
+    # An empty question is refused before anything is looked up.
     question_of(state)
     options = options_of(state)
     return {"options": options, "ledger_run_id": options["run_id"]}

@@ -119,6 +119,7 @@ def options_of(state: Mapping[str, Any]) -> dict[str, Any]:
     """
     given = {key: state[key] for key in CommonInput.__annotations__ if state.get(key) is not None}
     options = {"run_id": uuid4().hex, **given}
+    # Checked here, because a component may answer by rule without asking the router.
     Request.from_state(cast("RouterState", {"messages": [HumanMessage("?")], **options}), {})
     return options
 
@@ -171,12 +172,14 @@ def ask_router(
         ...     conclude=lambda state, outcome: {"text": outcome.answer and outcome.answer.text},
         ... )  # doctest: +SKIP
     """
+    # LangGraph's own tag, which keeps a model's tokens out of the message stream.
     tags = [] if streamed else [TAG_NOSTREAM]
 
     async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: DualCall) -> Any:
         try:
             request, tagged = _request(prepare(state)), merge_configs(config, {"tags": tags})
             result = await call(target.invoke, target.ainvoke, request, tagged)
+        # Only these: with a ledger that cannot be used, a run is resumed and not degraded.
         except RoutingError as error:
             return conclude(state, _refused(error))
         return conclude(state, _answered(result))

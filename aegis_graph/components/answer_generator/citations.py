@@ -82,6 +82,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
         >>> cited.text, cited.removed, cited.citations[0]["quote"]
         ('It is 10 USD. [1]', 1, 'It: 10 USD.')
     """
+    # First, because every place below counts the characters of the text that is shown.
     text, removed = _without_wrong_numbers(answer, len(passages))
     citations: list[Citation] = []
     sentences: list[CitedSentence] = []
@@ -89,6 +90,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
         if claim.bare in ignore:
             continue
         quoted = [_citation(claim, n, passages[n - 1]) for n in claim.numbers]
+        # The same span behind two sentences is one citation, to which both point.
         citations += [one for one in quoted if one not in citations]
         reason = _verdict(claim, quoted)
         sentences.append(
@@ -108,6 +110,7 @@ def _verdict(claim: _Claim, quoted: Sequence[Citation]) -> Verdict | Literal["un
     if not quoted:
         return "uncited"
     verdicts = [judge(claim.bare, one["quote"]) for one in quoted]
+    # One source that bears the sentence out is enough; else it may join what two of them say.
     if "supported" in verdicts:
         return "supported"
     return judge(claim.bare, "\n".join(one["quote"] for one in quoted))
@@ -125,6 +128,7 @@ def _without_wrong_numbers(answer: str, count: int) -> tuple[str, int]:
 
     def known(mark: re.Match[str], numbers: list[int]) -> str:
         nonlocal removed
+        # A model may give a number twice in one bracket; it is shown once.
         right = [n for n in dict.fromkeys(numbers) if 1 <= n <= count]
         removed += sum(1 for n in numbers if not 1 <= n <= count)
         return f"{mark['space']}[{', '.join(map(str, right))}]" if right else ""
@@ -141,6 +145,7 @@ def _claims(text: str) -> Iterator[_Claim]:
         marks.append((mark.start(), mark.end(), numbers))
         return ""
 
+    # Only for the places of the marks: the text that it gives is not used.
     replace_citations(text, note)
     for start, end in _sections(text, marks):
         inside = [mark for mark in marks if start <= mark[0] < end]
@@ -159,14 +164,18 @@ def _sections(text: str, marks: Sequence[_Mark]) -> Iterator[tuple[int, int]]:
 
 def _claims_between(text: str, start: int, end: int, marks: Sequence[_Mark]) -> Iterator[_Claim]:
     bare, places = _bare(text, start, end, marks)
+    # A heading claims nothing, and neither does a line of marks without a word.
     sentences = [
         one for one in split_sentences(bare) if one.kind != "heading" and _WORD.search(one.text)
     ]
+    # Numbers that stand alone still say where the answer is from.
     if marks and not sentences:
         yield _Claim(marks[0][0], marks[-1][1], "", tuple(dict.fromkeys(_numbers(marks))))
     for at, sentence in enumerate(sentences):
         first = places[sentence.start]
         after = places[sentences[at + 1].start] if at + 1 < len(sentences) else end
+        # A number may follow the full stop: it belongs to this sentence up to where the next one
+        # begins. One before the first sentence belongs to that.
         own = [mark for mark in marks if (first <= mark[0] or at == 0) and mark[0] < after]
         last = places[sentence.start + len(sentence.text) - 1] + 1
         numbers = dict.fromkeys(_numbers(own))

@@ -12,8 +12,8 @@ graph TD
   decline --> END
 ```
 
-``generate`` and ``verify`` hold the router. When nobody answers, ``generate`` quotes the documents
-by rule and says so.
+``generate`` and ``verify`` hold the router. When no provider answers, ``generate`` quotes the
+documents by rule and says so.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class AnswerInput(CommonInput, total=False):
     notes: Annotated[list[str], EphemeralValue]
     """What was found out on the way to the question; shown to the model, never cited."""
     parts: Annotated[list[str], EphemeralValue]
-    """Its sub-questions: a document is relevant, too, that speaks of one of them."""
+    """Its sub-questions: a document that speaks of one of them is relevant as well."""
 
 
 class AnswerOutput(CommonOutput):
@@ -87,9 +87,9 @@ class AnswerOutput(CommonOutput):
     removed: int
     """Numbers that the model gave and that point at no document."""
     relevant: bool
-    """Whether any document speaks of the question; otherwise nobody was outcome."""
+    """Whether any document speaks of the question; otherwise no provider was asked."""
     refusal: RefusalRecord | None
-    """Why nobody answered; the documents are quoted by rule then."""
+    """Why no provider answered; the documents are quoted by rule then."""
     skipped: list[SkippedRecord]
     route_id: str | None
 
@@ -123,7 +123,7 @@ def create_answer_generator(
     Args:
         router: The compiled router; calls are tagged ``answer``.
         threshold: What one document at least must reach in ``relevance``; otherwise the answer is
-            that there is none, and nobody is outcome. 0 asks whenever there is a document.
+            that there is none, and no provider is asked. 0 asks whenever there is a document.
         relevance: From 0 to 1; by default the share of the question's words that the document has,
             and 1 where the two are in different languages.
         verify: Whether each sentence is judged by rule alone, or by a model as well, which costs a
@@ -177,7 +177,7 @@ class _Texts:
 
 @dataclass(frozen=True, slots=True)
 class _Nodes:
-    """What happens before and after the router is outcome."""
+    """What happens before and after the router is asked."""
 
     threshold: float
     relevance: Relevance
@@ -188,12 +188,15 @@ class _Nodes:
         """Check the input, and whether any document speaks of the question."""
         question = question_of(state)
         documents = read_documents(state.get("documents"))
+        # One document that speaks of the question, or of a part of it, is enough to ask: the model
+        # is shown all of them.
         relevant = any(
             self.relevance(asked, one) >= self.threshold
             for asked in (question, *(state.get("parts") or []))
             for one in documents
         )
         update = {
+            # A thread still has the output of the question before.
             **_BLANK,
             "documents": documents,
             "relevant": relevant,
@@ -203,7 +206,7 @@ class _Nodes:
         return Command(goto="generate" if relevant else "decline", update=update)
 
     def decline(self, state: AnswerState) -> dict[str, Any]:
-        """Say that the documents do not answer; nobody was outcome."""
+        """Say that the documents do not answer; no provider was asked."""
         text = self.texts.no_context[language_of(state["question"])].substitute()
         return emit_citations(state, {"answer": text})
 
@@ -226,6 +229,7 @@ class _Nodes:
             reason = {"degraded": True, "degraded_reason": str(outcome.error)}
             return {**update, **reason, "refusal": outcome.refusal, "draft": self._quoted(state)}
         update["draft"] = outcome.answer.text
+        # The embedded provider is no language model: it quotes the documents.
         if outcome.answer.response_metadata.get("extractive"):
             return {**update, "degraded": True, "degraded_reason": no_model_reason(outcome)}
         return update
@@ -243,12 +247,13 @@ class _Nodes:
             "sentences": cited.sentences,
             "removed": cited.removed,
         }
+        # Only what a model wrote and cited is judged: quotes by rule have the documents' own words.
         if self.verify == "model" and cited.citations and not state["degraded"]:
             return Command(goto="verify", update=update)
         return Command(goto="__end__", update=emit_citations(state, update))
 
     def _notices(self, language: Language) -> tuple[str, ...]:
-        """What is said about an answer, and claims nothing."""
+        """The sentences that are about the answer, and claim nothing."""
         own = (self.texts.no_context[language], self.texts.degraded[language])
         return (*(text.substitute() for text in own), *EXTRACTIVE_NOTICES)
 
@@ -279,5 +284,6 @@ _BLANK: Mapping[str, Any] = {
 
 
 def _shared_words(question: str, document: Document) -> float:
+    # A passage below a heading need not repeat what the heading says.
     heading = document.metadata.get("heading") or ""
     return shared_words(question, f"{heading}\n{document.page_content}")

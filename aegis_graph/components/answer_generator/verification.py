@@ -34,7 +34,7 @@ VERDICTS_SCHEMA: Mapping[str, Any] = {
     "required": ["verdicts"],
     "additionalProperties": False,
 }
-"""What a provider that can answer in a schema is held to; one that cannot is not outcome."""
+"""What a provider that can answer in a schema is held to; one that cannot is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Verifier:
         """The cited sentences with their quotes."""
         instructions = self.instructions[language_of(state["question"])].substitute()
         claims = "\n\n".join(
+            # Counted over all sentences, those without a citation included, so that a verdict finds
+            # its sentence again.
             _with_quotes(n, sentence, state["citations"])
             for n, sentence in enumerate(state["sentences"], start=1)
             if sentence["citations"]
@@ -73,6 +75,7 @@ class Verifier:
         ]
         attempts = [*state["attempts"], *outcome.attempts]
         update: dict[str, Any] = {"sentences": sentences, "attempts": attempts}
+        # What no source is cited for is not shown to the model, and keeps the rule's verdict.
         unjudged = [one for one in sentences if one["citations"] and one["reason"] != "model"]
         if unjudged:
             why = outcome.error or f"no verdict on {len(unjudged)} of its sentences"
@@ -84,7 +87,7 @@ class Verifier:
 
 
 def emit_citations(state: Mapping[str, Any], update: Mapping[str, Any]) -> dict[str, Any]:
-    """Tell whoever streams what the checked answer is, after its tokens."""
+    """Send the checked answer to callers that stream, after its tokens."""
     final = {**state, **update}
     shown = ("answer", "citations", "sentences", "removed")
     get_stream_writer()({"event": "citations", **{key: final[key] for key in shown}})
@@ -111,6 +114,7 @@ def _verdicts(text: str) -> dict[int, bool]:
         if not isinstance(row, dict):
             continue
         n, supported = row.get("n"), row.get("supported")
+        # A verdict in any other form is none, and leaves the rule's.
         if isinstance(n, int) and isinstance(supported, bool):
             verdicts[n] = supported
     return verdicts

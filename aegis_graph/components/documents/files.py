@@ -69,6 +69,7 @@ def _files(path: Path) -> list[Path]:
         DocumentError: There are none, or the path cannot be read.
     """
     try:
+        # Asking may fail as well: a name can be too long, or its folder closed.
         is_file, is_folder = path.is_file(), path.is_dir()
         there = is_file or is_folder or path.exists()
     except OSError as error:
@@ -106,6 +107,7 @@ def _unique(files: Iterator[Path]) -> list[Path]:
     """Each file once, under the first name it was given."""
     first: dict[Path, Path] = {}
     for file in files:
+        # A folder and a file in it may both be named, and a link names a file again.
         first.setdefault(file.resolve(), file)
     return list(first.values())
 
@@ -121,11 +123,13 @@ def _pages(file: Path) -> list[_Page]:
 
 def _text_page(file: Path) -> _Page:
     try:
+        # Editors on Windows begin a file with a byte order mark, which is no part of its text.
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DocumentError(
             f"{file}: not UTF-8 text (byte {error.start}); save it as UTF-8, or leave it out"
         ) from error
+    # UTF-8 takes a zero byte, but no text has one.
     if "\0" in text:
         raise DocumentError(f"{file}: not a text file; save it as UTF-8 text, or leave it out")
     return _Page(0, text, None)
@@ -149,6 +153,7 @@ def _pdf_pages(file: Path) -> list[_Page]:
     pages, start = [], 0
     for number, text in enumerate(texts, start=1):
         pages.append(_Page(start, text, number))
+        # The line break between two pages counts as well.
         start += len(text) + 1
     return pages
 

@@ -22,6 +22,7 @@ def document_of(passage: Passage) -> Document:
     place = {"source": passage.source, "start_index": passage.start, "heading": passage.heading}
     if passage.page is None:
         return Document(passage.text, metadata=place)
+    # LangChain's loaders count pages from 0; the label is what a reader sees.
     pages = {"page": passage.page - 1, "page_label": str(passage.page)}
     return Document(passage.text, metadata={**place, **pages})
 
@@ -94,6 +95,7 @@ def _source(document: Document, n: int) -> str:
 def _page(metadata: Mapping[str, Any]) -> int | None:
     label = _as_int(metadata.get("page_label"))
     page = _as_int(metadata.get("page"))
+    # The label is the number that is printed on the page, where the loader knows it.
     return label if label is not None or page is None else page + 1
 
 

@@ -43,6 +43,7 @@ def split_passages(
         passages.append(
             Passage(source=source, text=piece, start=start + begin, page=page, heading=heading)
         )
+        # The last heading in this piece is the one above the next piece.
         heading = titles[-1] if titles else heading
     return passages
 
@@ -72,6 +73,8 @@ def _blocks(text: str) -> Iterator[_Block]:
     pending: int | None = None
     for block in _paragraphs(text):
         first, last, is_heading = block
+        # A heading alone waits for the paragraph that it heads: at the end of a passage it would be
+        # cut from it.
         if is_heading and "\n" not in text[first:last]:
             pending = first if pending is None else pending
             continue
@@ -85,6 +88,7 @@ def _blocks(text: str) -> Iterator[_Block]:
 def _paragraphs(text: str) -> Iterator[_Block]:
     for block in _BLOCK.finditer(text):
         start = block.start()
+        # A heading needs no empty line before it.
         for heading in re.finditer(r"^\s{0,3}#{1,6}\s", block[0], re.MULTILINE):
             if block.start() + heading.start() > start:
                 yield _block(text, start, block.start() + heading.start())
@@ -109,6 +113,7 @@ def _fitting(text: str, block: _Block) -> Iterator[_Block]:
         after = first + sentence.start + len(sentence.text)
         if after - begin > MAX_PASSAGE_CHARS and end > begin:
             yield begin, end, is_heading
+            # Of a block that is cut, only the first piece has the heading.
             begin, is_heading = first + sentence.start, False
         end = after
     yield begin, last, is_heading

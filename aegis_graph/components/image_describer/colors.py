@@ -70,6 +70,7 @@ def dominant_colours(picture: Any) -> list[Colour]:
     for count, colour in small.getcolors(maxcolors=_SIDE * _SIDE):
         name = nearest_name(colour)
         counts[name] = counts.get(name, 0) + count
+        # The most frequent shade stands for its name.
         shades[name] = max(shades.get(name, (0, colour)), (count, colour))
     total = small.width * small.height
     largest = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MAX_COLOURS]

@@ -1,4 +1,4 @@
-"""Looks at one image: from its bytes, past what was kept, through the router, to its result."""
+"""Describes one image: from its bytes, past what was kept, through the router, to its result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ImageDescriber:
     async def describe(
         self, router: RouterGraph, job: ImageJob, config: RunnableConfig
     ) -> dict[str, Any]:
-        """Wait for room, look, and say how it went."""
+        """Wait for room, ask, and send the progress to callers that stream."""
         emit = get_stream_writer()
         ref = job["ref"]
         where = {"source": ref["source"], "number": job["number"], "count": job["count"]}
@@ -73,10 +73,14 @@ class ImageDescriber:
         ref, wanted = job["ref"], self.wording[job["kind"]][job["language"]].substitute()
         key = await asyncio.to_thread(self._key, router, job, wanted) if self.store else None
         kept = await asyncio.to_thread(self.store.get, key) if self.store and key else None
+        # Looked up in any case, so that a store that cannot be used is found before anything is
+        # bought.
         if kept is not None and not job["again"]:
             return as_kept(cast("ImageResult", kept), ref["source"])
         try:
+            # In a thread, because decoding a large picture takes long.
             part, colours = await asyncio.to_thread(_decoded, ref, job["part"])
+        # The image is that way, so it is a result; the others go on.
         except (DocumentError, InvalidRequestError) as error:
             return _failed(job, error)
         result = await self._asked(router, job, config, [_message(wanted, part)], colours)
@@ -140,6 +144,7 @@ _EVENT_FIELDS = ("kept", "method", "provider", "cost_usd", "error", "degraded_re
 
 def _decoded(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
     """The image as it is sent, and its colours. Decodes it, so that a broken one buys nothing."""
+    # The parts before it only count: this one stands at its number.
     data = load_image(ref, [part] * (ref["number"] or 0) if part else ())
     return image_part(data, shrink=True), dominant_colours(open_image(data))
 

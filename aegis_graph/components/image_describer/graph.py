@@ -69,7 +69,7 @@ class _Place(TypedDict):
     source: str
     sha256: str | None
     unusable: ImageResult | None
-    """Set where nobody needs to look at it."""
+    """Set where there is nothing to ask about."""
 
 
 def _append_or_reset(left: list[ImageResult], right: list[ImageResult] | None) -> list[ImageResult]:
@@ -103,9 +103,9 @@ def create_image_describer(
     """Build the graph that says what is in images: ``find -> look (each image) -> gather``.
 
     Each image is one request to the router, with its own reservation and its own rows. A file that
-    is no image, and an image that nobody may look at, become a result with an ``error``; the others
-    go on. The same image is asked once. Custom events ``image_started`` and ``image_done`` tell of
-    the progress.
+    is no image, and one that no provider may be shown, become a result with an ``error``; the
+    others go on. The same image is asked about once. Custom events ``image_started`` and
+    ``image_done`` tell of the progress.
 
     Args:
         router: The compiled router. Its chain needs providers that take images:
@@ -134,6 +134,7 @@ def create_image_describer(
         ['Invoice 2024-0815 ...']
     """
     wording = {kind: prompts(f"image_{kind}", prompts_folder) for kind in RESULT_KINDS}
+    # One for each event loop, because a future belongs to one; sync hosts run on the portal's.
     room = LoopScoped(lambda: SizedSemaphore(concurrency, room_bytes), _nothing_to_close)
     look = _look_node(router, ImageDescriber(wording, store, room))
     builder: StateGraph[DescribeState, None, DescribeInput, DescribeOutput] = StateGraph(
@@ -180,6 +181,7 @@ async def describe_image(
         >>> (await describe_image(router, Path("cat.png")))["objects"]  # doctest: +SKIP
         ['cat', 'sofa']
     """
+    # First: what is no image is refused here, and not reported as a result.
     part = image_part(image, shrink=True)
     graph = create_image_describer(router, store=store)
     request = {"images": [part], "kind": kind, "language": language, **options}
@@ -218,10 +220,13 @@ class _Finder:
         options = options_of(state)
         parts = state.get("images") or []
         found = find_images(_paths(state.get("paths")), parts, root=self.root)
+        # The same image is asked about once. Turned round twice, so that the first of them stands
+        # for all and the order stays.
         refs = {one["sha256"]: one for one in reversed(found) if "sha256" in one}
         jobs = [
             ImageJob(
                 ref=ref,
+                # Only what is not in a file has to travel with the job: a checkpointer keeps it.
                 part=None if ref["path"] else parts[(ref["number"] or 0) - 1],
                 kind=kind,
                 language=language,
@@ -272,6 +277,7 @@ def _gather(state: DescribeState) -> dict[str, Any]:
         if digest is None:
             results += [place["unusable"]] if place["unusable"] else []
             continue
+        # A twin costs nothing, and says so.
         again = digest in seen
         seen.add(digest)
         results.append(as_kept(looked[digest], place["source"]) if again else looked[digest])

@@ -40,7 +40,7 @@ class ImageResult(TypedDict):
     colours_by: Literal["model", "computed"]
     """Whether a model named them, or the picture's pixels were counted."""
     method: Literal["model", "ocr"] | None
-    """``None`` where nobody answered."""
+    """``None`` where no provider answered."""
     lines: list[dict[str, Any]]
     """Of text recognition: each line with its four corners in pixels, and a score from 0 to 1."""
     provider: str | None
@@ -57,14 +57,14 @@ class ImageResult(TypedDict):
     """Name of the error's class."""
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
-    """Who was not asked, and why."""
+    """The providers that were not asked, and why."""
     route_id: str | None
 
 
 def failed_result(
     source: str, kind: ResultKind, error: str, *, error_type: str, sha256: str | None = None
 ) -> ImageResult:
-    """The result of an image that nobody can say anything about."""
+    """The result of an image without an answer."""
     return ImageResult(
         source=source,
         sha256=sha256,
@@ -108,6 +108,7 @@ def read_answer(
     if facts.get(FINISH_REASON) == CUT_OFF:
         fault = CUT
     named = [Colour(name=name, hex=None, share=None) for name in fields.get("colours", [])]
+    # Every field is set, whatever the answer lacks.
     blank = failed_result(source, kind, "", error_type="", sha256=sha256)
     return {
         **blank,
@@ -115,6 +116,7 @@ def read_answer(
         "text": fields.get("text", ""),
         "objects": fields.get("objects", []),
         "lines": fields.get("lines", []),
+        # Pixels are counted in any case, for answers that name no colour.
         "colours": named or list(counted),
         "colours_by": "model" if named else "computed",
         "method": "ocr" if is_ocr else "model",
@@ -133,10 +135,12 @@ def _ocr_fields(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 def _model_fields(answer: AIMessage, kind: ResultKind) -> tuple[dict[str, Any], str | None]:
     text = answer.text.strip()
+    # A transcription is taken as it stands, apart from a fence around all of it.
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None
     found = repaired_json(text) if "{" in text else None
     if isinstance(found, list):
+        # Some models put the object into a list.
         found = next((one for one in found if isinstance(one, dict)), None)
     if not isinstance(found, dict) or not {"description", "text"} & set(found):
         return {"description": text}, NOT_STRUCTURED
@@ -144,6 +148,7 @@ def _model_fields(answer: AIMessage, kind: ResultKind) -> tuple[dict[str, Any], 
         "description": _text(found.get("description")),
         "text": _text(found.get("text")),
         "objects": _texts(found.get("objects")),
+        # Models spell the key either way.
         "colours": _texts(found.get("colours") or found.get("colors")),
     }, None
 

@@ -97,6 +97,7 @@ def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
         with _opened_pdf(Path(ref["path"])) as reader:
             pictures = list(reader.pages[ref["page"] - 1].images)
             data = pictures[number - 1].data
+    # A result is kept under the hash, so another image must not be asked about in its place.
     if hashlib.sha256(data).hexdigest() != ref["sha256"]:
         raise DocumentError(f"{ref['source']}: has changed since it was found; start again")
     return data
@@ -104,6 +105,7 @@ def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
 
 def _of_path(path: Path, root: Path | None) -> list[FoundImage]:
     try:
+        # A folder outside of the root is not even listed.
         if not path.is_dir() or not _is_below(path, root):
             return list(_of_file(path, root))
         files = sorted(_files_below(path))
@@ -119,6 +121,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
         raise error
 
     for parent, folders, names in os.walk(folder, onerror=unreadable):
+        # In place, which is how os.walk is kept out of a folder.
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             suffix = Path(name).suffix.lower()
@@ -127,6 +130,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 def _is_below(path: Path, root: Path | None) -> bool:
+    # Resolved, because a link may lead out of the root.
     return root is None or path.resolve().is_relative_to(root.resolve())
 
 
@@ -153,6 +157,7 @@ def _read(file: Path) -> bytes:
             raise DocumentError(f"{file}: no such file or folder; check the path")
         if not file.is_file():
             raise DocumentError(f"{file}: neither a file nor a folder")
+        # Before it is read into memory.
         if file.stat().st_size > MAX_FILE_BYTES:
             raise DocumentError(f"{file}: over {MAX_FILE_BYTES:,} bytes; no provider takes it")
         return file.read_bytes()

@@ -65,6 +65,7 @@ class ImageStore:
             max_output_tokens: Cap of the answer.
             chain: The models that may be asked; see ``model_chain``.
         """
+        # Without a name a result can be neither kept nor found.
         if sensitivity in LOCAL_ONLY:
             return None
         parts = [sha256, prompt, sensitivity, max_output_tokens, list(chain)]
@@ -76,6 +77,7 @@ class ImageStore:
         Raises:
             StoreError: The file cannot be read.
         """
+        # Looking something up makes no file.
         if not self.path.exists():
             return None
         with self._opened() as store:

@@ -152,6 +152,7 @@ def create_query_decomposer(
     builder.add_node("prepare", planner.prepare)
     builder.add_node("plan", ask_router(router, prepare=planner.ask, conclude=planner.plan))
     builder.add_node("dispatch", steps.dispatch)
+    # Drawn by hand: the node's Commands lead on, and LangGraph cannot read them from its body.
     find = lookup_node(source)
     builder.add_node("find", find, destinations=("dispatch", "note"), input_schema=Lookup)
     note = ask_router(router, prepare=notes.ask, conclude=notes.note)
@@ -175,6 +176,7 @@ class _Planner:
         """Check the input, and whether the question needs no plan."""
         question = question_of(state)
         update = {
+            # Also what remains when no usable plan is made.
             "plan": single_plan(question),
             "planned_by": "rule",
             "attempts": [],
@@ -182,6 +184,7 @@ class _Planner:
             "degraded_reason": None,
             "options": options_of(state),
             "started": [],
+            # The reducer would join the results of the question before on this thread.
             "results": Overwrite({}),
         }
         plain = self.most == 1 or (self.skip_simple and is_plainly_simple(question))
@@ -205,6 +208,7 @@ class _Planner:
             plan = parse_plan(outcome.answer.text, state["question"], most=self.most)
         except InvalidPlanError as error:
             return self._fallback(outcome, f"the plan could not be used: {error}")
+        # Only a model's plan: the question itself needs no showing.
         get_stream_writer()({"event": "plan", "plan": plan})
         return {"plan": plan, "planned_by": "model", "attempts": outcome.attempts}
 
@@ -224,6 +228,8 @@ class _Steps:
         steps, results = state["plan"]["steps"], state["results"]
         if len(results) == len(steps):
             return Command(goto="finish")
+        # A step may still be on its way through ``note``: it has no result yet, and is not started
+        # again.
         ready = [
             step
             for step in steps
@@ -238,14 +244,14 @@ class _Steps:
         """Join the steps."""
         results = [state["results"][str(step["id"])] for step in state["plan"]["steps"]]
         reasons = [state["degraded_reason"], *(one["degraded_reason"] for one in results)]
-        said = list(dict.fromkeys(reason for reason in reasons if reason))
+        given = list(dict.fromkeys(reason for reason in reasons if reason))
         attempts = [*state["attempts"], *(made for one in results for made in one["attempts"])]
         return {
             "steps": results,
             "documents": list(_merged(results))[: self.max_documents],
             "attempts": attempts,
-            "degraded": bool(said),
-            "degraded_reason": "; ".join(said) or None,
+            "degraded": bool(given),
+            "degraded_reason": "; ".join(given) or None,
         }
 
 
@@ -253,12 +259,12 @@ def _lookup(step: PlanStep, state: DecomposerState) -> Lookup:
     results = state["results"]
     needed = {needed for one in state["plan"]["steps"] for needed in one["needs"]}
     answers = {one["id"]: one["answer"] for one in results.values()}
-    asked = {one["id"]: one["question"] for one in results.values()}
+    questions = {one["id"]: one["question"] for one in results.values()}
     # An answer that goes into this question is as private as what it was taken from.
     before = [document for one in results.values() for document in one["documents"]]
     return Lookup(
         step=step,
-        question=resolve(step, answers, asked),
+        question=resolve(step, answers, questions),
         is_needed=step["id"] in needed,
         options=with_highest_sensitivity(state["options"], before if step["needs"] else []),
         result=None,

@@ -1,6 +1,6 @@
 """Plans of sub-questions: read from what a model wrote, checked, and put into an order that works.
 
-Pure: nothing here asks anybody.
+Pure: nothing here asks a model.
 """
 
 from __future__ import annotations
@@ -142,9 +142,11 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
          {'id': 2, 'question': 'When was {1} born?', 'needs': [1]}]}
     """
     kind, rows = _outline(text)
+    # The user's own words, whatever steps the model wrote all the same.
     if kind == "simple":
         return single_plan(question)
     drafts = [_draft(row, place) for place, row in enumerate(rows, start=1)]
+    # Until none goes: two questions may become the same once their references point to one step.
     while len(fewer := _without_doubles(drafts)) < len(drafts):
         drafts = fewer
     if not drafts:
@@ -155,12 +157,13 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
     if len(steps) == 1:
         return single_plan(question)
     needed = any(step["needs"] for step in steps)
+    # The steps show better than the model's label whether one needs another.
     if kind is None or (kind == "multi-hop" and not needed):
         kind = "multi-hop" if needed else "compound"
     return QueryPlan(kind=kind, steps=steps)
 
 
-def resolve(step: PlanStep, answers: Mapping[int, str | None], asked: Mapping[int, str]) -> str:
+def resolve(step: PlanStep, answers: Mapping[int, str | None], questions: Mapping[int, str]) -> str:
     """A step's question with the earlier answers in their places.
 
     Where an earlier question has no answer, the question itself takes its place.
@@ -171,8 +174,10 @@ def resolve(step: PlanStep, answers: Mapping[int, str | None], asked: Mapping[in
         if n not in step["needs"]:
             return reference[0]  # The user wrote it, not a plan.
         answer = " ".join((answers.get(n) or "").split())[:MAX_ANSWER_CHARS]
-        return answer or f"({asked[n].rstrip(' ?.')})"
+        # Its words are searched for at least.
+        return answer or f"({questions[n].rstrip(' ?.')})"
 
+    # In one pass, so that an answer that looks like a reference is not replaced again.
     return _REFERENCE.sub(put, step["question"])
 
 
@@ -182,6 +187,7 @@ def _outline(text: str) -> tuple[QuestionKind | None, Sequence[Any]]:
     for one in found if isinstance(found, list) else [found]:
         if isinstance(one, Mapping) and (outline := _outline_of(one)):
             return outline
+    # A list of questions without an object around it, as JSON or as lines of text.
     for listed in (found if isinstance(found, list) else [], _LISTED.findall(text)):
         if listed and all(map(_question, listed)):
             return None, listed
@@ -198,9 +204,9 @@ def _outline_of(found: Mapping[str, Any]) -> tuple[QuestionKind | None, Sequence
 
 
 def _kind(value: object) -> QuestionKind | None:
-    said = str(value).strip().casefold().replace("_", "-").replace(" ", "-")
-    said = {"multihop": "multi-hop", "single": "simple"}.get(said, said)
-    return next((kind for kind in QUESTION_KINDS if kind == said), None)
+    name = str(value).strip().casefold().replace("_", "-").replace(" ", "-")
+    name = {"multihop": "multi-hop", "single": "simple"}.get(name, name)
+    return next((kind for kind in QUESTION_KINDS if kind == name), None)
 
 
 def _question(row: object) -> str:
@@ -211,10 +217,12 @@ def _question(row: object) -> str:
 
 def _draft(row: object, place: int) -> _Draft:
     question = _question(row)
+    # A place for an answer alone asks nothing.
     if not words(_REFERENCE.sub("", question)):
         raise InvalidPlanError(f"step {place} has no question")
     if len(question) > MAX_QUESTION_CHARS:
         raise InvalidPlanError(f"step {place} is longer than {MAX_QUESTION_CHARS} characters")
+    # A reference in the question is a need, whether or not the model lists it.
     key, named = str(place), list[object](_REFERENCE.findall(question))
     if isinstance(row, Mapping):
         key = _key(row.get("id")) or key
@@ -226,11 +234,12 @@ def _draft(row: object, place: int) -> _Draft:
 def _key(value: object) -> str:
     """A step's name as a number in text, as references are: 1, "1", "{1}", "#1", "step 1"."""
     found = re.findall(r"\d{1,4}", str(value)) if isinstance(value, str | int) else []
+    # A bool is an int for Python, and names no step.
     return str(int(found[-1])) if found and not isinstance(value, bool) else ""
 
 
 def _without_doubles(drafts: Sequence[_Draft]) -> list[_Draft]:
-    """Each question once; whoever needs its double needs it."""
+    """Each question once; a step that needs its double needs it."""
     first: dict[tuple[str, ...], _Draft] = {}
     instead: dict[str, str] = {}
     for draft in drafts:
@@ -245,6 +254,7 @@ def _redirected(draft: _Draft, instead: Mapping[str, str]) -> _Draft:
     unknown = sorted(draft.needs - instead.keys())
     if unknown:
         raise InvalidPlanError(f"step {draft.key} needs step {unknown[0]}, which is not there")
+    # The double goes, so what referred to it refers to the step that stays.
     question = _REFERENCE.sub(lambda mark: "{" + instead[str(int(mark[1]))] + "}", draft.question)
     return _Draft(draft.key, question, frozenset(instead[key] for key in draft.needs))
 

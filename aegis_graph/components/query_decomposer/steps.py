@@ -93,6 +93,8 @@ class StepAnswers:
         done: StepResult = {**result, "attempts": [*result["attempts"], *outcome.attempts]}
         if outcome.answer is None or outcome.answer.response_metadata.get("extractive"):
             why = outcome.error or "no language model answered"
+            # The embedded provider is no language model: its quote is made here, without its
+            # notices.
             done["degraded_reason"] = f"step {result['id']} was answered by a quote: {why}"
             done["answer"] = _quote(lookup["question"], result["documents"])
         else:
@@ -111,6 +113,7 @@ def _after(lookup: Lookup, found: SearchResult) -> Command[Any]:
         attempts=found.attempts,
         degraded_reason=found.degraded_reason,
     )
+    # A short answer is bought only where a later step waits for it.
     if lookup["is_needed"] and found.answer is None and found.documents:
         onward: Lookup = {**lookup, "result": result}
         return Command(goto=Send("note", onward))
@@ -118,7 +121,7 @@ def _after(lookup: Lookup, found: SearchResult) -> Command[Any]:
 
 
 def _done(result: StepResult) -> dict[str, StepResult]:
-    """Tell whoever streams."""
+    """Send the step to callers that stream."""
     shown = {"id": result["id"], "question": result["question"], "answer": result["answer"]}
     get_stream_writer()({"event": "step", **shown})
     return {str(result["id"]): result}
@@ -133,6 +136,7 @@ def _short(text: str) -> str | None:
     """A model's short answer: its first line without citations; ``None`` when it knows none."""
     bare = replace_citations(text, lambda mark, numbers: "").strip()
     line = bare.splitlines()[0].strip() if bare else ""
+    # What the prompt asks for where the passages do not say it.
     return None if line.rstrip(".!").casefold() in _UNKNOWN else line
 
 

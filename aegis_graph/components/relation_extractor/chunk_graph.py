@@ -101,7 +101,7 @@ class ChunkState(ChunkTask, total=False):
     asked: bool
     """Whether a provider was called in this round."""
     refusal: tuple[str, str] | None
-    """Type and text of the error, where nobody answered."""
+    """Type and text of the error, where no provider answered."""
     done: ChunkDone
 
 
@@ -117,7 +117,7 @@ def create_chunk_extractor(
     Args:
         router: The compiled router.
         store: Where answers are kept.
-        prompts: What to say.
+        prompts: Writes the messages.
     """
     nodes = _ChunkNodes(store, prompts, router)
     builder: StateGraph[ChunkState, None, ChunkTask, _Output] = StateGraph(
@@ -162,6 +162,7 @@ class _ChunkNodes:
             else self.prompts.messages(prompt)
         )
         call = RouterCall(messages=messages, task=_task(state), options=state["options"])
+        # In a schema half an answer is none, so the second time the question is put in words alone.
         if state["structured"] and not second_try:
             call["call_options"] = {"response_schema": ANSWER_SCHEMA}
         return call
@@ -170,6 +171,8 @@ class _ChunkNodes:
         """Keep what the router gave, or why it gave nothing."""
         attempts = [*state.get("attempts", []), *outcome.attempts]
         error = outcome.error
+        # An answer did come, if in no usable form: it counts as unreadable, and is asked for once
+        # more.
         unfit = error is not None and _answer_is_unfit(error)
         return {
             "attempts": attempts,
@@ -194,20 +197,25 @@ class _ChunkNodes:
             return Command(
                 goto="__end__", update={"done": _done(state, ("MalformedAnswerError", reason))}
             )
+        # Only what could be read is kept, so that another run asks anew for the rest.
         kept = StoredAnswer(answer, state["cut"])
         self.store.keep(state["key"], kept, task=_task(state), sensitivity=_sensitivity(state))
         answers = [*state.get("answers", []), answer]
         update: dict[str, Any] = {"answers": answers, "second_try": False}
         onward: ChunkState = {**state, **update}  # type: ignore[typeddict-item]
         findings = _findings(onward)
+        # Before the first answer, only the known entities count: where an answer adds nothing to
+        # them, gleaning would not either.
         spent = len(answers) > state["max_gleanings"]
         if spent or _size(findings) == (state.get("size") or _size(_findings(state))):
+            # A gleaning that ends in order makes up for a cut before it, so the last answer
+            # decides.
             done = _done(onward, CUT_FAILURE if state["cut"] else None, task=_task(state))
             return Command(goto="__end__", update={**update, "done": done})
         return Command(goto="recall", update={**update, "size": _size(findings)})
 
     def _key(self, state: ChunkState) -> str:
-        """Of the question, whether it is put once or twice."""
+        """The name of the question's answer, the same whether it is put once or twice."""
         manner = {
             "task": _task(state),
             "sensitivity": _sensitivity(state),
@@ -247,13 +255,14 @@ def _size(findings: Findings) -> list[int]:
 
 
 def _answer_is_unfit(error: RoutingError) -> bool:
-    """Whether the last one asked did answer, but not in the form that was asked for."""
+    """Whether the last provider did answer, but not in the form that was asked for."""
     return bool(error.attempts) and error.attempts[-1]["error_type"] == UNFIT
 
 
 def _retry(outcome: RouterOutcome) -> Retry | None:
     if outcome.error is None:
         return None
+    # A provider that rests may answer once it has rested.
     if any(one["code"] == "cooldown" for one in outcome.skipped):
         return "later"
     return "now" if isinstance(outcome.error, TRANSIENT) else None

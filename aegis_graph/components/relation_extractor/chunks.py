@@ -57,7 +57,9 @@ def cut_into_chunks(documents: Sequence[Document], size: int) -> list[Chunk]:
         text = document.page_content
         source = str(document.metadata.get("source") or f"document {number + 1}")
         for begin, end in _packed(text, size):
+            # A text from JSON may have lone surrogates, which UTF-8 refuses.
             name = hashlib.sha256(text[begin:end].encode(errors="surrogatepass")).hexdigest()[:16]
+            # The same text is bought once, and found at each of its places.
             chunk = chunks.setdefault(name, Chunk(id=name, text=text[begin:end], places=[]))
             chunk["places"].append(Place(source=source, document=number, start=begin))
     return list(chunks.values())

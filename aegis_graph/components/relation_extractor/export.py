@@ -138,6 +138,8 @@ def _label(text: str, otherwise: str) -> str:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str | int]]) -> None:
+    # A lone surrogate cannot be written, and must not end the export; csv makes its line ends
+    # itself.
     with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
         writer = csv.writer(stream, quoting=csv.QUOTE_MINIMAL, lineterminator="\n")
         writer.writerow(header)

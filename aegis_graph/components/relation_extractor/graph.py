@@ -84,9 +84,9 @@ def create_relation_extractor(
 ) -> CompiledStateGraph[RelationState, None, RelationInput, RelationOutput]:
     """Build the graph that extracts entities and relations, each grounded in the text.
 
-    Calls carry the tasks ``extract`` and ``glean``. A chunk for which nobody may be asked, or whose
-    answers cannot be read, is reported in ``failed_chunks``; the same request again asks for no
-    other chunk, as long as the store lives. The run emits custom events: ``extraction_started``
+    Calls carry the tasks ``extract`` and ``glean``. A chunk for which no provider may be asked, or
+    whose answers cannot be read, is reported in ``failed_chunks``; the same request again asks for
+    no other chunk, as long as the store lives. The run emits custom events: ``extraction_started``
     with the number of chunks, then one ``chunk_extracted`` or ``chunk_failed`` for each, and
     ``extraction_waits`` before a wait.
 
@@ -126,6 +126,7 @@ def create_relation_extractor(
     limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
     nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
+    # A default: the bound of a run, or of the graph around this one, wins.
     return graph.with_config(max_concurrency=max_concurrency)
 
 
@@ -159,6 +160,7 @@ class _Nodes:
     def __post_init__(self) -> None:
         _check_least(0, max_gleanings=self.max_gleanings, max_retries=self.max_retries)
         _check_least(0, retry_wait_s=self.retry_wait_s)
+        # A passage is never cut, so a chunk must hold the longest.
         _check_least(MAX_PASSAGE_CHARS, chunk_chars=self.chunk_chars)
 
     def cut(self, state: RelationState) -> Command[Literal["extract"]]:
@@ -183,7 +185,9 @@ class _Nodes:
         ]
         update = {
             "common": common,
+            # The reducer would add to the chunks of a request that was stopped on this thread.
             "done": Overwrite([]),
+            # The first round: no chunk was tried yet.
             "rounds": Rounds(pending=len(tasks), idle=0),
         }
         return Command(goto=[Send("extract", task) for task in tasks], update=update)
@@ -201,6 +205,7 @@ class _Nodes:
             ChunkTask(
                 **state["common"],
                 chunk=one["chunk"],
+                # A chunk that may not be asked about is never pending.
                 may_ask=True,
                 answers=one["answers"],
                 attempts=one["attempts"],
@@ -214,6 +219,7 @@ class _Nodes:
 
     def merge(self, state: RelationState) -> dict[str, Any]:
         """Join what the chunks gave, and say what is missing."""
+        # Chunks end in any order.
         done = sorted(state["done"], key=_place)
         entities, relations = merge((one["chunk"], one["findings"]) for one in done)
         failed = [one["failed"] for one in done if one["failed"] is not None]
@@ -231,6 +237,7 @@ class _Nodes:
             "attempts": [attempt for one in done for attempt in one["attempts"]],
             "degraded": bool(failed),
             "degraded_reason": _why(failed, len(done)),
+            # All of it is in the output now; a thread need not keep it twice.
             "done": Overwrite([]),
         }
 

@@ -33,6 +33,7 @@ _PRONOUNS = frozenset(
         " welche dieser diese dieses jener jene jenes"
     )
 )
+# Plus and hash stay, because C++, C# and C are three.
 _PUNCTUATION = re.compile(r"[^\w+#]+")
 
 
@@ -47,6 +48,7 @@ def normalised(name: str) -> str:
     plain = unicodedata.normalize("NFKC", name).casefold()
     plain = re.sub(r"['\u2019]s?(?!\w)", "", plain).replace(".", "")
     parts = _PUNCTUATION.sub(" ", plain).split()
+    # A name that is an article alone stays.
     if len(parts) > 1 and parts[0] in _ARTICLES:
         parts = parts[1:]
     return " ".join(parts) or plain.strip()
@@ -84,13 +86,14 @@ class _Grounding:
         self, readings: Sequence[ParsedExtraction], known: Sequence[KnownEntity]
     ) -> Findings:
         for one in known:
-            # One that this chunk does not name is no fault of anybody.
+            # One that this chunk does not name is no fault of the model.
             self._place(one["name"], one.get("type", ""), one.get("aliases", []))
         for reading in readings:
             self._dropped["malformed"] += reading.malformed
             for entity in [] if self._given_only else reading.entities:
                 self._entity(entity)
         for reading in readings:
+            # After the entities of every answer: a gleaning may name what the first answer relates.
             for relation in reading.relations:
                 self._relation(relation)
         dropped = {reason: count for reason, count in sorted(self._dropped.items()) if count}
@@ -116,6 +119,7 @@ class _Grounding:
         same = self._same(written[0], label)
         if same is None:
             self._entities.append(
+                # The first name that the text has: the model's own may be in no place of it.
                 FoundEntity(name=written[0], type=label, aliases=written[1:], stretches=places)
             )
             return True
@@ -166,6 +170,7 @@ class _Grounding:
     ) -> tuple[int, str, int] | None:
         for head in heads:
             for tail in tails:
+                # Two entities may share a name; the schema tells which of them can be meant.
                 types = self._entities[head]["type"], self._entities[tail]["type"]
                 relation = self._schema.relation(types[0], label, types[1])
                 if relation is not None and head != tail:
@@ -174,6 +179,8 @@ class _Grounding:
 
     def _evidence(self, raw: RawRelation, head: int, tail: int) -> Stretch | None:
         """The quotation's place; where there is none, the first sentence that names both."""
+        # A quotation that is not in the text drops the relation: another sentence does not make up
+        # for an invented one.
         if raw.quote:
             return find_quote(raw.quote, self._text)
         ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])

@@ -36,8 +36,9 @@ def merge(found: Iterable[tuple[Chunk, Findings]]) -> tuple[list[Entity], list[R
 
     Entities are the same where type and normalised name are, where the one's name is an alias of
     the other and of no third, and where one has no type and only one of that name has. An alias
-    that two share joins nobody.
+    that two share joins none.
     """
+    # Into the order of the texts, because chunks end in any order and the result must not show it.
     pairs = sorted(found, key=lambda pair: pair[0]["places"][0]["start"])
     pairs.sort(key=lambda pair: pair[0]["places"][0]["document"])
     leaders = _leaders([one for _, findings in pairs for one in findings["entities"]])
@@ -74,7 +75,9 @@ def _leaders(entities: Sequence[FoundEntity]) -> dict[EntityKey, EntityKey]:
             typed[thing[1]].add(thing)
     parents = {thing: thing for thing in things}
     for thing in things:
+        # An entity without a type is the same as the only typed one of its name.
         owners = known_as[thing] - {thing} or ({} if thing[0] else typed[thing[1]])
+        # An alias that two share says nothing about which of them is meant.
         if len(owners) == 1:
             parents[_root(parents, thing)] = _root(parents, next(iter(owners)))
     return {thing: _root(parents, thing) for thing in things}
@@ -87,6 +90,8 @@ def _root(parents: Mapping[EntityKey, EntityKey], thing: EntityKey) -> EntityKey
 
 
 def _entity(group: _Merged) -> Entity:
+    # The name that the text uses most; then the longest, then the last in the alphabet, so that any
+    # order gives the same.
     name = max(group.names, key=lambda one: (group.names[one], len(one), one))
     typed = {label: count for label, count in group.types.items() if label}
     others = dict.fromkeys([*group.names, *group.aliases])
@@ -105,6 +110,7 @@ def _relations(
     merged: dict[tuple[str, str, str], Relation] = {}
     for chunk, findings in pairs:
         for found in findings["relations"]:
+            # A relation's ends are those that the chunk's entities were joined into.
             head = ends[_thing(findings["entities"][found["head"]])]
             tail = ends[_thing(findings["entities"][found["tail"]])]
             if head is tail:

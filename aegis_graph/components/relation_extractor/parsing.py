@@ -13,6 +13,7 @@ from typing import Any
 
 from aegis_graph.text.json_text import repaired_json
 
+# A thought or a fence without an end belongs to an answer that was cut.
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
 _FENCED = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
 
@@ -87,6 +88,7 @@ def parse_extraction(answer: str) -> ParsedExtraction:
 
 
 def _candidates(text: str) -> Iterator[str]:
+    # What is in a fence comes first: prose before it may have brackets as well.
     for block in _FENCED.findall(text):
         yield from _from_bracket(block)
     yield from _from_bracket(text)
@@ -111,6 +113,7 @@ def _lists(value: Any) -> tuple[list[Any], list[Any]] | None:
     """The lists of entities and of relations, wherever the model put them."""
     if isinstance(value, list):
         return _bare(value)
+    # Some models wrap the answer in an object of their own.
     for candidate in (value, *value.values()):
         if not isinstance(candidate, Mapping):
             continue
@@ -125,6 +128,7 @@ def _bare(items: list[Any]) -> tuple[list[Any], list[Any]] | None:
     for item in items:
         if isinstance(item, Mapping) and (found := _lists(item)) is not None:
             return found
+    # A list without names: what has two ends is a relation, what has a name an entity.
     relations = [item for item in items if _is_relation(item)]
     entities = [item for item in items if isinstance(item, Mapping) and not _is_relation(item)]
     named = [item for item in entities if _text(item, _NAME)]
@@ -153,6 +157,7 @@ def _entity(item: Any) -> RawEntity | None:
 
 def _relation(item: Any) -> RawRelation | None:
     if isinstance(item, list):
+        # A triple, with or without its quotation.
         item = dict(zip(("head", "relation", "tail", "quote"), item, strict=False))
     if not isinstance(item, Mapping):
         return None
@@ -174,6 +179,7 @@ def _end(value: Any) -> str:
 
 
 def _first(item: Mapping[Any, Any], keys: Sequence[str]) -> Any:
+    # Models write the same key in other cases.
     lowered = {str(key).strip().casefold(): value for key, value in item.items()}
     return next((lowered[key] for key in keys if lowered.get(key) is not None), None)
 

@@ -59,6 +59,7 @@ class PromptWriter:
 
     def messages(self, prompt: ExtractionPrompt) -> list[BaseMessage]:
         """What to ask next, after the answers so far."""
+        # Of each chunk: a document may change its language.
         language = language_of(prompt.text)
         system = self._extract[language].substitute(
             entity_types=_types(prompt.schema),
@@ -72,11 +73,11 @@ class PromptWriter:
         return messages
 
     def retry(self, prompt: ExtractionPrompt, unreadable: str) -> list[BaseMessage]:
-        """The same question after an answer that could not be read; empty where nobody has it."""
+        """The same question after an answer that could not be read; empty where it is lost."""
         messages, retry = self.messages(prompt), self._retry[language_of(prompt.text)].substitute()
         if unreadable:
             return [*messages, AIMessage(unreadable), HumanMessage(retry)]
-        # Two messages of one person in a row are refused by some servers.
+        # Two messages of one role in a row are refused by some servers.
         return [*messages[:-1], HumanMessage(f"{messages[-1].text}\n\n{retry}")]
 
 
@@ -91,6 +92,7 @@ class ExtractionPrompt:
 
 
 def _types(schema: RelationSchema) -> str:
+    # Where the list is a guide only, the prompt says that any other type will do.
     open_end = [] if schema.strict and schema.types else [ANY]
     return ", ".join([*schema.types, *open_end])
 

@@ -32,7 +32,7 @@ class Entity(TypedDict):
     """``e1`` for the first one; relations point to it."""
     name: str
     type: str
-    """Empty where nobody said."""
+    """Empty where the model gave none."""
     aliases: list[str]
     """Its other names in the text."""
     mentions: list[Span]

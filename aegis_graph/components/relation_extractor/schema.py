@@ -56,6 +56,7 @@ class RelationSchema(BaseModel):
         try:
             return cls.model_validate(value or {})
         except ValidationError as error:
+            # One line, without pydantic's links: it may reach a terminal.
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the schema"
             raise ConfigError(f"schema: {where}: {first['msg']}") from error
@@ -87,6 +88,7 @@ class RelationSchema(BaseModel):
             return named[0][1]
         if self.strict and self.relations:
             return None
+        # Not strict: as the list writes it, whatever the types of the two ends are.
         return named[0][1] if named else label.strip()
 
 

@@ -68,6 +68,7 @@ class RelationState(CommonInput, total=False):
     entities: list[Entity]
     common: ChunkTask
     """What the tasks of all chunks share."""
+    # Added up, because chunks end side by side.
     done: Annotated[list[ChunkDone], operator.add]
     rounds: Rounds
     relations: list[Relation]

@@ -79,4 +79,5 @@ def answer_key(
     """A hash of everything that an answer depends on."""
     asked = [[message.type, message.content] for message in messages]
     text = json.dumps([asked, list(chain), options], sort_keys=True, ensure_ascii=False)
+    # Texts may have lone surrogates, which plain UTF-8 refuses.
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()

@@ -47,9 +47,10 @@ class PassageIndex:
 
     def places(self, question: str, limit: int) -> list[int]:
         """As ``search``, but where the passages stood in the list that was given."""
-        import numpy as np  # noqa: PLC0415 - as bm25s, which brings it: only who searches waits
+        import numpy as np  # noqa: PLC0415 - as bm25s, which brings it: only a search waits
 
         scores = np.zeros(len(self._passages))
+        # A word that the question repeats counts once.
         for word in dict.fromkeys(topic_words(question)):
             scores += self._scores(word)
         best = np.argsort(-scores, kind="stable")[: max(0, limit)]
@@ -63,16 +64,20 @@ class PassageIndex:
         for form in self._forms(word):
             weight = closeness(word, form)
             if weight:
+                # The best form alone counts: a passage does not gain by writing one word in many
+                # forms.
                 scores = np.maximum(scores, weight * self._bm25.get_scores([form]))
         return scores
 
     def _forms(self, word: str) -> Iterator[str]:
         """Words of the passages that may be forms of a word or compounds with it."""
+        # What is longer is no word, and looking up each of its ends would take for ever.
         if len(word) > _LONGEST:
             if _contains(self._by_start, word):
                 yield word
             return
         yield from _starting(self._by_start, word[:_STEM] if len(word) >= _STEM else word)
+        # A compound ends with the word that it is a kind of, so read backwards it begins with it.
         for end in _starting(self._by_end, word[::-1]):
             if len(end) > len(word):
                 yield end[::-1]

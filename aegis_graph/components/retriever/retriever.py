@@ -131,11 +131,13 @@ class PassageRetriever(BaseRetriever):
             return self._found(by_words)
         sensitivity = given.get("sensitivity")
         embedder = _Embedder.of(self.embeddings, given)
+        # Routed embeddings keep what is private on local providers themselves.
         if embedder.routed is None and sensitivity in LOCAL_ONLY and not self._is_local():
             return self._found(by_words, reason=f"{sensitivity} is not embedded in a cloud")
         try:
             by_meaning = self._places_by_meaning(question, embedder)
         except RoutingError as error:
+            # The passages may have been embedded before the question was refused: that cost counts.
             attempts = [*embedder.attempts, *cast("list[AttemptRecord]", error.attempts)]
             return self._found(by_words, attempts=attempts, reason=str(error))
         return self._found(fuse([by_words, by_meaning]), attempts=embedder.attempts)
@@ -182,10 +184,12 @@ class PassageRetriever(BaseRetriever):
         )
 
     def _places_by_meaning(self, question: str, embedder: _Embedder) -> list[int]:
-        import numpy as np  # noqa: PLC0415 - only who searches waits for it
+        import numpy as np  # noqa: PLC0415 - only a search waits for it
 
         documents = self._read().documents
         with self._lock:
+            # Under the lock, because many may ask the first question at once, and the passages are
+            # to be bought once.
             if not self._vectors:
                 texts = [document.page_content for document in documents]
                 self._vectors.append(_unit(embedder.embed(texts, "document")))
@@ -207,6 +211,7 @@ class _Embedder:
     def of(cls, embeddings: Embeddings, options: Mapping[str, Any]) -> _Embedder:
         if not isinstance(embeddings, RoutedEmbeddings):
             return cls(embeddings, None, [])
+        # Not the cap of output tokens: a vector has none.
         wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd")
         given = {key: options[key] for key in wanted if key in options}
         return cls(embeddings, embeddings.with_options(**given), [])
@@ -237,8 +242,9 @@ def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _unit(vectors: Sequence[Sequence[float]]) -> Any:
-    import numpy as np  # noqa: PLC0415 - only who searches waits for it
+    import numpy as np  # noqa: PLC0415 - only a search waits for it
 
     matrix = np.asarray(vectors, dtype=np.float32)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    # A vector of zeros stays one, and is like no other.
     return matrix / np.where(lengths == 0, 1, lengths)

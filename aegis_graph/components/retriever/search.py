@@ -29,7 +29,7 @@ It gives documents, a text, or a dict with ``answer``, ``documents``, ``attempts
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a source said to a question."""
+    """What a source gave for a question."""
 
     documents: list[Document] = field(default_factory=list)
     answer: str | None = None
@@ -49,6 +49,7 @@ async def search(
     Raises:
         InvalidRequestError: It gives something else than documents, a text or a dict.
     """
+    # A runnable as well; but only its own method says what the search cost.
     if isinstance(source, PassageRetriever):
         return _result(await call(source.find, source.afind, question, options))
     if isinstance(source, Runnable):
@@ -64,6 +65,7 @@ def _request(
 ) -> tuple[Any, RunnableConfig]:
     if isinstance(source, PregelProtocol):
         return {"question": question, **options}, config
+    # A retriever takes a text alone, so the options travel beside it.
     return question, merge_configs(config, {"metadata": {OPTIONS_KEY: dict(options)}})
 
 
