@@ -220,8 +220,7 @@ class _Finder:
         options = options_of(state)
         parts = state.get("images") or []
         found = find_images(_paths(state.get("paths")), parts, root=self.root)
-        # The same image is asked about once. Turned round twice, so that the first of them stands
-        # for all and the order stays.
+        # Turned round twice, so that the first of equal images stands for all, and the order stays.
         refs = {one["sha256"]: one for one in reversed(found) if "sha256" in one}
         jobs = [
             ImageJob(

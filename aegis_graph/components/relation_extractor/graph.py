@@ -97,8 +97,8 @@ def create_relation_extractor(
         max_retries: How often chunks for which every provider failed are tried again at the end.
         retry_wait_s: How long to wait before that, in seconds, when a provider is in cooldown; the
             default is that of ``health.cooldown_s``.
-        max_concurrency: How many chunks are in work at once. A run's own ``max_concurrency``, or
-            that of the graph around it, wins.
+        max_concurrency: How many chunks are in work at once, unless a run, or the graph around this
+            one, has its own.
         chunk_chars: About how long a chunk is, in characters; at least 900.
         structured: Whether to ask providers for answers in a schema. Otherwise the form is asked
             for in words, and an unreadable answer is shown to the model once.
@@ -126,7 +126,6 @@ def create_relation_extractor(
     limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
     nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
     graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
-    # A default: the bound of a run, or of the graph around this one, wins.
     return graph.with_config(max_concurrency=max_concurrency)
 
 
