@@ -189,7 +189,10 @@ async def test_all_images_of_a_request_share_its_envelope(
     config = config_of(server, db, eye(server, **flat_price("0.5")))
     request = {"paths": [str(folder)], "kind": "text", "max_cost_usd": "1"}
     result = await describer(config).ainvoke(request)
-    refused = [one for one in result["results"] if one["error_type"] == "BudgetExceededError"]
+    # Which of the three comes too late is not settled; one of them is in the folder twice.
+    refused = {
+        one["sha256"] for one in result["results"] if one["error_type"] == "BudgetExceededError"
+    }
     assert (len(server.calls()), len(refused)) == (2, 1)
     assert len({row["run_id"] for row in rows(db)}) == 1
 
