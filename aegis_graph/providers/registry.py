@@ -26,8 +26,8 @@ BUILT_IN: Mapping[str, str] = {
     "extractive": "aegis_graph.providers.extractive.provider:ExtractiveProvider",
     "langchain": "aegis_graph.providers.langchain:LangChainProvider",
     "ocr": "aegis_graph.providers.ocr.provider:OcrProvider",
-    "ollama": "aegis_graph.providers.ollama:OllamaProvider",
-    "openai": "aegis_graph.providers.openai:OpenAIProvider",
+    "ollama": "aegis_graph.providers.ollama.provider:OllamaProvider",
+    "openai": "aegis_graph.providers.openai.provider:OpenAIProvider",
 }
 """A kind's module is imported when a configuration names it.
 
@@ -36,8 +36,8 @@ Another package can add kinds, and replace none of these.
 
 EMBEDDING_KINDS: Mapping[str, str] = {
     "dashscope": "aegis_graph.providers.dashscope.embeddings:DashScopeEmbeddings",
-    "ollama": "aegis_graph.providers.ollama:OllamaEmbeddings",
-    "openai": "aegis_graph.providers.openai:OpenAIEmbeddings",
+    "ollama": "aegis_graph.providers.ollama.embeddings:OllamaEmbeddings",
+    "openai": "aegis_graph.providers.openai.embeddings:OpenAIEmbeddings",
 }
 
 

@@ -99,7 +99,7 @@ def test_a_kind_that_cannot_be_used_says_who_brings_it_in_one_line(kind: str, wh
 @pytest.mark.usefixtures("installed")
 def test_a_kind_of_this_package_cannot_be_replaced() -> None:
     provider = create_provider(row(kind="openai"), source="test")
-    assert type(provider).__module__ == "aegis_graph.providers.openai"
+    assert type(provider).__module__ == "aegis_graph.providers.openai.provider"
 
 
 def test_two_packages_that_bring_the_same_kind_are_both_named(installed: Path) -> None:

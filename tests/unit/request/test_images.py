@@ -17,7 +17,7 @@ from PIL import Image
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.providers.dashscope.images import qwen_image_tokens
-from aegis_graph.providers.openai import openai_image_tokens
+from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.request.image_files import (
     MAX_BYTES,
     MAX_SIDE,

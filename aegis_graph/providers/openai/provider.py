@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from typing import Any
 
 from typing_extensions import override
@@ -19,14 +17,9 @@ from aegis_graph.providers.client_errors import (
     error_for_status,
     transport_error,
 )
-from aegis_graph.providers.embedding_model import (
-    EmbeddingChatModel,
-    EmbeddingProvider,
-    EmbeddingResult,
-    TextType,
-)
+from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.http import openai_http_client, probe_models
-from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize, patch_tokens
+from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
@@ -36,14 +29,15 @@ class OpenAIProvider(Provider):
     """A model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
 
     @property
-    def _is_openai(self) -> bool:
+    def is_openai(self) -> bool:
+        """Whether it is OpenAI's own service."""
         return self.spec.base_url in {None, DEFAULT_URL}
 
     @property
     @override
     def key_env(self) -> str | None:
         """A compatible endpoint may take calls without a key."""
-        return self.spec.api_key_env or ("OPENAI_API_KEY" if self._is_openai else None)
+        return self.spec.api_key_env or ("OPENAI_API_KEY" if self.is_openai else None)
 
     @override
     def load(self) -> None:
@@ -74,7 +68,7 @@ class OpenAIProvider(Provider):
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        if self._is_openai:
+        if self.is_openai:
             return {"max_tokens": max_output_tokens}
         # The client renames max_tokens to a newer name, which many compatible servers ignore.
         return {"extra_body": {"max_tokens": max_output_tokens}}
@@ -87,7 +81,7 @@ class OpenAIProvider(Provider):
     @override
     def structured(self) -> SchemaMethod:
         """Most compatible servers know tools, few know schemas."""
-        return self.spec.structured or ("json_schema" if self._is_openai else "tool")
+        return self.spec.structured or ("json_schema" if self.is_openai else "tool")
 
     @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
@@ -123,92 +117,3 @@ class OpenAIProvider(Provider):
             return found
         there = any(isinstance(row, dict) and row.get("id") == self.spec.model for row in rows)
         return Probe(True, there, "" if there else "the key's account does not list this model")
-
-
-_TILES: tuple[tuple[str, int, int], ...] = (
-    # Before gpt-4o, which its name begins with: a tile of it is billed at 33 times the tokens.
-    (r"gpt-4o-mini", 2833, 5667),
-    (r"gpt-4o|chatgpt-4o|gpt-4-turbo|gpt-4\.5|gpt-4\.1(?!-(mini|nano))", 85, 170),
-    (r"gpt-5(?!\.|-(mini|nano))", 70, 140),
-    (r"o1|o3(?!-mini)", 75, 150),
-)
-"""Models that look at tiles of 512 pixels: tokens of an image, and of each of its tiles."""
-
-_PATCHES: tuple[tuple[str, float], ...] = (
-    (r"gpt-4\.1-mini", 1.62),
-    (r"gpt-4\.1-nano", 2.46),
-    (r"gpt-5-mini", 1.62),
-    (r"gpt-5-nano", 2.46),
-    (r"o4-mini", 1.72),
-)
-"""Models that look at up to 1,536 patches of 32 pixels: billed tokens per patch."""
-
-
-def openai_image_tokens(model: str, size: ImageSize | None) -> int:
-    """The most tokens of an image for a model of OpenAI, at the highest detail.
-
-    Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs. Where users
-    measured less than is documented, this is what is documented.
-
-    Example:
-        >>> openai_image_tokens("gpt-4o", ImageSize(1024, 1024))
-        765
-        >>> openai_image_tokens("gpt-4o-mini", None)
-        48169
-    """
-    for pattern, base, tile in _TILES:
-        if re.match(pattern, model):
-            return base + tile * _tiles(size)
-    for pattern, multiplier in _PATCHES:
-        if re.match(pattern, model):
-            return patch_tokens(size, patch=32, most=1536, multiplier=multiplier)
-    return UNKNOWN_IMAGE_TOKENS
-
-
-def _tiles(size: ImageSize | None) -> int:
-    """How many tiles cover an image with its short side scaled to 768 pixels, the long one to 2048.
-
-    Small images too, although they may be left as they are: a bound must not be below.
-    """
-    longer = 2048 if size is None else min(2048, math.ceil(768 * size.ratio))
-    return 2 * math.ceil(longer / 512)
-
-
-class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
-    """An embedding model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
-
-    # OpenAI takes 2,048, but a smaller call loses less when it fails.
-    texts_per_call = 256
-
-    @override
-    def load(self) -> None:
-        import openai as client  # noqa: F401, PLC0415  heavy: loaded with the first call
-
-    @override
-    def open_model(self, api_key: str | None) -> OpenModel:
-        from openai import AsyncOpenAI, omit  # noqa: PLC0415  loaded by now
-
-        http = openai_http_client()
-        client = AsyncOpenAI(
-            api_key=api_key or "none",
-            base_url=self.spec.base_url or DEFAULT_URL,
-            max_retries=0,
-            http_client=http,
-        )
-        # Most compatible servers refuse the argument for a model with one length only.
-        shortens = self._is_openai and self.spec.model.startswith("text-embedding-3")
-
-        async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
-            answer = await client.embeddings.create(
-                model=self.spec.model,
-                input=texts,
-                dimensions=self.dimensions if shortens else omit,
-                encoding_format="float",
-            )
-            rows = sorted(answer.data, key=lambda row: row.index)
-            usage = answer.usage
-            return EmbeddingResult(
-                [row.embedding for row in rows], usage.prompt_tokens if usage else None
-            )
-
-        return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), http.aclose)

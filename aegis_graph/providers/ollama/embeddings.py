@@ -1,0 +1,44 @@
+"""Embeddings of models that Ollama serves."""
+
+from __future__ import annotations
+
+from typing_extensions import override
+
+from aegis_graph.providers.base import OpenModel
+from aegis_graph.providers.embedding_model import (
+    EmbeddingChatModel,
+    EmbeddingProvider,
+    EmbeddingResult,
+    TextType,
+)
+from aegis_graph.providers.http import BearerAuth, aiohttp_transport
+from aegis_graph.providers.ollama.provider import DEFAULT_URL, OllamaProvider
+
+
+class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
+    """An embedding model served by Ollama."""
+
+    # Ollama takes any number, but a smaller call loses less when it fails.
+    texts_per_call = 64
+
+    @override
+    def load(self) -> None:
+        import httpx_aiohttp  # noqa: F401, PLC0415  heavy: loaded with the first call
+        import ollama as client  # noqa: F401, PLC0415  heavy: loaded with the first call
+
+    @override
+    def open_model(self, api_key: str | None) -> OpenModel:
+        from ollama import AsyncClient  # noqa: PLC0415  loaded by now
+
+        transport = aiohttp_transport()
+        auth = BearerAuth(api_key) if api_key else None
+        client = AsyncClient(self.spec.base_url or DEFAULT_URL, transport=transport, auth=auth)
+
+        async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
+            # A text that does not fit is an error, not a vector of its beginning.
+            answer = await client.embed(
+                self.spec.model, texts, truncate=False, dimensions=self.dimensions
+            )
+            return EmbeddingResult(answer.embeddings, answer.prompt_eval_count)
+
+        return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), transport.aclose)
