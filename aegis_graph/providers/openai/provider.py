@@ -17,8 +17,8 @@ from aegis_graph.providers.client_errors import (
     error_for_status,
     transport_error,
 )
-from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.http import openai_http_client, probe_models
+from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
