@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from aegis_graph.testing.loopback.journal import Received, Usage
-from aegis_graph.testing.loopback.replies import Fault, Reply
+from aegis_graph.testing.loopback.replies import Fault, RawReply, Reply
 from aegis_graph.testing.wires.wire import Wire, WireChunk, characters, to_json
 
 
@@ -23,7 +25,7 @@ class Exchange:
     on_write: Callable[[], None]
     """Called whenever the call has produced something."""
 
-    async def play(self, step: Reply | Fault) -> web.StreamResponse:
+    async def play(self, step: Reply | Fault | RawReply) -> web.StreamResponse:
         """Answer the call.
 
         Raises:
@@ -31,6 +33,8 @@ class Exchange:
         """
         if isinstance(step, Reply):
             return await self._answer(step)
+        if isinstance(step, RawReply):
+            return await self._send_raw(step)
         return await _FAULTS[step.kind](self, step)
 
     async def send_json(
@@ -43,6 +47,38 @@ class Exchange:
         await self._start(response)
         await response.write_eof()
         return response
+
+    async def _send_raw(self, reply: RawReply) -> web.StreamResponse:
+        writer, produced = self.request.writer, self.call.produced
+        self._check_open()
+        produced.status = reply.status
+        self.on_write()
+        # Before any response is prepared the writer passes bytes on as they are.
+        await writer.write(reply.head())
+        pieces = reply.framed()
+        for index, piece in enumerate(pieces):
+            if index and reply.chunk_interval_s:
+                await asyncio.sleep(reply.chunk_interval_s)
+            self._check_open()
+            produced.chunks_sent = index + 1
+            produced.completed = reply.ending == "clean" and index + 1 == len(pieces)
+            self.on_write()
+            await writer.write(piece)
+        if reply.ending == "hang":
+            await asyncio.Event().wait()
+        if reply.ending == "reset":
+            self._reset()
+        else:
+            self._close()
+        return web.Response()
+
+    def _reset(self) -> None:
+        transport = self.request.transport
+        if transport is not None:
+            # Without a time to linger, closing a socket is a reset.
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            transport.close()
 
     async def _answer(self, reply: Reply) -> web.StreamResponse:
         if not self.call.streamed:

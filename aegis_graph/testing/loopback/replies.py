@@ -1,10 +1,10 @@
-"""What a scripted provider does with one call: a ``Reply``, or a ``Fault``."""
+"""What a scripted provider does with one call: a ``Reply``, a ``Fault``, or a ``RawReply``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from aegis_graph.testing.loopback.journal import Received
@@ -23,6 +23,14 @@ FaultKind = Literal[
 
 # Spaces belong to a piece as well: joined, the pieces are the text to its last character.
 _WORD = re.compile(r"\S+\s*|\s+")
+
+
+JSON: Mapping[str, str] = {"Content-Type": "application/json"}
+EVENT_STREAM: Mapping[str, str] = {"Content-Type": "text/event-stream"}
+NDJSON: Mapping[str, str] = {"Content-Type": "application/x-ndjson"}
+
+_FRAMING = {"content-length", "transfer-encoding"}
+"""Headers that say where a body ends; names in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,5 +191,62 @@ class Fault:
         )
 
 
-Step: TypeAlias = Reply | Fault | Callable[[Received], Reply | Fault]
-"""A reply, a fault, or a function that decides when it sees the call: a model by content."""
+Ending = Literal["clean", "close", "reset", "hang"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawReply:
+    r"""An HTTP response to the byte: what servers send, and no protocol allows.
+
+    The status line, the headers and the bytes go out as they are given. A response whose headers
+    say nothing of its length gets a true ``Content-Length``, or ``Transfer-Encoding: chunked``
+    where it comes in ``chunks``; one whose headers do is not touched at all, so that a length can
+    be wrong and chunks can be broken. The connection is used for nothing else.
+
+    Example:
+        >>> RawReply(body=b'{"choices": [', headers={"Content-Type": "text/html"}).status
+        200
+        >>> stream = RawReply(chunks=(b"data: {}\n", b"\n"), headers=EVENT_STREAM, ending="reset")
+        >>> stream.framed()
+        (b'9\r\ndata: {}\n\r\n', b'1\r\n\n\r\n')
+    """
+
+    status: int = 200
+    headers: Mapping[str, str] | Sequence[tuple[str, str]] = field(default_factory=lambda: JSON)
+    """Pairs where a name comes twice. Nothing in them is escaped, line breaks neither."""
+    body: bytes = b""
+    """What comes at once, with the headers."""
+    chunks: Sequence[bytes] = ()
+    """What comes after it, piece by piece."""
+    chunk_interval_s: float = 0.0
+    """Seconds between two pieces."""
+    ending: Ending = "clean"
+    """``clean``: to the end. ``close``: without the last chunk, if there are chunks. ``reset``: as
+    ``close``, and the connection is reset. ``hang``: silence, until the client goes away."""
+
+    def head(self) -> bytes:
+        """The status line and the headers."""
+        pairs = list(self.headers.items() if isinstance(self.headers, Mapping) else self.headers)
+        named = {name.casefold() for name, _ in pairs}
+        if not named & _FRAMING:
+            chunked = ("Transfer-Encoding", "chunked")
+            pairs.append(chunked if self.chunks else ("Content-Length", str(len(self.body))))
+        if "connection" not in named:
+            # A client that kept the connection would lose its next call on it.
+            pairs.append(("Connection", "close"))
+        lines = [f"HTTP/1.1 {self.status} Scripted", *(f"{name}: {text}" for name, text in pairs)]
+        # Any byte can be written: above 127 as half of a surrogate pair, as Python reads it.
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("utf-8", "surrogateescape")
+
+    def framed(self) -> tuple[bytes, ...]:
+        """The pieces after the headers, as they go over the wire."""
+        pieces = (self.body, *self.chunks) if self.body else tuple(self.chunks)
+        headers = self.headers if isinstance(self.headers, Mapping) else dict(self.headers)
+        if not self.chunks or {name.casefold() for name in headers} & _FRAMING:
+            return pieces
+        last = (b"0\r\n\r\n",) if self.ending == "clean" else ()
+        return (*(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces if piece), *last)
+
+
+Step: TypeAlias = Reply | Fault | RawReply | Callable[[Received], Reply | Fault | RawReply]
+"""A reply, a fault, bytes, or a function that decides when it sees the call: a model by content."""
