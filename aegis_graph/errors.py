@@ -13,7 +13,7 @@ AegisError
 │   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
 │   │   └── BudgetExceededError         the budgets leave no room for any of them
 │   ├── AllProvidersFailedError         every provider that may be asked failed
-│   ├── RequestRejectedError            a provider says the request itself is wrong
+│   ├── RequestRejectedError            every provider that was asked refused the request itself
 │   └── StreamInterruptedError          the answer broke off after its first words went out
 └── ProviderError                       one attempt failed; stays inside the routing subgraph
     ├── AuthenticationError             the key is refused
@@ -22,7 +22,7 @@ AegisError
     ├── QuotaError                      the account has no credit left
     ├── ContextTooLongError             the prompt does not fit this model
     ├── ContentRefusedError             the provider's content filter refused
-    ├── BadRequestError                 the request itself is wrong; others would say the same
+    ├── BadRequestError                 this provider refuses the request; another may take it
     ├── ProviderTimeoutError            no complete answer within the time limit
     ├── ProviderUnavailableError        connection refused or dropped, or a 5xx status
     ├── MalformedAnswerError            the answer breaks the provider's own protocol
@@ -118,7 +118,7 @@ class AllProvidersFailedError(RoutingError):
 
 
 class RequestRejectedError(RoutingError):
-    """A provider says that the request itself is wrong, so no other provider was asked."""
+    """Every provider that was asked refused the request itself; the message has each reason."""
 
 
 class StreamInterruptedError(RoutingError):
@@ -163,6 +163,10 @@ class ProviderError(AegisError):
         code: The provider's own error code, where there was one.
         retry_after_s: Seconds the provider asked to wait.
         outcome_unknown: Whether the provider may have done (and may bill) the work.
+        should_retry: Whether the provider says to ask it again; ``None`` where it says nothing.
+        about_request: Whether the refusal concerns this request alone, so that no other request
+            is kept from the provider. ``None`` where that is not clear: the provider is left alone
+            when a second, different request meets the same.
     """
 
     retryable: ClassVar[bool] = False
@@ -176,12 +180,16 @@ class ProviderError(AegisError):
         code: str | None = None,
         retry_after_s: float | None = None,
         outcome_unknown: bool = False,
+        should_retry: bool | None = None,
+        about_request: bool | None = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.retry_after_s = retry_after_s
         self.outcome_unknown = outcome_unknown
+        self.should_retry = should_retry
+        self.about_request = about_request
 
 
 class AuthenticationError(ProviderError):
@@ -211,7 +219,7 @@ class ContentRefusedError(ProviderError):
 
 
 class BadRequestError(ProviderError):
-    """The request itself is wrong (400, 422); another provider would say the same."""
+    """This provider refuses the request (400, 413, 422); another one may take it."""
 
 
 class ProviderTimeoutError(ProviderError):

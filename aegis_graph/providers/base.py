@@ -1,6 +1,6 @@
 """Every kind of provider opens a chat model for the router, and translates its client's errors.
 
-This is the one boundary at which foreign errors become ours, by status or code, never by message.
+This is the one boundary at which foreign errors become ours: by status, code or known wording.
 """
 
 from __future__ import annotations

@@ -36,8 +36,12 @@ def retry_wait_s(
         ``None`` where this request does not ask it again.
     """
     tries = sum(row["provider"] == spec.name for row in attempts)
-    # Without a status no answer says that the work was not done, so it may be billed already.
-    if not error.retryable or error.status is None or tries >= spec.max_retries:
+    again = error.should_retry
+    if again is None:
+        # Without a status no answer says that the work was not done.
+        again = error.retryable and error.status is not None
+    # What may be billed already is not bought twice, whatever the provider says.
+    if not again or error.outcome_unknown or tries >= spec.max_retries:
         return None
     wait_s = error.retry_after_s
     if wait_s is None:

@@ -9,13 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from aegis_graph.errors import (
-    ContentRefusedError,
-    ContextTooLongError,
-    ModelAccessError,
-    ProviderError,
-    QuotaError,
-)
+from aegis_graph.errors import BadRequestError, ModelAccessError, ProviderError
 from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import (
@@ -85,22 +79,15 @@ class AnyLLMProvider(LibraryModelProvider):
 
     @override
     def translate(self, error: Exception) -> ProviderError:
-        """Any-llm's class counts where it says more than the status."""
+        """The answer's own status and body count; any-llm's classes are guesses from the text."""
         from any_llm import exceptions as theirs  # noqa: PLC0415  loaded with the model already
 
         if isinstance(error, theirs.UnsupportedProviderError | theirs.MissingApiKeyError):
             return ModelAccessError(f"any-llm refuses it: {type(error).__name__}")
-        meanings: tuple[tuple[type[Exception], type[ProviderError]], ...] = (
-            (theirs.ContextLengthExceededError, ContextTooLongError),
-            (theirs.ContentFilterError, ContentRefusedError),
-            (theirs.InsufficientFundsError, QuotaError),
-        )
-        ours = client_error(error)
-        error_type = next((own for one, own in meanings if isinstance(error, one)), None)
-        # Without a status any-llm guesses from the text.
-        if error_type is None or ours.status is None:
-            return ours
-        return error_type(str(ours), status=ours.status, code=ours.code)
+        if isinstance(error, theirs.UnsupportedParameterError | NotImplementedError):
+            # Found before anything was sent.
+            return BadRequestError(f"any-llm cannot send it: {type(error).__name__}")
+        return client_error(error)
 
     @override
     async def probe(self) -> Probe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -16,31 +16,22 @@ from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
     AuthenticationError,
     BadRequestError,
-    ContentRefusedError,
     InvalidRequestError,
     MalformedAnswerError,
-    ModelAccessError,
     ProviderError,
-    ProviderUnavailableError,
-    QuotaError,
-    RateLimitError,
     StreamCutError,
 )
 from aegis_graph.pricing.prices import Price
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
-from aegis_graph.providers.client_errors import (
-    CODE_PATTERN,
-    error_for_status,
-    seconds_to_wait,
-    transport_error,
-)
+from aegis_graph.providers.client_errors import error_from_body, transport_error
 from aegis_graph.providers.dashscope.chat_model import (
     DEFAULT_BASE_URL,
     INSTALL,
     ChatDashScope,
     load_sdk,
 )
+from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
 from aegis_graph.providers.dashscope.images import qwen_image_tokens
 from aegis_graph.providers.dashscope.messages import (
     is_finished,
@@ -54,42 +45,6 @@ from aegis_graph.request.images import ImageSize
 from aegis_graph.types import FINISH_REASON, CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
-
-_BY_CODE: Mapping[str, type[ProviderError]] = {
-    "throttling": RateLimitError,
-    "limit_requests": RateLimitError,
-    "limit_burst_rate": RateLimitError,
-    "allocationquota.freetieronly": QuotaError,
-    "arrearage": QuotaError,
-    "commoditynotpurchased": QuotaError,
-    "prepaidbilloverdue": QuotaError,
-    "postpaidbilloverdue": QuotaError,
-    "insufficient_quota": QuotaError,
-    "invalidapikey": AuthenticationError,
-    "invalid_api_key": AuthenticationError,
-    "not authorized": AuthenticationError,
-    "accessdenied": ModelAccessError,
-    "modelnotfound": ModelAccessError,
-    "model_not_found": ModelAccessError,
-    "model_not_supported": ModelAccessError,
-    "model.notexist": ModelAccessError,
-    "datainspectionfailed": ContentRefusedError,
-    "data_inspection_failed": ContentRefusedError,
-    "invalidparameter": BadRequestError,
-    "invalid_parameter_error": BadRequestError,
-    "requesttimeout": ProviderUnavailableError,
-    "gatewaytimeout": ProviderUnavailableError,
-    "internalerror": ProviderUnavailableError,
-    "systemerror": ProviderUnavailableError,
-    "modelunavailable": ProviderUnavailableError,
-    "modelservicefailed": ProviderUnavailableError,
-    "modelservingerror": ProviderUnavailableError,
-    "serviceunavailable": ProviderUnavailableError,
-}
-"""Codes, or one dotted part of them, in lower case. A later part is more precise than an earlier.
-
-A prompt that is too long has no code of its own: it is an ``InvalidParameter`` like any other.
-"""
 
 
 class DashScopeOptions(ProviderOptions):
@@ -236,30 +191,15 @@ def _is_instance(error: BaseException, module: str, name: str) -> bool:
 
 
 def _sdk_error(error: Any) -> ProviderError:
-    code = error.code if isinstance(error.code, str) else None
-    if code and not CODE_PATTERN.fullmatch(code):
-        code = None
     # Inside a stream the SDK reports the stream's own status, which says nothing.
     status = error.status_code if error.status_code and error.status_code >= 400 else None
-    retry_after = error.headers.get("retry-after")
-    error_type = next((_BY_CODE[part] for part in _code_parts(code) if part in _BY_CODE), None)
-    if error_type is None and status is not None:
-        return error_for_status(status, code=code, retry_after=retry_after)
-    if error_type is None and code is None:
+    if status is None and not error.code:
         return MalformedAnswerError("unreadable event in the stream", outcome_unknown=True)
-    error_type = error_type or ProviderUnavailableError
-    # Inside a stream: what was produced before may be billed.
-    begun = status is None and error_type in (ProviderUnavailableError, ContentRefusedError)
-    return error_type(
-        f"{code}" + (f" (HTTP {status})" if status else " (in the stream)"),
+    # The SDK fills the code in where the body has it in a place of its own.
+    body = error.body if isinstance(error.body, Mapping) else {"message": error.message}
+    return error_from_body(
+        {"code": error.code, **body},
         status=status,
-        code=code,
-        retry_after_s=seconds_to_wait(retry_after),
-        outcome_unknown=begun,
+        headers=error.headers,
+        codes=DASHSCOPE_CODES,
     )
-
-
-def _code_parts(code: str | None) -> Iterator[str]:
-    whole = (code or "").casefold()
-    yield whole
-    yield from reversed(whole.split("."))

@@ -12,7 +12,7 @@ from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError, StreamCutError
 from aegis_graph.providers.base import OpenModel, Probe, Provider
 from aegis_graph.providers.call_arguments import without_strict
-from aegis_graph.providers.client_errors import error_for_status, transport_error
+from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import BearerAuth, aiohttp_transport, probe_models
 from aegis_graph.types import CallOptions
 
@@ -93,13 +93,7 @@ class OllamaProvider(Provider):
 
     @override
     def translate(self, error: Exception) -> ProviderError:
-        from ollama import ResponseError  # noqa: PLC0415  loaded with the model already
-
-        if isinstance(error, ResponseError):
-            if error.status_code > 0:
-                return error_for_status(error.status_code)
-            return StreamCutError("the answer ended in an error")
-        return transport_error(error)
+        return client_error(error)
 
     @override
     def check_end(self, answer: AIMessage) -> None:

@@ -7,16 +7,9 @@ from typing import Any
 from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
-from aegis_graph.errors import (
-    ProviderError,
-    StreamCutError,
-)
+from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import OpenModel, Probe, Provider
-from aegis_graph.providers.client_errors import (
-    OPENAI_CODES,
-    error_for_status,
-    transport_error,
-)
+from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import openai_http_client, probe_models
 from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.request.images import ImageSize
@@ -96,17 +89,7 @@ class OpenAIProvider(Provider):
 
     @override
     def translate(self, error: Exception) -> ProviderError:
-        from openai import APIError, APIStatusError  # noqa: PLC0415  loaded with the model already
-
-        if isinstance(error, APIStatusError):
-            wait = error.response.headers.get("retry-after")
-            return error_for_status(
-                error.status_code, code=error.code, retry_after=wait, by_code=OPENAI_CODES
-            )
-        if type(error) is APIError:
-            error_type = OPENAI_CODES.get(error.code or "", StreamCutError)
-            return error_type("the answer ended in an error", code=error.code)
-        return transport_error(error)
+        return client_error(error)
 
     @override
     async def probe(self) -> Probe:

@@ -1,0 +1,46 @@
+"""What DashScope's own error codes mean.
+
+Source: https://www.alibabacloud.com/help/en/model-studio/error-code. A prompt that is too long has
+no code: it is an ``InvalidParameter`` like any other, and its message says so.
+"""
+
+from __future__ import annotations
+
+from aegis_graph.errors import (
+    AuthenticationError,
+    ContentRefusedError,
+    ModelAccessError,
+    QuotaError,
+)
+from aegis_graph.providers.error_codes import CODES, CodeTable
+
+DASHSCOPE_CODES: CodeTable = {
+    **CODES,
+    "invalidapikey": AuthenticationError,
+    "not authorized": AuthenticationError,
+    "accessdenied": ModelAccessError,
+    "modelnotfound": ModelAccessError,
+    "model_not_supported": ModelAccessError,
+    "model.notexist": ModelAccessError,
+    "allocationquota.freetieronly": QuotaError,
+    "arrearage": QuotaError,
+    "commoditynotpurchased": QuotaError,
+    "prepaidbilloverdue": QuotaError,
+    "postpaidbilloverdue": QuotaError,
+    "datainspectionfailed": ContentRefusedError,
+    "data_inspection_failed": ContentRefusedError,
+    "invalidparameter": 400,
+    "invalid_parameter_error": 400,
+    "throttling": 429,
+    "limit_requests": 429,
+    "limit_burst_rate": 429,
+    "internalerror": 500,
+    "systemerror": 500,
+    "modelservicefailed": 500,
+    "modelservingerror": 500,
+    "modelunavailable": 503,
+    "serviceunavailable": 503,
+    "requesttimeout": 504,
+    "gatewaytimeout": 504,
+}
+"""A code, or one dotted part of it, in lower case."""
