@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 
 from aegis_graph.cli import OK, exit_status
@@ -139,7 +140,8 @@ class _LiveAnswer:
         """Say that what was printed does not count."""
         if self._shown:
             self.end()
-            self._console.print(f"[dim]-- {provider} stopped ({reason}); starting over --[/dim]")
+            line = escape(f"-- {provider} stopped ({reason}); starting over --")
+            self._console.print(f"[dim]{line}[/dim]")
 
     def end(self) -> None:
         """End the line that is being printed."""

@@ -14,6 +14,7 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.text.foreign import clean_text
 
 _TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddings": "embeddings"}
 
@@ -120,10 +121,12 @@ async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
         )
     probe = await provider.probe()
     problems = [f"{provider.key_env} is not set"] if key is False else []
+    # A provider may have written it, and this goes to a terminal.
+    detail = clean_text(probe.detail, key=provider.api_key())
     if probe.reachable is False:
-        problems.append(f"not reachable: {probe.detail}")
-    elif probe.detail:
-        problems.append(probe.detail)
+        problems.append(f"not reachable: {detail}")
+    elif detail:
+        problems.append(detail)
     return _ProviderCheck(
         *about,
         key,

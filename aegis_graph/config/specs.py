@@ -181,8 +181,9 @@ class HealthSpec(ConfigModel):
     failures: int = Field(default=3, ge=1)
     """Failures in a row that start a cooldown."""
     cooldown_s: float = Field(default=30.0, gt=0, le=604_800)
-    """How long a cooldown lasts, in seconds; after it one probe decides."""
+    """How long a cooldown lasts, in seconds; after it one probe decides. So long is a refused key
+    or model left alone at first, and twice as long after each probe that is refused."""
     verdict_s: float = Field(default=600.0, gt=0, le=604_800)
-    """How long a refusal that does not heal (bad key, no access, no quota) is remembered."""
+    """The longest that a refused key or model (bad key, no access, no quota) is left alone."""
     max_retry_wait_s: float = Field(default=5.0, ge=0, le=3600)
     """The longest wait a provider may ask for before it is passed over instead."""

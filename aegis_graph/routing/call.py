@@ -19,10 +19,10 @@ from aegis_graph.errors import (
     InvalidRequestError,
     ProviderError,
     ProviderTimeoutError,
-    UnsupportedContentError,
 )
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
+from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_instruction, validate_answer
@@ -41,6 +41,7 @@ from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.text.foreign import clean_error
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
@@ -61,6 +62,8 @@ class Call:
         self._services = services
         self._provider = provider
         self._spec = provider.spec
+        # As it is now: what the provider repeats of it is hidden, also after it was replaced.
+        self._key = provider.api_key()
         self._request = request
         self._state = state
         self._config = config
@@ -84,7 +87,9 @@ class Call:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
         except ProviderError as error:
-            health.failed(name, error, key=self._provider.api_key())
+            texts = [message.text for message in self._request.messages]
+            clean_error(error, key=self._key, prompt=texts, known=CODES)
+            health.failed(name, error, key=self._key, request=self._request.query_hash)
             return await self._failed(error, emit)
         except BaseException:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
@@ -125,9 +130,6 @@ class Call:
                     )
         except ProviderError:
             raise
-        except UnsupportedContentError as error:
-            # Nothing was sent, and the next provider may take it.
-            raise ProviderError(str(error)) from error
         except InvalidRequestError as error:
             # The client found fault with the request before it sent anything.
             raise BadRequestError(str(error)) from error
@@ -192,7 +194,7 @@ class Call:
     async def _failed(
         self, error: ProviderError, emit: Callable[[dict[str, Any]], None]
     ) -> AttemptCommand:
-        route, reason = route_of(self._state), self._without_key(str(error))
+        route, reason = route_of(self._state), str(error)
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
         await self._services.unclaimed.register(settlement)
         if self._recorder.has_content:
@@ -203,14 +205,10 @@ class Call:
                 if self._observer.ends_on_interrupt:
                     onward = attempted(route, settlement, broken_off=self._recorder.answer_text)
                     return self._finish("record_cost", onward, settlement, reason)
-        # Another provider would refuse the same words. Options are different: each provider takes
-        # others, in a form of its own, so the next one is asked.
-        if isinstance(error, BadRequestError) and not self._request.options:
-            onward = attempted(route, settlement, rejected=True)
-            return self._finish("record_cost", onward, settlement, reason)
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
-        if wait_s is None:
+        # What has begun to answer may bill it, whatever it said in the end.
+        if wait_s is None or self._recorder.has_content:
             onward = attempted(route, settlement, exclude=self._spec.name)
         else:
             onward = attempted(route, settlement, retry_after_s=wait_s)
@@ -269,11 +267,6 @@ class Call:
 
     def _latency(self) -> dict[str, int]:
         return {"latency_ms": round((time.monotonic() - self._began) * 1000)}
-
-    def _without_key(self, reason: str) -> str:
-        """A provider's own error code is foreign text: it may repeat what it was sent."""
-        key = self._provider.api_key()
-        return reason.replace(key, "***") if key else reason
 
 
 def _raised_by_callback(error: Exception) -> bool:

@@ -1,4 +1,4 @@
-"""Which providers are left alone for now: a circuit breaker and a memory of what does not heal."""
+"""Which providers are left alone for now: a circuit breaker, and a memory of refused keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aegis_graph.errors import (
 )
 
 _PERMANENT = (AuthenticationError, ModelAccessError, QuotaError)
-"""Another try in a moment meets the same refusal."""
+"""Refusals of the key or the model, unless they are about one request."""
 
 _PROVIDER_FAULTS = (
     MalformedAnswerError,
@@ -45,21 +45,38 @@ class Unavailable(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Refusal:
+    """What a provider said of a key or a model."""
+
+    reason: str
+    key: str | None
+    """Another key may be accepted."""
+    wait_s: float
+    until: datetime
+
+
+@dataclass(slots=True)
 class _ProviderRecord:
     failures: int = 0
     cooldown_until: datetime | None = None
     probe_until: datetime | None = None
-    permanent_failure: str | None = None
-    permanent_failure_until: datetime | None = None
-    permanent_failure_key: str | None = None
+    refusal: _Refusal | None = None
+    unclear_request: str | None = None
+    """The first request that met a refusal which may have been about itself."""
+
+    def half_open(self, key: str | None) -> bool:
+        """Whether the next attempt with this key is a probe."""
+        refused = self.refusal is not None and self.refusal.key == key
+        return refused or self.cooldown_until is not None
 
 
 @dataclass(slots=True)
 class Health:
     """The state of each provider in this process.
 
-    Closed: all is well. Open: after ``failures`` in a row, or a wait the provider asked for, it is
-    not asked until the cooldown ends. Half-open: then one request asks, and its outcome decides.
+    Closed: all is well. Open: after ``failures`` in a row, a wait the provider asked for, or a
+    refused key or model, it is not asked until the time is over. Half-open: then one request asks,
+    and its outcome decides. Each refusal of a key or a model doubles its time, up to ``verdict_s``.
 
     Args:
         spec: How many failures, and how long.
@@ -100,7 +117,7 @@ class Health:
         with self._lock:
             record = self._records.get(provider)
             found = None if retrying else _unavailable(record, key, now)
-            if found is None and record is not None and record.cooldown_until is not None:
+            if found is None and record is not None and record.half_open(key):
                 # With an end, because a probe that never returns may not keep all others out.
                 record.probe_until = now + timedelta(seconds=lease_s)
             return found
@@ -121,19 +138,25 @@ class Health:
             if provider in self._records:
                 self._records[provider].probe_until = None
 
-    def failed(self, provider: str, error: ProviderError, *, key: str | None = None) -> None:
-        """An attempt failed: count it, and remember what will not heal."""
+    def failed(
+        self, provider: str, error: ProviderError, *, key: str | None = None, request: str = ""
+    ) -> None:
+        """An attempt failed: count it, and remember what it says of the key or the model.
+
+        Args:
+            provider: Its name.
+            error: How the attempt failed.
+            key: The key that it was made with.
+            request: Identifies what was asked: a refusal that may be about the request counts when
+                a different one meets it, too.
+        """
         now = self.clock()
         with self._lock:
             record = self._records.setdefault(provider, _ProviderRecord())
             record.probe_until = None
             if isinstance(error, _PERMANENT):
-                # A provider's own error code is foreign text: it may repeat the key.
-                text = str(error).replace(key, "***") if key else str(error)
-                record.permanent_failure = f"{type(error).__name__}: {text}"
-                record.permanent_failure_until = now + timedelta(seconds=self.spec.verdict_s)
-                # Another key may be accepted, so the failure counts for this one only.
-                record.permanent_failure_key = key
+                if self._is_about_provider(record, error, request):
+                    record.refusal = self._refusal(record.refusal, error, key, now)
             elif isinstance(error, _PROVIDER_FAULTS):
                 # The count stays until an answer comes: a probe that fails opens the circuit again.
                 record.failures += 1
@@ -143,27 +166,44 @@ class Health:
                 if cooldown_s > 0:
                     record.cooldown_until = now + timedelta(seconds=cooldown_s)
 
+    def _is_about_provider(
+        self, record: _ProviderRecord, error: ProviderError, request: str
+    ) -> bool:
+        if error.about_request is not None:
+            return not error.about_request
+        if record.unclear_request is None:
+            record.unclear_request = request
+        return record.unclear_request != request
+
+    def _refusal(
+        self, last: _Refusal | None, error: ProviderError, key: str | None, now: datetime
+    ) -> _Refusal:
+        reason = f"{type(error).__name__}: {error}"
+        wait_s = min(self.spec.cooldown_s, self.spec.verdict_s)
+        if last is not None and last.key == key:
+            if now < last.until:
+                # Under way since before: it is no probe that was refused.
+                return last
+            wait_s = min(2 * last.wait_s, self.spec.verdict_s)
+        return _Refusal(reason, key, wait_s, now + timedelta(seconds=wait_s))
+
 
 def _unavailable(
     record: _ProviderRecord | None, key: str | None, now: datetime
 ) -> Unavailable | None:
     if record is None:
         return None
-    if (
-        record.permanent_failure_until
-        and now < record.permanent_failure_until
-        and key == record.permanent_failure_key
-    ):
-        left = _seconds_left(record.permanent_failure_until, now)
-        return Unavailable("verdict", f"{record.permanent_failure}, remembered for {left} s")
-    if record.cooldown_until is None:
-        return None
-    if now < record.cooldown_until:
+    refusal = record.refusal
+    # Another key may be accepted, so the refusal counts for its own only.
+    if refusal is not None and refusal.key == key and now < refusal.until:
+        left = _seconds_left(refusal.until, now)
+        return Unavailable("verdict", f"{refusal.reason}, remembered for {left} s")
+    if record.cooldown_until is not None and now < record.cooldown_until:
         left = _seconds_left(record.cooldown_until, now)
         return Unavailable(
             "cooldown", f"cooling down for {left} s, failures in a row: {record.failures}"
         )
-    if record.probe_until and now < record.probe_until:
+    if record.half_open(key) and record.probe_until and now < record.probe_until:
         return Unavailable("cooldown", "one request is finding out whether it works again")
     return None
 

@@ -17,7 +17,10 @@ from langgraph.types import Command
 
 from aegis_graph.errors import (
     AllProvidersFailedError,
+    BadRequestError,
     BudgetExceededError,
+    ContentRefusedError,
+    ContextTooLongError,
     NoProviderError,
     RequestRejectedError,
     RoutingError,
@@ -37,6 +40,11 @@ from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
 
 logger = logging.getLogger(__name__)
+
+_REFUSALS = frozenset(
+    error.__name__ for error in (BadRequestError, ContentRefusedError, ContextTooLongError)
+)
+"""How a provider refuses the request itself. Attempts are JSON: they have the error's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +206,11 @@ def _routing_error(state: RouterState) -> RoutingError:
             partial_text=route["broken_off"],
         )
     kind: type[RoutingError]
-    if route["rejected"]:
-        kind, summary = RequestRejectedError, "the request was rejected"
-    elif any(row["code"] == "budget" for row in skipped):
+    last_words = {row["provider"]: row["error_type"] for row in attempts}
+    if any(row["code"] == "budget" for row in skipped):
         kind, summary = BudgetExceededError, "no provider fits into its budget"
+    elif attempts and _REFUSALS.issuperset(last_words.values()):
+        kind, summary = RequestRejectedError, "the request was rejected"
     elif attempts:
         kind, summary = AllProvidersFailedError, "every provider failed"
     else:

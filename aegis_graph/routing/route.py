@@ -32,8 +32,6 @@ class Route(TypedDict):
     """The attempt that just ended, until the ledger has it."""
     retry_after_s: float
     """How long to wait before the next attempt, in seconds."""
-    rejected: bool
-    """Whether a provider answered that the request itself is wrong."""
     broken_off: str | None
     """What the caller was given of an answer that broke off, where that ends the request."""
 
@@ -46,7 +44,6 @@ def new_route() -> Route:
         reason="",
         pending=None,
         retry_after_s=0.0,
-        rejected=False,
         broken_off=None,
     )
 
@@ -67,7 +64,6 @@ def attempted(
     *,
     exclude: str | None = None,
     retry_after_s: float = 0.0,
-    rejected: bool = False,
     broken_off: str | None = None,
 ) -> Route:
     """An attempt has ended, and its settlement waits for the ledger.
@@ -77,7 +73,6 @@ def attempted(
         settlement: What the attempt's reservation turned into.
         exclude: A provider that is not asked again for this request.
         retry_after_s: How long to wait before the next attempt, in seconds.
-        rejected: Whether the provider answered that the request itself is wrong.
         broken_off: What the caller has of an answer that broke off, where that ends the request.
     """
     return {
@@ -85,7 +80,6 @@ def attempted(
         "hold": None,
         "pending": settlement,
         "retry_after_s": retry_after_s,
-        "rejected": rejected,
         "broken_off": broken_off,
     }
 

@@ -149,16 +149,76 @@ def test_a_probe_that_never_comes_back_blocks_no_longer_than_its_lease(
 
 
 @pytest.mark.parametrize("kind", LASTING)
-def test_what_does_not_heal_is_remembered_from_the_first_time_on(
+def test_a_refused_key_or_model_is_remembered_from_the_first_time_on(
     health: Health, clock: Clock, kind: type[ProviderError]
 ) -> None:
     health.failed("p", kind("HTTP 401"), key="one")
-    wanted = ("verdict", f"{kind.__name__}: HTTP 401, remembered for 600 s")
+    wanted = ("verdict", f"{kind.__name__}: HTTP 401, remembered for 30 s")
     assert health.unavailable("p", key="one") == wanted
-    clock.go_on(599.999)
+    clock.go_on(29.999)
     assert code(health, key="one") == "verdict"
     clock.go_on(0.001)
     assert code(health, key="one") is None
+
+
+def refuse(health: Health, about_request: bool | None = False, request: str = "one") -> None:
+    error = ModelAccessError("HTTP 403", status=403, about_request=about_request)
+    health.failed("p", error, key="k", request=request)
+
+
+def test_each_refused_probe_doubles_the_time_up_to_the_longest(
+    health: Health, clock: Clock
+) -> None:
+    for wait_s in (30, 60, 120, 240, 480, 600, 600):
+        assert health.try_start("p", lease_s=60, key="k") is None
+        refuse(health)
+        clock.go_on(wait_s - 0.001)
+        assert code(health, key="k") == "verdict"
+        clock.go_on(0.001)
+        assert code(health, key="k") is None
+
+
+def test_after_its_time_one_request_probes_a_refused_key_and_the_others_wait(
+    health: Health, clock: Clock
+) -> None:
+    refuse(health)
+    clock.go_on(30)
+    assert health.try_start("p", lease_s=60, key="k") is None
+    reason = "one request is finding out whether it works again"
+    assert health.try_start("p", lease_s=60, key="k") == ("cooldown", reason)
+    assert health.unavailable("p", key="other") is None, "another key may be accepted"
+    health.succeeded("p")
+    assert code(health, key="k") is None
+
+
+def test_calls_that_were_under_way_do_not_count_as_probes(health: Health, clock: Clock) -> None:
+    for _ in range(20):
+        refuse(health)
+    clock.go_on(30)
+    assert code(health, key="k") is None
+
+
+def test_a_refusal_of_one_request_keeps_no_other_one_out(health: Health) -> None:
+    for request in ("one", "two", "three"):
+        refuse(health, about_request=True, request=request)
+        assert health.unavailable("p", key="k") is None
+
+
+def test_a_refusal_that_is_unclear_counts_when_a_different_request_meets_it(
+    health: Health,
+) -> None:
+    refuse(health, about_request=None, request="one")
+    refuse(health, about_request=None, request="one")
+    assert code(health, key="k") is None
+    refuse(health, about_request=None, request="two")
+    assert code(health, key="k") == "verdict"
+
+
+def test_an_answer_in_between_clears_an_unclear_refusal(health: Health) -> None:
+    refuse(health, about_request=None, request="one")
+    health.succeeded("p")
+    refuse(health, about_request=None, request="two")
+    assert code(health, key="k") is None
 
 
 @pytest.mark.parametrize("new_key", ["two", None])
@@ -166,13 +226,6 @@ def test_a_verdict_about_another_key_does_not_count(health: Health, new_key: str
     health.failed("p", AuthenticationError("HTTP 401"), key="one")
     assert code(health, key=new_key) is None
     assert code(health, key="one") == "verdict"
-
-
-def test_a_verdict_does_not_repeat_the_key(health: Health) -> None:
-    health.failed("p", AuthenticationError("HTTP 401 (no sk-1)"), key="sk-1")
-    unavailable = health.unavailable("p", key="sk-1")
-    assert unavailable is not None
-    assert "sk-1" not in unavailable.reason
 
 
 def test_an_answer_ends_a_verdict(health: Health) -> None:

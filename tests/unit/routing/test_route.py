@@ -58,7 +58,7 @@ def test_a_declined_attempt_gives_its_reservation_back(exclude: str | None) -> N
     [
         settled,
         lambda route: admitted(route, HOLD, "next"),
-        lambda route: attempted(route, FAILED, exclude="second", rejected=True, broken_off="Hel"),
+        lambda route: attempted(route, FAILED, exclude="second", broken_off="Hel"),
         lambda route: declined(route, None, exclude="second"),
     ],
     ids=["settled", "admitted", "attempted", "declined"],
