@@ -80,6 +80,10 @@ class SkippedRecord(TypedDict):
     reason: str
 
 
+UNBELIEVED = -1
+"""In place of an overrun: the provider reported more than can be true, and the hold was spent."""
+
+
 class SettlementRecord(TypedDict):
     """What a reservation turned into; kept in the state until the ledger has it."""
 
@@ -93,6 +97,13 @@ class SettlementRecord(TypedDict):
     cached_input_tokens: int | None
     reasoning_tokens: int | None
     latency_ms: int
+    cache_write_tokens: int | None
+    service_tier: str | None
+    """As the provider named the tier that it served."""
+    served_model: str | None
+    """As the provider named the model that answered."""
+    overrun: int
+    """Nano-USD above the hold; ``UNBELIEVED`` where a usage was not believed."""
 
 
 class CallOptions(TypedDict, total=False):

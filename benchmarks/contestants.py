@@ -20,8 +20,9 @@ from typing_extensions import TypedDict
 from worker import PROMPT, Contestant
 
 from aegis_graph.chat.chat_model import RoutedChatModel
+from aegis_graph.config.price_specs import PriceSpec
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import PriceSpec, ProviderSpec
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router

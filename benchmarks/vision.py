@@ -26,7 +26,8 @@ from aegis_graph import RouterConfig, create_router, describe_image, image_part
 from aegis_graph.components.prompts import prompts
 from aegis_graph.config.defaults import VISION_PROVIDERS
 from aegis_graph.config.specs import LedgerSpec, ProviderSpec
-from aegis_graph.pricing.prices import TokenUsage, most_usd
+from aegis_graph.pricing.prices import most_usd
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request

@@ -41,9 +41,11 @@ class ChunkConverter:
             del metadata[FINISH_REASON]
             message = message.model_copy(update={"response_metadata": metadata})
         self._emitted_keys.update(message.response_metadata)
-        if message.chunk_position is not None:
-            # The provider's last chunk is not the stream's: the one with the costs follows.
-            message = message.model_copy(update={"chunk_position": None})
+        if message.chunk_position is not None or message.usage_metadata is not None:
+            # The provider's last chunk is not the stream's: the one with the costs follows. It has
+            # the usage, because LangChain would add up those of a server that repeats itself.
+            update = {"chunk_position": None, "usage_metadata": None}
+            message = message.model_copy(update=update)
         chunk = ChatGenerationChunk(message=message)
         self._emitted.append(chunk)
         return chunk
@@ -58,7 +60,11 @@ class ChunkConverter:
             if key not in self._emitted_keys
         }
         message = AIMessageChunk(
-            content="", id=answer.id, response_metadata=facts, chunk_position="last"
+            content="",
+            id=answer.id,
+            response_metadata=facts,
+            usage_metadata=answer.usage_metadata,
+            chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
 

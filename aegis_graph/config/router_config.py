@@ -12,23 +12,21 @@ from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from aegis_graph.config.config_model import ConfigModel, Usd
 from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
     DEFAULT_EMBEDDINGS,
     DEFAULT_PROVIDERS,
     with_vision_providers,
 )
+from aegis_graph.config.price_specs import FREE, PRICED
 from aegis_graph.config.specs import (
-    FREE,
-    PRICED,
     URL_PATTERN,
     BudgetSpec,
-    ConfigModel,
     EmbeddingSpec,
     HealthSpec,
     LedgerSpec,
     ProviderSpec,
-    Usd,
 )
 from aegis_graph.errors import ConfigError
 

@@ -8,16 +8,10 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
+from aegis_graph.config.config_model import ConfigModel, Usd
+from aegis_graph.config.price_specs import PriceChoice
 from aegis_graph.types import MAX_OUTPUT_TOKENS, Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
@@ -28,36 +22,9 @@ KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
 
 URL_PATTERN = r"^https?://[^\s/]+"
 
-Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
-
-
 SchemaMethod = Literal["json_schema", "json_mode", "tool", "prompt"]
 """How a model is made to answer in a schema: by a grammar, by the promise of some JSON, by the
 arguments of a tool, or by words alone."""
-
-
-class ConfigModel(BaseModel):
-    """A part of the configuration: frozen, and without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class PriceSpec(ConfigModel):
-    """A price in USD per million tokens. It overrides the price book."""
-
-    input_usd_per_mtok: Usd
-    output_usd_per_mtok: Usd
-    cached_input_usd_per_mtok: Usd | None = None
-    """Price of input tokens the provider read from its cache; the input price when absent."""
-
-
-FREE, PRICED = "literal['free']", "PriceSpec"
-
-# Decided by the value first: a fault in a price is not hidden behind "should be 'free'".
-PriceChoice = Annotated[
-    Annotated[Literal["free"], Tag(FREE)] | Annotated[PriceSpec, Tag(PRICED)],
-    Discriminator(lambda value: FREE if isinstance(value, str) else PRICED),
-]
 
 
 class ProviderSpec(ConfigModel):

@@ -12,7 +12,7 @@ from typing import BinaryIO, TypeVar
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, report
 from aegis_graph.ledger.export.export import ExportFormat, export_rows
-from aegis_graph.ledger.records import Budget, CostRow
+from aegis_graph.ledger.records import Budget, CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Days
 from aegis_graph.types import GroupBy
@@ -53,6 +53,10 @@ class LedgerReader:
         It is read from the run's own rows: those that were pruned are missing.
         """
         return await self.read(lambda connection: report.run_cost(connection, run_id))
+
+    async def overruns(self, first_day: str) -> list[Overrun]:
+        """The providers whose attempts cost more than was reserved since a local day (ISO date)."""
+        return await self.read(lambda connection: report.overruns(connection, first_day))
 
     async def export(
         self,

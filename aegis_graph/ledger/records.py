@@ -225,6 +225,10 @@ def settlement_without_usage(
         cached_input_tokens=None,
         reasoning_tokens=None,
         latency_ms=latency_ms,
+        cache_write_tokens=None,
+        service_tier=None,
+        served_model=None,
+        overrun=0,
     )
 
 
@@ -255,6 +259,17 @@ class Latency(NamedTuple):
     p50: int
     p95: int
     p99: int
+
+
+class Overrun(NamedTuple):
+    """What a provider's attempts cost above their reservations."""
+
+    provider: str
+    attempts: int
+    nano_usd: int
+    """Above the holds of these attempts, together."""
+    unbelieved: int
+    """Attempts of which the provider reported more than can be true; each cost its hold."""
 
 
 @dataclass(frozen=True, slots=True)

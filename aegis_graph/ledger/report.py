@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, Latency
+from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, Latency, Overrun
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
 from aegis_graph.types import GroupBy
@@ -74,6 +74,19 @@ def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Late
         days,
     ).fetchall()
     return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}
+
+
+def overruns(connection: Connection, first_day: str) -> list[Overrun]:
+    """The providers whose attempts cost more than was reserved since a local day, dearest first."""
+    rows = connection.execute(
+        "SELECT provider, sum(CASE WHEN overrun > 0 THEN 1 ELSE 0 END),"
+        " sum(CASE WHEN overrun > 0 THEN overrun ELSE 0 END) AS above,"
+        " sum(CASE WHEN overrun < 0 THEN 1 ELSE 0 END)"
+        " FROM requests WHERE overrun <> 0 AND day >= ?"
+        " GROUP BY provider ORDER BY above DESC, provider",
+        (first_day,),
+    ).fetchall()
+    return [Overrun(str(provider), *map(int, counts)) for provider, *counts in rows]
 
 
 def run_cost(connection: Connection, run_id: str) -> list[CostRow]:

@@ -51,6 +51,10 @@ REQUESTS: tuple[Column, ...] = (
     Column("latency_ms", "integer", "settlement"),
     Column("expires_at", "text", "hold"),
     Column("run_id", "text", "hold", free_text=True),
+    Column("cache_write_tokens", "integer", "settlement"),
+    Column("service_tier", "text", "settlement", free_text=True),
+    Column("served_model", "text", "settlement", free_text=True),
+    Column("overrun", "integer", "settlement"),
 )
 """The columns that the migrations below give ``requests``, in their order. What is written,
 exported and copied is derived from these."""
@@ -145,6 +149,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX requests_run ON requests (run_id) WHERE run_id IS NOT NULL",
     ),
     ("ALTER TABLE unanswered ADD COLUMN run_id TEXT",),
+    (
+        "ALTER TABLE requests ADD COLUMN cache_write_tokens {integer}",
+        # As the provider names the tier that it served, and the model that answered.
+        "ALTER TABLE requests ADD COLUMN service_tier TEXT",
+        "ALTER TABLE requests ADD COLUMN served_model TEXT",
+        # Nano-USD above the hold; -1 where the provider reported more than can be true, and the
+        # hold was spent instead.
+        "ALTER TABLE requests ADD COLUMN overrun {integer}",
+        # For the question how often that is: almost no row is in it.
+        "CREATE INDEX requests_overrun ON requests (day) WHERE overrun <> 0",
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

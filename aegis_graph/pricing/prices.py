@@ -5,50 +5,112 @@ Unknown is an error at start-up, never 0. Amounts are Decimal USD until the ledg
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from aegis_graph.config.specs import EmbeddingSpec, PriceSpec, ProviderSpec
+from aegis_graph.clock import utc_now
+from aegis_graph.config.price_specs import PriceSpec
+from aegis_graph.config.specs import EmbeddingSpec, ProviderSpec
 from aegis_graph.errors import ConfigError
+from aegis_graph.pricing.configured import ConfiguredRates
+from aegis_graph.pricing.rates import INPUT_KINDS, Cost, InputKind, Rate, TokenUsage
 
-MTOK = 1_000_000
+STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "standard_only"})
+"""What providers call the service tier that every request has which names none: OpenAI and
+Anthropic the first four letters of their words, Groq ``on_demand``."""
 
-
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
-    """Tokens of one attempt. Input includes the cached ones, output the reasoning ones."""
-
-    input_tokens: int
-    output_tokens: int
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-
-
-Price = Callable[[TokenUsage], Decimal]
-"""The cost of an attempt in USD."""
+RatesAt = Callable[[datetime, str | None], Sequence[Rate] | None]
+"""The lines that hold at a moment (aware, in UTC) for a service tier, the smallest requests first;
+``None`` where the price list does not know the tier. The standard tier is ``None``, and known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
-    """USD per million tokens, for requests of up to ``up_to`` input tokens."""
+class Price:
+    """What attempts at one model cost, in USD.
 
-    input: Decimal
-    output: Decimal
-    thinking_output: Decimal | None = None
-    """Price of all output of a call that thinks; the output price when absent."""
-    cached_input: Decimal | None = None
-    """Price of input read from the provider's cache; the input price when absent."""
-    up_to: int | None = None
+    Args:
+        rates_at: The lines of the price list.
 
-    def cost(self, usage: TokenUsage, *, thinking: bool) -> Decimal:
-        """The cost of an attempt in USD."""
-        output = self.thinking_output if thinking and self.thinking_output else self.output
-        cached = self.input if self.cached_input is None else self.cached_input
-        fresh = usage.input_tokens - usage.cached_input_tokens
-        return (
-            self.input * fresh + cached * usage.cached_input_tokens + output * usage.output_tokens
-        ) / MTOK
+    Example:
+        >>> rate = Rate(input=Decimal(1), output=Decimal(2))
+        >>> Price.flat(rate)(TokenUsage(1_000_000, 500_000))
+        Decimal('2')
+    """
+
+    rates_at: RatesAt
+
+    @classmethod
+    def flat(cls, *rates: Rate) -> Price:
+        """A price that is the same at every hour, and known for the standard tier only."""
+        return cls(lambda moment, tier: rates if tier is None else None)
+
+    def __call__(self, usage: TokenUsage) -> Decimal:
+        """What an attempt costs now, in the standard tier."""
+        return self.cost(usage).usd
+
+    def cost(
+        self, usage: TokenUsage, *, at: datetime | None = None, service_tier: str | None = None
+    ) -> Cost:
+        """What an attempt cost.
+
+        Args:
+            usage: Its tokens.
+            at: When it was admitted; now when absent. A price by the hour does not change on the
+                way.
+            service_tier: As the provider names the tier that it was served in. A tier that the
+                price list does not know counts as the standard one, which is not exact.
+        """
+        moment, tier = at or utc_now(), None if service_tier in STANDARD_TIERS else service_tier
+        known = self.rates_at(moment, tier)
+        rates = self._standard(moment) if known is None else known
+        # There is one: the last has no upper end.
+        fitting = (one for one in rates if one.up_to is None or usage.input_tokens <= one.up_to)
+        cost = next(fitting).cost(usage)
+        return cost if known is not None else cost._replace(exact=False)
+
+    def _standard(self, moment: datetime) -> Sequence[Rate]:
+        rates = self.rates_at(moment, None)
+        assert rates is not None, "every price list knows its standard tier"
+        return rates
+
+
+def most_usd(
+    price: Price,
+    input_tokens: int,
+    output_tokens: int,
+    *,
+    at: datetime | None = None,
+    service_tier: str | None = None,
+    kinds: Collection[InputKind] = INPUT_KINDS,
+) -> Decimal:
+    """The most that an attempt can cost, given bounds of its tokens, in USD.
+
+    Args:
+        price: What the attempt is billed by.
+        input_tokens: The most that it can have.
+        output_tokens: The most that it can have.
+        at: When it is admitted; now when absent.
+        service_tier: The tier that is asked for. The provider may serve the standard one instead.
+        kinds: The special kinds of input that it may have.
+    """
+    moment = at or utc_now()
+    asked = None if service_tier in STANDARD_TIERS else service_tier
+    most = Decimal(0)
+    for tier in dict.fromkeys((None, asked)):
+        least = 0
+        for rate in price.rates_at(moment, tier) or ():
+            # Small requests may be dearer than large ones: each line counts that can be reached.
+            if least <= input_tokens:
+                up_to = input_tokens if rate.up_to is None else min(input_tokens, rate.up_to)
+                most = max(most, rate.most_usd(up_to, output_tokens, kinds))
+                least = up_to + 1
+    return most
+
+
+NO_COST = Price(lambda moment, tier: (Rate(Decimal(0), Decimal(0)),))
+"""The price of what is free."""
 
 
 def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, source: str) -> Price:
@@ -63,15 +125,9 @@ def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, sourc
         ConfigError: No price of this model is known, and the configuration gives none.
     """
     if spec.price == "free":
-        return no_cost
+        return NO_COST
     if isinstance(spec.price, PriceSpec):
-        given = spec.price
-        rate = Rate(
-            given.input_usd_per_mtok,
-            given.output_usd_per_mtok,
-            cached_input=given.cached_input_usd_per_mtok,
-        )
-        return lambda usage: rate.cost(usage, thinking=False)
+        return Price(ConfiguredRates(spec.price, spec.model, thinks=spec.thinking))
     known = own_price()
     if known is None:
         table = "embeddings" if isinstance(spec, EmbeddingSpec) else "providers"
@@ -80,45 +136,3 @@ def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, sourc
             ' set price = "free" or give input_usd_per_mtok and output_usd_per_mtok'
         )
     return known
-
-
-def no_cost(usage: TokenUsage) -> Decimal:
-    """The price of what is free."""
-    return Decimal(0)
-
-
-def most_usd(price: Price, input_tokens: int, output_tokens: int) -> Decimal:
-    """The most that an attempt can cost, given bounds of its tokens, in USD."""
-    plain = TokenUsage(input_tokens, output_tokens)
-    # Some models bill tokens written to their cache above the input price, and a configuration
-    # may say so of those read from it.
-    written = TokenUsage(input_tokens, output_tokens, cache_write_tokens=input_tokens)
-    cached = TokenUsage(input_tokens, output_tokens, cached_input_tokens=input_tokens)
-    return max(price(plain), price(written), price(cached))
-
-
-def book_price(spec: ProviderSpec) -> Price | None:
-    """The price book's price of a model; ``None`` where the book does not know it."""
-    # Imported here: reading the book takes a quarter of the package's import time.
-    from genai_prices import Usage as BookUsage  # noqa: PLC0415
-    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
-
-    book = get_snapshot()
-    # A compatible endpoint is known by its address, whatever protocol it speaks.
-    provider_id = spec.kind if spec.base_url is None else None
-
-    def cost(usage: TokenUsage) -> Decimal:
-        counted = BookUsage(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read_tokens=usage.cached_input_tokens or None,
-            cache_write_tokens=usage.cache_write_tokens or None,
-        )
-        return book.calc(counted, spec.model, provider_id, spec.base_url, None, None).total_price
-
-    # Once at start-up, so that no later call finds its model missing.
-    try:
-        cost(TokenUsage(1, 1))
-    except LookupError:
-        return None
-    return cost

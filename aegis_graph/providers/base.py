@@ -20,18 +20,22 @@ from pydantic import ValidationError
 from typing_extensions import override
 
 from aegis_graph.concurrency.loop_scoped import LoopScoped
+from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.router_config import first_fault
-from aegis_graph.config.specs import KEY_ALIASES, ConfigModel, ProviderSpec
+from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec
 from aegis_graph.errors import (
     ConfigError,
     ContentRefusedError,
     ProviderError,
     StreamCutError,
 )
-from aegis_graph.pricing.prices import Price, book_price, price_of
+from aegis_graph.pricing.book import book_price
+from aegis_graph.pricing.prices import Price, price_of
+from aegis_graph.pricing.rates import InputKind
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import normalize_finish_reason
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
+from aegis_graph.request.input_kinds import caches_for_an_hour, nested_values
 from aegis_graph.types import FINISH_REASON
 
 
@@ -104,6 +108,13 @@ class Provider(CallArguments, ABC):
                 f"{source}: providers.{spec.name}.options: {first_fault(error)}"
             ) from error
         self.price = price_of(self.priced_spec(), self.own_price, source=source)
+        # Wherever the kind has a place for it: beside its settings, or in what it passes on.
+        self.service_tier = next(
+            (str(tier) for tier in nested_values(spec.options, "service_tier")), None
+        )
+        self.input_kinds: frozenset[InputKind] = frozenset(
+            {"cache_write_1h"} if caches_for_an_hour(spec.options) else ()
+        )
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, ProviderError
-from aegis_graph.pricing.prices import Price, no_cost
+from aegis_graph.pricing.prices import NO_COST, Price
 from aegis_graph.providers.base import Probe, Provider
 from aegis_graph.types import CallOptions
 
@@ -24,7 +24,7 @@ class InProcessProvider(Provider):
     @override
     def own_price(self) -> Price:
         """It costs nothing."""
-        return no_cost
+        return NO_COST
 
     @override
     def priced_spec(self) -> ProviderSpec:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
@@ -21,6 +21,10 @@ M = TypeVar("M", bound=BaseMessage)
 
 _NAME = re.compile(r"[\s<|\\/>]+")
 """What OpenAI refuses in a speaker's name."""
+
+CACHE_CONTROL = "cache_control"
+"""The key of a part up to which its provider is to cache a conversation: Anthropic's, which
+OpenRouter and DashScope have taken over."""
 
 ID_LENGTH = 9
 """Of a tool call's identifier: Mistral takes nine letters or digits, OpenAI up to 40 characters."""
@@ -69,7 +73,12 @@ def _rewritten(message: AIMessage, calls: Sequence[ToolCall], ids: Sequence[str]
         for call, new in zip(calls, ids, strict=True)
     ]
     name = None if message.name is None else _NAME.sub("_", message.name)
-    return AIMessage(content=message.text, tool_calls=named, name=name, id=message.id)
+    text: str | list[str | dict[str, Any]] = message.text
+    if _is_marked(message.content):
+        # The provider is to cache the conversation up to there.
+        blocks = [part for part in message.content if isinstance(part, dict)]
+        text = [_marked_text(part) for part in blocks if isinstance(part.get("text"), str)]
+    return AIMessage(content=text, tool_calls=named, name=name, id=message.id)
 
 
 def _calls(message: AIMessage, following: Sequence[BaseMessage]) -> list[ToolCall]:
@@ -106,7 +115,14 @@ def _tool_result(message: ToolMessage, pending: list[tuple[str, str]]) -> ToolMe
     if match is not None:
         pending.remove(match)
         identifier = match[1]
-    content = message.content if _has_image(message.content) else _content_text(message.content)
+    content = message.content
+    if _is_marked(content) and not _has_image(content):
+        content = [
+            part if isinstance(part, str) else _marked_text({**part, "text": _as_text(part)})
+            for part in content
+        ]
+    elif not _has_image(content):
+        content = _content_text(content)
     if identifier == message.tool_call_id and content == message.content:
         return message
     return message.model_copy(update={"tool_call_id": identifier, "content": content})
@@ -122,6 +138,18 @@ def _content_text(content: str | Sequence[str | dict[str, Any]]) -> str:
 def _as_text(part: dict[str, Any]) -> str:
     text = part.get("text")
     return text if isinstance(text, str) else json.dumps(part, ensure_ascii=False, default=str)
+
+
+def _is_marked(content: str | Sequence[str | dict[str, Any]]) -> bool:
+    """Whether a part of a message asks its provider to cache the conversation up to it."""
+    return not isinstance(content, str) and any(
+        isinstance(part, dict) and CACHE_CONTROL in part for part in content
+    )
+
+
+def _marked_text(part: Mapping[str, Any]) -> dict[str, Any]:
+    mark = {CACHE_CONTROL: part[CACHE_CONTROL]} if CACHE_CONTROL in part else {}
+    return {"type": "text", "text": part["text"], **mark}
 
 
 def _has_image(content: str | Sequence[str | dict[str, Any]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -14,6 +14,7 @@ from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.pricing.money import limit_nano_usd
+from aegis_graph.pricing.rates import InputKind
 from aegis_graph.request.images import (
     ImageSize,
     base64_field,
@@ -23,6 +24,7 @@ from aegis_graph.request.images import (
     is_image,
     read_image_header,
 )
+from aegis_graph.request.input_kinds import input_kinds
 from aegis_graph.request.options import options_bound, options_json, read_options
 from aegis_graph.request.token_bounds import prompt_bound
 from aegis_graph.types import (
@@ -79,6 +81,11 @@ class Request:
     def query_hash(self) -> str:
         """SHA-256 of the prompt and its options; only a reservation's row needs it."""
         return _prompt_hash(self.messages, self.options)
+
+    @cached_property
+    def input_kinds(self) -> Set[InputKind]:
+        """The kinds of input with prices of their own that it may have."""
+        return input_kinds(self.messages, self.options)
 
     @property
     def has_images(self) -> bool:

@@ -15,7 +15,7 @@ from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import AdmittedHold, Route, declined
+from aegis_graph.routing.route import AdmittedHold, Route, admitted_hold, declined
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
 
@@ -64,9 +64,10 @@ class Attempt:
         if open_hold is not None and await self.services.unclaimed.claim(open_hold["id"]):
             return open_hold
         number = len(state["attempts"]) + 1
-        wanted = hold_for(self.provider, request, state["route_id"], number)
+        now = self.services.clock()
+        wanted = hold_for(self.provider, request, state["route_id"], number, at=now)
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
-        return None if hold_id is None else AdmittedHold(id=hold_id, nano_usd=wanted.nano_usd)
+        return None if hold_id is None else admitted_hold(hold_id, wanted.nano_usd, now)
 
     async def _decline(
         self, route: Route, hold: AdmittedHold | None, *, exclude: str | None = None

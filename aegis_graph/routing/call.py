@@ -34,6 +34,7 @@ from aegis_graph.routing.observer import (
     with_handler,
     without_ambient_callbacks,
 )
+from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
 from aegis_graph.routing.route import AdmittedHold, Route, attempted
@@ -76,7 +77,9 @@ class Call:
         self._sent = False
         self._began = time.monotonic()
         self._bound = bound_of(provider, request)
-        self._calculator = SettlementCalculator(hold, self._bound, provider.price)
+        self._calculator = SettlementCalculator(
+            hold, self._bound, provider.price, provider=provider.spec.name
+        )
 
     async def make(self) -> AttemptCommand:
         """Call, and turn whatever happens into the next step."""
@@ -140,6 +143,7 @@ class Call:
                 text = f"no complete answer within {self._spec.timeout_s:g} s"
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
+        self._answer = with_whole_usage(self._answer, self._recorder)
         provider.check_complete(self._answer)
         return validate_answer(self._answer, self._request.options, self._observer.find_problem)
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -34,7 +35,7 @@ from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import AdmittedHold, admitted, settled
+from aegis_graph.routing.route import admitted, admitted_hold, settled
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
@@ -78,15 +79,16 @@ class RouterNodes:
             await asyncio.sleep(route["retry_after_s"])
         plan = make_plan(request, self._provider_states(state))
         route_id, number = state["route_id"], len(state["attempts"]) + 1
+        now = self.services.clock()
         holds = [
-            hold_for(self._provider(candidate.spec.name), request, route_id, number)
+            hold_for(self._provider(candidate.spec.name), request, route_id, number, at=now)
             for candidate in plan.candidates
         ]
         # One transaction: what the failed attempt leaves of its hold is free for the next one.
         admission = await self.services.ledger.admit(holds, settle=pending)
         await self._claim_settled(pending)
         _report_alerts(admission.alerts)
-        return await self._command(state, plan, holds, admission)
+        return await self._command(state, plan, holds, admission, now)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -117,7 +119,12 @@ class RouterNodes:
         }
 
     async def _command(
-        self, state: RouterState, plan: ProviderPlan, holds: Sequence[Hold], admission: Admission
+        self,
+        state: RouterState,
+        plan: ProviderPlan,
+        holds: Sequence[Hold],
+        admission: Admission,
+        now: datetime,
     ) -> Command[str]:
         route = route_of(state)
         refused = [
@@ -127,7 +134,7 @@ class RouterNodes:
         onward, goto = settled(route), "record_cost"
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
-            hold = AdmittedHold(id=admission.hold_id, nano_usd=holds[admission.index].nano_usd)
+            hold = admitted_hold(admission.hold_id, holds[admission.index].nano_usd, now)
             onward, goto = admitted(route, hold, chosen.reason), f"attempt_{chosen.spec.name}"
             # Until the attempt's node claims it: a run that ends in between spends nothing.
             await self.services.unclaimed.register(unused_hold(hold["id"]))

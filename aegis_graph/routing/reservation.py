@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple
 
 from aegis_graph.ledger.records import Hold, RequestFacts
@@ -48,10 +49,19 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
     )
 
 
-def hold_for(provider: Provider, request: Request, route_id: str, attempt: int) -> Hold:
-    """The reservation that an attempt at this provider needs."""
+def hold_for(
+    provider: Provider, request: Request, route_id: str, attempt: int, *, at: datetime
+) -> Hold:
+    """The reservation that an attempt at this provider needs which is admitted at this moment."""
     spec, bound = provider.spec, bound_of(provider, request)
-    most = most_usd(provider.price, bound.input_tokens, bound.output_tokens)
+    most = most_usd(
+        provider.price,
+        bound.input_tokens,
+        bound.output_tokens,
+        at=at,
+        service_tier=provider.service_tier,
+        kinds=request.input_kinds | provider.input_kinds,
+    )
     return Hold(
         request=request_facts(request, route_id),
         attempt=attempt,

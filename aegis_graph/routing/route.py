@@ -5,6 +5,8 @@ What the caller is given too (the attempts, the skipped providers, the id) stand
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from typing_extensions import TypedDict
 
 from aegis_graph.types import SettlementRecord
@@ -17,6 +19,13 @@ class AdmittedHold(TypedDict):
     """The ledger's row."""
     nano_usd: int
     """The most that the attempt can cost."""
+    admitted_at: str
+    """When that was decided, in ISO 8601: prices by the hour do not change on the way."""
+
+
+def admitted_hold(hold_id: int, nano_usd: int, now: datetime) -> AdmittedHold:
+    """A reservation that the ledger has just made."""
+    return AdmittedHold(id=hold_id, nano_usd=nano_usd, admitted_at=now.isoformat())
 
 
 class Route(TypedDict):

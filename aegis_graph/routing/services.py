@@ -22,15 +22,17 @@ class SharedServices:
         health: Which providers are left alone for now.
         unclaimed: The holds between two nodes.
         portal: Runs the nodes for sync callers.
+        clock: Returns the present as an aware datetime in UTC.
     """
 
     ledger: Ledger
     health: Health
     unclaimed: UnclaimedHolds
     portal: Portal
+    clock: Clock
 
     @classmethod
     def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
         used = ledger or create_ledger(config, clock=clock)
-        return cls(used, Health(config.health, clock), UnclaimedHolds(used), Portal())
+        return cls(used, Health(config.health, clock), UnclaimedHolds(used), Portal(), clock)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime
+
 from langchain_core.messages import AIMessage
-from langchain_core.messages.ai import UsageMetadata
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
 from aegis_graph.ledger.records import settlement_without_usage
-from aegis_graph.pricing.money import to_nano_usd
-from aegis_graph.pricing.prices import Price, TokenUsage
+from aegis_graph.pricing.money import to_nano_usd, usd_text
+from aegis_graph.pricing.prices import Price
+from aegis_graph.pricing.rates import Cost, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.routing.reported_usage import (
+    ReportedUsage,
+    reported_usage,
+    served_model,
+    served_tier,
+)
 from aegis_graph.routing.reservation import Bound
 from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
-from aegis_graph.types import CostBasis, SettlementRecord, Status
+from aegis_graph.types import UNBELIEVED, CostBasis, SettlementRecord, Status
 
-MAX_COUNT = 1_000_000_000
-"""No request has more tokens: a larger count is a fault of the server."""
+logger = logging.getLogger(__name__)
 
-
-def _believable(usage: UsageMetadata, text: str) -> bool:
-    # Counts of 0 for text that is there are a server's way of not counting, and so is -1.
-    least_output = 1 if text else 0
-    return (
-        0 < usage["input_tokens"] <= MAX_COUNT
-        and least_output <= usage["output_tokens"] <= MAX_COUNT
-    )
-
-
-def _within(count: int | None, most: int) -> int:
-    return min(max(count or 0, 0), most)
+TEMPLATE_MARGIN = 1_024
+"""Input tokens beyond a request's own bound that are believed: a server may put a system prompt of
+its own before the messages. No source has a number; Llama's and Qwen's default prompts are below
+100 tokens, and those of their templates for tools below 500."""
 
 
 class SettlementCalculator:
@@ -39,17 +39,17 @@ class SettlementCalculator:
         hold: The attempt's reservation.
         bound: The most that the attempt can use.
         price: The provider's price.
+        provider: Its name, for the log.
     """
 
     def __init__(
-        self,
-        hold: AdmittedHold,
-        bound: Bound,
-        price: Price,
+        self, hold: AdmittedHold, bound: Bound, price: Price, *, provider: str = ""
     ) -> None:
         self._hold = hold
         self._bound = bound
         self._price = price
+        self._provider = provider
+        self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
         """The settlement of a complete answer."""
@@ -82,29 +82,82 @@ class SettlementCalculator:
     def _from_message(
         self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:
-        usage = answer.usage_metadata
-        text = message_text(answer)
-        if not usage or not _believable(usage, text):
-            return self._estimate(text, status, error_type, latency_ms)
-        # A part of the input cannot be larger than the input: no share is priced twice.
-        details = usage.get("input_token_details") or {}
-        cached = _within(details.get("cache_read"), usage["input_tokens"])
-        cost = self._price(
-            TokenUsage(
-                usage["input_tokens"],
-                usage["output_tokens"],
-                cached_input_tokens=cached,
-                cache_write_tokens=_within(
-                    details.get("cache_creation"), usage["input_tokens"] - cached
-                ),
-            )
-        )
-        record = self._record(status, error_type, to_nano_usd(cost), "reported", latency_ms)
-        record["input_tokens"] = usage["input_tokens"]
-        record["output_tokens"] = usage["output_tokens"]
-        record["cached_input_tokens"] = cached if "cache_read" in details else None
-        record["reasoning_tokens"] = (usage.get("output_token_details") or {}).get("reasoning")
+        text, tier = message_text(answer), served_tier(answer)
+        usage = reported_usage(answer)
+        if usage is None or not _counts_something(usage, text):
+            record = self._estimate(text, status, error_type, latency_ms, tier)
+        else:
+            record = self._from_usage(usage, text, status, error_type, latency_ms, tier)
+        record["service_tier"], record["served_model"] = tier, served_model(answer)
         return record
+
+    def _from_usage(
+        self,
+        usage: ReportedUsage,
+        text: str,
+        status: Status,
+        error_type: str | None,
+        latency_ms: int,
+        tier: str | None,
+    ) -> SettlementRecord:
+        believed = [one for one in usage.readings if self._is_believable(one, text)]
+        if not believed:
+            return self._unbelieved(usage.readings[0], status, error_type, latency_ms)
+        # Where the counts contradict each other, the dearest that they can mean.
+        costs = [(self._cost(tokens, tier), tokens) for tokens in believed]
+        cost, tokens = max(costs, key=lambda one: one[0].usd)
+        exact = cost.exact and len(usage.readings) == 1
+        nano_usd = to_nano_usd(cost.usd)
+        basis: CostBasis = "reported" if exact else "estimated"
+        record = self._record(status, error_type, nano_usd, basis, latency_ms)
+        record["input_tokens"] = tokens.input_tokens
+        record["output_tokens"] = tokens.output_tokens
+        record["cached_input_tokens"] = usage.cached_input_tokens
+        record["cache_write_tokens"] = usage.cache_write_tokens
+        record["reasoning_tokens"] = usage.reasoning_tokens
+        record["overrun"] = max(0, nano_usd - self._hold["nano_usd"])
+        if record["overrun"]:
+            logger.warning(
+                "provider %s: an attempt cost $%s, which is $%s above its reservation",
+                self._provider,
+                usd_text(nano_usd),
+                usd_text(record["overrun"]),
+            )
+        return record
+
+    def _is_believable(self, tokens: TokenUsage, text: str) -> bool:
+        """Whether an attempt at this request can have used so much."""
+        if self._hold["nano_usd"] == 0:
+            # Nothing is at stake: what costs nothing may be counted as its server likes.
+            return True
+        # A server that did not keep to the cap has sent the text that it counts.
+        most_output = max(self._bound.output_tokens, text_bound(text))
+        return (
+            tokens.input_tokens <= self._bound.input_tokens + TEMPLATE_MARGIN
+            and tokens.output_tokens <= most_output
+        )
+
+    def _unbelieved(
+        self, tokens: TokenUsage, status: Status, error_type: str | None, latency_ms: int
+    ) -> SettlementRecord:
+        """The whole hold: the provider may bill more than was believable, or nothing of it."""
+        hold = self._hold["nano_usd"]
+        logger.warning(
+            "provider %s: %d input and %d output tokens cannot be true of a request with at most"
+            " %d and %d; its reservation of $%s counts as spent",
+            self._provider,
+            tokens.input_tokens,
+            tokens.output_tokens,
+            self._bound.input_tokens,
+            self._bound.output_tokens,
+            usd_text(hold),
+        )
+        record = self._record(status, error_type, hold, "held", latency_ms)
+        record["overrun"] = UNBELIEVED
+        return record
+
+    def _cost(self, tokens: TokenUsage, tier: str | None) -> Cost:
+        return self._price.cost(tokens, at=self._admitted_at, service_tier=tier)
 
     def _from_fragment(
         self,
@@ -123,12 +176,17 @@ class SettlementCalculator:
         return self._record(status, error_type, 0, "none", latency_ms)
 
     def _estimate(
-        self, text: str, status: Status, error_type: str | None, latency_ms: int
+        self,
+        text: str,
+        status: Status,
+        error_type: str | None,
+        latency_ms: int,
+        tier: str | None = None,
     ) -> SettlementRecord:
         """The most that the prompt and this text can have cost: never below the real bill."""
         output = min(text_bound(text), self._bound.output_tokens)
-        cost = to_nano_usd(self._price(TokenUsage(self._bound.input_tokens, output)))
-        record = self._record(status, error_type, cost, "estimated", latency_ms)
+        cost = self._cost(TokenUsage(self._bound.input_tokens, output), tier)
+        record = self._record(status, error_type, to_nano_usd(cost.usd), "estimated", latency_ms)
         record["input_tokens"] = self._bound.input_tokens
         record["output_tokens"] = output
         return record
@@ -149,3 +207,9 @@ class SettlementCalculator:
             cost_basis=basis,
             latency_ms=latency_ms,
         )
+
+
+def _counts_something(usage: ReportedUsage, text: str) -> bool:
+    # Counts of 0 for text that is there are a server's way of not counting.
+    tokens = usage.readings[0]
+    return tokens.input_tokens > 0 and (tokens.output_tokens > 0 or not text)

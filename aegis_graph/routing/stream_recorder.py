@@ -9,6 +9,7 @@ from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from typing_extensions import override
@@ -48,6 +49,11 @@ class StreamRecorder(BaseCallbackHandler):
     def text(self) -> str:
         """All of it, reasoning and tool calls included."""
         return "".join(map(message_text, self._chunks))
+
+    @property
+    def usages(self) -> list[UsageMetadata]:
+        """The usages that came, in their order."""
+        return [chunk.usage_metadata for chunk in self._chunks if chunk.usage_metadata]
 
     @override
     def on_llm_new_token(

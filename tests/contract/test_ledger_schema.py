@@ -92,8 +92,9 @@ async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
     ledger = store.open()
     made = await ledger.admit([hold(100, thread_id="t", run_id="r")])
     (before,) = store.rows()
-    counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "error_type": "E"}
-    await ledger.settle([settlement(made, 40, status="failed", **counts)])
+    counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "cache_write_tokens": 3}
+    names = {"error_type": "E", "service_tier": "flex", "served_model": "m-2026"}
+    await ledger.settle([settlement(made, 40, status="failed", overrun=1, **counts, **names)])
     (after,) = store.rows()
     assert {name for name in before if before[name] != after[name]} - {"cost_usd"} == set(
         SET_BY_SETTLEMENT

@@ -13,7 +13,8 @@ from aegis_graph.components.lightrag.settings import Documents, LightRAGSettings
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import ConfigError
-from aegis_graph.pricing.prices import Price, TokenUsage, most_usd
+from aegis_graph.pricing.prices import Price, most_usd
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.routing.policy import may_receive

@@ -53,6 +53,11 @@ _FOCUS = {
     "x_Input_Tokens": "input_tokens",
     "x_Output_Tokens": "output_tokens",
     "x_Run_Id": ESCAPED["run_id"],
+    "x_Cached_Input_Tokens": "cached_input_tokens",
+    "x_Cache_Write_Tokens": "cache_write_tokens",
+    "x_Service_Tier": ESCAPED["service_tier"],
+    "x_Served_Model": ESCAPED["served_model"],
+    "x_Overrun": "overrun",
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

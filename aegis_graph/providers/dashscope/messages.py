@@ -21,6 +21,8 @@ from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
 from aegis_graph.providers.dashscope.images import MAX_IMAGES, image_address
+from aegis_graph.providers.usage import EXPLICIT_CACHE_READ, sound_counts, whole_count
+from aegis_graph.request.conversation import CACHE_CONTROL
 
 PARTIAL_RESPONSE_HEADER = "x-dashscope-partialresponse"
 """The service sets it to ``true`` where it gave up before the answer was complete."""
@@ -67,9 +69,15 @@ def to_wire(messages: Sequence[BaseMessage], *, multimodal: bool) -> list[dict[s
     if images > MAX_IMAGES:
         raise InvalidRequestError(f"{images} images; DashScope takes at most {MAX_IMAGES}")
     if system:
-        text = "\n\n".join(_joined(_parts(m)) for m in system)
-        rows.insert(0, {"role": "system", "content": _content([{"text": text}], multimodal)})
+        rows.insert(0, {"role": "system", "content": _content(_system_parts(system), multimodal)})
     return rows
+
+
+def _system_parts(messages: Sequence[SystemMessage]) -> list[dict[str, Any]]:
+    parts = [_parts(message) for message in messages]
+    if any(_is_marked(part) for of_one in parts for part in of_one):
+        return [part for of_one in parts for part in of_one]
+    return [{"text": "\n\n".join(map(_joined, parts))}]
 
 
 def _message(message: BaseMessage, multimodal: bool) -> dict[str, Any]:
@@ -87,32 +95,51 @@ def _message(message: BaseMessage, multimodal: bool) -> dict[str, Any]:
     raise InvalidRequestError(f"DashScope takes no message of the type {message.type!r}")
 
 
-def _content(parts: list[dict[str, str]], multimodal: bool) -> str | list[dict[str, str]]:
-    if multimodal:
+def _content(parts: list[dict[str, Any]], multimodal: bool) -> str | list[dict[str, Any]]:
+    # A mark of the cache needs a part to stand on, also where models take texts only.
+    if multimodal or any(map(_is_marked, parts)):
+        _check_text(parts, multimodal)
         # A message that is nothing but tool calls needs a content all the same.
         return parts or [{"text": ""}]
     return _joined(parts)
 
 
-def _joined(parts: list[dict[str, str]]) -> str:
-    if any("image" in part for part in parts):
-        raise InvalidRequestError("this model takes no images here")
+def _joined(parts: list[dict[str, Any]]) -> str:
+    _check_text(parts, multimodal=False)
     return "".join(part["text"] for part in parts)
 
 
-def _parts(message: BaseMessage) -> list[dict[str, str]]:
+def _check_text(parts: list[dict[str, Any]], multimodal: bool) -> None:
+    if not multimodal and any("image" in part for part in parts):
+        raise InvalidRequestError("this model takes no images here")
+
+
+def _is_marked(part: Mapping[str, Any]) -> bool:
+    return CACHE_CONTROL in part
+
+
+def _parts(message: BaseMessage) -> list[dict[str, Any]]:
     content = message.content
     parts = []
     for block in [content] if isinstance(content, str) else content:
         if isinstance(block, str):
             parts.append({"text": block})
         elif block.get("type", "text") == "text" and isinstance(block.get("text"), str):
-            parts.append({"text": block["text"]})
+            parts.append({"text": block["text"], **_mark(block)})
         elif isinstance(message, AIMessage):
             continue  # Reasoning and tool blocks of other providers: re-billed or refused here.
         else:
-            parts.append({"image": image_address(block)})
+            parts.append({"image": image_address(block), **_mark(block)})
     return parts
+
+
+def _mark(block: Mapping[str, Any]) -> dict[str, Any]:
+    """What asks the service to cache the prompt up to a part, where the part does.
+
+    Source: https://www.alibabacloud.com/help/en/model-studio/context-cache
+    """
+    mark = block.get(CACHE_CONTROL)
+    return {CACHE_CONTROL: mark} if isinstance(mark, Mapping) else {}
 
 
 def _tool_calls(message: AIMessage) -> list[dict[str, Any]]:
@@ -230,28 +257,33 @@ def usage_from_wire(usage: Mapping[str, Any]) -> UsageMetadata | None:
         >>> usage_from_wire({"input_tokens": 7, "output_tokens": 2})["total_tokens"]
         9
     """
-    read, written = _count(usage, "input_tokens"), _count(usage, "output_tokens")
+    read, written = (whole_count(usage.get(name)) for name in ("input_tokens", "output_tokens"))
     if read is None or written is None:
         return None
-    prompt = usage.get("prompt_tokens_details") or {}
-    image = _count(usage, "image_tokens")
+    prompt: Any = usage.get("prompt_tokens_details")
+    cache = sound_counts(prompt, ("cached_tokens", "cache_creation_input_tokens"))
+    images = sound_counts(usage.get("input_tokens_details"), ("image_tokens",)) | sound_counts(
+        usage, ("image_tokens",)
+    )
     inputs = {
-        "cache_read": _count(prompt, "cached_tokens"),
-        "cache_creation": _count(prompt, "cache_creation_input_tokens"),
-        "image": _count(usage.get("input_tokens_details"), "image_tokens")
-        if image is None
-        else image,
+        ours: count
+        for name, ours in _DETAILS.items()
+        if (count := (cache | images).get(name)) is not None
     }
-    reasoning = _count(usage.get("output_tokens_details"), "reasoning_tokens")
+    if "cached_tokens" in cache and prompt.get("cache_type") == "ephemeral":
+        inputs[EXPLICIT_CACHE_READ] = cache["cached_tokens"]
     tokens = UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
-    if known := {name: count for name, count in inputs.items() if count is not None}:
-        # "image" is no declared detail, but LangChain lets providers add their own.
-        tokens["input_token_details"] = InputTokenDetails(**known)  # type: ignore[typeddict-item]
-    if reasoning is not None:
-        tokens["output_token_details"] = OutputTokenDetails(reasoning=reasoning)
+    if inputs:
+        # LangChain lets providers add details of their own to those that it declares.
+        tokens["input_token_details"] = InputTokenDetails(**inputs)  # type: ignore[typeddict-item]
+    if thought := sound_counts(usage.get("output_tokens_details"), ("reasoning_tokens",)):
+        tokens["output_token_details"] = OutputTokenDetails(reasoning=thought["reasoning_tokens"])
     return tokens
 
 
-def _count(row: Mapping[str, Any] | None, name: str) -> int | None:
-    value = (row or {}).get(name)
-    return value if type(value) is int and value >= 0 else None
+_DETAILS: Mapping[str, str] = {
+    "cached_tokens": "cache_read",
+    "cache_creation_input_tokens": "cache_creation",
+    "image_tokens": "image",
+}
+"""The service's name for a part of the input, and LangChain's."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
 from aegis_graph.config.specs import ProviderSpec
-from aegis_graph.pricing.prices import Price, Rate, TokenUsage
+from aegis_graph.pricing.prices import Price
+from aegis_graph.pricing.rates import Rate
 
 
 def _rate(
@@ -19,6 +21,8 @@ def _rate(
         output=Decimal(output),
         thinking_output=Decimal(thinking) if thinking else None,
         cached_input=price * Decimal("0.2"),
+        explicit_cached_input=price * Decimal("0.1"),
+        cache_write=price * Decimal("1.25"),
         up_to=up_to,
     )
 
@@ -48,8 +52,10 @@ DASHSCOPE_RATES: dict[str, tuple[Rate, ...]] = {
 
 Source: https://www.alibabacloud.com/help/en/model-studio/model-pricing, with the price maps of
 models.dev and litellm where the page names none. The whole request is billed at the tier of its
-input tokens; the thinking price holds for all output of a call that thinks; a cache hit costs a
-fifth of the input price.
+input tokens; the thinking price holds for all output of a call that thinks. What the service caches
+by itself costs a fifth of the input price when it is read again; what a message marks with
+``cache_control`` costs 1.25 times the input price when it is written, and a tenth when it is read:
+https://www.alibabacloud.com/help/en/model-studio/context-cache.
 """
 
 _OTHER_REGIONS = re.compile(
@@ -65,9 +71,14 @@ def dashscope_price(spec: ProviderSpec) -> Price | None:
     if rates is None or _OTHER_REGIONS.fullmatch(host.rstrip(".")):
         return None
 
-    def cost(usage: TokenUsage) -> Decimal:
-        fitting = (rate for rate in rates if rate.up_to is None or usage.input_tokens <= rate.up_to)
-        # There is one: the last rate has no upper end.
-        return next(fitting).cost(usage, thinking=spec.thinking)
-
-    return cost
+    # Whether a call thinks is the row's choice, and fixed before it is made.
+    return Price.flat(
+        *(
+            replace(
+                rate,
+                output=(spec.thinking and rate.thinking_output) or rate.output,
+                thinking_output=None,
+            )
+            for rate in rates
+        )
+    )

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from aegis_graph.config.specs import PriceSpec, ProviderSpec
+from aegis_graph.config.price_specs import PriceSpec
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import BudgetExceededError, ConfigError, LedgerError
-from aegis_graph.pricing.prices import TokenUsage
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (

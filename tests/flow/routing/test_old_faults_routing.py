@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from aegis_graph import RouterConfig, create_ledger, create_router
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import BudgetExceededError, LedgerError, NoProviderError
-from aegis_graph.pricing.prices import TokenUsage
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.token_bounds import PER_MESSAGE, PER_REQUEST
 from aegis_graph.testing import Fault, LoopbackServer, Reply

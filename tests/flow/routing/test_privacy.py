@@ -28,7 +28,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.reservation import hold_for
-from aegis_graph.routing.route import AdmittedHold, admitted, new_route
+from aegis_graph.routing.route import admitted, admitted_hold, new_route
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterOutput, RouterState
 from aegis_graph.testing import Fault, LoopbackServer, Reply
@@ -219,11 +219,12 @@ class Parts:
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
         request = Request.from_state({**state, "sensitivity": "public"}, config)
-        hold = hold_for(self.attempt.provider, request, "r", 1)
+        hold = hold_for(self.attempt.provider, request, "r", 1, at=utc_now())
         hold_id = (await self.services.ledger.admit([hold])).hold_id
         assert hold_id is not None
         await self.services.unclaimed.register(unused_hold(hold_id))
-        route = admitted(new_route(), AdmittedHold(id=hold_id, nano_usd=hold.nano_usd), "forged")
+        reserved = admitted_hold(hold_id, hold.nano_usd, utc_now())
+        route = admitted(new_route(), reserved, "forged")
         update = {"route": route, "attempts": [], "skipped": [], "route_id": "r"}
         return Command(goto="attempt_openai", update=update)
 
@@ -234,7 +235,7 @@ async def test_the_attempt_node_of_a_cloud_provider_turns_private_data_back(
 ) -> None:
     node = Parts(server, db).attempt
 
-    for hold in (None, AdmittedHold(id=7, nano_usd=1)):
+    for hold in (None, admitted_hold(7, 1, utc_now())):
         route = {**new_route(), "hold": hold}
         state: Any = ask(SECRET, sensitivity=sensitivity, route=route)
         command = await node.run(state, {})

@@ -331,3 +331,47 @@ def test_an_answer_without_a_real_finish_reason_is_cut(finish: Any) -> None:
 def test_the_partial_response_header_means_cut() -> None:
     with pytest.raises(StreamCutError, match="part"):
         _joined([_frame("stop", content="Par")], {"x-dashscope-partialresponse": "true"})
+
+
+MARK = {"cache_control": {"type": "ephemeral"}}
+
+
+def test_a_mark_of_the_cache_is_sent_with_its_part() -> None:
+    marked = {"type": "text", "text": "A long document.", **MARK}
+    wire = to_wire(
+        [
+            SystemMessage(content=[marked]),
+            HumanMessage(content=[marked, "And?"]),
+            AIMessage(content=[marked]),
+            HumanMessage("So?"),
+        ],
+        multimodal=False,
+    )
+    part = {"text": "A long document.", **MARK}
+    assert [row["content"] for row in wire] == [[part], [part, {"text": "And?"}], [part], "So?"]
+
+
+def test_an_image_keeps_its_mark() -> None:
+    block = {"type": "image_url", "image_url": {"url": "https://a.b/c.png"}, **MARK}
+    (row,) = to_wire([HumanMessage(content=[block])], multimodal=True)
+    assert row["content"] == [{"image": "https://a.b/c.png", **MARK}]
+    with pytest.raises(InvalidRequestError, match="no images"):
+        to_wire([HumanMessage(content=[block])], multimodal=False)
+
+
+def test_a_mark_that_is_none_is_not_sent() -> None:
+    block = {"type": "text", "text": "Hi", "cache_control": "yes"}
+    (row,) = to_wire([HumanMessage(content=[block])], multimodal=False)
+    assert row["content"] == "Hi"
+
+
+def test_what_an_explicit_cache_had_is_told_apart_by_its_price() -> None:
+    details = {"cached_tokens": 80, "cache_creation_input_tokens": 10, "cache_type": "ephemeral"}
+    counts = {"input_tokens": 100, "output_tokens": 1, "prompt_tokens_details": details}
+    usage = usage_from_wire(counts)
+    assert usage is not None
+    assert dict(usage["input_token_details"]) == {
+        "cache_read": 80,
+        "cache_creation": 10,
+        "explicit_cache_read": 80,
+    }

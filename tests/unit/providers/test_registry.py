@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import AllProvidersFailedError, ConfigError
-from aegis_graph.pricing.prices import TokenUsage
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.registry import BUILT_IN, create_provider, kinds
 
 ACME = '''

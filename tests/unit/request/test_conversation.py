@@ -156,3 +156,33 @@ def test_the_callers_messages_stay_as_they_are() -> None:
     before = copy.deepcopy(messages)
     for_provider(messages, "here")
     assert messages == before
+
+
+MARKED = {"type": "text", "text": "A long document.", "cache_control": {"type": "ephemeral"}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        HumanMessage([MARKED]),
+        SystemMessage([MARKED]),
+        AIMessage([MARKED], response_metadata={"provider": "other"}),
+        AIMessage([MARKED]),
+        ToolMessage([MARKED], tool_call_id="1"),
+    ],
+    ids=repr,
+)
+def test_what_asks_for_a_cache_is_kept_whichever_message_it_is_in(message: BaseMessage) -> None:
+    (rewritten,) = for_provider([message], "openai")
+    assert rewritten.content == [MARKED]
+
+
+def test_of_a_marked_answer_only_the_words_are_kept() -> None:
+    thought = {"type": "thinking", "thinking": "Hm", "signature": "x"}
+    (rewritten,) = for_provider([AIMessage([thought, MARKED])], "openai")
+    assert rewritten.content == [MARKED]
+
+
+def test_a_marked_result_keeps_its_other_parts_as_text() -> None:
+    (rewritten,) = for_provider([ToolMessage([{"a": 1}, MARKED], tool_call_id="1")], "openai")
+    assert rewritten.content == [{"type": "text", "text": '{"a": 1}'}, MARKED]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.routing.route import (
-    AdmittedHold,
     Route,
     admitted,
+    admitted_hold,
     attempted,
     declined,
     new_route,
@@ -19,7 +20,7 @@ from aegis_graph.routing.route import (
 )
 from aegis_graph.routing.state import in_progress
 
-HOLD = AdmittedHold(id=7, nano_usd=100)
+HOLD = admitted_hold(7, 100, datetime(2026, 11, 29, tzinfo=UTC))
 FAILED = unused_hold(6)
 
 

@@ -1,0 +1,16 @@
+"""What all parts of the configuration are made of."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
+
+
+class ConfigModel(BaseModel):
+    """A part of the configuration: frozen, and without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)

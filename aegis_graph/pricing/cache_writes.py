@@ -1,0 +1,41 @@
+"""What families of models bill for input that is written to the provider's cache."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+_FACTORS: tuple[tuple[re.Pattern[str], str, str | None], ...] = (
+    # https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing
+    (re.compile(r"claude"), "1.25", "2"),
+    # https://developers.openai.com/api/docs/guides/prompt-caching: from GPT-5.6 on; there is one
+    # time to live.
+    (re.compile(r"gpt-(5[.-]([6-9]|\d\d)|[6-9])(?!\d)"), "1.25", "1.25"),
+    # https://www.alibabacloud.com/help/en/model-studio/context-cache: five minutes only, and only
+    # of the models that Alibaba serves itself.
+    (re.compile(r"^qwen[\d.]*-(coder-|vl-)?(max|plus|flash)"), "1.25", None),
+)
+"""What a name contains, and what a token costs in it that is written for five minutes and for an
+hour, in prices of input."""
+
+
+def cache_write_rates(model: str, input_rate: Decimal) -> dict[str, Decimal]:
+    """The rates of cache writes that follow from a model's input rate; none where none are known.
+
+    Args:
+        model: Its name at any provider.
+        input_rate: In USD per million tokens.
+
+    Example:
+        >>> cache_write_rates("us.anthropic.claude-sonnet-4-6", Decimal(3))["cache_write_1h"]
+        Decimal('6')
+        >>> cache_write_rates("gpt-4o", Decimal(3))
+        {}
+    """
+    for pattern, brief, hour in _FACTORS:
+        if pattern.search(model.lower()):
+            rates = {"cache_write": input_rate * Decimal(brief)}
+            return (
+                rates if hour is None else {**rates, "cache_write_1h": input_rate * Decimal(hour)}
+            )
+    return {}
