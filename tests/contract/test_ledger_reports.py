@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from aegis_graph.ledger.records import Overrun
 from aegis_graph.ledger.windows import ALL_DAYS
-from aegis_graph.types import GroupBy
+from aegis_graph.types import UNBELIEVED, GroupBy
 from tests.contract.ledger_store import (
     DAYS,
     USD,
@@ -148,3 +149,27 @@ async def test_latencies_go_by_everything_that_costs_go_by(store: Store, by: Gro
         store.now += timedelta(days=30)
     (row,) = await ledger.report(by, **DAYS, latency=True)
     assert row.latency_ms == (3, 3, 3)
+
+
+async def test_what_cost_more_than_was_reserved_is_found_by_provider(store: Store) -> None:
+    ledger = store.open()
+    for provider, overrun in (
+        ("cheap", 5),
+        ("cheap", 7),
+        ("cheap", 0),
+        ("dear", 40),
+        ("dear", UNBELIEVED),
+        ("odd", UNBELIEVED),
+        ("sound", 0),
+    ):
+        made = await ledger.admit([hold(100, provider=provider)])
+        await ledger.settle([settlement(made, 100 + max(0, overrun), overrun=overrun)])
+    await ledger.admit([hold(100)])
+    today = store.now.date().isoformat()
+    assert await ledger.overruns(today) == [
+        Overrun("dear", attempts=1, nano_usd=40, unbelieved=1),
+        Overrun("cheap", attempts=2, nano_usd=12, unbelieved=0),
+        Overrun("odd", attempts=0, nano_usd=0, unbelieved=1),
+    ]
+    tomorrow = (store.now + timedelta(days=1)).date().isoformat()
+    assert await ledger.overruns(tomorrow) == []
