@@ -41,26 +41,94 @@ if typing.TYPE_CHECKING:
     from aegis_graph.components.relation_extractor.schema import RelationSchema as RelationSchema
     from aegis_graph.components.retriever import create_retriever as create_retriever
     from aegis_graph.config.router_config import RouterConfig as RouterConfig
+    from aegis_graph.config.specs import BudgetSpec as BudgetSpec
+    from aegis_graph.config.specs import PriceSpec as PriceSpec
+    from aegis_graph.config.specs import ProviderSpec as ProviderSpec
     from aegis_graph.embeddings import create_embeddings as create_embeddings
+    from aegis_graph.errors import AegisError as AegisError
+    from aegis_graph.errors import AllProvidersFailedError as AllProvidersFailedError
+    from aegis_graph.errors import AuthenticationError as AuthenticationError
+    from aegis_graph.errors import BadRequestError as BadRequestError
+    from aegis_graph.errors import BudgetExceededError as BudgetExceededError
+    from aegis_graph.errors import ConfigError as ConfigError
+    from aegis_graph.errors import ContentRefusedError as ContentRefusedError
+    from aegis_graph.errors import ContextTooLongError as ContextTooLongError
+    from aegis_graph.errors import DocumentError as DocumentError
+    from aegis_graph.errors import InsertError as InsertError
+    from aegis_graph.errors import InvalidRequestError as InvalidRequestError
+    from aegis_graph.errors import LedgerError as LedgerError
+    from aegis_graph.errors import MalformedAnswerError as MalformedAnswerError
+    from aegis_graph.errors import ModelAccessError as ModelAccessError
+    from aegis_graph.errors import NoProviderError as NoProviderError
+    from aegis_graph.errors import ProviderError as ProviderError
+    from aegis_graph.errors import ProviderTimeoutError as ProviderTimeoutError
+    from aegis_graph.errors import ProviderUnavailableError as ProviderUnavailableError
+    from aegis_graph.errors import QuotaError as QuotaError
+    from aegis_graph.errors import RateLimitError as RateLimitError
+    from aegis_graph.errors import RequestRejectedError as RequestRejectedError
+    from aegis_graph.errors import RoutingError as RoutingError
+    from aegis_graph.errors import StoreError as StoreError
+    from aegis_graph.errors import StreamCutError as StreamCutError
+    from aegis_graph.errors import StreamInterruptedError as StreamInterruptedError
+    from aegis_graph.errors import UnfitAnswerError as UnfitAnswerError
+    from aegis_graph.errors import UnsupportedContentError as UnsupportedContentError
     from aegis_graph.ledger.factory import create_ledger as create_ledger
     from aegis_graph.providers.base import Provider as Provider
     from aegis_graph.providers.base import ProviderOptions as ProviderOptions
     from aegis_graph.request.image_files import image_part as image_part
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
+    from aegis_graph.routing.host import RoutedMessagesState as RoutedMessagesState
+    from aegis_graph.routing.host import RouterContext as RouterContext
     from aegis_graph.routing.router import Router as Router
     from aegis_graph.routing.router import create_router as create_router
     from aegis_graph.routing.router import router_builder as router_builder
+    from aegis_graph.routing.state import RouterInput as RouterInput
+    from aegis_graph.routing.state import RouterState as RouterState
 
 _HOMES = {
+    "AegisError": "aegis_graph.errors",
+    "AllProvidersFailedError": "aegis_graph.errors",
+    "AuthenticationError": "aegis_graph.errors",
+    "BadRequestError": "aegis_graph.errors",
+    "BudgetExceededError": "aegis_graph.errors",
+    "BudgetSpec": "aegis_graph.config.specs",
+    "ConfigError": "aegis_graph.errors",
+    "ContentRefusedError": "aegis_graph.errors",
+    "ContextTooLongError": "aegis_graph.errors",
+    "DocumentError": "aegis_graph.errors",
+    "InsertError": "aegis_graph.errors",
+    "InvalidRequestError": "aegis_graph.errors",
+    "LedgerError": "aegis_graph.errors",
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
+    "MalformedAnswerError": "aegis_graph.errors",
+    "ModelAccessError": "aegis_graph.errors",
+    "NoProviderError": "aegis_graph.errors",
+    "PriceSpec": "aegis_graph.config.specs",
     "Provider": "aegis_graph.providers.base",
+    "ProviderError": "aegis_graph.errors",
     "ProviderOptions": "aegis_graph.providers.base",
+    "ProviderSpec": "aegis_graph.config.specs",
+    "ProviderTimeoutError": "aegis_graph.errors",
+    "ProviderUnavailableError": "aegis_graph.errors",
+    "QuotaError": "aegis_graph.errors",
+    "RateLimitError": "aegis_graph.errors",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
+    "RequestRejectedError": "aegis_graph.errors",
     "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
+    "RoutedMessagesState": "aegis_graph.routing.host",
     "Router": "aegis_graph.routing.router",
     "RouterConfig": "aegis_graph.config.router_config",
+    "RouterContext": "aegis_graph.routing.host",
     "RouterHandle": "aegis_graph.routing.handle",
+    "RouterInput": "aegis_graph.routing.state",
+    "RouterState": "aegis_graph.routing.state",
+    "RoutingError": "aegis_graph.errors",
+    "StoreError": "aegis_graph.errors",
+    "StreamCutError": "aegis_graph.errors",
+    "StreamInterruptedError": "aegis_graph.errors",
+    "UnfitAnswerError": "aegis_graph.errors",
+    "UnsupportedContentError": "aegis_graph.errors",
     "create_answer_generator": "aegis_graph.components.answer_generator",
     "create_embeddings": "aegis_graph.embeddings",
     "create_image_describer": "aegis_graph.components.image_describer",

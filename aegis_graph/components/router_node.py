@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
-from aegis_graph.request.request import Request
+from aegis_graph.request.choices import check_choices
 from aegis_graph.routing.state import RouterState
 from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
 
@@ -120,7 +120,7 @@ def options_of(state: Mapping[str, Any]) -> dict[str, Any]:
     given = {key: state[key] for key in CommonInput.__annotations__ if state.get(key) is not None}
     options = {"run_id": uuid4().hex, **given}
     # Checked here, because a component may answer by rule without asking the router.
-    Request.from_state(cast("RouterState", {"messages": [HumanMessage("?")], **options}), {})
+    check_choices(options)
     return options
 
 

@@ -23,6 +23,7 @@ from aegis_graph.config.price_specs import FREE, PRICED
 from aegis_graph.config.specs import (
     URL_PATTERN,
     BudgetSpec,
+    DefaultsSpec,
     EmbeddingSpec,
     HealthSpec,
     LedgerSpec,
@@ -57,6 +58,8 @@ class RouterConfig(ConfigModel):
     shares its budgets."""
     budgets: tuple[BudgetSpec, ...] = DEFAULT_BUDGETS
     health: HealthSpec = HealthSpec()
+    defaults: DefaultsSpec = DefaultsSpec()
+    """What counts for a request that does not say it itself."""
     # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default="the default configuration", exclude=True)
     """Where it came from, for error messages."""

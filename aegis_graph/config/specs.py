@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from aegis_graph.config.config_model import ConfigModel, Usd
 from aegis_graph.config.price_specs import PriceChoice
-from aegis_graph.types import MAX_OUTPUT_TOKENS, Task, Window
+from aegis_graph.types import MAX_OUTPUT_TOKENS, Sensitivity, Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""
@@ -106,6 +106,17 @@ class BudgetSpec(ConfigModel):
     limit_usd: Usd
     alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
     """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
+
+
+class DefaultsSpec(ConfigModel):
+    """What counts for a request that does not say it itself."""
+
+    sensitivity: Sensitivity | Literal["required"] | None = None
+    """``required`` refuses a request that says none; ``internal`` when absent."""
+    task: Task | None = None
+    user_id: str | None = Field(default=None, min_length=1, max_length=200)
+    max_cost_usd: Usd | None = None
+    """The envelope of a run, and of each request that is part of none."""
 
 
 class LedgerSpec(ConfigModel):

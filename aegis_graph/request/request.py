@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.pricing.money import limit_nano_usd
+from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.pricing.rates import InputKind
 from aegis_graph.request.images import (
     ImageSize,
@@ -88,6 +88,16 @@ class Request:
         return input_kinds(self.messages, self.options)
 
     @property
+    def protecting_choices(self) -> dict[str, str]:
+        """What protects the caller, as a request's state has it."""
+        chosen: dict[str, str] = {"sensitivity": self.sensitivity}
+        if self.run_id is not None:
+            chosen["run_id"] = self.run_id
+        if self.run_limit_nano_usd is not None:
+            chosen["max_cost_usd"] = usd_text(self.run_limit_nano_usd)
+        return chosen
+
+    @property
     def has_images(self) -> bool:
         """Whether there are images among the messages."""
         return bool(self.images)
@@ -145,11 +155,12 @@ def _checked_name(key: str, value: object) -> str | None:
     raise InvalidRequestError(f"{key}: must be printable text of 1 to {MAX_ID} characters")
 
 
-def _run_limit(value: object, run_id: str | None) -> int | None:
-    if value is None:
-        return None
-    if run_id is None:
-        raise InvalidRequestError("max_cost_usd: needs a run_id, whose requests share it")
+def envelope_usd(value: object) -> Decimal:
+    """What the requests of a run may cost together, in USD.
+
+    Raises:
+        InvalidRequestError: It is no amount.
+    """
     # The text of a float is what its writer meant: 0.1 is a tenth.
     number = isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
     try:
@@ -157,10 +168,18 @@ def _run_limit(value: object, run_id: str | None) -> int | None:
     except InvalidOperation:
         usd = Decimal("NaN")
     if usd.is_finite() and 0 <= usd <= MAX_COST_USD:
-        return limit_nano_usd(usd)
+        return usd
     raise InvalidRequestError(
         f"max_cost_usd: {value!r} is not an amount in USD from 0 to {MAX_COST_USD:,}"
     )
+
+
+def _run_limit(value: object, run_id: str | None) -> int | None:
+    if value is None:
+        return None
+    if run_id is None:
+        raise InvalidRequestError("max_cost_usd: needs a run_id, whose requests share it")
+    return limit_nano_usd(envelope_usd(value))
 
 
 def _checked_thread_id(value: str) -> str:

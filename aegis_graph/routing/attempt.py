@@ -12,6 +12,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import AttemptCommand, Call
 from aegis_graph.routing.health import Unavailable
+from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.retry import is_retry
@@ -26,10 +27,11 @@ class Attempt:
 
     provider: Provider
     services: SharedServices
+    read: RequestReader
 
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
-        request = Request.from_state(state, config)
+        request = self.read(state, config)
         route = route_of(state)
         # The plan has left such a provider out, but a state can be changed between two nodes, and
         # then private data must stay here all the same.

@@ -2,25 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Self
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint
 from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import override
 
+from aegis_graph.routing.host import HostCheck, RouterContext, bound_choices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
 _EDGE = "branch:to:"
 """How LangGraph begins the name of the channel that says which node is next."""
 
 
-class CompiledRouter(CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]):
+class CompiledRouter(CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):
     """A routing graph that runs on LangGraph's engine."""
 
     @classmethod
-    def of(cls, graph: CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]) -> Self:
+    def of(cls, graph: CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]) -> Self:
         """The same graph as one of this class, made as every compiled graph's ``copy`` is."""
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
+
+    def with_options(self, **choices: Any) -> Self:
+        """The same router with choices for every request, also where a host's state has no key.
+
+        The strictest sensitivity and the smallest envelope of all that speak count; of the other
+        choices what the request itself says.
+
+        Args:
+            **choices: ``task``, ``sensitivity``, ``user_id``, ``run_id``, ``max_cost_usd`` (USD, as
+                decimal text) and ``max_output_tokens``, as in the state.
+
+        Raises:
+            InvalidRequestError: One of them is unknown, or wrong.
+
+        Example:
+            >>> from aegis_graph import RouterConfig, create_router
+            >>> private = create_router(RouterConfig()).with_options(sensitivity="pii")
+        """
+        given = {key: value for key, value in choices.items() if value is not None}
+        return self.with_config(bound_choices(self.config or {}, given))
+
+    @override
+    def stream(
+        self, input: Any, config: RunnableConfig | None = None, **more: Any
+    ) -> Iterator[Any]:
+        self._check_input(input, config)
+        return super().stream(input, config, **more)
+
+    @override
+    def astream(
+        self, input: Any, config: RunnableConfig | None = None, **more: Any
+    ) -> AsyncIterator[Any]:
+        self._check_input(input, config)
+        return super().astream(input, config, **more)
+
+    def _check_input(self, asked: object, config: RunnableConfig | None) -> None:
+        # On the builder, because every copy of a compiled graph is made from its fields.
+        check: HostCheck | None = getattr(self.builder, "host_check", None)
+        if check is not None:
+            check.check(asked, {**(self.config or {}), **(config or {})})
 
     @override
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -14,12 +14,13 @@ from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
-from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT
+from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, merge_configs
 from langgraph.types import Command
 from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
+from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
 
 _ENGINE_KEY = "__pregel_"
@@ -54,12 +55,13 @@ class FastPathGraph(CompiledRouter):
 
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""
-        if self.config or not _is_plain(asked) or self._remembers_or_pauses():
+        bound = self.config or {}
+        if not _binds_choices_only(bound) or not _is_plain(asked) or self._remembers_or_pauses():
             return None
         # A ``configurable`` of the caller's own replaces the host's in the merged one.
         if _is_inside_a_graph(ensure_config()):
             return None
-        merged = ensure_config(config)
+        merged = ensure_config(merge_configs(bound, config) if bound else config)
         return None if _is_observed(merged) else merged
 
     def _node(self, name: str) -> Node:
@@ -98,6 +100,12 @@ def _is_plain(asked: object) -> bool:
     if not isinstance(asked, dict) or not asked.keys() <= _INPUT_KEYS:
         return False
     return type(asked.get("messages")) is list
+
+
+def _binds_choices_only(config: RunnableConfig) -> bool:
+    """Whether nothing is bound to the router but what ``with_options`` binds."""
+    configurable = config.get("configurable") or {}
+    return config.keys() <= {"configurable"} and configurable.keys() <= {BOUND}
 
 
 def _is_inside_a_graph(config: RunnableConfig) -> bool:

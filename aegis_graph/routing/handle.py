@@ -20,12 +20,13 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
+from aegis_graph.routing.host import RouterContext, bound_choices
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router, RouterBuilder
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
 
-class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput]):
+class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, RouterOutput]):
     """A router that can be given another configuration without a restart.
 
     It is used wherever a router is: as a node, by ``RoutedChatModel``, by the components. A request
@@ -162,6 +163,15 @@ class RouterHandle(PregelProtocol[RouterState, None, RouterInput, RouterOutput])
         bound = copy(self)
         bound._bound = merge_configs(self._bound, config, RunnableConfig(**kwargs))  # type: ignore[typeddict-item]
         return bound
+
+    def with_options(self, **choices: Any) -> RouterHandle:
+        """The same handle with choices for every request; see ``with_options`` of a router.
+
+        Raises:
+            InvalidRequestError: One of them is unknown, or wrong.
+        """
+        given = {key: value for key, value in choices.items() if value is not None}
+        return self.with_config(bound_choices(self._bound, given))
 
     @override
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:

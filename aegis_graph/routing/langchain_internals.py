@@ -6,14 +6,25 @@ it is used for.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables.config import var_child_runnable_config as RUNNING_CONFIG
 from langchain_core.tracers._streaming import _StreamingCallbackHandler as StreamingHandler
+from langgraph._internal._constants import CONFIG_KEY_READ as READ_KEY
+from langgraph._internal._constants import CONFIG_KEY_RUNTIME as RUNTIME_KEY
 from langgraph.pregel._messages import StreamMessagesHandler as MessageStreamHandler
 
-__all__ = ["RUNNING_CONFIG", "MessageStreamHandler", "StreamingHandler", "ambient_callbacks"]
+__all__ = [
+    "RUNNING_CONFIG",
+    "RUNTIME_KEY",
+    "MessageStreamHandler",
+    "StreamingHandler",
+    "ambient_callbacks",
+    "channels_around",
+]
 
 
 def ambient_callbacks() -> list[ContextVar[Any]]:
@@ -25,3 +36,12 @@ def ambient_callbacks() -> list[ContextVar[Any]]:
     )
 
     return [*(hook[0] for hook in _configure_hooks), tracing_v2_callback_var]
+
+
+def channels_around(configurable: Mapping[str, Any]) -> Collection[str] | None:
+    """The keys of the state of the graph in which a node runs; ``None`` outside of a graph."""
+    read = configurable.get(READ_KEY)
+    # LangGraph binds the scratchpad and the channels, in this order.
+    if not isinstance(read, partial) or len(read.args) < 2 or not isinstance(read.args[1], Mapping):
+        return None
+    return read.args[1].keys()

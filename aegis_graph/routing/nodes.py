@@ -32,10 +32,11 @@ from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
 from aegis_graph.routing.reservation import hold_for, request_facts
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import admitted, admitted_hold, settled
+from aegis_graph.routing.route import admitted, admitted_hold, settled, with_choices
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
@@ -55,10 +56,12 @@ class RouterNodes:
     Args:
         chain: The providers, in the order in which they are asked.
         services: The ledger, the providers' health and the unclaimed holds.
+        read: Reads the request out of the state.
     """
 
     chain: Sequence[Provider]
     services: SharedServices
+    read: RequestReader
 
     async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """Settle the attempt that failed, if any, and reserve the next one.
@@ -67,9 +70,10 @@ class RouterNodes:
             InvalidRequestError: The request is wrong.
             LedgerError: The ledger cannot be used; no provider is asked without it.
         """
-        request = Request.from_state(state, config)
         state = in_progress(state)
-        route = route_of(state)
+        request = self.read(state, config)
+        route = with_choices(route_of(state), request.protecting_choices)
+        state = {**state, "route": route}
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
@@ -103,7 +107,7 @@ class RouterNodes:
         answer = state.get("answer")
         error = None if answer is not None else _routing_error(state)
         failed = (
-            None if error is None else _failed_request(Request.from_state(state, config), error)
+            None if error is None else _failed_request(self.read(state, config), error)
         )
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
         await self._claim_settled(pending)

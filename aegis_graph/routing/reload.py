@@ -152,7 +152,7 @@ class ActiveRouter:
                 chain.append(known)
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=self._environ))
-        graph = assemble(chain, self._services)
+        graph = assemble(chain, self._services, config.defaults)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _InForce(config, chain, router)
 

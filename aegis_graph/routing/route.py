@@ -31,6 +31,8 @@ def admitted_hold(hold_id: int, nano_usd: int, now: datetime) -> AdmittedHold:
 class Route(TypedDict):
     """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
 
+    choices: dict[str, str]
+    """What protects the caller of this request; a resumed run may bring less, and loses nothing."""
     excluded: list[str]
     """Providers that are not asked again for this request."""
     hold: AdmittedHold | None
@@ -48,6 +50,7 @@ class Route(TypedDict):
 def new_route() -> Route:
     """A request for which no provider was asked yet."""
     return Route(
+        choices={},
         excluded=[],
         hold=None,
         reason="",
@@ -55,6 +58,11 @@ def new_route() -> Route:
         retry_after_s=0.0,
         broken_off=None,
     )
+
+
+def with_choices(route: Route, choices: dict[str, str]) -> Route:
+    """The request was read, with the choices that it begins with."""
+    return {**route, "choices": choices}
 
 
 def settled(route: Route) -> Route:

@@ -25,6 +25,7 @@ the answer again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
@@ -35,18 +36,19 @@ from typing_extensions import override
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.config.specs import DefaultsSpec, ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
+from aegis_graph.routing.host import HostCheck, RequestReader, RouterContext
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
-Router = CompiledStateGraph[RouterState, None, RouterInput, RouterOutput]
+Router = CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]
 """The type of a compiled routing graph, as ``create_router`` returns it.
 
 Example:
@@ -55,11 +57,14 @@ Example:
 """
 
 
-class RouterBuilder(StateGraph[RouterState, None, RouterInput, RouterOutput]):
+class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):
     """The routing graph before it is compiled. A caller may add nodes to it."""
 
     provider_specs: tuple[ProviderSpec, ...] = ()
     """The chain, in order."""
+
+    host_check: HostCheck | None = None
+    """Looks at each request where it enters; one for all graphs that are compiled from this."""
 
     @override
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
@@ -101,11 +106,12 @@ def router_builder(
         for row in config.providers
         if row.enabled
     ]
-    return assemble(chain, SharedServices.of(config, ledger=ledger, clock=clock))
+    services = SharedServices.of(config, ledger=ledger, clock=clock)
+    return assemble(chain, services, config.defaults)
 
 
 def create_router(
-    config: RouterConfig | None = None,
+    config: RouterConfig | str | Path | None = None,
     *,
     ledger: Ledger | None = None,
     checkpointer: Checkpointer = None,
@@ -119,7 +125,8 @@ def create_router(
     any event loop and ``invoke`` and ``stream`` from any thread.
 
     Args:
-        config: The chain of providers, the budgets and the ledger; the defaults when absent.
+        config: The chain of providers, the budgets and the ledger, or the file that says them; the
+            defaults when absent.
         ledger: A ledger to share, by default the one that the configuration names.
         checkpointer: As a node, the router inherits its host's checkpointer, which is what lets a
             resumed run buy nothing twice; ``False`` halves its cost under a durable one.
@@ -137,6 +144,8 @@ def create_router(
         >>> result["attempts"][0]["provider"]                            # doctest: +SKIP
         'ollama'
     """
+    if isinstance(config, str | Path):
+        config = RouterConfig.load(config, environ=environ)
     builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
     return compiled(builder, checkpointer=checkpointer, name=name)
 
@@ -146,17 +155,26 @@ def compiled(builder: RouterBuilder, *, checkpointer: Checkpointer, name: str) -
     return FastPathGraph.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
-def assemble(chain: Sequence[Provider], services: SharedServices) -> RouterBuilder:
+def assemble(
+    chain: Sequence[Provider], services: SharedServices, defaults: DefaultsSpec
+) -> RouterBuilder:
     """Put the nodes around a chain of providers together."""
-    nodes = RouterNodes(chain, services)
+    read = RequestReader(defaults.model_dump(exclude_none=True))
+    nodes = RouterNodes(chain, services, read)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
-    builder = RouterBuilder(RouterState, input_schema=RouterInput, output_schema=RouterOutput)
+    builder = RouterBuilder(
+        RouterState,
+        context_schema=RouterContext,
+        input_schema=RouterInput,
+        output_schema=RouterOutput,
+    )
+    builder.host_check = HostCheck()
     builder.provider_specs = tuple(provider.spec for provider in chain)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services)
+        attempt = Attempt(provider, services, read)
         _add(builder, name, Node(attempt.run, services.portal), ("budget_check", "record_cost"))
     _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
     builder.add_edge(START, "budget_check")

@@ -1,0 +1,97 @@
+"""What a caller chooses for a request, joined from every place that may say it. Pure.
+
+A choice that protects the user (the sensitivity, the envelope) can be made stricter anywhere, and
+looser nowhere; of the others the nearest to the request counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+
+from aegis_graph.errors import InvalidRequestError
+from aegis_graph.request.request import Request, envelope_usd
+from aegis_graph.types import SENSITIVITIES
+
+CHOICES = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
+"""The keys of a request that may be given elsewhere than beside its messages."""
+
+PROTECTING = ("sensitivity", "max_cost_usd")
+"""Those whose loss would send private data to a cloud, or spend over an envelope."""
+
+_LIKENESS = 0.8
+"""How alike two names must be for one to be taken for a misspelt other; 1 is the same name."""
+
+
+def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The choices that count for a request.
+
+    Args:
+        sources: What each place says, the nearest to the request first. Other keys are left out.
+
+    Raises:
+        InvalidRequestError: A sensitivity or an amount is not one.
+
+    Example:
+        >>> joined_choices([{"task": "answer", "sensitivity": "public"}, {"sensitivity": "pii"}])
+        {'task': 'answer', 'sensitivity': 'pii'}
+    """
+    joined: dict[str, Any] = {}
+    for source in sources:
+        for key in CHOICES:
+            value = source.get(key)
+            if value is not None:
+                joined[key] = _stricter(key, joined[key], value) if key in joined else value
+    return joined
+
+
+def check_choices(choices: Mapping[str, Any]) -> None:
+    """Make sure that choices are such that a request may have, before there is one.
+
+    Raises:
+        InvalidRequestError: One line that says what is wrong.
+    """
+    Request.from_state({"messages": [HumanMessage("?")], **choices}, {})
+
+
+def _stricter(key: str, nearer: Any, farther: Any) -> Any:
+    if key == "sensitivity":
+        return max(nearer, farther, key=_level)
+    if key == "max_cost_usd":
+        return min(nearer, farther, key=envelope_usd)
+    return nearer
+
+
+def _level(sensitivity: object) -> int:
+    if sensitivity not in SENSITIVITIES:
+        known = ", ".join(SENSITIVITIES)
+        raise InvalidRequestError(f"sensitivity: {sensitivity!r} is unknown; use one of {known}")
+    return SENSITIVITIES.index(sensitivity)  # type: ignore[arg-type]  # looked up one line above
+
+
+def refuse_misspelt(where: str, keys: Iterable[object], known: Sequence[str]) -> None:
+    """Refuse a key that looks like one of ours, and is none: what it says would be lost.
+
+    Args:
+        where: What a message calls the place.
+        keys: The keys that are there.
+        known: The keys that mean something there.
+
+    Raises:
+        InvalidRequestError: One line that names the key, and the one that it looks like.
+
+    Example:
+        >>> refuse_misspelt("the request", ["sensitivty"], CHOICES)
+        Traceback (most recent call last):
+        aegis_graph.errors.InvalidRequestError: the request: 'sensitivty' is unknown; is it...
+    """
+    for key in keys:
+        if not isinstance(key, str) or key in known:
+            continue
+        plain = key.lower().replace("-", "_")
+        alike = get_close_matches(plain, known, n=1, cutoff=_LIKENESS)
+        if alike:
+            raise InvalidRequestError(f"{where}: {key!r} is unknown; is it {alike[0]!r}?")

@@ -1,0 +1,195 @@
+"""The router in a graph of the application's: its host.
+
+LangGraph hands a node only those keys that the host's state has, and drops the others in silence.
+So the host can take the router's keys over from here, and what it does not carry in its state can
+come by the run's context, by its configuration, or be bound to the router.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from operator import add
+from typing import Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langgraph.runtime import Runtime
+from typing_extensions import TypedDict
+
+from aegis_graph.request.choices import (
+    CHOICES,
+    PROTECTING,
+    check_choices,
+    joined_choices,
+    refuse_misspelt,
+)
+from aegis_graph.request.request import Request
+from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
+from aegis_graph.routing.state import RouterInput, RouterState, join_messages
+from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRecord, Task
+
+logger = logging.getLogger(__name__)
+
+BOUND = "aegis_options"
+"""Key of ``configurable`` with what is bound to a router; a caller's own keys stand beside it."""
+
+REQUIRED = "required"
+"""In place of a default sensitivity: every request has to say its own."""
+
+_INPUT_KEYS = tuple(RouterInput.__annotations__)
+
+
+class RouterContext(TypedDict, total=False):
+    """What a run's ``context`` may choose; as a graph's ``context_schema`` it is Studio's form.
+
+    Example:
+        >>> from langgraph.graph import MessagesState, StateGraph
+        >>> builder = StateGraph(MessagesState, context_schema=RouterContext)
+    """
+
+    task: Task
+    sensitivity: Sensitivity
+    user_id: str
+    max_output_tokens: int
+    run_id: str
+    max_cost_usd: str
+
+
+def latest(left: str, right: str) -> str:
+    """The reducer of a value of which the last one written counts."""
+    return right or left
+
+
+class RoutedMessagesState(TypedDict, total=False):
+    """A host's state: messages, the router's keys, and what it reports.
+
+    Router nodes may run beside each other: their reports are joined. On a thread that is kept, the
+    reports of all its turns stay.
+
+    Example:
+        >>> from langgraph.graph import START, StateGraph
+        >>> from aegis_graph import RouterConfig, create_router
+        >>> builder = StateGraph(RoutedMessagesState)
+        >>> builder = builder.add_node("llm", create_router(RouterConfig())).add_edge(START, "llm")
+        >>> graph = builder.compile()
+    """
+
+    messages: Annotated[list[AnyMessage], join_messages]
+    task: Task
+    sensitivity: Sensitivity
+    user_id: str
+    max_output_tokens: int
+    run_id: str
+    max_cost_usd: str
+    options: CallOptions
+    attempts: Annotated[list[AttemptRecord], add]
+    skipped: Annotated[list[SkippedRecord], add]
+    route_id: Annotated[str, latest]
+
+
+class RequestReader:
+    """Reads the request out of a node's state, with every choice that was made for it.
+
+    Args:
+        defaults: What the configuration says for requests that do not.
+    """
+
+    def __init__(self, defaults: Mapping[str, Any]) -> None:
+        self._required = defaults.get("sensitivity") == REQUIRED
+        self._defaults = {key: value for key, value in defaults.items() if value != REQUIRED}
+
+    def __call__(self, state: RouterState, config: RunnableConfig) -> Request:
+        """The request, checked.
+
+        Args:
+            state: The router's state. A request in progress keeps the choices that it began with.
+            config: The run's configuration, with its context and what is bound to the router.
+
+        Raises:
+            InvalidRequestError: A choice is wrong, or one that must be made is not.
+        """
+        route = state.get("route")
+        begun = (route or {}).get("choices") or {}
+        chosen = joined_choices([state, begun, *_choices_around(config)])
+        if self._required and "sensitivity" not in chosen:
+            raise InvalidRequestError(
+                "sensitivity: the configuration requires one for every request; give it in the"
+                " state, in the context, or by router.with_options(sensitivity=...)"
+            )
+        # A default is what nothing else says: a caller may choose a lower level than the file's.
+        joined = {**self._defaults, **chosen}
+        if "max_cost_usd" in joined and "max_cost_usd" not in chosen:
+            # The file's envelope is for each request that is part of no run.
+            joined.setdefault("run_id", state.get("route_id"))
+        return Request.from_state({**state, **joined}, config)
+
+
+def _choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
+    """What the run's context, its configuration and the router's own binding choose."""
+    configurable = config.get("configurable") or {}
+    runtime = configurable.get(RUNTIME_KEY)
+    context = _as_mapping(runtime.context if isinstance(runtime, Runtime) else None)
+    refuse_misspelt("the context", context, CHOICES)
+    refuse_misspelt("configurable", configurable, PROTECTING)
+    return [context, configurable, configurable.get(BOUND) or {}]
+
+
+def _as_mapping(context: object) -> Mapping[str, Any]:
+    """A host's context has a form of the host's choice: a table, a dataclass, a model."""
+    if isinstance(context, Mapping):
+        return context
+    return {key: getattr(context, key) for key in CHOICES if hasattr(context, key)}
+
+
+def bound_choices(config: RunnableConfig, choices: Mapping[str, Any]) -> RunnableConfig:
+    """The configuration that binds choices to a router, beside what is bound already.
+
+    Args:
+        config: What the router has bound.
+        choices: Some of ``CHOICES``, without their absent values.
+
+    Raises:
+        InvalidRequestError: One of them is unknown, or wrong.
+    """
+    unknown = sorted(choices.keys() - set(CHOICES))
+    if unknown:
+        raise InvalidRequestError(f"{unknown[0]}: is unknown; known are {', '.join(CHOICES)}")
+    earlier = (config.get("configurable") or {}).get(BOUND) or {}
+    joined = joined_choices([choices, earlier])
+    # Here, where the mistake stands, and not at the first call. The run may be named elsewhere.
+    check_choices({"run_id": "any", **joined})
+    return {"configurable": {BOUND: joined}}
+
+
+class HostCheck:
+    """Says once what a host's state would drop of a request in silence."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def check(self, asked: object, config: RunnableConfig | None) -> None:
+        """Look at a request where it enters the router.
+
+        Raises:
+            InvalidRequestError: It has a key that looks like one of ours, and is none.
+        """
+        if not isinstance(asked, Mapping):
+            return
+        refuse_misspelt("the request", asked, _INPUT_KEYS)
+        if self._warned or asked.keys() != {"messages"}:
+            return
+        merged = {**(ensure_config().get("configurable") or {})}
+        merged |= (config or {}).get("configurable") or {}
+        around = channels_around(merged)
+        if around is None or "sensitivity" in around:
+            return
+        if any("sensitivity" in place for place in _choices_around({"configurable": merged})):
+            return
+        self._warned = True
+        logger.warning(
+            "the state of the graph around this router has no key 'sensitivity' (nor %s): LangGraph"
+            " drops what a caller says of it; use aegis_graph.RoutedMessagesState, or"
+            " router.with_options(sensitivity=...)",
+            ", ".join(repr(key) for key in PROTECTING if key != "sensitivity"),
+        )
