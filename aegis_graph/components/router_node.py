@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Annotated, Any, cast
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.channels import EphemeralValue
@@ -24,7 +24,6 @@ from typing_extensions import TypedDict
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.choices import check_choices
-from aegis_graph.routing.state import RouterState
 from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
 
 RouterGraph = PregelProtocol[Any, Any, Any, Any]

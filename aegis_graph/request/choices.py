@@ -69,7 +69,7 @@ def _level(sensitivity: object) -> int:
     if sensitivity not in SENSITIVITIES:
         known = ", ".join(SENSITIVITIES)
         raise InvalidRequestError(f"sensitivity: {sensitivity!r} is unknown; use one of {known}")
-    return SENSITIVITIES.index(sensitivity)  # type: ignore[arg-type]  # looked up one line above
+    return SENSITIVITIES.index(sensitivity)
 
 
 def refuse_misspelt(where: str, keys: Iterable[object], known: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import Checkpoint
 from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import override
@@ -21,7 +22,9 @@ class CompiledRouter(CompiledStateGraph[RouterState, RouterContext, RouterInput,
     """A routing graph that runs on LangGraph's engine."""
 
     @classmethod
-    def of(cls, graph: CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]) -> Self:
+    def of(
+        cls, graph: CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]
+    ) -> Self:
         """The same graph as one of this class, made as every compiled graph's ``copy`` is."""
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
@@ -63,7 +66,7 @@ class CompiledRouter(CompiledStateGraph[RouterState, RouterContext, RouterInput,
         # On the builder, because every copy of a compiled graph is made from its fields.
         check: HostCheck | None = getattr(self.builder, "host_check", None)
         if check is not None:
-            check.check(asked, {**(self.config or {}), **(config or {})})
+            check.check(asked, merge_configs(self.config, config))
 
     @override
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:

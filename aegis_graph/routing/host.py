@@ -17,6 +17,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langgraph.runtime import Runtime
 from typing_extensions import TypedDict
 
+from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.choices import (
     CHOICES,
     PROTECTING,
@@ -110,7 +111,8 @@ class RequestReader:
             InvalidRequestError: A choice is wrong, or one that must be made is not.
         """
         route = state.get("route")
-        begun = (route or {}).get("choices") or {}
+        # A run that an older version began has none.
+        begun = route.get("choices", {}) if route is not None else {}
         chosen = joined_choices([state, begun, *_choices_around(config)])
         if self._required and "sensitivity" not in chosen:
             raise InvalidRequestError(

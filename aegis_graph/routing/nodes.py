@@ -106,9 +106,7 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
         error = None if answer is not None else _routing_error(state)
-        failed = (
-            None if error is None else _failed_request(self.read(state, config), error)
-        )
+        failed = None if error is None else _failed_request(self.read(state, config), error)
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
         await self._claim_settled(pending)
         _report_alerts(alerts)

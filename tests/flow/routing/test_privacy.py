@@ -26,6 +26,7 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import admitted, admitted_hold, new_route
@@ -213,8 +214,9 @@ class Parts:
         config = make_config(server, db, providers=[provider(server, "openai")])
         cloud = create_provider(config.providers[0], source="", environ=KEYS)
         self.services = SharedServices.of(config, ledger=None, clock=utc_now)
-        self.attempt = Attempt(cloud, self.services)
-        self.nodes = RouterNodes([cloud], self.services)
+        read = RequestReader({})
+        self.attempt = Attempt(cloud, self.services, read)
+        self.nodes = RouterNodes([cloud], self.services, read)
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
