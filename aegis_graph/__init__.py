@@ -40,9 +40,9 @@ if typing.TYPE_CHECKING:
     from aegis_graph.components.relation_extractor.export import to_networkx as to_networkx
     from aegis_graph.components.relation_extractor.schema import RelationSchema as RelationSchema
     from aegis_graph.components.retriever import create_retriever as create_retriever
+    from aegis_graph.config.price_specs import PriceSpec as PriceSpec
     from aegis_graph.config.router_config import RouterConfig as RouterConfig
     from aegis_graph.config.specs import BudgetSpec as BudgetSpec
-    from aegis_graph.config.specs import PriceSpec as PriceSpec
     from aegis_graph.config.specs import ProviderSpec as ProviderSpec
     from aegis_graph.embeddings import create_embeddings as create_embeddings
     from aegis_graph.errors import AegisError as AegisError
@@ -103,7 +103,7 @@ _HOMES = {
     "MalformedAnswerError": "aegis_graph.errors",
     "ModelAccessError": "aegis_graph.errors",
     "NoProviderError": "aegis_graph.errors",
-    "PriceSpec": "aegis_graph.config.specs",
+    "PriceSpec": "aegis_graph.config.price_specs",
     "Provider": "aegis_graph.providers.base",
     "ProviderError": "aegis_graph.errors",
     "ProviderOptions": "aegis_graph.providers.base",

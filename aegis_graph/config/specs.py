@@ -28,7 +28,12 @@ arguments of a tool, or by words alone."""
 
 
 class ProviderSpec(ConfigModel):
-    """One provider in the chain: what to call, with which key, and what it may serve."""
+    """One provider in the chain: what to call, with which key, and what it may serve.
+
+    Example:
+        >>> ProviderSpec(name="here", kind="ollama", model="qwen3:8b", location="local").images
+        False
+    """
 
     name: str = Field(pattern=NAME_PATTERN)
     kind: str = Field(min_length=1)
@@ -98,7 +103,12 @@ class EmbeddingSpec(ProviderSpec):
 
 
 class BudgetSpec(ConfigModel):
-    """A hard limit on spending. ``0`` means that nothing may be spent."""
+    """A hard limit on spending. ``0`` means that nothing may be spent.
+
+    Example:
+        >>> BudgetSpec(scope="user:*", window="day", limit_usd="0.50").limit_usd
+        Decimal('0.50')
+    """
 
     scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""

@@ -84,9 +84,11 @@ def refuse_misspelt(where: str, keys: Iterable[object], known: Sequence[str]) ->
         InvalidRequestError: One line that names the key, and the one that it looks like.
 
     Example:
-        >>> refuse_misspelt("the request", ["sensitivty"], CHOICES)
-        Traceback (most recent call last):
-        aegis_graph.errors.InvalidRequestError: the request: 'sensitivty' is unknown; is it...
+        >>> try:
+        ...     refuse_misspelt("the request", ["sensitivty"], CHOICES)
+        ... except InvalidRequestError as error:
+        ...     print(error)
+        the request: 'sensitivty' is unknown; is it 'sensitivity'?
     """
     for key in keys:
         if not isinstance(key, str) or key in known:

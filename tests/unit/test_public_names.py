@@ -59,6 +59,19 @@ def test_every_public_name_says_what_it_is_for(name: str) -> None:
     assert text.splitlines()[0].endswith((".", ":"))
 
 
-@pytest.mark.parametrize("name", aegis_graph.__all__)
+def is_made_by_callers(name: str) -> bool:
+    """Whether a caller calls it: errors are raised by the package, and the keys of a state given."""
+    value = getattr(aegis_graph, name)
+    is_error = inspect.isclass(value) and issubclass(value, aegis_graph.AegisError)
+    return not is_error and name not in {"RouterInput", "RouterState"}
+
+
+@pytest.mark.parametrize("name", filter(is_made_by_callers, aegis_graph.__all__))
 def test_every_public_name_shows_how_it_is_used(name: str) -> None:
     assert "Example:" in docstring(name)
+
+
+def test_every_error_is_public() -> None:
+    errors = importlib.import_module("aegis_graph.errors")
+    there = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    assert {name for name in there if name.endswith("Error")} <= set(aegis_graph.__all__)
