@@ -244,4 +244,4 @@ class StreamCutError(ProviderError):
 
 
 class UnfitAnswerError(ProviderError):
-    """The answer is complete, but does not fit the schema, or lacks the tool call it must have."""
+    """The answer is complete, but empty, unfit for the schema, or without a readable tool call."""

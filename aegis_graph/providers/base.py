@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
@@ -23,17 +23,13 @@ from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.router_config import first_fault
 from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec
-from aegis_graph.errors import (
-    ConfigError,
-    ContentRefusedError,
-    ProviderError,
-    StreamCutError,
-)
+from aegis_graph.errors import ConfigError, ProviderError, StreamCutError
 from aegis_graph.pricing.book import book_price
 from aegis_graph.pricing.prices import Price, price_of
 from aegis_graph.pricing.rates import InputKind
+from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
-from aegis_graph.providers.finish_reasons import normalize_finish_reason
+from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.request.input_kinds import caches_for_an_hour, nested_values
 from aegis_graph.types import FINISH_REASON
@@ -220,30 +216,35 @@ class Provider(CallArguments, ABC):
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours that a client library's error means."""
 
-    def check_complete(self, answer: AIMessage) -> None:
-        """Put the finish reason in the router's word, and make sure that the answer is whole.
+    @final
+    def accept(self, answer: AIMessage) -> None:
+        """Put the finish reason in the router's word, and make sure that the answer is one.
 
-        A kind overrides ``check_end``, so that every kind's answers have the same word.
+        No kind overrides it, so that no kind's answers can lack that word.
 
         Raises:
-            StreamCutError: The answer broke off.
-            ContentRefusedError: The provider withheld the answer.
+            ProviderError: The answer broke off, was refused or withheld, or has nothing in it.
         """
-        normalize_finish_reason(answer)
-        self.check_end(answer)
+        check_end(answer, read_finish_reason(answer))
+        self.check_complete(answer)
+        self.check_content(answer)
 
-    def check_end(self, answer: AIMessage) -> None:
+    def check_complete(self, answer: AIMessage) -> None:
         """Make sure that the answer came to its end: by default, that it names a reason.
 
         Raises:
             StreamCutError: The answer broke off.
-            ContentRefusedError: The provider withheld the answer.
         """
-        reason = answer.response_metadata.get(FINISH_REASON)
-        if not reason:
+        if not answer.response_metadata.get(FINISH_REASON):
             raise StreamCutError("the answer ended without a finish reason")
-        if reason == "content_filter":
-            raise ContentRefusedError("the content filter withheld the answer")
+
+    def check_content(self, answer: AIMessage) -> None:
+        """Make sure that the answer has something in it.
+
+        Raises:
+            ProviderError: It has not.
+        """
+        check_filled(answer)
 
     @abstractmethod
     async def probe(self) -> Probe:

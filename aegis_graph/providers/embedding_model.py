@@ -148,7 +148,11 @@ class EmbeddingProvider(Provider):
         return 0
 
     @override
-    def check_end(self, answer: AIMessage) -> None:
+    def check_complete(self, answer: AIMessage) -> None:
+        """Vectors come whole or not at all."""
+
+    @override
+    def check_content(self, answer: AIMessage) -> None:
         """Make sure that there is a vector of the right length for each text.
 
         Raises:

@@ -75,8 +75,15 @@ class LangChainProvider(LibraryModelProvider):
         wanted = {"stream_usage": True, "stream_chunk_timeout": None}
         arguments = {**{name: wanted[name] for name in wanted if name in fields}, **arguments}
         client = _own_client(fields, arguments, api_key)
-        self._latest = init_chat_model(self.spec.model, **arguments)
-        return OpenModel(self._latest, client.aclose if client is not None else nothing_to_close)
+        self._latest = model = init_chat_model(self.spec.model, **arguments)
+        if any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__):
+            # Imported on first use: it imports OpenAI's client, which the others do without.
+            from aegis_graph.providers.openai.chat_model import reads_answers  # noqa: PLC0415
+
+            # In place, because only LangChain's own factory knows how to build it.
+            theirs: Any = type(model)
+            model.__class__ = reads_answers(theirs)
+        return OpenModel(model, client.aclose if client is not None else nothing_to_close)
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import UnfitAnswerError
 from aegis_graph.request.json_schema import value_problem
-from aegis_graph.text.json_text import leading_json, repaired_json
+from aegis_graph.request.written_calls import unwrapped
+from aegis_graph.text.json_text import answer_part, is_too_deep, repaired_json, whole_json
 from aegis_graph.types import CUT_OFF, FINISH_REASON, CallOptions
 
 PARSED = "parsed"
 """Key of ``additional_kwargs`` under which an answer that fits carries its value."""
 
-_FENCE = re.compile(r"```(?:json)?\s*(?={)")
 _TOOL_NAME = re.compile(r"[^A-Za-z0-9_-]")
 MAX_TOOL_NAME = 64
 """Source: https://platform.openai.com/docs/api-reference/chat/create"""
@@ -71,10 +71,7 @@ def validate_answer(
     if calls or schema is None:
         _check_choice(answer, options)
         return answer
-    value = _json_value(answer, schema)
-    problem = find_problem(value) if find_problem else value_problem(value, schema)
-    if problem is not None:
-        raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
+    value = _fitting(_values(answer, schema), schema, find_problem)
     text = json.dumps(value, ensure_ascii=False)
     update = {"additional_kwargs": {**answer.additional_kwargs, PARSED: value}}
     return answer.model_copy(
@@ -91,29 +88,39 @@ def _check_choice(answer: AIMessage, options: CallOptions) -> None:
         raise UnfitAnswerError(f"the tool {choice!r} was required and not called")
 
 
-def _json_value(answer: AIMessage, schema: Mapping[str, Any]) -> Any:
-    """The JSON value of an answer, slightly broken JSON repaired."""
+def _fitting(
+    values: Sequence[Any],
+    schema: Mapping[str, Any],
+    find_problem: Callable[[Any], str | None] | None,
+) -> Any:
+    """The first of the values that fits."""
+    problem: str | None = "the answer calls another tool"
+    for value in values:
+        problem = find_problem(value) if find_problem else value_problem(value, schema)
+        if problem is None:
+            return value
+    raise UnfitAnswerError(f"{schema_name(schema)}: {problem}")
+
+
+def _values(answer: AIMessage, schema: Mapping[str, Any]) -> Sequence[Any]:
+    """What may be the value of an answer, the likeliest first."""
     name = schema_name(schema)
     for call in answer.tool_calls:
         if call["name"] == name:
-            return call["args"]
+            if is_too_deep(call["args"]):
+                raise UnfitAnswerError(f"{name}: the answer is nested too deep")
+            return [call["args"]]
     # The arguments of a call that LangChain could not parse are still text.
     broken = [call["args"] or "" for call in answer.invalid_tool_calls if call["name"] == name]
-    text = (broken[0] if broken else answer.text).strip()
-    # A fence inside of an object is part of one of its texts.
-    if not text.startswith("{") and (fence := _FENCE.search(text)):
-        text = text[fence.end() :]
+    text = answer_part(broken[0] if broken else answer.text)
     try:
-        value, end = leading_json(text)
+        value = whole_json(text)
     except ValueError as error:
         if answer.response_metadata.get(FINISH_REASON) == CUT_OFF:
             # Repaired, half a value would pass for a whole one.
             raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
-    else:
-        # What stands behind the fence's end is a remark, and no part of the answer.
-        if not (rest := text[end:].strip()) or rest.startswith("```"):
-            return value
-    repaired = repaired_json(text)
-    if not isinstance(repaired, dict):
+        value = repaired_json(text)
+    values = unwrapped(value, name, schema.get("properties", {}))
+    if not all(isinstance(one, dict) for one in values):
         raise UnfitAnswerError(f"{name}: the answer is not JSON")
-    return repaired
+    return values

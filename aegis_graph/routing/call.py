@@ -41,9 +41,12 @@ from aegis_graph.routing.route import AdmittedHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
-from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
 from aegis_graph.text.foreign import clean_error
-from aegis_graph.types import AttemptRecord, SettlementRecord
+from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SettlementRecord
+
+_SOON_READ = 2_000
+"""Characters of an answer that is read faster than a thread for it would begin."""
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
 
@@ -144,8 +147,26 @@ class Call:
                 raise ProviderTimeoutError(text, outcome_unknown=True) from error
             raise provider.translate(error) from error
         self._answer = with_whole_usage(self._answer, self._recorder)
-        provider.check_complete(self._answer)
-        return validate_answer(self._answer, self._request.options, self._observer.find_problem)
+        provider.accept(self._answer)
+        cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
+        if cut or "response_schema" not in self._request.options:
+            self._recorder.check_calls()
+        return await self._validated(self._answer)
+
+    async def _validated(self, answer: AIMessage) -> AIMessage:
+        """The answer with its value, where it must have one, judged within the attempt's limit."""
+        options, find_problem = self._request.options, self._observer.find_problem
+        if "response_schema" not in options or len(message_text(answer)) <= _SOON_READ:
+            return validate_answer(answer, options, find_problem)
+        left_s = self._spec.timeout_s - (time.monotonic() - self._began)
+        try:
+            async with asyncio.timeout(left_s) as limit:
+                # In a thread: mending what a model wrote can take long, and all others would wait.
+                return await asyncio.to_thread(validate_answer, answer, options, find_problem)
+        except TimeoutError as error:
+            if limit.expired():
+                raise ProviderTimeoutError("the answer takes too long to read") from error
+            raise
 
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, ToolCallChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from typing_extensions import override
+
+from aegis_graph.errors import UnfitAnswerError
+from aegis_graph.text.runaway import MAX_BLANK
 
 
 class StreamRecorder(BaseCallbackHandler):
@@ -24,6 +27,8 @@ class StreamRecorder(BaseCallbackHandler):
 
     # LangChain runs other handlers in a thread: one hop per chunk, and not on the attempt's loop.
     run_inline = True
+    raise_error = True
+    """So that a stream can be ended here."""
     ignore_chat_model = True
     """Leaves out the event that a call begins: LangChain would first write all messages as text."""
 
@@ -32,6 +37,7 @@ class StreamRecorder(BaseCallbackHandler):
         self._on_chunk = on_chunk
         self._has_content = False
         self._gets_chunks = False
+        self._blanks = 0
 
     @property
     def has_content(self) -> bool:
@@ -55,6 +61,16 @@ class StreamRecorder(BaseCallbackHandler):
         """The usages that came, in their order."""
         return [chunk.usage_metadata for chunk in self._chunks if chunk.usage_metadata]
 
+    def check_calls(self) -> None:
+        """Make sure that each tool call came whole: LangChain closes the brackets of a cut one.
+
+        Raises:
+            UnfitAnswerError: The arguments of one are not one JSON object.
+        """
+        pieces = (piece for chunk in self._chunks for piece in chunk.tool_call_chunks)
+        if not all(map(_is_object, _joined_arguments(pieces))):
+            raise UnfitAnswerError("the arguments of a tool call are no JSON object")
+
     @override
     def on_llm_new_token(
         self,
@@ -66,10 +82,19 @@ class StreamRecorder(BaseCallbackHandler):
         tags: list[str] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Keep a chunk."""
+        """Keep a chunk.
+
+        Raises:
+            UnfitAnswerError: The model writes blanks and nothing else.
+        """
         if isinstance(chunk, ChatGenerationChunk) and isinstance(chunk.message, AIMessageChunk):
             self._gets_chunks = True
             self._keep(chunk.message)
+        if isinstance(token, str) and token:
+            self._blanks = self._blanks + len(token) if token.isspace() else 0
+            if self._blanks >= MAX_BLANK:
+                # Up to the cap it would go on like this, at the price of an answer.
+                raise UnfitAnswerError("the answer goes on in blanks")
 
     @override
     def on_stream_event(self, event: Any, **kwargs: Any) -> None:
@@ -93,6 +118,34 @@ class StreamRecorder(BaseCallbackHandler):
         self._chunks.append(chunk)
         if self._on_chunk is not None:
             self._on_chunk(chunk)
+
+
+def _joined_arguments(pieces: Iterable[ToolCallChunk]) -> list[str]:
+    """The arguments of each call, its pieces joined as LangChain joins them."""
+    calls: list[tuple[int | None, str | None, list[str]]] = []
+    for piece in pieces:
+        index, identifier, text = piece["index"], piece["id"] or None, piece["args"] or ""
+        for place, (of_index, known, texts) in enumerate(calls):
+            if (
+                index is not None
+                and index == of_index
+                and identifier in (None, known or identifier)
+            ):
+                calls[place] = (of_index, known or identifier, texts)
+                texts.append(text)
+                break
+        else:
+            calls.append((index, identifier, [text]))
+    return ["".join(texts) for _, _, texts in calls]
+
+
+def _is_object(arguments: str) -> bool:
+    """Whether they are arguments; those of a tool that takes none are often left out."""
+    try:
+        value = json.loads(arguments or "{}", strict=False)
+    except (ValueError, RecursionError):
+        return False
+    return not value or isinstance(value, dict)
 
 
 def message_text(message: AIMessage) -> str:

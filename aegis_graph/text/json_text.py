@@ -1,15 +1,74 @@
-"""JSON as models write it: read as it is, or mended. Nothing that they say breaks the reader."""
+"""JSON as models write it: found, read as it is, or mended. No text breaks the reader."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 MAX_NESTING = 100
 """Deeper than any answer, and shallow enough for whatever walks through it."""
 
+MAX_REPAIRED = 50_000
+"""Characters of the longest text that is mended: mending takes time by the square of some texts."""
 
 _DECODER = json.JSONDecoder()
+
+_REASONING_END = re.compile(
+    r"</(?:think|thinking|thought|reasoning|reflection|seed:think)>"
+    r"|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>"
+)
+"""Where a model stops to think, as its template writes it: Qwen and DeepSeek, Mistral, Kimi,
+gpt-oss. Some templates leave the beginning to the server, so only the end is looked for."""
+
+_REASONING_START = re.compile(
+    r"<(?:think|thinking|thought|reasoning|reflection|seed:think)>"
+    r"|\[THINK\]|◁think▷|<\|channel\|>analysis"
+)
+
+_OPENING = re.compile(
+    r"(?:```\w*|<tool_call>|<function_call>|<tools?>|<\|python_tag\|>|\[TOOL_CALLS\]\s*\[?)\s*(?={)"
+)
+"""What models write before an object: a fence, or their template's mark of a tool call."""
+
+_CLOSINGS = ("```", "</tool_call>", "</function_call>", "</tool>", "</tools>", "]", "<|im_end|>")
+
+
+def answer_part(text: str) -> str:
+    r"""The part of a text in which an answer's object stands: no reasoning before it, and no fence.
+
+    Example:
+        >>> answer_part('<think>maybe {usd: 5}</think> {"usd": 10}')
+        '{"usd": 10}'
+        >>> answer_part('Here:\n```json\n{"usd": 10}\n```')
+        '{"usd": 10}\n```'
+    """
+    text = text.strip()
+    # A mark inside of an object is part of one of its texts.
+    if not text.startswith("{") and not _OPENING.match(text):
+        text = _without_reasoning(text)
+    if not text.startswith("{") and (opening := _OPENING.search(text)):
+        text = text[opening.end() :]
+    return text
+
+
+def _without_reasoning(text: str) -> str:
+    """What stands behind the first end of a reasoning; nothing where it has no end."""
+    if end := _REASONING_END.search(text):
+        return text[end.end() :].strip()
+    return "" if _REASONING_START.match(text) else text
+
+
+def whole_json(text: str) -> Any:
+    """The value that a text consists of, apart from a fence's end and a remark behind it.
+
+    Raises:
+        ValueError: The text is no such value, or the value is nested too deep.
+    """
+    value, end = leading_json(text)
+    if (rest := text[end:].lstrip()) and not rest.startswith(_CLOSINGS):
+        raise ValueError("text behind the value")
+    return value
 
 
 def leading_json(text: str) -> tuple[Any, int]:
@@ -24,7 +83,7 @@ def leading_json(text: str) -> tuple[Any, int]:
     # answer that does not fit, and no end of the run.
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-    if _is_too_deep(value):
+    if is_too_deep(value):
         raise ValueError("nested too deep")
     return value, end
 
@@ -32,10 +91,14 @@ def leading_json(text: str) -> tuple[Any, int]:
 def repaired_json(text: str) -> Any:
     """The value of a JSON text that may be damaged; ``None`` or ``""`` where there is none.
 
+    Neither a long text nor one with more open brackets than an answer has is mended.
+
     Example:
         >>> repaired_json('Sure! {"steps": ["a", "b"'), repaired_json("[" * 100_000)
         ({'steps': ['a', 'b']}, None)
     """
+    if len(text) > MAX_REPAIRED or _open_brackets(text) > MAX_NESTING:
+        return None
     # Imported here: it takes a while, and most answers need no mending.
     import json_repair  # noqa: PLC0415
 
@@ -44,10 +107,20 @@ def repaired_json(text: str) -> Any:
     # What it says of brackets nested a thousand deep.
     except (RecursionError, ValueError):
         return None
-    return None if _is_too_deep(value) else value
+    return None if is_too_deep(value) else value
 
 
-def _is_too_deep(value: Any) -> bool:
+def _open_brackets(text: str) -> int:
+    """The most brackets that are open at once, those in texts of the value included."""
+    most = now = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        now = max(0, now + (1 if bracket in "[{" else -1))
+        most = max(most, now)
+    return most
+
+
+def is_too_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than any answer."""
     # Level by level: a function that calls itself would fail on the very values it has to find.
     level = [value]
     for _ in range(MAX_NESTING):

@@ -33,7 +33,7 @@ cut_in_every_dialect = pytest.mark.parametrize(
         {"finish_reason": "MAX_TOKENS"},
         {"done": True, "done_reason": "length"},
         {"stop_reason": "max_tokens"},
-        {"stop_reason": "model_context_window_exceeded"},
+        {"stop_reason": "max_output_tokens"},
         {"stopReason": "max_tokens"},
     ],
     ids=lambda metadata: "-".join(map(str, metadata.values())),

@@ -14,11 +14,13 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 from typing_extensions import override
 
+from aegis_graph.providers.openai.chat_model import CompatibleAnswers
+
 if TYPE_CHECKING:
     from any_llm import AnyLLM
 
 
-class ChatAnyLLM(ChatOpenAI):
+class ChatAnyLLM(CompatibleAnswers, ChatOpenAI):
     """A chat model of one any-llm client. Async only; every call streams on the wire.
 
     Args:

@@ -20,6 +20,7 @@ from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, Us
 from langchain_core.messages.tool import ToolCallChunk, tool_call_chunk
 
 from aegis_graph.errors import InvalidRequestError, StreamCutError
+from aegis_graph.providers.answer_check import REFUSAL
 from aegis_graph.providers.dashscope.images import MAX_IMAGES, image_address
 from aegis_graph.providers.usage import EXPLICIT_CACHE_READ, sound_counts, whole_count
 from aegis_graph.request.conversation import CACHE_CONTROL
@@ -203,14 +204,18 @@ class AnswerReader:
         self._usage = usage_from_wire(frame.get("usage") or {}) or self._usage
         choices = frame.get("choices") or [{}]
         finish = choices[0].get("finish_reason")
-        if is_finished(finish):
-            self._metadata["finish_reason"] = finish
+        known = self._metadata.get("finish_reason", "")
+        if is_finished(finish) and finish != known:
+            # Joined, as LangChain does: of several words the strictest will count.
+            self._metadata["finish_reason"] = f"{known}{finish}"
         delta = choices[0].get("delta") or {}
         text, reasoning = delta.get("content") or "", delta.get("reasoning_content")
         calls = [_tool_call_chunk(call) for call in delta.get("tool_calls") or ()]
-        if not (text or reasoning or calls):
-            return None
         extra = {"reasoning_content": reasoning} if reasoning else {}
+        if refusal := delta.get(REFUSAL):
+            extra[REFUSAL] = refusal
+        if not (text or extra or calls):
+            return None
         return AIMessageChunk(content=text, additional_kwargs=extra, tool_call_chunks=calls)
 
     def end(self, headers: Mapping[str, str]) -> AIMessageChunk:

@@ -164,7 +164,7 @@ class DashScopeProvider(Provider):
         return transport_error(error)
 
     @override
-    def check_end(self, answer: AIMessage) -> None:
+    def check_complete(self, answer: AIMessage) -> None:
         """What is missing may have been billed all the same."""
         if not is_finished(answer.response_metadata.get(FINISH_REASON)):
             raise StreamCutError("the answer has no finish reason", outcome_unknown=True)

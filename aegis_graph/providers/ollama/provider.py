@@ -96,7 +96,7 @@ class OllamaProvider(Provider):
         return client_error(error)
 
     @override
-    def check_end(self, answer: AIMessage) -> None:
+    def check_complete(self, answer: AIMessage) -> None:
         """Ollama ends a complete answer with ``done``."""
         if not answer.response_metadata.get("done"):
             raise StreamCutError("the answer ended before Ollama said it was done")

@@ -34,17 +34,19 @@ class OpenAIProvider(Provider):
 
     @override
     def load(self) -> None:
-        import langchain_openai  # noqa: F401, PLC0415
         import openai  # noqa: F401, PLC0415
+
+        import aegis_graph.providers.openai.chat_model  # noqa: F401, PLC0415
 
     @override
     def open_model(self, api_key: str | None) -> OpenModel:
         # Imported on first use: the clients take longer to import than the whole package.
-        from langchain_openai import ChatOpenAI  # noqa: PLC0415
         from pydantic import SecretStr  # noqa: PLC0415
 
+        from aegis_graph.providers.openai.chat_model import ChatCompatible  # noqa: PLC0415
+
         client = openai_http_client()
-        model = ChatOpenAI(
+        model = ChatCompatible(
             model=self.spec.model,
             # Where either is missing, the client looks for it in the environment.
             api_key=SecretStr(api_key or "none"),

@@ -1,0 +1,79 @@
+"""What makes an answer one: it came to an end, was not refused, and has something in it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage
+
+from aegis_graph.errors import ContentRefusedError, ProviderError, UnfitAnswerError
+from aegis_graph.providers.finish_reasons import FinishReason
+from aegis_graph.text.runaway import runs_away
+
+REFUSAL = "refusal"
+"""Key of ``additional_kwargs``, and type of a content block, with the words of a refusal."""
+
+ANSWER_ERROR = "answer_error"
+"""Key of ``response_metadata`` with the ``ProviderError`` that came inside of an answer."""
+
+_REASONING = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_content", REFUSAL})
+"""Types of content blocks that answer nothing."""
+
+
+def check_end(answer: AIMessage, reason: FinishReason | None) -> None:
+    """Make sure that an answer did not end in a refusal or an error.
+
+    Args:
+        answer: Whatever came of the call.
+        reason: Why it ended, where it says so.
+
+    Raises:
+        ProviderError: It did; its class is what the provider's own word or code means.
+    """
+    error = answer.response_metadata.get(ANSWER_ERROR)
+    if isinstance(error, ProviderError):
+        raise error
+    if _refusal(answer):
+        raise ContentRefusedError("the model refused")
+    if reason is None:
+        return
+    if reason.outcome == "length" and runs_away(answer.text):
+        raise UnfitAnswerError("the answer repeats itself up to the cap")
+    if reason.error is None:
+        return
+    if reason.outcome == "filtered":
+        raise ContentRefusedError(f"the provider withheld the answer ({reason.word})")
+    raise reason.error(f"the answer ended with {reason.word}")
+
+
+def check_filled(answer: AIMessage) -> None:
+    """Make sure that an answer has words, a tool call, or content of another kind.
+
+    Raises:
+        UnfitAnswerError: There is nothing, or only reasoning, or tool calls that cannot be read.
+    """
+    if answer.text.strip() or answer.tool_calls or any(_other_content(answer)):
+        return
+    if answer.invalid_tool_calls:
+        raise UnfitAnswerError("the arguments of the tool calls are no JSON object")
+    raise UnfitAnswerError("the answer is empty")
+
+
+def _refusal(answer: AIMessage) -> bool:
+    if answer.additional_kwargs.get(REFUSAL):
+        return True
+    return any(block.get("type") == REFUSAL for block in _blocks(answer))
+
+
+def _other_content(answer: AIMessage) -> Iterator[object]:
+    """Images, sound and whatever else a model may answer with."""
+    yield answer.additional_kwargs.get("audio")
+    yield from (
+        block for block in _blocks(answer) if block.get("type") not in {"text", *_REASONING}
+    )
+
+
+def _blocks(answer: AIMessage) -> Iterator[Mapping[str, Any]]:
+    if isinstance(answer.content, list):
+        yield from (block for block in answer.content if isinstance(block, Mapping))
