@@ -20,6 +20,7 @@ from aegis_graph.errors import (
     StreamCutError,
     UnfitAnswerError,
 )
+from aegis_graph.text.foreign import clean_text
 from aegis_graph.types import CUT_OFF, FINISH_REASON
 
 logger = logging.getLogger(__name__)
@@ -226,7 +227,7 @@ def _raw_reason(metadata: Mapping[str, Any]) -> object:
 
 def _shown(word: str) -> str:
     """A foreign word that may be printed and stored."""
-    return re.sub(r"[^\w.:/ -]", "?", word[:_MAX_WORD], flags=re.ASCII)
+    return clean_text(word)[:_MAX_WORD]
 
 
 @lru_cache(maxsize=256)

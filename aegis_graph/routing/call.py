@@ -25,7 +25,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
-from aegis_graph.request.structured import schema_instruction, validate_answer
+from aegis_graph.request.structured import schema_instruction
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
@@ -34,6 +34,7 @@ from aegis_graph.routing.observer import (
     with_handler,
     without_ambient_callbacks,
 )
+from aegis_graph.routing.read_answer import read_answer
 from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
@@ -41,12 +42,9 @@ from aegis_graph.routing.route import AdmittedHold, Route, attempted
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
-from aegis_graph.routing.stream_recorder import StreamRecorder, message_text
+from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.text.foreign import clean_error
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SettlementRecord
-
-_SOON_READ = 2_000
-"""Characters of an answer that is read faster than a thread for it would begin."""
 
 AttemptCommand = Command[Literal["budget_check", "record_cost"]]
 
@@ -129,7 +127,7 @@ class Call:
             with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
-                async with asyncio.timeout(self._spec.timeout_s):
+                async with asyncio.timeout(self._spec.timeout_s) as limit:
                     self._sent = True
                     self._answer = await model.ainvoke(
                         self._messages(), self._config_of_call(), **self._arguments()
@@ -151,22 +149,8 @@ class Call:
         cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:
             self._recorder.check_calls()
-        return await self._validated(self._answer)
-
-    async def _validated(self, answer: AIMessage) -> AIMessage:
-        """The answer with its value, where it must have one, judged within the attempt's limit."""
         options, find_problem = self._request.options, self._observer.find_problem
-        if "response_schema" not in options or len(message_text(answer)) <= _SOON_READ:
-            return validate_answer(answer, options, find_problem)
-        left_s = self._spec.timeout_s - (time.monotonic() - self._began)
-        try:
-            async with asyncio.timeout(left_s) as limit:
-                # In a thread: mending what a model wrote can take long, and all others would wait.
-                return await asyncio.to_thread(validate_answer, answer, options, find_problem)
-        except TimeoutError as error:
-            if limit.expired():
-                raise ProviderTimeoutError("the answer takes too long to read") from error
-            raise
+        return await read_answer(self._answer, options, find_problem, until=limit.when())
 
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)

@@ -7,7 +7,6 @@ cannot fail; whether the rest is an answer is judged at the end, when its usage 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from aegis_graph.providers.answer_check import ANSWER_ERROR, REFUSAL
 from aegis_graph.providers.client_errors import error_from_body
 from aegis_graph.providers.finish_reasons import NATIVE_FINISH_REASON
 from aegis_graph.providers.usage import openai_usage
+from aegis_graph.text.foreign import clean_text
 from aegis_graph.types import FINISH_REASON
 
 FACTS = (
@@ -36,9 +36,6 @@ _OF_BODY = (
     ("system_fingerprint", "system_fingerprint"),
     ("service_tier", "service_tier"),
 )
-_UNPRINTABLE = re.compile(r"[^ -~]+")
-_MAX_NAME = 200
-
 _NO_ARGUMENTS = frozenset({"", "null", "[]"})
 """Arguments of a tool that takes none."""
 
@@ -90,7 +87,7 @@ def facts_of(part: Mapping[str, Any]) -> dict[str, Any]:
 
 def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a whole answer, its names as they may be shown and stored."""
-    names = {name: printable(str(facts[name])) for _, name in _OF_BODY if name in facts}
+    names = {name: clean_text(str(facts[name])) for _, name in _OF_BODY if name in facts}
     return {**facts, **names}
 
 
@@ -128,16 +125,6 @@ def message_in(part: Mapping[str, Any]) -> Mapping[str, Any]:
     choice = _first_choice(part) or {}
     found = choice.get("message") or choice.get("delta")
     return found if isinstance(found, Mapping) else {}
-
-
-def printable(text: str) -> str:
-    r"""A foreign name that may be shown and stored.
-
-    Example:
-        >>> printable("gpt-4o\x1b[2J")
-        'gpt-4o?[2J'
-    """
-    return _UNPRINTABLE.sub("?", text[:_MAX_NAME])
 
 
 def _first_choice(part: Mapping[str, Any]) -> Mapping[str, Any] | None:

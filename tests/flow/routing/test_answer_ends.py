@@ -227,7 +227,7 @@ async def test_the_model_that_answered_is_named(
     outcome = await outcome_of(router, ask(), stream=stream)
     metadata = outcome.message.response_metadata
     assert metadata["provider"] == "suspect"
-    assert metadata["model_name"] == "served?[2J-1"
+    assert metadata["model_name"] == "served-1"
     assert metadata["service_tier"] == "flex"
     assert outcome.message.usage_metadata["total_tokens"] == 14
 

@@ -189,7 +189,7 @@ def test_an_answer_without_a_word_has_no_reason(metadata: dict[str, Any]) -> Non
 
 
 def test_an_unknown_word_is_logged_once_and_harmlessly(caplog: pytest.LogCaptureFixture) -> None:
-    word = "\x1b]0;new reason\x07" + "a" * 5_000
+    word = "new\x1b]0;title\x07 \ud800reason" + "a" * 5_000
     for _ in range(3):
         answer = AIMessage("Paris.", response_metadata={"finish_reason": word})
         read_finish_reason(answer)
