@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aegis_graph.errors import AllProvidersFailedError, RequestRejectedError, RoutingError
+from aegis_graph.errors import AllProvidersFailedError, RoutingError
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from aegis_graph.testing.loop_clock import LoopClock
 from tests.flow.support import (
@@ -194,14 +194,12 @@ def _answering(name: str, chain: list[Any], place: int) -> Any:
     """Who answers in the end, if anybody."""
     if name == "no usage":
         return chain[place]
-    if name == "400" or place == 2:
+    if place == 2:
         return None
     return chain[place + 1]
 
 
 def _tries(name: str, kind: str, stream: bool) -> int:
-    if name == "429 too long" and kind == "ollama":
-        return 2  # Its client does not pass the header on.
     if name == "error at 2" and kind == "openai" and not stream:
         return 2  # Without a stream it is an honest status 500.
     return CASES[name].tries
@@ -215,8 +213,6 @@ def _check_outcome(name: str, seen: Seen, answering: Any) -> None:
             answering,
             "answered",
         )
-    elif name == "400":
-        assert type(seen.error) is RequestRejectedError
     else:
         assert type(seen.error) is AllProvidersFailedError
     # Whatever a dead attempt said was announced as discarded.
