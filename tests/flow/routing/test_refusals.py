@@ -157,10 +157,11 @@ async def test_free_refusals_inside_an_answer_lock_no_budget(
     server.always("openai", streamed if stream else raw(200, RATE_LIMITED), model="first")
     router = two(server, db, budgets={"total": "0.05"}, health={"failures": 100})
     for number in range(5):
+        result: Any = {}
         if stream:
             modes = ["messages", "values"]
             async for mode, part in router.astream(ask(str(number)), stream_mode=modes):
-                result = part if mode == "values" else None
+                result = part if mode == "values" else result
         else:
             result = await router.ainvoke(ask(str(number)))
         assert result["messages"][-1].text == PARIS.text
