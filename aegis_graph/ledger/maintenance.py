@@ -218,7 +218,9 @@ def reconciled(connection: Connection, hold_id: int, cost_nano_usd: int) -> Sett
     Raises:
         LedgerError: The row is not there, or is settled already.
     """
-    row = connection.execute("SELECT status FROM requests WHERE id = ?", (hold_id,)).fetchone()
+    row = connection.execute(
+        "SELECT status, hold_nano_usd FROM requests WHERE id = ?", (hold_id,)
+    ).fetchone()
     if row is None:
         raise LedgerError(f"the ledger has no row {hold_id}")
     if row[0] not in {"reserved", "expired"}:
@@ -229,4 +231,5 @@ def reconciled(connection: Connection, hold_id: int, cost_nano_usd: int) -> Sett
         "error_type": RECONCILED,
         "cost_nano_usd": cost_nano_usd,
         "cost_basis": "reported",
+        "overrun": max(0, cost_nano_usd - row[1]),
     }

@@ -18,8 +18,8 @@ from aegis_graph.pricing.configured import ConfiguredRates
 from aegis_graph.pricing.rates import INPUT_KINDS, Cost, InputKind, Rate, TokenUsage
 
 STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "standard_only"})
-"""What providers call the service tier that every request has which names none: OpenAI and
-Anthropic the first four letters of their words, Groq ``on_demand``."""
+"""What providers call the service tier of a request that names none: OpenAI ``auto`` and
+``default``, Anthropic ``standard_only`` and ``standard``, Groq ``on_demand``."""
 
 RatesAt = Callable[[datetime, str | None], Sequence[Rate] | None]
 """The lines that hold at a moment (aware, in UTC) for a service tier, the smallest requests first;
@@ -69,6 +69,11 @@ class Price:
         fitting = (one for one in rates if one.up_to is None or usage.input_tokens <= one.up_to)
         cost = next(fitting).cost(usage)
         return cost if known is not None else cost._replace(exact=False)
+
+    def knows_tier(self, service_tier: str | None) -> bool:
+        """Whether costs of a service tier are exact today, as far as its name decides that."""
+        standard = service_tier in STANDARD_TIERS
+        return standard or self.rates_at(utc_now(), service_tier) is not None
 
     def _standard(self, moment: datetime) -> Sequence[Rate]:
         rates = self.rates_at(moment, None)

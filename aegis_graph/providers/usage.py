@@ -37,6 +37,15 @@ Source: https://platform.openai.com/docs/api-reference/chat/object; compatible s
 """
 
 
+_BESIDE: Mapping[str, str] = {
+    "prompt_cache_hit_tokens": "cached_tokens",
+    "cache_read_input_tokens": "cached_tokens",
+    "cache_creation_input_tokens": "cache_write_tokens",
+}
+"""Names beside the main counts, and OpenAI's: the first is DeepSeek's, the others Anthropic's, as
+gateways (LiteLLM) pass them on. Source: https://api-docs.deepseek.com/guides/kv_cache."""
+
+
 def whole_count(value: object) -> int | None:
     """A count of tokens, where a value is one: a whole number from 0 to ``MAX_COUNT``.
 
@@ -69,7 +78,10 @@ def openai_usage(raw: object) -> dict[str, Any] | None:
     written = whole_count(raw.get("completion_tokens"))
     if read is None or written is None:
         return None
-    inputs = sound_counts(raw.get("prompt_tokens_details"), _INPUT_DETAILS)
+    details = raw.get("prompt_tokens_details")
+    beside = sound_counts(raw, _BESIDE)
+    inputs = {_BESIDE[name]: count for name, count in beside.items()}
+    inputs |= sound_counts(details, _INPUT_DETAILS)
     outputs = sound_counts(raw.get("completion_tokens_details"), _OUTPUT_DETAILS)
     total = whole_count(raw.get("total_tokens")) or read + written
     written += reasoning_beside(read, written, total, outputs.get("reasoning_tokens"))
@@ -80,8 +92,8 @@ def openai_usage(raw: object) -> dict[str, Any] | None:
         "prompt_tokens_details": inputs,
         "completion_tokens_details": outputs,
     }
-    details = raw.get("prompt_tokens_details")
     times = details.get("cache_creation_token_details") if isinstance(details, Mapping) else None
+    times = times or raw.get("cache_creation")
     if by_time := sound_counts(times, CACHE_WRITES):
         usage["prompt_tokens_details"] = {**inputs, "cache_creation_token_details": by_time}
     return usage

@@ -207,6 +207,7 @@ async def test_reconciling_gives_a_lost_attempt_its_real_cost(store: Store, swep
     (row,) = store.rows()
     wanted = ("failed", "reported", "Reconciled", 130)
     assert (row["status"], row["cost_basis"], row["error_type"], row["cost_nano_usd"]) == wanted
+    assert row["overrun"] == 30
     assert await verify(ledger) == []
     with pytest.raises(LedgerError, match=f"^row {made.hold_id} is settled already"):
         await ledger.reconcile(made.hold_id, 1)

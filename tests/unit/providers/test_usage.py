@@ -124,3 +124,34 @@ def test_a_broken_detail_of_one_usage_is_not_added() -> None:
     broken = usage(0, 2, output_token_details={"reasoning": "n/a"})
     whole = usage(7, 2, output_token_details={"reasoning": 1})
     assert combined_usage([whole, broken]) == usage(7, 4, output_token_details={"reasoning": 1})
+
+
+@pytest.mark.parametrize(
+    ("beside", "details"),
+    [
+        ({"prompt_cache_hit_tokens": 20, "prompt_cache_miss_tokens": 12}, {"cache_read": 20}),
+        (
+            {
+                "cache_read_input_tokens": 1,
+                "cache_creation_input_tokens": 30,
+                "cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 30},
+            },
+            {
+                "cache_read": 1,
+                "cache_creation": 30,
+                "ephemeral_5m_input_tokens": 0,
+                "ephemeral_1h_input_tokens": 30,
+            },
+        ),
+        (
+            {"prompt_cache_hit_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8}},
+            {"cache_read": 8},
+        ),
+        ({"prompt_cache_hit_tokens": "n/a", "cache_creation": [7]}, None),
+    ],
+)
+def test_cached_tokens_are_found_under_the_names_of_other_services(
+    beside: dict[str, Any], details: dict[str, int] | None
+) -> None:
+    more = {} if details is None else {"input_token_details": details}
+    assert openai_usage_metadata({**SOUND, **beside}) == usage(32, 9, **more)
