@@ -25,6 +25,7 @@ AegisError
     ├── BadRequestError                 this provider refuses the request; another may take it
     ├── ProviderTimeoutError            no complete answer within the time limit
     ├── ProviderUnavailableError        connection refused or dropped, or a 5xx status
+    │   └── ModelLoadingError           the server is still loading the model
     ├── MalformedAnswerError            the answer breaks the provider's own protocol
     ├── StreamCutError                  the answer ended before it was complete
     └── UnfitAnswerError                the answer is complete, and not what was asked for
@@ -161,6 +162,7 @@ class ProviderError(AegisError):
         message: The reason in one line, without keys, prompts or answers.
         status: The HTTP status, where there was one.
         code: The provider's own error code, where there was one.
+        param: The argument of the call that the provider does not take at all, where it says so.
         retry_after_s: Seconds the provider asked to wait.
         outcome_unknown: Whether the provider may have done (and may bill) the work.
         should_retry: Whether the provider says to ask it again; ``None`` where it says nothing.
@@ -178,6 +180,7 @@ class ProviderError(AegisError):
         *,
         status: int | None = None,
         code: str | None = None,
+        param: str | None = None,
         retry_after_s: float | None = None,
         outcome_unknown: bool = False,
         should_retry: bool | None = None,
@@ -186,6 +189,7 @@ class ProviderError(AegisError):
         super().__init__(message)
         self.status = status
         self.code = code
+        self.param = param
         self.retry_after_s = retry_after_s
         self.outcome_unknown = outcome_unknown
         self.should_retry = should_retry
@@ -233,6 +237,12 @@ class ProviderUnavailableError(ProviderError):
     """
 
     retryable = True
+
+
+class ModelLoadingError(ProviderUnavailableError):
+    """The server is still loading the model; it was waited for as long as the row allows."""
+
+    retryable = False
 
 
 class MalformedAnswerError(ProviderError):

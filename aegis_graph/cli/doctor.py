@@ -9,12 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from aegis_graph.cli import NOT_ADMITTED, OK
+from aegis_graph.cli.output import line_width
+from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.text.foreign import clean_text
+
+_MOST_MODELS = 12
+"""Models of a server that are shown where it lacks the row's; ``--json`` has all of them."""
 
 _TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddings": "embeddings"}
 
@@ -37,6 +42,9 @@ class _ProviderCheck:
     """``None`` where it was not looked up."""
     problem: str
     installed: bool = True
+    models: tuple[str, ...] = ()
+    """What the server has, where the row's model is not among it."""
+    warnings: tuple[str, ...] = ()
 
     @property
     def usable(self) -> bool:
@@ -75,7 +83,7 @@ def doctor(options: argparse.Namespace) -> int:
     else:
         for title, name in _TITLES.items():
             print(f"{title}, in the order in which they are asked:")
-            for line in _lines(found[name]):
+            for line in _lines(found[name], width=line_width()):
                 print(line)
             print()
         state = ledger_problem or f"writable, schema version {version}"
@@ -134,31 +142,61 @@ async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
         probe.model_there,
         price_known=True,
         problem="; ".join(problems),
+        models=probe.models if probe.model_there is False else (),
+        warnings=tuple(row_warnings(provider, probe)),
     )
 
 
-def _lines(findings: Sequence[_ProviderCheck]) -> Iterator[str]:
-    """A line per provider, and one below it where something is wrong."""
+def _lines(findings: Sequence[_ProviderCheck], *, width: int) -> Iterator[str]:
+    """A provider's facts, and below them what is wrong, in lines that the terminal does not cut."""
     names = max((len(finding.provider) for finding in findings), default=0)
     models = max((len(finding.model) for finding in findings), default=0)
     for finding in findings:
-        if not finding.enabled:
-            yield f"  {finding.provider.ljust(names)}  {finding.model.ljust(models)}  switched off"
-            continue
-        facts = (
-            "usable    " if finding.usable else "not usable",
-            finding.location.ljust(5),
-            _yes_no_unknown(finding.key, "key set", "no key", unknown="no key needed").ljust(13),
-            _yes_no_unknown(finding.reachable, "reachable", "unreachable").ljust(11),
-            _yes_no_unknown(
-                finding.model_there, "model there", "model not there", unknown="model not asked"
-            ),
-        )
-        price = "price known" if finding.price_known else "row refused"
-        cells = (finding.provider.ljust(names), finding.model.ljust(models), *facts, price)
-        yield "  " + "  ".join(cells)
-        if finding.problem:
-            yield f"  {'':{names}}  -> {finding.problem}"
+        cells = [finding.provider.ljust(names), finding.model.ljust(models), *_facts(finding)]
+        yield from _wrapped(cells, width=width, gap="  ", first=2, others=names + 4)
+        for mark, text in _remarks(finding):
+            words = f"{mark} {text}".split()
+            yield from _wrapped(words, width=width, gap=" ", first=names + 4, others=names + 7)
+
+
+def _facts(finding: _ProviderCheck) -> tuple[str, ...]:
+    if not finding.enabled:
+        return ("switched off",)
+    return (
+        "usable    " if finding.usable else "not usable",
+        finding.location.ljust(5),
+        _yes_no_unknown(finding.key, "key set", "no key", unknown="no key needed").ljust(13),
+        _yes_no_unknown(finding.reachable, "reachable", "unreachable").ljust(11),
+        _yes_no_unknown(
+            finding.model_there, "model there", "model not there", unknown="model not asked"
+        ),
+        "price known" if finding.price_known else "row refused",
+    )
+
+
+def _remarks(finding: _ProviderCheck) -> Iterator[tuple[str, str]]:
+    if finding.problem and finding.enabled:
+        yield "->", finding.problem
+    if finding.models:
+        shown = ", ".join(finding.models[:_MOST_MODELS])
+        more = len(finding.models) - _MOST_MODELS
+        yield "->", f"it has {shown}" + (f" and {more} more" if more > 0 else "")
+    for warning in finding.warnings:
+        yield "!!", warning
+
+
+def _wrapped(
+    cells: Sequence[str], *, width: int, gap: str, first: int, others: int
+) -> Iterator[str]:
+    """Cells in as many lines as they need, each with its indent."""
+    line, empty = " " * first, True
+    for cell in cells:
+        if not empty and len(line) + len(gap) + len(cell.rstrip()) > width:
+            yield line.rstrip()
+            line, empty = " " * others, True
+        line += cell if empty else gap + cell
+        empty = False
+    yield line.rstrip()
 
 
 def _yes_no_unknown(value: bool | None, yes: str, no: str, *, unknown: str = "not asked") -> str:

@@ -6,7 +6,8 @@ from aegis_graph.components.router_node import RouterGraph
 from aegis_graph.routing.handle import provider_specs
 
 _WITHOUT_EFFECT = {
-    *("name", "api_key_env", "price", "timeout_s", "max_retries", "retry_wait_s"),
+    *("name", "api_key_env", "price", "max_retries", "retry_wait_s"),
+    *("timeout_s", "first_token_timeout_s", "idle_timeout_s"),
     *("tasks", "images", "enabled", "tools"),
 }
 """What of a provider's row does not change its answers."""

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from aegis_graph.config.config_model import ConfigModel, Usd
 from aegis_graph.config.price_specs import PriceChoice
+from aegis_graph.config.time_limits import DEFAULT_LIMITS, Location, TimeLimits
 from aegis_graph.types import MAX_OUTPUT_TOKENS, Sensitivity, Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
@@ -21,6 +22,8 @@ KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
 """A second name under which a key may be set: the SDK's own."""
 
 URL_PATTERN = r"^https?://[^\s/]+"
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 SchemaMethod = Literal["json_schema", "json_mode", "tool", "prompt"]
 """How a model is made to answer in a schema: by a grammar, by the promise of some JSON, by the
@@ -41,15 +44,22 @@ class ProviderSpec(ConfigModel):
     enabled: bool = True
     """Whether it is asked. A row that is switched off keeps its budgets and its history."""
     model: str = Field(min_length=1)
-    location: Literal["local", "cloud"]
+    location: Location
     """Where the data goes. Sensitive requests stay on ``local`` providers."""
     base_url: str | None = Field(default=None, pattern=URL_PATTERN)
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable with the key; never the key."""
     price: PriceChoice | None = None
     """``free``, a price, or nothing: then the price book must know the model."""
-    timeout_s: float = Field(default=60.0, gt=0, le=3600)
-    """Time limit of one attempt, from the first byte sent to the last received."""
+    timeout_s: Seconds | None = None
+    """Time limit of one attempt, from the first byte sent to the last received; 60 for ``cloud``
+    and 600 for ``local`` when absent."""
+    first_token_timeout_s: Seconds | None = None
+    """Time limit to the first piece of an answer that arrives in pieces; 300 for ``local`` when
+    absent, none for ``cloud``. A server that is loading its model is waited for as long."""
+    idle_timeout_s: Seconds | None = None
+    """Time limit between two pieces of an answer; 60 for ``local`` when absent, none for
+    ``cloud``."""
     max_retries: int = Field(default=1, ge=0, le=5)
     """How often a refusal that did no work (429, 5xx) is tried again at this provider."""
     retry_wait_s: float = Field(default=0.5, ge=0, le=60)
@@ -69,6 +79,16 @@ class ProviderSpec(ConfigModel):
     temperature: float | None = Field(default=None, ge=0, lt=2)
     options: Mapping[str, Any] = Field(default_factory=dict)
     """Settings that only this kind has; the kind says which, and refuses the others."""
+
+    @property
+    def time_limits(self) -> TimeLimits:
+        """The limits that are in force: what the row says, over what suits the location."""
+        default = DEFAULT_LIMITS[self.location]
+        return TimeLimits(
+            self.timeout_s or default.whole_s,
+            self.first_token_timeout_s or default.first_token_s,
+            self.idle_timeout_s or default.idle_s,
+        )
 
     @field_validator("base_url")
     @classmethod
@@ -90,7 +110,8 @@ class EmbeddingSpec(ProviderSpec):
     @model_validator(mode="after")
     def _refuse_settings_of_answers(self) -> EmbeddingSpec:
         chat = ("tasks", "images", "tools", "structured", "thinking", "temperature")
-        for key in (*chat, "max_output_tokens"):
+        pieces = ("max_output_tokens", "first_token_timeout_s", "idle_timeout_s")
+        for key in (*chat, *pieces):
             # What a dumped configuration says is the default is no more than not saying it.
             if getattr(self, key) != ProviderSpec.model_fields[key].default:
                 raise ValueError(f"{key}: means nothing for embeddings; take it away")

@@ -32,6 +32,7 @@ from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.request.input_kinds import caches_for_an_hour, nested_values
+from aegis_graph.request.request import Request
 from aegis_graph.types import FINISH_REASON
 
 
@@ -52,6 +53,10 @@ class Probe:
     model_there: bool | None
     """``None`` where the provider offers no free way to ask."""
     detail: str = ""
+    models: tuple[str, ...] = ()
+    """What the server has, as it names them."""
+    context_length: int | None = None
+    """Tokens that the model's context has there; ``None`` where the server does not say it."""
 
 
 class ProviderOptions(ConfigModel):
@@ -89,6 +94,10 @@ class Provider(CallArguments, ABC):
     fetches_images: ClassVar[bool] = True
     """Whether it gets an image from an https address by itself."""
 
+    streams_whole_answers: bool = False
+    """Whether an answer that is asked for whole arrives in pieces too, each of them reported to
+    LangChain's callbacks. Only then do the limits on pieces count for it."""
+
     def __init__(
         self,
         spec: ProviderSpec,
@@ -111,6 +120,7 @@ class Provider(CallArguments, ABC):
         self.input_kinds: frozenset[InputKind] = frozenset(
             {"cache_write_1h"} if caches_for_an_hour(spec.options) else ()
         )
+        self.refused: set[str] = set()
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
@@ -199,6 +209,11 @@ class Provider(CallArguments, ABC):
         """The most output tokens that a call with this cap can be billed for."""
         return max_output_tokens
 
+    @property
+    def context_length(self) -> int | None:
+        """Tokens that the row asks for as the length of the context; ``None`` where it does not."""
+        return None
+
     def image_bound(self, size: ImageSize | None) -> int:
         """The most input tokens of an image, given its size where that is known."""
         return UNKNOWN_IMAGE_TOKENS
@@ -215,6 +230,18 @@ class Provider(CallArguments, ABC):
     @abstractmethod
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours that a client library's error means."""
+
+    def make_room(self, arguments: dict[str, Any], request: Request) -> None:
+        """Change the arguments of a call so that the request fits, where its length is a choice."""
+        return
+
+    def check_room(self, answer: AIMessage, arguments: Mapping[str, Any], request: Request) -> None:
+        """Make sure that the model has seen the whole request, where a server may cut it.
+
+        Raises:
+            ContextTooLongError: It has not.
+        """
+        return
 
     @final
     def accept(self, answer: AIMessage) -> None:

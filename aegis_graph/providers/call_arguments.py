@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from aegis_graph.config.specs import ProviderSpec, SchemaMethod
+from aegis_graph.errors import BadRequestError, ProviderError
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
@@ -18,6 +19,12 @@ class CallArguments:
     """The part of a provider that turns a request's options into arguments of a call."""
 
     spec: ProviderSpec
+    refused: set[str]
+    """Arguments that the server has refused since the program began."""
+
+    adaptable: ClassVar[frozenset[str]] = frozenset()
+    """Arguments of a call that ``arguments`` sends in another form, or not at all, as soon as they
+    are among those ``refused``."""
 
     @property
     def takes_tools(self) -> bool:
@@ -46,6 +53,24 @@ class CallArguments:
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
         """Arguments of one model call: the output cap, and what the caller asks for."""
         return {**self.call_options(max_output_tokens), **self.option_arguments(options)}
+
+    def stream_arguments(self) -> dict[str, Any]:
+        """Further arguments of a call that streams: LangChain's own switch for ``ainvoke``."""
+        return {"stream": True}
+
+    def adapt(self, error: ProviderError) -> bool:
+        """Learn from a refusal which argument of a call this server does not take.
+
+        The same request is then tried again at once, in another attempt, if ``arguments`` gives
+        another form for it by now. So a refusal that another request met first counts as well.
+
+        Returns:
+            Whether the argument, the error's ``param``, is one of the ``adaptable``.
+        """
+        if not isinstance(error, BadRequestError) or error.param not in self.adaptable:
+            return False
+        self.refused.add(error.param)
+        return True
 
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
         """What the caller asks for, without the output cap."""

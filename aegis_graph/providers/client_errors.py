@@ -26,10 +26,12 @@ from aegis_graph.errors import (
     RateLimitError,
 )
 from aegis_graph.providers.error_body import ErrorBody, as_status, read_error_body
-from aegis_graph.providers.error_codes import BY_STATUS, CODES, PHRASES, CodeTable
+from aegis_graph.providers.error_codes import BY_STATUS, CODES, CodeTable
+from aegis_graph.providers.error_phrases import PHRASES
 from aegis_graph.providers.retry_advice import retry_advice
 from aegis_graph.providers.transport_errors import cause_chain
 from aegis_graph.providers.transport_errors import transport_error as transport_error
+from aegis_graph.providers.unsupported_parameter import unsupported_parameter
 
 _CODE_PATTERN = re.compile(r"[A-Za-z0-9_.:#/-]{1,64}")
 """What a code may look like that no table has. Anything else may be a text."""
@@ -130,6 +132,7 @@ def error_from_body(
         _reason(status, meaning, code),
         status=status,
         code=code,
+        param=unsupported_parameter(found),
         retry_after_s=advice.after_s,
         should_retry=again,
         outcome_unknown=not unworked,

@@ -23,6 +23,7 @@ from typing_extensions import override
 from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.base import Provider
+from aegis_graph.request.request import Request
 
 VECTORS = "vectors"
 """Where the answer has them, among its ``additional_kwargs``."""
@@ -126,6 +127,8 @@ class EmbeddingProvider(Provider):
     texts_per_call: ClassVar[int] = 64
     """Most texts of one call where the row does not say it."""
 
+    streams_whole_answers = False
+
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
@@ -141,6 +144,16 @@ class EmbeddingProvider(Provider):
     def arguments(self, max_output_tokens: int, options: Mapping[str, Any]) -> dict[str, Any]:
         """None: what a request may choose is about answers."""
         return {}
+
+    @override
+    def make_room(self, arguments: dict[str, Any], request: Request) -> None:
+        """Nothing to choose: a text that is too long is an error."""
+        return
+
+    @override
+    def check_room(self, answer: AIMessage, arguments: Mapping[str, Any], request: Request) -> None:
+        """Nothing to check, for the same reason."""
+        return
 
     @override
     def output_bound(self, max_output_tokens: int) -> int:

@@ -18,6 +18,7 @@ from aegis_graph.providers.http import (
     probe_models,
 )
 from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
+from aegis_graph.providers.ollama.options import SAMPLING
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[langchain]'"
@@ -28,6 +29,9 @@ _CAPS: Mapping[str, str] = {
     "ollama": "options.num_predict",
 }
 """Where the output cap goes in a call, for the integrations that do not call it ``max_tokens``."""
+
+_OLLAMA_TABLE = (*SAMPLING, "stop", "temperature", "tfs_z")
+"""Arguments of Ollama's integration that stand in a table of the call."""
 
 
 class LangChainOptions(LibraryModelOptions):
@@ -88,11 +92,19 @@ class LangChainProvider(LibraryModelProvider):
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         table, _, name = self._cap.rpartition(".")
-        cap = {name: max_output_tokens}
-        if table == "options" and self.spec.temperature is not None:
-            # Ollama's client drops its own settings where a call brings a table of them.
-            cap["temperature"] = self.spec.temperature  # type: ignore[assignment]
-        return {table: cap} if table else cap
+        if not table:
+            return {name: max_output_tokens}
+        return {table: {**self._row_table(table), name: max_output_tokens}}
+
+    def _row_table(self, table: str) -> dict[str, Any]:
+        """What the row says of a table: clients drop their own where a call brings one."""
+        arguments = self.options.arguments
+        own = dict(arguments.get(table) or {})
+        if table == "options":
+            own |= {name: arguments[name] for name in _OLLAMA_TABLE if name in arguments}
+            if self.spec.temperature is not None:
+                own["temperature"] = self.spec.temperature
+        return own
 
     @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
@@ -103,7 +115,11 @@ class LangChainProvider(LibraryModelProvider):
         if "response_format" in asked and self.library_name == "openai":
             # As an argument it loses the usage of an answer that the cap cut off.
             body = {"response_format": asked.pop("response_format")}
-            own["extra_body"] = {**own.get("extra_body", {}), **body}
+            own["extra_body"] = {
+                **self._row_table("extra_body"),
+                **own.get("extra_body", {}),
+                **body,
+            }
         return {**own, **asked}
 
     @override

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import AfterValidator
 from typing_extensions import override
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import Provider, ProviderOptions
 from aegis_graph.providers.client_errors import client_error
-
-_SECRET = ("key", "secret", "password", "token")
+from aegis_graph.providers.setting_checks import refuse_secrets
 
 _PRICE_BOOK_NAMES: Mapping[str, str] = {
     "azure_openai": "azure",
@@ -34,16 +33,8 @@ _PRICE_BOOK_NAMES: Mapping[str, str] = {
 class LibraryModelOptions(ProviderOptions):
     """Settings of a kind with a library that serves many providers."""
 
-    arguments: Mapping[str, Any] = {}
+    arguments: Annotated[Mapping[str, Any], AfterValidator(refuse_secrets)] = {}
     """Further arguments of the model's constructor, as the library names them."""
-
-    @field_validator("arguments")
-    @classmethod
-    def _without_secrets(cls, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        for name in arguments:
-            if name.lower().endswith(_SECRET):
-                raise ValueError(f"{name}: no secrets here; name a variable in api_key_env")
-        return arguments
 
 
 class LibraryModelProvider(Provider):

@@ -51,7 +51,7 @@ class Attempt:
         name = self.provider.spec.name
         return self.services.health.try_start(
             name,
-            lease_s=self.provider.spec.timeout_s,
+            lease_s=self.provider.spec.time_limits.whole_s,
             key=self.provider.api_key(),
             retrying=is_retry(state["attempts"], name),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from traceback import walk_tb
+from functools import partial
 from typing import Any, Literal, cast
 from uuid import UUID, uuid4
 
-from langchain_core.callbacks.manager import ahandle_event
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
@@ -26,11 +26,14 @@ from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_instruction
+from aegis_graph.routing.attempt_timer import AttemptTimer
 from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
     ChunkEvent,
     observer_in,
+    raised_by_callback,
     with_handler,
     without_ambient_callbacks,
 )
@@ -72,10 +75,16 @@ class Call:
         self._number = len(state["attempts"]) + 1
         self._run_id: UUID = uuid4()
         self._observer = observer_in(config)
-        self._recorder = StreamRecorder(self._pass_on if self._observer.on_event else None)
-        self._withheld: list[AIMessageChunk] = []
+        self._streams = self._observer.streams(config)
+        in_pieces = self._streams or provider.streams_whole_answers
+        self._timer = AttemptTimer(provider.spec.time_limits, in_pieces=in_pieces)
+        self._recorder = StreamRecorder(
+            on_piece=self._timer.piece_arrived,
+            pass_on=self._pass_on if self._observer.on_event else None,
+        )
         self._answer: AIMessage | None = None
         self._sent = False
+        self._asked_with: dict[str, Any] = {}
         self._began = time.monotonic()
         self._bound = bound_of(provider, request)
         self._calculator = SettlementCalculator(
@@ -93,8 +102,12 @@ class Call:
         except ProviderError as error:
             texts = [message.text for message in self._request.messages]
             clean_error(error, key=self._key, prompt=texts, known=CODES)
-            health.failed(name, error, key=self._key, request=self._request.query_hash)
-            return await self._failed(error, emit)
+            again = self._has_another_form(error)
+            if again:
+                health.abandoned(name)
+            else:
+                health.failed(name, error, key=self._key, request=self._request.query_hash)
+            return await self._failed(error, emit, again=again)
         except BaseException:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
@@ -102,7 +115,7 @@ class Call:
             health.abandoned(name)
             raise
         # An answer without any content has sent no piece on yet.
-        self._flush()
+        self._recorder.flush()
         health.succeeded(name)
         settlement = self._calculator.answered(answer, **self._latency())
         # Before anything else: a run that is cancelled after this node still settles the cost.
@@ -116,7 +129,7 @@ class Call:
 
     def _cancelled(self) -> SettlementRecord:
         # Only a call that never reached the client is sure to cost nothing.
-        if not self._sent:
+        if not self._sent or self._timer.is_waiting:
             return self._calculator.unsent(**self._latency())
         return self._calculator.cancelled(self._recorder, **self._latency())
 
@@ -127,10 +140,9 @@ class Call:
             with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
-                async with asyncio.timeout(self._spec.timeout_s) as limit:
-                    self._sent = True
-                    self._answer = await model.ainvoke(
-                        self._messages(), self._config_of_call(), **self._arguments()
+                async with self._timer:
+                    self._answer = await answer_when_loaded(
+                        partial(self._send, model), provider.translate, self._timer
                     )
         except ProviderError:
             raise
@@ -138,19 +150,24 @@ class Call:
             # The client found fault with the request before it sent anything.
             raise BadRequestError(str(error)) from error
         except Exception as error:
-            if _raised_by_callback(error):
+            if raised_by_callback(error):
                 raise
-            if isinstance(error, TimeoutError):
-                text = f"no complete answer within {self._spec.timeout_s:g} s"
-                raise ProviderTimeoutError(text, outcome_unknown=True) from error
+            if isinstance(error, TimeoutError) and self._timer.problem:
+                raise ProviderTimeoutError(self._timer.problem, outcome_unknown=True) from error
             raise provider.translate(error) from error
         self._answer = with_whole_usage(self._answer, self._recorder)
         provider.accept(self._answer)
+        provider.check_room(self._answer, self._asked_with, self._request)
         cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:
             self._recorder.check_calls()
         options, find_problem = self._request.options, self._observer.find_problem
-        return await read_answer(self._answer, options, find_problem, until=limit.when())
+        return await read_answer(self._answer, options, find_problem, until=self._timer.ends_at)
+
+    async def _send(self, model: BaseChatModel) -> AIMessage:
+        self._asked_with = self._arguments()
+        self._sent = True
+        return await model.ainvoke(self._messages(), self._config_of_call(), **self._asked_with)
 
     def _messages(self) -> list[BaseMessage]:
         messages = for_provider(self._request.messages, self._spec.name)
@@ -161,9 +178,9 @@ class Call:
 
     def _arguments(self) -> dict[str, Any]:
         arguments = self._provider.arguments(self._bound.output_cap, self._request.options)
-        if self._observer.on_event:
-            # LangChain's own switch: ``ainvoke`` then streams, and the recorder gets each chunk.
-            arguments["stream"] = True
+        self._provider.make_room(arguments, self._request)
+        if self._streams:
+            arguments.update(self._provider.stream_arguments())
         return arguments
 
     def _config_of_call(self) -> RunnableConfig:
@@ -186,22 +203,23 @@ class Call:
         }
 
     def _pass_on(self, chunk: AIMessageChunk) -> None:
-        """Pass a piece on, the empty ones before the first word together with that word.
-
-        An attempt that dies before its first word leaves no trace in the caller's stream.
-        """
-        self._withheld.append(chunk)
-        if self._recorder.has_content:
-            self._flush()
-
-    def _flush(self) -> None:
         if self._observer.on_event:
-            for chunk in self._withheld:
-                self._observer.on_event(ChunkEvent(chunk))
-        self._withheld.clear()
+            self._observer.on_event(ChunkEvent(chunk))
+
+    def _has_another_form(self, error: ProviderError) -> bool:
+        """Whether the provider would send this request differently, now that it was refused."""
+        began = self._answer is not None or self._recorder.has_content
+        if error.outcome_unknown or began or not self._sent:
+            return False
+        # Compared, so that a server that refuses every form is not asked for ever.
+        return self._provider.adapt(error) and self._arguments() != self._asked_with
 
     async def _failed(
-        self, error: ProviderError, emit: Callable[[dict[str, Any]], None]
+        self,
+        error: ProviderError,
+        emit: Callable[[dict[str, Any]], None],
+        *,
+        again: bool,
     ) -> AttemptCommand:
         route, reason = route_of(self._state), str(error)
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
@@ -214,6 +232,8 @@ class Call:
                 if self._observer.ends_on_interrupt:
                     onward = attempted(route, settlement, broken_off=self._recorder.answer_text)
                     return self._finish("record_cost", onward, settlement, reason)
+        if again:
+            return self._finish("budget_check", attempted(route, settlement), settlement, reason)
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
         # What has begun to answer may bill it, whatever it said in the end.
@@ -276,10 +296,3 @@ class Call:
 
     def _latency(self) -> dict[str, int]:
         return {"latency_ms": round((time.monotonic() - self._began) * 1000)}
-
-
-def _raised_by_callback(error: Exception) -> bool:
-    """Whether the application's own callback failed, which says nothing about the provider."""
-    # LangChain raises it through the model's own call, so only the traceback tells it apart.
-    frames = (frame for frame, _ in walk_tb(error.__traceback__))
-    return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)

@@ -13,6 +13,7 @@ from aegis_graph.errors import (
     AuthenticationError,
     MalformedAnswerError,
     ModelAccessError,
+    ModelLoadingError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -157,7 +158,7 @@ class Health:
             if isinstance(error, _PERMANENT):
                 if self._is_about_provider(record, error, request):
                     record.refusal = self._refusal(record.refusal, error, key, now)
-            elif isinstance(error, _PROVIDER_FAULTS):
+            elif isinstance(error, _PROVIDER_FAULTS) and not isinstance(error, ModelLoadingError):
                 # The count stays until an answer comes: a probe that fails opens the circuit again.
                 record.failures += 1
                 cooldown_s = min(error.retry_after_s or 0.0, MAX_COOLDOWN_S)

@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables.config import var_child_runnable_config as RUNNING_CONFIG
 from langchain_core.tracers._streaming import _StreamingCallbackHandler as StreamingHandler
+from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as EventStreamingHandler
 from langgraph._internal._constants import CONFIG_KEY_READ as READ_KEY
 from langgraph._internal._constants import CONFIG_KEY_RUNTIME as RUNTIME_KEY
 from langgraph.pregel._messages import StreamMessagesHandler as MessageStreamHandler
@@ -20,6 +21,7 @@ from langgraph.pregel._messages import StreamMessagesHandler as MessageStreamHan
 __all__ = [
     "RUNNING_CONFIG",
     "RUNTIME_KEY",
+    "EventStreamingHandler",
     "MessageStreamHandler",
     "StreamingHandler",
     "ambient_callbacks",

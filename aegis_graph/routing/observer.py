@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 from langchain_core.callbacks import (
@@ -19,6 +20,7 @@ from langchain_core.callbacks import (
     BaseCallbackManager,
     Callbacks,
 )
+from langchain_core.callbacks.manager import ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
@@ -26,12 +28,16 @@ from langgraph.constants import TAG_NOSTREAM
 
 from aegis_graph.routing.langchain_internals import (
     RUNNING_CONFIG,
+    EventStreamingHandler,
     MessageStreamHandler,
+    StreamingHandler,
     ambient_callbacks,
 )
 
 OBSERVER = "__aegis_observer"
 """Key in ``configurable``. LangGraph leaves keys with this beginning out of what it stores."""
+
+_STREAMING = (StreamingHandler, EventStreamingHandler)
 
 
 class ChunkEvent(NamedTuple):
@@ -96,6 +102,16 @@ class RunObserver:
         for call in self._calls:
             if not call.done():
                 call.get_loop().call_soon_threadsafe(call.cancel)
+
+    def streams(self, config: RunnableConfig) -> bool:
+        """Whether the pieces of answers go to the caller, or to a host that streams messages."""
+        if self.on_event is not None:
+            return True
+        callbacks = config.get("callbacks")
+        handlers = callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks
+        # Of the others LangChain makes the caller's own run stream, and not the attempts.
+        wanted = (MessageStreamHandler,) if self.has_own_run else _STREAMING
+        return not self.hidden and any(isinstance(one, wanted) for one in handlers or ())
 
     def callbacks(self, config: RunnableConfig) -> AsyncCallbackManager:
         """The callbacks with which a provider's model is called where the caller has its own run.
@@ -179,3 +195,10 @@ def hidden_from_streams() -> Iterator[RunnableConfig]:
         yield config
     finally:
         RUNNING_CONFIG.reset(token)
+
+
+def raised_by_callback(error: Exception) -> bool:
+    """Whether the application's own callback failed, which says nothing about the provider."""
+    # LangChain raises it through the model's own call, so only the traceback tells it apart.
+    frames = (frame for frame, _ in walk_tb(error.__traceback__))
+    return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)

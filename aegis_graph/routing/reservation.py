@@ -68,6 +68,6 @@ def hold_for(
         provider=spec.name,
         model=spec.model,
         nano_usd=to_nano_usd(most),
-        lease_s=spec.timeout_s + LEASE_MARGIN_S,
+        lease_s=spec.time_limits.whole_s + LEASE_MARGIN_S,
         run_limit_nano_usd=request.run_limit_nano_usd,
     )

@@ -19,10 +19,15 @@ from aegis_graph.text.runaway import MAX_BLANK
 
 
 class StreamRecorder(BaseCallbackHandler):
-    """Keeps every chunk of a streamed attempt.
+    """Keeps every chunk of a streamed attempt, and passes it on.
+
+    An attempt that dies before its first word leaves no trace in the caller's stream: the empty
+    chunks before that word are passed on together with it.
 
     Args:
-        on_chunk: Called with each chunk at once.
+        on_piece: Called at once when a chunk arrives.
+        pass_on: Called with each chunk for the caller; ``None`` where the caller waits for the
+            whole answer.
     """
 
     # LangChain runs other handlers in a thread: one hop per chunk, and not on the attempt's loop.
@@ -32,9 +37,15 @@ class StreamRecorder(BaseCallbackHandler):
     ignore_chat_model = True
     """Leaves out the event that a call begins: LangChain would first write all messages as text."""
 
-    def __init__(self, on_chunk: Callable[[AIMessageChunk], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_piece: Callable[[], None] | None = None,
+        pass_on: Callable[[AIMessageChunk], None] | None = None,
+    ) -> None:
         self._chunks: list[AIMessageChunk] = []
-        self._on_chunk = on_chunk
+        self._withheld: list[AIMessageChunk] = []
+        self._on_piece = on_piece
+        self._pass_on = pass_on
         self._has_content = False
         self._gets_chunks = False
         self._blanks = 0
@@ -70,6 +81,13 @@ class StreamRecorder(BaseCallbackHandler):
         pieces = (piece for chunk in self._chunks for piece in chunk.tool_call_chunks)
         if not all(map(_is_object, _joined_arguments(pieces))):
             raise UnfitAnswerError("the arguments of a tool call are no JSON object")
+
+    def flush(self) -> None:
+        """Pass on what was withheld: an answer may be complete and have no content at all."""
+        if self._pass_on is not None:
+            for chunk in self._withheld:
+                self._pass_on(chunk)
+        self._withheld.clear()
 
     @override
     def on_llm_new_token(
@@ -116,8 +134,12 @@ class StreamRecorder(BaseCallbackHandler):
 
     def _keep(self, chunk: AIMessageChunk) -> None:
         self._chunks.append(chunk)
-        if self._on_chunk is not None:
-            self._on_chunk(chunk)
+        if self._on_piece is not None:
+            self._on_piece()
+        if self._pass_on is not None:
+            self._withheld.append(chunk)
+            if self.has_content:
+                self.flush()
 
 
 def _joined_arguments(pieces: Iterable[ToolCallChunk]) -> list[str]:

@@ -34,6 +34,7 @@ class AnyLLMProvider(LibraryModelProvider):
     The key is the one that ``api_key_env`` names: any-llm is not left to look for one.
     """
 
+    streams_whole_answers = True
     options_type = LibraryModelOptions
     options: LibraryModelOptions
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -31,13 +30,11 @@ from aegis_graph.providers.dashscope.messages import (
     to_wire,
     tool_choice_to_wire,
 )
+from aegis_graph.providers.dashscope.sdk import load_sdk
 from aegis_graph.providers.http import CONNECTION_LIMITS
 
 DEFAULT_BASE_URL = "https://dashscope-intl.aliyuncs.com/api/v1"
 """Singapore. A key belongs to one region."""
-
-INSTALL = "pip install 'aegis-graph[dashscope]'"
-"""The line that installs the SDK."""
 
 DEFAULT_THINKING_BUDGET = 4096
 """Tokens for thinking where neither a budget nor a cap was given."""
@@ -45,6 +42,11 @@ DEFAULT_THINKING_BUDGET = 4096
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 600.0
 """Seconds between two reads. The caller bounds the whole: comment frames would reset this one."""
+
+_SAMPLING = (
+    *("max_tokens", "temperature", "top_p", "top_k", "seed"),
+    *("presence_penalty", "repetition_penalty"),
+)
 
 _TIMEOUT = httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S, pool=None)
 
@@ -86,6 +88,8 @@ class ChatDashScope(BaseChatModel):
     """Most tokens of the answer. Thinking does not count."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    repetition_penalty: float | None = Field(default=None, gt=0)
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     stop: list[str] | None = None
     streaming: bool = False
@@ -94,6 +98,9 @@ class ChatDashScope(BaseChatModel):
     """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
     vl_high_resolution_images: bool = False
     """Whether an image may take up to 16,384 tokens instead of 2,560."""
+    extra_body: Mapping[str, Any] = {}
+    """Further entries of the protocol's ``parameters``."""
+    extra_headers: Mapping[str, str] = {}
 
     _http: httpx.AsyncClient | None = PrivateAttr(default=None)
     _client: Any = PrivateAttr(default=None)
@@ -196,7 +203,7 @@ class ChatDashScope(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = self._request(messages, stop, kwargs)
         # A client per call: nothing would close a kept one, and building it costs 20 ms.
-        with httpx.Client(timeout=_TIMEOUT) as http:
+        with httpx.Client(timeout=_TIMEOUT, headers=dict(self.extra_headers)) as http:
             client = load_sdk().Client(http_client=http, **self._settings())
             stream = self._endpoint(client).create(**request)
             reader = AnswerReader(self.model)
@@ -210,17 +217,16 @@ class ChatDashScope(BaseChatModel):
         self, messages: Sequence[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> dict[str, Any]:
         request: dict[str, Any] = {
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "presence_penalty": self.presence_penalty,
+            **{name: getattr(self, name) for name in _SAMPLING},
             "stop": stop or self.stop,
             **options,
         }
+        # The SDK has no arguments of these names.
+        more = dict(self.extra_body)
         if request.pop("vl_high_resolution_images", self.vl_high_resolution_images):
-            # The SDK has no argument of that name.
-            request["parameters"] = {"vl_high_resolution_images": True}
+            more["vl_high_resolution_images"] = True
+        if more:
+            request["parameters"] = more
         request.update(self._thinking(request))
         return {
             **{name: value for name, value in request.items() if value is not None},
@@ -265,7 +271,9 @@ class ChatDashScope(BaseChatModel):
 
     def _open(self) -> None:
         # httpx's own pool searches all its connections at each call, and collapses above 100.
-        http = HttpxAiohttpClient(timeout=_TIMEOUT, limits=CONNECTION_LIMITS)
+        http = HttpxAiohttpClient(
+            timeout=_TIMEOUT, limits=CONNECTION_LIMITS, headers=dict(self.extra_headers)
+        )
         self._client = load_sdk().AsyncClient(http_client=http, **self._settings())
         self._http = http
 
@@ -279,15 +287,3 @@ class ChatDashScope(BaseChatModel):
             "max_retries": 0,
             "config_path": os.devnull,
         }
-
-
-def load_sdk() -> Any:
-    """The SDK, imported when it is needed: it takes 1.2 s and 60 MiB.
-
-    Raises:
-        ModuleNotFoundError: It is not installed. The message says how to install it.
-    """
-    try:
-        return importlib.import_module("dashscope")
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(f"DashScope needs: {INSTALL}", name=missing.name) from missing

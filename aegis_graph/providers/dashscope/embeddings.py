@@ -10,9 +10,9 @@ import httpx
 from typing_extensions import override
 
 from aegis_graph.errors import AuthenticationError
-from aegis_graph.providers.base import OpenModel
-from aegis_graph.providers.dashscope.chat_model import load_sdk
+from aegis_graph.providers.base import OpenModel, ProviderOptions
 from aegis_graph.providers.dashscope.provider import DashScopeProvider
+from aegis_graph.providers.dashscope.sdk import load_sdk
 from aegis_graph.providers.embedding_model import (
     EmbeddingChatModel,
     EmbeddingProvider,
@@ -25,6 +25,8 @@ from aegis_graph.providers.http import CONNECTION_LIMITS
 class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
     """An embedding model of DashScope, over its native protocol and its official SDK."""
 
+    # An answer's settings mean nothing here.
+    options_type = ProviderOptions
     # The service's own limit:
     # https://www.alibabacloud.com/help/en/model-studio/text-embedding-synchronous-api
     texts_per_call = 10
@@ -71,14 +73,14 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
 
         # The SDK puts no address on a client that it did not build either.
         http = HttpxAiohttpClient(
-            base_url=self._base_url, timeout=self.spec.timeout_s, limits=CONNECTION_LIMITS
+            base_url=self._base_url, timeout=self.spec.time_limits.whole_s, limits=CONNECTION_LIMITS
         )
         client = load_sdk().AsyncClient(
             http_client=http,
             api_key=api_key,
             base_url=self._base_url,
             protocol="native",
-            timeout=self.spec.timeout_s,
+            timeout=self.spec.time_limits.whole_s,
             max_retries=0,
             config_path=os.devnull,
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from langchain_core.messages import AIMessage
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
@@ -27,9 +27,7 @@ from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import error_from_body, transport_error
 from aegis_graph.providers.dashscope.chat_model import (
     DEFAULT_BASE_URL,
-    INSTALL,
     ChatDashScope,
-    load_sdk,
 )
 from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
 from aegis_graph.providers.dashscope.images import qwen_image_tokens
@@ -39,7 +37,9 @@ from aegis_graph.providers.dashscope.messages import (
     thinking_mode,
     tool_choice_to_wire,
 )
+from aegis_graph.providers.dashscope.options import DashScopeOptions
 from aegis_graph.providers.dashscope.prices import dashscope_price
+from aegis_graph.providers.dashscope.sdk import INSTALL, load_sdk
 from aegis_graph.providers.http import probe_models
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import FINISH_REASON, CallOptions
@@ -47,19 +47,10 @@ from aegis_graph.types import FINISH_REASON, CallOptions
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
 
 
-class DashScopeOptions(ProviderOptions):
-    """What a row's ``options`` may say."""
-
-    vl_high_resolution_images: bool = False
-    """Whether an image may take up to 16,384 tokens instead of 2,560."""
-    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
-    """The service's own default is 1.5 for some vision models, which spoils transcriptions."""
-
-
 class DashScopeProvider(Provider):
     """DashScope over its native protocol and its official SDK."""
 
-    options_type = DashScopeOptions
+    options_type: ClassVar[type[ProviderOptions]] = DashScopeOptions
 
     @property
     @override
@@ -133,8 +124,11 @@ class DashScopeProvider(Provider):
 
     @override
     def output_bound(self, max_output_tokens: int) -> int:
-        """Thinking is billed as output, beside the cap."""
-        return 2 * max_output_tokens if self._thinks else max_output_tokens
+        """Thinking is billed as output, beside the cap; without a budget it has the cap's size."""
+        if not self._thinks:
+            return max_output_tokens
+        budget = self.options.model_dump().get("thinking_budget")
+        return max_output_tokens + (budget or max_output_tokens)
 
     @override
     def own_price(self) -> Price | None:

@@ -37,7 +37,12 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
         async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             # A text that does not fit is an error, not a vector of its beginning.
             answer = await client.embed(
-                self.spec.model, texts, truncate=False, dimensions=self.dimensions
+                self.spec.model,
+                texts,
+                truncate=False,
+                dimensions=self.dimensions,
+                options=self.settings.sampling() or None,
+                keep_alive=self.settings.keep_alive,
             )
             return EmbeddingResult(answer.embeddings, answer.prompt_eval_count)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 from langchain_core.messages import AIMessage
 from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
-from aegis_graph.errors import ProviderError, StreamCutError
-from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.errors import ContextTooLongError, ProviderError, StreamCutError
+from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import BearerAuth, aiohttp_transport, probe_models
+from aegis_graph.providers.model_lists import listed
+from aegis_graph.providers.ollama.context import fitting_context, is_cut
+from aegis_graph.providers.ollama.options import OllamaOptions
+from aegis_graph.request.request import Request
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "http://localhost:11434"
@@ -23,6 +28,15 @@ class OllamaProvider(Provider):
     """A model served by Ollama."""
 
     fetches_images = False
+    # The client asks for a stream in either case.
+    streams_whole_answers = True
+    options_type: ClassVar[type[ProviderOptions]] = OllamaOptions
+    _longest_context = 0
+
+    @cached_property
+    def settings(self) -> OllamaOptions:
+        """The row's options. A kind of another package may have options of its own instead."""
+        return self.options if isinstance(self.options, OllamaOptions) else OllamaOptions()
 
     @override
     def load(self) -> None:
@@ -36,20 +50,25 @@ class OllamaProvider(Provider):
 
         transport = aiohttp_transport()
         auth = BearerAuth(api_key) if api_key else None
+        think = self.settings.think
         model = ChatOllama(
             model=self.spec.model,
             base_url=self.spec.base_url or DEFAULT_URL,
-            reasoning=self.spec.thinking or None,
+            reasoning=self.spec.thinking or None if think is None else think,
+            keep_alive=self.settings.keep_alive,
             async_client_kwargs={"transport": transport, "auth": auth},
         )
         return OpenModel(model, transport.aclose)
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        options: dict[str, Any] = {"num_predict": max_output_tokens}
-        if self.spec.temperature is not None:
-            options["temperature"] = self.spec.temperature
-        return {"options": options}
+        return {"options": {**self._row_sampling, "num_predict": max_output_tokens}}
+
+    @cached_property
+    def _row_sampling(self) -> dict[str, Any]:
+        temperature = self.spec.temperature
+        default = {} if temperature is None else {"temperature": temperature}
+        return {**default, **self.settings.sampling()}
 
     @property
     @override
@@ -92,6 +111,28 @@ class OllamaProvider(Provider):
         return {"format": options["response_schema"]} if method == "json_schema" else {}
 
     @override
+    def make_room(self, arguments: dict[str, Any], request: Request) -> None:
+        """Ask for a context that is long enough, unless the row says how long it is.
+
+        It never becomes shorter again, because each change makes the server load the model anew.
+        """
+        settings = arguments["options"]
+        if "num_ctx" in settings:
+            return
+        cap = settings["num_predict"]
+        fitting = fitting_context(request.prompt_tokens, len(request.images), cap)
+        self._longest_context = max(self._longest_context, fitting or 0)
+        if self._longest_context:
+            settings["num_ctx"] = self._longest_context
+
+    @override
+    def check_room(self, answer: AIMessage, arguments: Mapping[str, Any], request: Request) -> None:
+        seen = answer.response_metadata.get("prompt_eval_count")
+        num_ctx = arguments["options"].get("num_ctx")
+        if isinstance(seen, int) and is_cut(seen, request.messages, num_ctx):
+            raise ContextTooLongError(f"the server read {seen:,} tokens of a longer prompt")
+
+    @override
     def translate(self, error: Exception) -> ProviderError:
         return client_error(error)
 
@@ -101,12 +142,18 @@ class OllamaProvider(Provider):
         if not answer.response_metadata.get("done"):
             raise StreamCutError("the answer ended before Ollama said it was done")
 
+    @property
+    @override
+    def context_length(self) -> int | None:
+        """As the options say."""
+        return self.settings.num_ctx
+
     @override
     async def probe(self) -> Probe:
         found, answer = await probe_models(f"{self.spec.base_url or DEFAULT_URL}/api/tags")
-        models = answer.get("models") if isinstance(answer, dict) else None
-        if not isinstance(models, list):
+        rows = listed(answer, "models", name="name")
+        if rows is None:
             return found
-        wanted = {self.spec.model, f"{self.spec.model}:latest"}
-        there = any(isinstance(row, dict) and row.get("name") in wanted for row in models)
-        return Probe(True, there, "" if there else f"run: ollama pull {self.spec.model}")
+        there = bool({self.spec.model, f"{self.spec.model}:latest"} & rows.keys())
+        detail = "" if there else f"run: ollama pull {self.spec.model}"
+        return Probe(True, there, detail, models=tuple(rows))

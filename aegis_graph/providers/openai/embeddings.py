@@ -12,12 +12,15 @@ from aegis_graph.providers.embedding_model import (
     TextType,
 )
 from aegis_graph.providers.http import openai_http_client
+from aegis_graph.providers.openai.options import OpenAIEmbeddingOptions
 from aegis_graph.providers.openai.provider import DEFAULT_URL, OpenAIProvider
 
 
 class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
     """An embedding model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
 
+    options_type = OpenAIEmbeddingOptions
+    options: OpenAIEmbeddingOptions
     # OpenAI takes 2,048, but a smaller call loses less when it fails.
     texts_per_call = 256
 
@@ -36,6 +39,7 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
             max_retries=0,
             http_client=http,
         )
+        more = self.options
         # Most compatible servers refuse the argument for a model with one length only.
         shortens = self.is_openai and self.spec.model.startswith("text-embedding-3")
 
@@ -45,6 +49,8 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
                 input=texts,
                 dimensions=self.dimensions if shortens else omit,
                 encoding_format="float",
+                extra_body=dict(more.extra_body),
+                extra_headers=dict(more.extra_headers),
             )
             rows = sorted(answer.data, key=lambda row: row.index)
             usage = answer.usage

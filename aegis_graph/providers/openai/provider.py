@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError
-from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import openai_http_client, probe_models
+from aegis_graph.providers.model_lists import context_length, listed
 from aegis_graph.providers.openai.images import openai_image_tokens
+from aegis_graph.providers.openai.options import CapName, OpenAIOptions
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
@@ -20,6 +23,20 @@ DEFAULT_URL = "https://api.openai.com/v1"
 
 class OpenAIProvider(Provider):
     """A model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
+
+    options_type: ClassVar[type[ProviderOptions]] = OpenAIOptions
+    adaptable = frozenset({"max_completion_tokens", "max_tokens", "stream_options", "temperature"})
+
+    @cached_property
+    def settings(self) -> OpenAIOptions:
+        """The row's options. A kind of another package may have options of its own instead."""
+        return self.options if isinstance(self.options, OpenAIOptions) else OpenAIOptions()
+
+    @property
+    @override
+    def streams_whole_answers(self) -> bool:  # type: ignore[override]  # decided by the row
+        """Where the row asks for it."""
+        return self.settings.stream
 
     @property
     def is_openai(self) -> bool:
@@ -46,6 +63,8 @@ class OpenAIProvider(Provider):
         from aegis_graph.providers.openai.chat_model import ChatCompatible  # noqa: PLC0415
 
         client = openai_http_client()
+        # A plain no would forbid what a call asks for.
+        streaming: dict[str, Any] = {"streaming": True} if self.settings.stream else {}
         model = ChatCompatible(
             model=self.spec.model,
             # Where either is missing, the client looks for it in the environment.
@@ -56,17 +75,43 @@ class OpenAIProvider(Provider):
             # The attempt has a limit of its own. This one waits by asyncio.wait_for for each chunk,
             # which before Python 3.12 can swallow a cancellation.
             stream_chunk_timeout=None,
-            temperature=self.spec.temperature,
+            **streaming,
             http_async_client=client,
         )
         return OpenModel(model, client.aclose)
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
-        if self.is_openai:
-            return {"max_tokens": max_output_tokens}
-        # The client renames max_tokens to a newer name, which many compatible servers ignore.
-        return {"extra_body": {"max_tokens": max_output_tokens}}
+        arguments = dict(self._row_arguments)
+        if self._cap_name == "max_tokens":
+            # As an argument the client renames it to the newer name, which many servers ignore.
+            body = arguments.get("extra_body", {})
+            arguments["extra_body"] = {**body, "max_tokens": max_output_tokens}
+        else:
+            arguments["max_completion_tokens"] = max_output_tokens
+        return arguments
+
+    @cached_property
+    def _row_arguments(self) -> dict[str, Any]:
+        temperature = self.spec.temperature
+        default = {} if temperature is None else {"temperature": temperature}
+        return {**default, **self.settings.arguments()}
+
+    @property
+    def _cap_name(self) -> CapName:
+        default: CapName = "max_completion_tokens" if self.is_openai else "max_tokens"
+        name = self.settings.output_cap or default
+        if name not in self.refused:
+            return name
+        return "max_tokens" if name == "max_completion_tokens" else "max_completion_tokens"
+
+    @override
+    def stream_arguments(self) -> dict[str, Any]:
+        return {**super().stream_arguments(), **self._stream_usage()}
+
+    def _stream_usage(self) -> dict[str, bool]:
+        asks = self.settings.stream_options and "stream_options" not in self.refused
+        return {} if asks else {"stream_usage": False}
 
     @override
     def image_bound(self, size: ImageSize | None) -> int:
@@ -87,7 +132,13 @@ class OpenAIProvider(Provider):
             # answer that the cap cut off.
             body = {"response_format": asked.pop("response_format")}
             arguments["extra_body"] = {**arguments.get("extra_body", {}), **body}
-        return {**arguments, **asked}
+        if self.settings.stream:
+            arguments |= self._stream_usage()
+        arguments |= asked
+        if "temperature" in self.refused:
+            # A model that reasons takes the default only.
+            arguments.pop("temperature", None)
+        return arguments
 
     @override
     def translate(self, error: Exception) -> ProviderError:
@@ -97,8 +148,10 @@ class OpenAIProvider(Provider):
     async def probe(self) -> Probe:
         url = f"{self.spec.base_url or DEFAULT_URL}/models"
         found, answer = await probe_models(url, api_key=self.api_key())
-        rows = answer.get("data") if isinstance(answer, dict) else None
-        if not isinstance(rows, list):
+        rows = listed(answer, "data", name="id")
+        if rows is None:
             return found
-        there = any(isinstance(row, dict) and row.get("id") == self.spec.model for row in rows)
-        return Probe(True, there, "" if there else "the key's account does not list this model")
+        row = rows.get(self.spec.model)
+        detail = "" if row is not None else "the key's account does not list this model"
+        context = None if row is None else context_length(row)
+        return Probe(True, row is not None, detail, models=tuple(rows), context_length=context)

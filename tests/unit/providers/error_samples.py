@@ -12,6 +12,7 @@ from aegis_graph.errors import (
     ContentRefusedError,
     ContextTooLongError,
     ModelAccessError,
+    ModelLoadingError,
     ProviderError,
     ProviderUnavailableError,
     QuotaError,
@@ -421,8 +422,19 @@ SERVERS: Mapping[str, Sample] = {
     "llama.cpp loading": Sample(
         503,
         {"error": {"code": 503, "type": "unavailable_error", "message": "Loading model"}},
-        ProviderUnavailableError,
-        again_s=1,
+        # Waited for within the attempt; when that was in vain, the next provider is asked.
+        ModelLoadingError,
+    ),
+    "Hugging Face loading": Sample(
+        503,
+        {"error": "Model Qwen/Qwen3-8B is currently loading", "estimated_time": 20.0},
+        ModelLoadingError,
+    ),
+    "Triton loading": Sample(
+        503, {"error": "Model with name qwen is not ready."}, ModelLoadingError
+    ),
+    "Ollama loading": Sample(
+        500, {"error": "unexpected server status: llm server loading model"}, ModelLoadingError
     ),
     "llama.cpp 501": Sample(
         501,
