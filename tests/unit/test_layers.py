@@ -22,6 +22,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "aegis_graph.components",
         "aegis_graph.testing.embedded_suite",
+        "aegis_graph.testing.hostile_faults",
+        "aegis_graph.testing.hostile_run",
+        "aegis_graph.testing.hostile_suite",
         "aegis_graph.testing.provider_suite",
     ),
     ("aegis_graph.chat",),
