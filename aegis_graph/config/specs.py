@@ -189,9 +189,11 @@ class HealthSpec(ConfigModel):
 
     failures: int = Field(default=3, ge=1)
     """Failures in a row that start a cooldown."""
+    first_cooldown_s: float = Field(default=2.0, gt=0, le=604_800)
+    """How long the first cooldown lasts, in seconds; after it one probe decides. Each probe that
+    fails doubles it."""
     cooldown_s: float = Field(default=30.0, gt=0, le=604_800)
-    """How long a cooldown lasts, in seconds; after it one probe decides. So long is a refused key
-    or model left alone at first, and twice as long after each probe that is refused."""
+    """How long a cooldown lasts at most, in seconds."""
     verdict_s: float = Field(default=600.0, gt=0, le=604_800)
     """The longest that a refused key or model (bad key, no access, no quota) is left alone."""
     max_retry_wait_s: float = Field(default=5.0, ge=0, le=3600)

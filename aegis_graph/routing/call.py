@@ -86,6 +86,7 @@ class Call:
         self._sent = False
         self._asked_with: dict[str, Any] = {}
         self._began = time.monotonic()
+        self._answers_before = services.health.answers(self._spec.name)
         self._bound = bound_of(provider, request)
         self._calculator = SettlementCalculator(
             hold, self._bound, provider.price, provider=provider.spec.name
@@ -106,7 +107,8 @@ class Call:
             if again:
                 health.abandoned(name)
             else:
-                health.failed(name, error, key=self._key, request=self._request.query_hash)
+                asked, before = self._request.query_hash, self._answers_before
+                health.failed(name, error, key=self._key, request=asked, answers_before=before)
             return await self._failed(error, emit, again=again)
         except BaseException:
             # The caller is gone, or its own callback raised: either way no other provider is asked.

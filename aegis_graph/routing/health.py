@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -59,6 +60,8 @@ class _Refusal:
 @dataclass(slots=True)
 class _ProviderRecord:
     failures: int = 0
+    cooldowns: int = 0
+    """In a row, because of failures."""
     cooldown_until: datetime | None = None
     probe_until: datetime | None = None
     refusal: _Refusal | None = None
@@ -87,6 +90,7 @@ class Health:
     spec: HealthSpec
     clock: Clock
     _records: dict[str, _ProviderRecord] = field(default_factory=dict)
+    _answers: Counter[str] = field(default_factory=Counter)
     # Sync callers run on the portal's thread, async ones on their own loops.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -128,19 +132,33 @@ class Health:
         with self._lock:
             self._records.pop(provider, None)
 
+    def answers(self, provider: str) -> int:
+        """How many attempts were answered so far, for ``failed`` to tell a queue from an outage."""
+        return self._answers[provider]
+
     def succeeded(self, provider: str) -> None:
         """An attempt was answered: the provider is well."""
         with self._lock:
+            self._answers[provider] += 1
             self._records.pop(provider, None)
 
     def abandoned(self, provider: str) -> None:
         """An attempt ended and showed nothing of the provider: the next one is the probe."""
         with self._lock:
-            if provider in self._records:
-                self._records[provider].probe_until = None
+            self._end_probe(provider)
+
+    def _end_probe(self, provider: str) -> None:
+        if provider in self._records:
+            self._records[provider].probe_until = None
 
     def failed(
-        self, provider: str, error: ProviderError, *, key: str | None = None, request: str = ""
+        self,
+        provider: str,
+        error: ProviderError,
+        *,
+        key: str | None = None,
+        request: str = "",
+        answers_before: int | None = None,
     ) -> None:
         """An attempt failed: count it, and remember what it says of the key or the model.
 
@@ -150,22 +168,41 @@ class Health:
             key: The key that it was made with.
             request: Identifies what was asked: a refusal that may be about the request counts when
                 a different one meets it, too.
+            answers_before: What ``answers`` was when the attempt began. A provider that has
+                answered others since then was busy: a time limit that passed is no failure of it.
         """
         now = self.clock()
         with self._lock:
+            busy = answers_before is not None and self._answers[provider] > answers_before
+            if isinstance(error, ModelLoadingError) or (
+                busy and isinstance(error, ProviderTimeoutError)
+            ):
+                self._end_probe(provider)
+                return
             record = self._records.setdefault(provider, _ProviderRecord())
             record.probe_until = None
             if isinstance(error, _PERMANENT):
                 if self._is_about_provider(record, error, request):
                     record.refusal = self._refusal(record.refusal, error, key, now)
-            elif isinstance(error, _PROVIDER_FAULTS) and not isinstance(error, ModelLoadingError):
+            elif isinstance(error, _PROVIDER_FAULTS):
                 # The count stays until an answer comes: a probe that fails opens the circuit again.
                 record.failures += 1
-                cooldown_s = min(error.retry_after_s or 0.0, MAX_COOLDOWN_S)
-                if record.failures >= self.spec.failures:
-                    cooldown_s = max(cooldown_s, self.spec.cooldown_s)
-                if cooldown_s > 0:
-                    record.cooldown_until = now + timedelta(seconds=cooldown_s)
+                asked_s = min(error.retry_after_s or 0.0, MAX_COOLDOWN_S)
+                wait_s = max(asked_s, self._cooldown_s(record, now))
+                until = now + timedelta(seconds=wait_s)
+                if wait_s > 0 and (record.cooldown_until is None or until > record.cooldown_until):
+                    record.cooldown_until = until
+
+    def _cooldown_s(self, record: _ProviderRecord, now: datetime) -> float:
+        """How long the provider is left alone after one more failure, in seconds."""
+        cooling = record.cooldown_until is not None and now < record.cooldown_until
+        # Attempts that were under way when the cooldown began say nothing new.
+        if record.failures < self.spec.failures or (cooling and record.cooldowns):
+            return 0.0
+        record.cooldowns += 1
+        # A server that starts anew is back within seconds, and another one after its first minute.
+        doubled = self.spec.first_cooldown_s * 2.0 ** min(record.cooldowns - 1, 64)
+        return min(doubled, self.spec.cooldown_s)
 
     def _is_about_provider(
         self, record: _ProviderRecord, error: ProviderError, request: str

@@ -120,6 +120,8 @@ def test_a_price_that_is_none_is_refused(tmp_path: Path, amount: str) -> None:
     ("key", "values"),
     [
         ("timeout_s", ["0", "-1", "nan", "inf", "3601"]),
+        ("first_token_timeout_s", ["0", "-1", "nan", "inf", "3601"]),
+        ("idle_timeout_s", ["0", "-1", "nan", "inf", "3601"]),
         ("max_retries", ["-1", "6", "1.5"]),
         ("retry_wait_s", ["-1", "nan", "inf"]),
         ("max_output_tokens", ["0", "-1", "1000001"]),
@@ -145,6 +147,7 @@ def test_a_provider_value_out_of_range_is_refused(
     ("table", "key", "values"),
     [
         ("health", "failures", ["0", "-1"]),
+        ("health", "first_cooldown_s", ["0", "-1", "nan", "inf", "1e300"]),
         ("health", "cooldown_s", ["0", "-1", "nan", "inf", "1e300"]),
         ("health", "verdict_s", ["0", "nan", "inf", "1e300"]),
         ("health", "max_retry_wait_s", ["-1", "nan", "inf", "1e300"]),

@@ -17,6 +17,7 @@ from aegis_graph.errors import (
     ContextTooLongError,
     MalformedAnswerError,
     ModelAccessError,
+    ModelLoadingError,
     ProviderError,
     ProviderTimeoutError,
     ProviderUnavailableError,
@@ -36,7 +37,8 @@ SICK = (
     StreamCutError,
 )
 OWN_FAULTS = (BadRequestError, ContentRefusedError, ContextTooLongError, UnfitAnswerError)
-SPEC = HealthSpec(failures=3, cooldown_s=30, verdict_s=600)
+SPEC = HealthSpec(failures=3, first_cooldown_s=30, cooldown_s=30, verdict_s=600)
+GROWING = HealthSpec(failures=3, first_cooldown_s=2, cooldown_s=30)
 
 
 class Clock:
@@ -282,7 +284,7 @@ def test_a_requests_own_faults_do_not_count_against_the_provider(
 
 
 def test_many_threads_lose_no_failure(clock: Clock) -> None:
-    health = Health(HealthSpec(failures=4001), clock)
+    health = Health(HealthSpec(failures=4001, first_cooldown_s=30), clock)
     threads = [threading.Thread(target=fail, args=(health, 500)) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -291,3 +293,81 @@ def test_many_threads_lose_no_failure(clock: Clock) -> None:
     assert health.unavailable("p") is None
     fail(health)
     assert health.unavailable("p") == ("cooldown", "cooling down for 30 s, failures in a row: 4001")
+
+
+def test_each_failed_probe_doubles_the_cooldown_up_to_the_longest(clock: Clock) -> None:
+    health = Health(GROWING, clock)
+    fail(health, 3, ProviderUnavailableError)
+    lengths = []
+    for _ in range(6):
+        length = 0
+        while code(health):
+            clock.go_on(1)
+            length += 1
+        lengths.append(length)
+        health.try_start("p", lease_s=60)
+        fail(health)
+    assert lengths == [2, 4, 8, 16, 30, 30]
+
+
+def test_an_answer_makes_the_next_cooldown_short_again(clock: Clock) -> None:
+    health = Health(GROWING, clock)
+    fail(health, 3)
+    clock.go_on(2)
+    fail(health)
+    health.succeeded("p")
+    fail(health, 3)
+    assert health.unavailable("p") == ("cooldown", "cooling down for 2 s, failures in a row: 3")
+
+
+def test_failures_of_attempts_that_were_under_way_do_not_make_a_cooldown_longer(
+    clock: Clock,
+) -> None:
+    health = Health(GROWING, clock)
+    fail(health, 14, ProviderUnavailableError)
+    clock.go_on(2)
+    assert health.unavailable("p") is None
+
+
+def test_a_wait_that_the_provider_asks_for_is_not_cut_short_by_another_failure(
+    clock: Clock,
+) -> None:
+    health = Health(GROWING, clock)
+    health.failed("p", RateLimitError("slow down", retry_after_s=20))
+    fail(health, 2)
+    clock.go_on(19)
+    assert code(health) == "cooldown"
+    clock.go_on(1)
+    assert health.unavailable("p") is None
+
+
+def test_a_queue_is_no_outage_where_the_provider_has_answered_others_meanwhile(
+    health: Health,
+) -> None:
+    before = health.answers("p")
+    health.succeeded("p")
+    for _ in range(14):
+        health.failed("p", ProviderTimeoutError("too late"), answers_before=before)
+    assert health.unavailable("p") is None
+    before = health.answers("p")
+    for _ in range(3):
+        health.failed("p", ProviderTimeoutError("too late"), answers_before=before)
+    assert code(health) == "cooldown"
+
+
+def test_another_fault_counts_also_where_others_were_answered_meanwhile(health: Health) -> None:
+    before = health.answers("p")
+    health.succeeded("p")
+    for _ in range(3):
+        health.failed("p", ProviderUnavailableError("HTTP 500"), answers_before=before)
+    assert code(health) == "cooldown"
+
+
+def test_a_probe_of_a_server_that_loads_lets_the_next_request_ask(
+    health: Health, clock: Clock
+) -> None:
+    fail(health, 3)
+    clock.go_on(30)
+    health.try_start("p", lease_s=60)
+    fail(health, 1, ModelLoadingError)
+    assert health.unavailable("p") is None
