@@ -20,6 +20,7 @@ from aegis_graph.errors import (
     ContentRefusedError,
     ContextTooLongError,
     ModelAccessError,
+    ModelLoadingError,
     ProviderError,
     ProviderUnavailableError,
     QuotaError,
@@ -41,6 +42,7 @@ _UNWORKED = (
     BadRequestError,
     ContextTooLongError,
     ModelAccessError,
+    ModelLoadingError,
     QuotaError,
     RateLimitError,
 )

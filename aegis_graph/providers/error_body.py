@@ -14,7 +14,17 @@ from typing import Any, NamedTuple
 
 from aegis_graph.providers.error_codes import MODERATION_KEYS
 
-_WORD_KEYS = ("code", "type", "status", "reason", "error_type", "__type")
+_WORD_KEYS = (
+    "code",
+    "type",
+    "status",
+    "reason",
+    "error_type",
+    "error_code",
+    "status_code",
+    "statuscode",
+    "__type",
+)
 _TEXT_KEYS = ("message", "msg", "detail", "error", "raw")
 _NESTED_KEYS = ("error", "innererror", "metadata", "details", "detail", "errors", "raw", "message")
 

@@ -18,6 +18,7 @@ from aegis_graph.errors import (
     ModelLoadingError,
     ProviderError,
     QuotaError,
+    RateLimitError,
 )
 
 
@@ -63,6 +64,13 @@ PHRASES: tuple[Phrase, ...] = (
         {500, 503},
         ModelLoadingError,
         r"loading (the )?model|model .{0,120}(loading|warming up|not ready)|server is starting",
+        about_request=False,
+    ),
+    _phrase(
+        # GitHub's, and errors inside an answer.
+        {403},
+        RateLimitError,
+        r"rate limit (reached|exceeded)|rate limited|^rate limit\b|too many requests|usage limit",
         about_request=False,
     ),
     # OpenRouter

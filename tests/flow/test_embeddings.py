@@ -19,7 +19,7 @@ from aegis_graph.errors import (
     InvalidRequestError,
     NoProviderError,
 )
-from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing import Fault, LoopbackServer, RawReply, Reply
 from aegis_graph.testing.loopback.journal import ProtocolName
 from aegis_graph.testing.wires.embeddings import hashed_words, texts_of
 from tests.flow.support import KEYS, KINDS, Row, assert_sound, make_config, rows, spent
@@ -175,6 +175,19 @@ async def test_a_budget_of_the_task_refuses_before_anything_is_sent(
     with pytest.raises(BudgetExceededError, match="budget task:embed per month"):
         await embeddings.aembed_documents(["Paris"])
     assert server.calls() == ()
+
+
+async def test_an_error_inside_an_answer_is_read_by_its_code(
+    server: LoopbackServer, db: Path, one_space: list[Row]
+) -> None:
+    body = b'{"error": {"message": "Rate limit", "code": 429}}'
+    server.always("openai", RawReply(body=body), model="m")
+    await embeddings_of(server, db, one_space[2], *one_space[:2]).aembed_documents(["a text"])
+    failed = [row for row in rows(db) if row["provider"] == "openai"]
+    assert {(row["error_type"], row["cost_basis"]) for row in failed} == {
+        ("RateLimitError", "none")
+    }
+    assert_sound(db)
 
 
 async def test_sensitive_texts_stay_on_local_providers(

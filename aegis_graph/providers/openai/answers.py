@@ -60,9 +60,16 @@ def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sound_chunk(chunk: Mapping[str, Any]) -> dict[str, Any]:
-    """A piece of a stream with at most one choice, and nothing but what it adds to the answer."""
+    """A piece of a stream with at most one choice, and nothing but what it adds to the answer.
+
+    Raises:
+        ProviderError: It is an error.
+    """
     choice = _first_choice(chunk)
     if choice is None:
+        if chunk.get("object") == "error":
+            # vLLM's older form, which OpenAI's client takes for a chunk.
+            raise error_from_body(chunk)
         return {"choices": []}
     delta = choice.get("delta")
     sound: dict[str, Any] = {"delta": _sound_delta(delta if isinstance(delta, Mapping) else {})}

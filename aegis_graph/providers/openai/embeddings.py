@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel
+from aegis_graph.providers.client_errors import error_from_body
 from aegis_graph.providers.embedding_model import (
     EmbeddingChatModel,
     EmbeddingProvider,
@@ -52,6 +53,8 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
                 extra_body=dict(more.extra_body),
                 extra_headers=dict(more.extra_headers),
             )
+            if not answer.data and (error := (answer.model_extra or {}).get("error")):
+                raise error_from_body(error)
             rows = sorted(answer.data, key=lambda row: row.index)
             usage = answer.usage
             return EmbeddingResult(

@@ -172,6 +172,18 @@ async def test_free_refusals_inside_an_answer_lock_no_budget(
     assert_sound(db)
 
 
+async def test_an_error_that_stands_where_a_chunk_does_is_read(
+    server: LoopbackServer, db: Path
+) -> None:
+    error = {"object": "error", "message": "no", "type": "BadRequestError", "code": 400}
+    event = b"data: " + json.dumps(error).encode() + b"\n\n"
+    server.always("openai", RawReply(headers=EVENT_STREAM, chunks=[event]), model="first")
+    async for _ in two(server, db).astream(ask(), stream_mode="messages"):
+        pass
+    (failed,) = [row for row in made(db) if row["provider"] == "first"]
+    assert (failed["error_type"], failed["cost_basis"]) == ("BadRequestError", "none")
+
+
 async def test_a_part_of_an_answer_is_not_free_whatever_ends_it(
     server: LoopbackServer, db: Path
 ) -> None:

@@ -513,6 +513,21 @@ SERVERS: Mapping[str, Sample] = {
         "by a second request",
     ),
     "cloudflare 524": Sample(524, HTML.format("timeout"), ProviderUnavailableError, again_s=1),
+    "github 403": Sample(
+        403, {"message": "API rate limit exceeded for user ID 1."}, RateLimitError, again_s=1
+    ),
+    "a text in 200": Sample(None, {"error": "rate limit exceeded"}, RateLimitError, again_s=1),
+    "a status beside a text in 200": Sample(
+        None, {"StatusCode": 429, "Status": "429", "error": "no"}, RateLimitError, again_s=1
+    ),
+    "vllm in a stream": Sample(
+        None,
+        {"object": "error", "message": LONG, "type": "BadRequestError", "code": 400},
+        ContextTooLongError,
+    ),
+    "a crash in 200": Sample(
+        None, {"error": "model runner has stopped"}, ProviderUnavailableError, basis="held"
+    ),
     "empty 400": Sample(400, "", BadRequestError),
     "405": Sample(405, "Method Not Allowed", ModelAccessError, "by a second request"),
     "409": Sample(409, of_error("no"), ProviderUnavailableError, again_s=1),
