@@ -18,8 +18,9 @@ import pytest
 
 from aegis_graph.testing import LoopbackServer
 from tests import programs
+from tests.raw_server import raw_server
 
-STARTERS = (subprocess, multiprocessing, programs, LoopbackServer)
+STARTERS = (subprocess, multiprocessing, programs, raw_server, LoopbackServer)
 OURS = ("tests.", "aegis_graph.testing.")
 """Modules whose code is followed."""
 STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "socket.bind"}

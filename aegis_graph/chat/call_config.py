@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
 
+from langchain_core.callbacks import Callbacks
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableConfig
 from langgraph.constants import TAG_NOSTREAM
 from typing_extensions import override
+
+from aegis_graph.routing.private_runs import (
+    kept_callbacks,
+    untraced,
+    untraced_stream,
+    untraced_stream_sync,
+)
 
 HIDDEN = "hidden_from_streams"
 """Argument by which a host that streams messages is shown none of the chunks."""
@@ -21,8 +32,50 @@ THREAD_ID = "thread_id"
 class ConfiguredChatModel(BaseChatModel):
     """Passes two things on from a call's configuration to the methods that do the work.
 
-    LangChain gives these methods none of it. Inside a graph the context has the rest.
+    LangChain gives these methods none of it. Inside a graph the context has the rest. A private
+    call is not traced.
     """
+
+    @override
+    def generate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        if not self._is_private(kwargs):
+            return super().generate(messages, stop, callbacks, **kwargs)
+        with self._untraced(callbacks) as (model, own):
+            return super(ConfiguredChatModel, model).generate(messages, stop, own, **kwargs)
+
+    @override
+    async def agenerate(
+        self,
+        messages: list[list[BaseMessage]],
+        stop: list[str] | None = None,
+        callbacks: Callbacks = None,
+        **kwargs: Any,
+    ) -> LLMResult:
+        if not self._is_private(kwargs):
+            return await super().agenerate(messages, stop, callbacks, **kwargs)
+        with self._untraced(callbacks) as (model, own):
+            return await super(ConfiguredChatModel, model).agenerate(messages, stop, own, **kwargs)
+
+    @abstractmethod
+    def _is_private(self, arguments: Mapping[str, Any]) -> bool:
+        """Whether a call with these arguments is private."""
+
+    @contextmanager
+    def _untraced(self, callbacks: Callbacks) -> Iterator[tuple[Self, Callbacks]]:
+        """This model, and the callbacks of a call, without tracers."""
+        with untraced({"callbacks": callbacks}) as own:
+            yield self._without_own_tracers(), own.get("callbacks")
+
+    def _without_own_tracers(self) -> Self:
+        if not self.callbacks:
+            return self
+        return self.model_copy(update={"callbacks": kept_callbacks(self.callbacks)})
 
     @override
     def invoke(
@@ -55,7 +108,11 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        return super().stream(input, config, stop=stop, **_with_call_config(config, kwargs))
+        passed = {"stop": stop, **_with_call_config(config, kwargs)}
+        if not self._is_private(kwargs):
+            return super().stream(input, config, **passed)
+        stream = super(ConfiguredChatModel, self._without_own_tracers()).stream
+        return untraced_stream_sync(lambda own: stream(input, own, **passed), config)
 
     @override
     def astream(
@@ -66,7 +123,11 @@ class ConfiguredChatModel(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        return super().astream(input, config, stop=stop, **_with_call_config(config, kwargs))
+        passed = {"stop": stop, **_with_call_config(config, kwargs)}
+        if not self._is_private(kwargs):
+            return super().astream(input, config, **passed)
+        stream = super(ConfiguredChatModel, self._without_own_tracers()).astream
+        return untraced_stream(lambda own: stream(input, own, **passed), config)
 
 
 def _with_call_config(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from aegis_graph.chat.output_schema import answer_schema
 from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
 from aegis_graph.routing.handle import RouterHandle
 from aegis_graph.routing.observer import RunObserver, StreamEvent, with_observer
+from aegis_graph.routing.private_runs import asks_privately
 from aegis_graph.types import Sensitivity, Task
 
 
@@ -273,6 +274,10 @@ class RoutedChatModel(ConfiguredChatModel):
         with closing(stream_events_sync(partial(self._ask_sync, request), observer)) as events:
             for item in events:
                 yield chunks.of(item)
+
+    @override
+    def _is_private(self, arguments: Mapping[str, Any]) -> bool:
+        return asks_privately(self.router, arguments.get("sensitivity") or self.sensitivity)
 
     def _observer(
         self, kwargs: Mapping[str, Any], *, ends_on_interrupt: bool = False

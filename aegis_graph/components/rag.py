@@ -43,6 +43,7 @@ from aegis_graph.components.router_node import (
     question_of,
     run_graph,
 )
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.types import AttemptRecord, SkippedRecord, Task
 
 
@@ -140,7 +141,7 @@ def create_rag(
     builder.add_edge("prepare", first)
     builder.add_edge(first, "answer")
     builder.add_edge("answer", END)
-    return builder.compile(checkpointer=checkpointer, name=name)
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
 def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:

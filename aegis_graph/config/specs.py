@@ -46,6 +46,8 @@ class ProviderSpec(ConfigModel):
     model: str = Field(min_length=1)
     location: Location
     """Where the data goes. Sensitive requests stay on ``local`` providers."""
+    trusted: str | None = Field(default=None, min_length=1)
+    """Why a ``local`` row may have a public address all the same, in words."""
     base_url: str | None = Field(default=None, pattern=URL_PATTERN)
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     """Name of the environment variable with the key; never the key."""

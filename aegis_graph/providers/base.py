@@ -30,6 +30,7 @@ from aegis_graph.pricing.rates import InputKind
 from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
+from aegis_graph.providers.location import check_location
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.request.input_kinds import caches_for_an_hour, nested_values
 from aegis_graph.request.request import Request
@@ -79,7 +80,8 @@ class Provider(CallArguments, ABC):
         environ: Where keys are looked up by name, by default the process's environment.
 
     Raises:
-        ConfigError: An option is wrong, or the price of its model is unknown.
+        ConfigError: An option is wrong, its address is not ``local`` though it says so, or the
+            price of its model is unknown.
 
     Example:
         >>> from aegis_graph.providers.openai import OpenAIProvider
@@ -121,12 +123,18 @@ class Provider(CallArguments, ABC):
             {"cache_write_1h"} if caches_for_an_hour(spec.options) else ()
         )
         self.refused: set[str] = set()
+        check_location(spec, self.address, source=source)
         self._environ = os.environ if environ is None else environ
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
         self._lock = threading.Lock()
         self._calls = 0
         self._retired = False
+
+    @property
+    def address(self) -> str | None:
+        """Where its calls go; ``None`` where none leaves the process, or only the kind knows."""
+        return self.spec.base_url
 
     @property
     def key_env(self) -> str | None:

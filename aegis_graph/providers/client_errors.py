@@ -30,7 +30,7 @@ from aegis_graph.providers.error_body import ErrorBody, as_status, read_error_bo
 from aegis_graph.providers.error_codes import BY_STATUS, CODES, CodeTable
 from aegis_graph.providers.error_phrases import PHRASES
 from aegis_graph.providers.retry_advice import retry_advice
-from aegis_graph.providers.transport_errors import cause_chain
+from aegis_graph.providers.transport_errors import cause_chain, own_error
 from aegis_graph.providers.transport_errors import transport_error as transport_error
 from aegis_graph.providers.unsupported_parameter import unsupported_parameter
 
@@ -74,8 +74,9 @@ def client_error(error: Exception, *, codes: CodeTable = CODES) -> ProviderError
         error: What the client raised.
         codes: What the provider's codes mean.
     """
-    if isinstance(error, ProviderError):
-        return error
+    own = own_error(error)
+    if own is not None:
+        return own
     if isinstance(error, ImportError):
         # Nothing was sent, and asking again in a moment does not install it.
         return ModelAccessError(f"cannot be loaded: {str(error).partition(chr(10))[0]}")

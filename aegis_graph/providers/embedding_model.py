@@ -23,6 +23,7 @@ from typing_extensions import override
 from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.base import Provider
+from aegis_graph.providers.http.bodies import MAX_BODY_BYTES
 from aegis_graph.request.request import Request
 
 VECTORS = "vectors"
@@ -40,6 +41,9 @@ class EmbeddingResult:
     input_tokens: int | None
     """``None`` where the provider did not say."""
 
+
+BYTES_PER_NUMBER = 32
+"""Most text of one number of a vector: all digits of a double with sign, exponent and comma."""
 
 EmbedTexts = Callable[[list[str], TextType], Awaitable[EmbeddingResult]]
 
@@ -134,6 +138,13 @@ class EmbeddingProvider(Provider):
         """Length of a vector."""
         assert isinstance(self.spec, EmbeddingSpec), "the registry builds these from such rows only"
         return self.spec.dimensions
+
+    @property
+    def most_bytes(self) -> int:
+        """Most bytes of one answer, which is as long as its vectors are."""
+        texts = (self.spec.batch_size if isinstance(self.spec, EmbeddingSpec) else None) or 0
+        numbers = max(texts, self.texts_per_call) * self.dimensions
+        return max(MAX_BODY_BYTES, BYTES_PER_NUMBER * numbers)
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
@@ -12,12 +13,18 @@ from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
 from aegis_graph.providers.http import (
-    BearerAuth,
-    aiohttp_transport,
+    httpx_transport,
+    no_sync_client,
     openai_http_client,
     probe_models,
 )
-from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
+from aegis_graph.providers.library_model import (
+    NO_KEY,
+    OWN_ADDRESSES,
+    OWN_KEYS,
+    LibraryModelOptions,
+    LibraryModelProvider,
+)
 from aegis_graph.providers.ollama.options import SAMPLING
 from aegis_graph.types import CallOptions
 
@@ -32,6 +39,12 @@ _CAPS: Mapping[str, str] = {
 
 _OLLAMA_TABLE = (*SAMPLING, "stop", "temperature", "tfs_z")
 """Arguments of Ollama's integration that stand in a table of the call."""
+_CLASSES: Mapping[str, tuple[str, str]] = {
+    "azure_openai": ("langchain_openai", "AzureChatOpenAI"),
+    "ollama": ("langchain_ollama", "ChatOllama"),
+    "openai": ("langchain_openai", "ChatOpenAI"),
+}
+"""The classes of integrations that this package depends on itself."""
 
 
 class LangChainOptions(LibraryModelOptions):
@@ -67,18 +80,14 @@ class LangChainProvider(LibraryModelProvider):
         from langchain.chat_models import init_chat_model  # noqa: PLC0415
 
         arguments: dict[str, Any] = {"max_retries": 0, **self.options.arguments}
-        if self.spec.base_url:
-            arguments["base_url"] = self.spec.base_url
-        if api_key:
-            arguments["api_key"] = api_key
+        arguments |= self._place(api_key)
         if self.spec.temperature is not None:
             arguments["temperature"] = self.spec.temperature
-        # Only a model tells its class, and only the class which of the settings below it has.
-        fields = type(init_chat_model(self.spec.model, **arguments)).model_fields
+        fields = self._fields(arguments)
         # Where there is such a setting: count streams too, and leave time limits to the attempt.
         wanted = {"stream_usage": True, "stream_chunk_timeout": None}
         arguments = {**{name: wanted[name] for name in wanted if name in fields}, **arguments}
-        client = _own_client(fields, arguments, api_key)
+        client = self._own_client(fields, arguments, api_key)
         self._latest = model = init_chat_model(self.spec.model, **arguments)
         if any(base.__name__ == "BaseChatOpenAI" for base in type(model).__mro__):
             # Imported on first use: it imports OpenAI's client, which the others do without.
@@ -88,6 +97,53 @@ class LangChainProvider(LibraryModelProvider):
             theirs: Any = type(model)
             model.__class__ = reads_answers(theirs)
         return OpenModel(model, client.aclose if client is not None else nothing_to_close)
+
+    def _fields(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings that the integration's class has."""
+        from langchain.chat_models import init_chat_model  # noqa: PLC0415  loaded by now
+
+        kind: Any
+        if self.library_name in _CLASSES:
+            module, name = _CLASSES[self.library_name]
+            kind = getattr(import_module(module), name)
+        else:
+            # Of the others only a model tells its class.
+            kind = type(init_chat_model(self.spec.model, **arguments))
+        fields: Mapping[str, Any] = kind.model_fields
+        return fields
+
+    def _place(self, api_key: str | None) -> dict[str, Any]:
+        """The address and the key, so that the integration looks for neither."""
+        place: dict[str, Any] = {}
+        # Where a further argument has the address, it has the integration's own name for it.
+        if self.spec.base_url or self.own_address == OWN_ADDRESSES.get(self.library_name):
+            place["base_url"] = self.own_address
+        if api_key:
+            place["api_key"] = api_key
+        elif self.library_name in OWN_KEYS or (
+            # Amazon's takes a key for a token, and has signatures without one.
+            self.spec.base_url and not self.library_name.startswith(("bedrock", "ollama"))
+        ):
+            place["api_key"] = NO_KEY
+        return {name: value for name, value in place.items() if value is not None}
+
+    def _own_client(
+        self, fields: Mapping[str, Any], arguments: dict[str, Any], api_key: str | None
+    ) -> Any:
+        """A client for this event loop alone, where the integration takes one."""
+        if "http_async_client" in fields:
+            client = arguments["http_async_client"] = openai_http_client(self.spec, api_key)
+            arguments["http_client"] = no_sync_client()
+            return client
+        if "async_client_kwargs" in fields:
+            transport = httpx_transport(self.spec, api_key)
+            for name, more in (
+                ("client_kwargs", {"follow_redirects": False, "trust_env": False}),
+                ("async_client_kwargs", {"transport": transport}),
+            ):
+                arguments[name] = {**arguments.get(name, {}), **more}
+            return transport
+        return None
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
@@ -144,7 +200,7 @@ class LangChainProvider(LibraryModelProvider):
         """Integrations have no common way to ask for models."""
         if self.spec.base_url is None:
             return Probe(None, None, "LangChain has no free way to ask")
-        found, _ = await probe_models(self.spec.base_url)
+        found, _ = await probe_models(self.spec, self.spec.base_url)
         return Probe(found.reachable, None, "" if found.reachable else found.detail)
 
     @property
@@ -155,16 +211,3 @@ class LangChainProvider(LibraryModelProvider):
             # The client renames max_tokens to a newer name, which many servers ignore.
             return "extra_body.max_tokens"
         return _CAPS.get(self.library_name, "max_tokens")
-
-
-def _own_client(fields: Mapping[str, Any], arguments: dict[str, Any], api_key: str | None) -> Any:
-    """A client for this event loop alone, where the integration takes one."""
-    if "http_async_client" in fields and "http_async_client" not in arguments:
-        client = arguments["http_async_client"] = openai_http_client()
-        return client
-    if "async_client_kwargs" in fields and "async_client_kwargs" not in arguments:
-        transport = aiohttp_transport()
-        auth = BearerAuth(api_key) if api_key else None
-        arguments["async_client_kwargs"] = {"transport": transport, "auth": auth}
-        return transport
-    return None

@@ -45,6 +45,9 @@ def transport_error(error: BaseException) -> ProviderError:
     Clients wrap the transport's errors, some of them by the wrong class (a dropped connection
     becomes a connect timeout), so the whole chain of causes decides, innermost classes first.
     """
+    own = own_error(error)
+    if own is not None:
+        return own
     chain = list(cause_chain(error))
     name = type(error).__name__
     if any(isinstance(link, _NEVER_SENT) for link in chain):
@@ -57,6 +60,11 @@ def transport_error(error: BaseException) -> ProviderError:
         return ProviderUnavailableError("the connection was dropped", outcome_unknown=True)
     # A client that trips over what it received raises whatever its code runs into.
     return MalformedAnswerError(f"the client failed with {name}", outcome_unknown=True)
+
+
+def own_error(error: BaseException) -> ProviderError | None:
+    """The error that this package's transport raised below a client that wraps what it catches."""
+    return next((link for link in cause_chain(error) if isinstance(link, ProviderError)), None)
 
 
 def cause_chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -8,25 +8,19 @@ from typing import Any, Self
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import Checkpoint
-from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import override
 
 from aegis_graph.routing.host import HostCheck, RouterContext, bound_choices
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.types import DEFAULT_SENSITIVITY
 
 _EDGE = "branch:to:"
 """How LangGraph begins the name of the channel that says which node is next."""
 
 
-class CompiledRouter(CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):
+class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, RouterOutput]):
     """A routing graph that runs on LangGraph's engine."""
-
-    @classmethod
-    def of(
-        cls, graph: CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]
-    ) -> Self:
-        """The same graph as one of this class, made as every compiled graph's ``copy`` is."""
-        return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
     def with_options(self, **choices: Any) -> Self:
         """The same router with choices for every request, also where a host's state has no key.
@@ -61,6 +55,11 @@ class CompiledRouter(CompiledStateGraph[RouterState, RouterContext, RouterInput,
     ) -> AsyncIterator[Any]:
         self._check_input(input, config)
         return super().astream(input, config, **more)
+
+    @property
+    @override
+    def default_sensitivity(self) -> str:
+        return getattr(self.builder, "default_sensitivity", DEFAULT_SENSITIVITY)
 
     def _check_input(self, asked: object, config: RunnableConfig | None) -> None:
         # On the builder, because every copy of a compiled graph is made from its fields.

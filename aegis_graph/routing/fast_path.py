@@ -21,6 +21,7 @@ from typing_extensions import override
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.host import BOUND
+from aegis_graph.routing.private_runs import untraced
 from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
 
 _ENGINE_KEY = "__pregel_"
@@ -44,14 +45,21 @@ class FastPathGraph(CompiledRouter):
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return await super().ainvoke(input, config, **more)
-        return await self._run_nodes(input, merged)
+        if not self.is_private(input, config):
+            return await self._run_nodes(input, merged)
+        with untraced(merged) as own:
+            return await self._run_nodes(input, own)
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return super().invoke(input, config, **more)
-        return self._node("budget_check").portal.run(lambda: self._run_nodes(input, merged))
+        portal = self._node("budget_check").portal
+        if not self.is_private(input, config):
+            return portal.run(lambda: self._run_nodes(input, merged))
+        with untraced(merged) as own:
+            return portal.run(lambda: self._run_nodes(input, own))
 
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""

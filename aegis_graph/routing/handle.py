@@ -21,6 +21,7 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.host import RouterContext, bound_choices
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router, RouterBuilder
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
@@ -156,6 +157,12 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
     ) -> Iterator[Any]:
         """As ``astream``, for sync callers."""
         yield from self.refresh().stream(input, self._with(config), **kwargs)
+
+    def is_private(self, asked: object, config: RunnableConfig | None = None) -> bool:
+        """Whether any place that may say so says that a request is private."""
+        router = self.router
+        assert isinstance(router, PrivateRuns), "every router of this package is one"
+        return router.is_private(asked, self._with(config))
 
     @override
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:

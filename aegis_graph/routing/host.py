@@ -113,7 +113,7 @@ class RequestReader:
         route = state.get("route")
         # A run that an older version began has none.
         begun = route.get("choices", {}) if route is not None else {}
-        chosen = joined_choices([state, begun, *_choices_around(config)])
+        chosen = joined_choices([state, begun, *choices_around(config)])
         if self._required and "sensitivity" not in chosen:
             raise InvalidRequestError(
                 "sensitivity: the configuration requires one for every request; give it in the"
@@ -127,17 +127,17 @@ class RequestReader:
         return Request.from_state({**state, **joined}, config)
 
 
-def _choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
+def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
     """What the run's context, its configuration and the router's own binding choose."""
     configurable = config.get("configurable") or {}
     runtime = configurable.get(RUNTIME_KEY)
-    context = _as_mapping(runtime.context if isinstance(runtime, Runtime) else None)
+    context = choices_of_context(runtime.context if isinstance(runtime, Runtime) else None)
     refuse_misspelt("the context", context, CHOICES)
     refuse_misspelt("configurable", configurable, PROTECTING)
     return [context, configurable, configurable.get(BOUND) or {}]
 
 
-def _as_mapping(context: object) -> Mapping[str, Any]:
+def choices_of_context(context: object) -> Mapping[str, Any]:
     """A host's context has a form of the host's choice: a table, a dataclass, a model."""
     if isinstance(context, Mapping):
         return context
@@ -186,7 +186,7 @@ class HostCheck:
         around = channels_around(merged)
         if around is None or "sensitivity" in around:
             return
-        if any("sensitivity" in place for place in _choices_around({"configurable": merged})):
+        if any("sensitivity" in place for place in choices_around({"configurable": merged})):
             return
         self._warned = True
         logger.warning(

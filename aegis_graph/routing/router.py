@@ -47,6 +47,7 @@ from aegis_graph.routing.host import HostCheck, RequestReader, RouterContext
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.types import DEFAULT_SENSITIVITY
 
 Router = CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]
 """The type of a compiled routing graph, as ``create_router`` returns it.
@@ -62,6 +63,9 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
 
     provider_specs: tuple[ProviderSpec, ...] = ()
     """The chain, in order."""
+
+    default_sensitivity: str = DEFAULT_SENSITIVITY
+    """How private a request is where nothing says it."""
 
     host_check: HostCheck | None = None
     """Looks at each request where it enters; one for all graphs that are compiled from this."""
@@ -168,6 +172,7 @@ def assemble(
         input_schema=RouterInput,
         output_schema=RouterOutput,
     )
+    builder.default_sensitivity = defaults.sensitivity or DEFAULT_SENSITIVITY
     builder.host_check = HostCheck()
     builder.provider_specs = tuple(provider.spec for provider in chain)
     _add(

@@ -38,7 +38,7 @@ from aegis_graph.errors import (
     RateLimitError,
     StreamCutError,
 )
-from aegis_graph.providers.dashscope.chat_model import ChatDashScope
+from aegis_graph.providers.dashscope.chat_model import DEFAULT_BASE_URL, ChatDashScope
 from aegis_graph.providers.dashscope.provider import DashScopeProvider
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 
@@ -536,12 +536,12 @@ def test_an_empty_key_is_refused(server: LoopbackServer, key: str) -> None:
     with pytest.raises(ValidationError, match="the key is empty"):
         _model(server, api_key=key)
     with pytest.raises(AuthenticationError):
-        _provider(server.dashscope_url).open_model(None)
+        _provider(DEFAULT_BASE_URL).open_model(None)
 
 
 def test_the_key_is_looked_up_under_both_names() -> None:
-    assert _provider("http://127.0.0.1:9/api/v1").key_env == "ALIBABA_CLOUD_API_KEY"
-    assert _provider("http://127.0.0.1:9/api/v1").api_key() == KEY
+    assert _provider(DEFAULT_BASE_URL).key_env == "ALIBABA_CLOUD_API_KEY"
+    assert _provider(DEFAULT_BASE_URL).api_key() == KEY
     assert _provider("http://127.0.0.1:9/api/v1", api_key_env="MY_KEY").key_env == "MY_KEY"
 
 

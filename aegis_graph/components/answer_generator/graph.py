@@ -52,6 +52,7 @@ from aegis_graph.components.router_node import (
     question_of,
 )
 from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NOTICES
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words
@@ -158,7 +159,7 @@ def create_answer_generator(
         check = ask_router(router, prepare=verifier.ask, conclude=verifier.judge)
         builder.add_node("verify", check)
         builder.add_edge("verify", END)
-    return builder.compile(checkpointer=checkpointer, name=name)
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
 @dataclass(frozen=True, slots=True)

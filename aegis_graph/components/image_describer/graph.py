@@ -31,6 +31,7 @@ from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.image_files import image_part
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.words import LANGUAGES, Language
 from aegis_graph.types import AttemptRecord
 
@@ -147,7 +148,7 @@ def create_image_describer(
     builder.add_conditional_edges("find", _each, ["look", "gather"])
     builder.add_edge("look", "gather")
     builder.add_edge("gather", END)
-    return builder.compile(checkpointer=checkpointer, name=name)
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
 async def describe_image(
@@ -242,8 +243,7 @@ class _Finder:
 def _place(one: FoundImage, kind: ResultKind) -> _Place:
     if "sha256" in one:
         return _Place(source=one["source"], sha256=one["sha256"], unusable=None)
-    name = DocumentError.__name__
-    unusable = failed_result(one["source"], kind, one["error"], error_type=name)
+    unusable = failed_result(one["source"], kind, one["error"], error_type=DocumentError.__name__)
     return _Place(source=one["source"], sha256=None, unusable=unusable)
 
 

@@ -64,6 +64,7 @@ from aegis_graph.components.router_node import (
     options_of,
     question_of,
 )
+from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.words import Language, language_of
 
 MAX_DOCUMENTS = 12
@@ -160,7 +161,7 @@ def create_query_decomposer(
     builder.add_node("finish", steps.finish)
     for edge in ((START, "prepare"), ("plan", "dispatch"), ("note", "dispatch"), ("finish", END)):
         builder.add_edge(*edge)
-    return builder.compile(checkpointer=checkpointer, name=name)
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ from aegis_graph.components.relation_extractor.state import (
 from aegis_graph.components.relation_extractor.store import AnswerStore
 from aegis_graph.components.router_node import RouterGraph, options_of, run_graph
 from aegis_graph.errors import ConfigError
+from aegis_graph.routing.private_runs import PrivateRuns
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at
@@ -125,7 +126,8 @@ def create_relation_extractor(
     chunk_graph = create_chunk_extractor(router, answers, PromptWriter(prompts_folder))
     limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
     nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
-    graph = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
+    built = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
+    graph = PrivateRuns.of(built)
     return graph.with_config(max_concurrency=max_concurrency)
 
 

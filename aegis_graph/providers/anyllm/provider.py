@@ -14,11 +14,15 @@ from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import (
     PROBE_TIMEOUT_S,
-    BearerAuth,
-    aiohttp_transport,
+    httpx_client,
+    httpx_transport,
     openai_http_client,
 )
-from aegis_graph.providers.library_model import LibraryModelOptions, LibraryModelProvider
+from aegis_graph.providers.library_model import (
+    NO_KEY,
+    LibraryModelOptions,
+    LibraryModelProvider,
+)
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"
@@ -120,16 +124,21 @@ class AnyLLMProvider(LibraryModelProvider):
         if theirs.MAX_RETRIES_SUPPORT != "unsupported":
             arguments.setdefault("max_retries", 0)
         if issubclass(theirs, BaseOpenAIProvider):
-            arguments["http_client"] = openai_http_client()
+            arguments["http_client"] = openai_http_client(self.spec, api_key)
+            close = arguments["http_client"].aclose
+        elif self.library_name == "anthropic":
+            arguments["http_client"] = httpx_client(self.spec, api_key)
             close = arguments["http_client"].aclose
         elif self.library_name == "ollama":
-            arguments["auth"] = BearerAuth(api_key) if api_key else None
-            arguments["transport"] = aiohttp_transport()
+            arguments |= {
+                "transport": httpx_transport(self.spec, api_key),
+                "follow_redirects": False,
+            }
             close = arguments["transport"].aclose
         client = AnyLLM.create(
             self.library_name,
-            api_key=api_key or "none",
-            api_base=self.spec.base_url,
+            api_key=api_key or NO_KEY,
+            api_base=self.own_address or theirs.API_BASE,
             unified_exceptions=True,
             **arguments,
         )

@@ -9,7 +9,6 @@ from contextlib import aclosing
 from typing import Any
 
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.chat_models import generate_from_stream
@@ -30,8 +29,8 @@ from aegis_graph.providers.dashscope.messages import (
     to_wire,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.dashscope.sdk import load_sdk
-from aegis_graph.providers.http import CONNECTION_LIMITS
+from aegis_graph.providers.dashscope.sdk import cloud_row, load_sdk
+from aegis_graph.providers.http import httpx_client
 
 DEFAULT_BASE_URL = "https://dashscope-intl.aliyuncs.com/api/v1"
 """Singapore. A key belongs to one region."""
@@ -101,6 +100,10 @@ class ChatDashScope(BaseChatModel):
     extra_body: Mapping[str, Any] = {}
     """Further entries of the protocol's ``parameters``."""
     extra_headers: Mapping[str, str] = {}
+    http_client: Callable[[], httpx.AsyncClient] | None = Field(
+        default=None, exclude=True, repr=False
+    )
+    """Opens the client of asynchronous calls; by default one for ``base_url`` and this key."""
 
     _http: httpx.AsyncClient | None = PrivateAttr(default=None)
     _client: Any = PrivateAttr(default=None)
@@ -270,12 +273,14 @@ class ChatDashScope(BaseChatModel):
         return self._client
 
     def _open(self) -> None:
-        # httpx's own pool searches all its connections at each call, and collapses above 100.
-        http = HttpxAiohttpClient(
-            timeout=_TIMEOUT, limits=CONNECTION_LIMITS, headers=dict(self.extra_headers)
-        )
+        http = self.http_client() if self.http_client else self._own_http_client()
+        http.headers.update(self.extra_headers)
         self._client = load_sdk().AsyncClient(http_client=http, **self._settings())
         self._http = http
+
+    def _own_http_client(self) -> httpx.AsyncClient:
+        row = cloud_row(self.model, self.base_url, self.extra_headers)
+        return httpx_client(row, self.api_key.get_secret_value(), timeout=_TIMEOUT)
 
     def _settings(self) -> dict[str, Any]:
         """Every setting, because the SDK looks in the environment and in files for the others."""

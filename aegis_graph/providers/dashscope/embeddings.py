@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 from typing_extensions import override
 
-from aegis_graph.errors import AuthenticationError
 from aegis_graph.providers.base import OpenModel, ProviderOptions
 from aegis_graph.providers.dashscope.provider import DashScopeProvider
 from aegis_graph.providers.dashscope.sdk import load_sdk
@@ -19,7 +18,7 @@ from aegis_graph.providers.embedding_model import (
     EmbeddingResult,
     TextType,
 )
-from aegis_graph.providers.http import CONNECTION_LIMITS
+from aegis_graph.providers.http import httpx_client
 
 
 class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
@@ -38,8 +37,7 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
         Raises:
             AuthenticationError: There is no key.
         """
-        if not api_key:
-            raise AuthenticationError(f"{self.spec.name}: there is no key")
+        key = self.checked_key(api_key)
         clients: list[tuple[httpx.AsyncClient, Any]] = []
         opening = asyncio.Lock()
 
@@ -53,7 +51,7 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
                 text_type=text_type,
                 dimension=self.dimensions,
                 # The SDK puts no key on a client that it did not build.
-                api_key=api_key,
+                api_key=key,
             )
             rows = sorted(answer.embeddings, key=lambda row: row.index)
             usage = answer.usage
@@ -67,18 +65,14 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
 
         return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), aclose)
 
-    def _open(self, api_key: str) -> tuple[httpx.AsyncClient, Any]:
+    def _open(self, api_key: str | None) -> tuple[httpx.AsyncClient, Any]:
         """Build the client: every setting, because the SDK looks in files for the others."""
-        from httpx_aiohttp import HttpxAiohttpClient  # noqa: PLC0415  with the SDK, in a thread
-
         # The SDK puts no address on a client that it did not build either.
-        http = HttpxAiohttpClient(
-            base_url=self._base_url, timeout=self.spec.time_limits.whole_s, limits=CONNECTION_LIMITS
-        )
+        http = httpx_client(self.spec, api_key, most_bytes=self.most_bytes, base_url=self.address)
         client = load_sdk().AsyncClient(
             http_client=http,
-            api_key=api_key,
-            base_url=self._base_url,
+            api_key=self.checked_key(api_key),
+            base_url=self.address,
             protocol="native",
             timeout=self.spec.time_limits.whole_s,
             max_retries=0,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import httpx
@@ -12,6 +14,7 @@ from langchain_core.messages import AIMessage
 from pydantic import SecretStr
 from typing_extensions import override
 
+from aegis_graph.config.addresses import host_of
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import (
     AuthenticationError,
@@ -40,11 +43,13 @@ from aegis_graph.providers.dashscope.messages import (
 from aegis_graph.providers.dashscope.options import DashScopeOptions
 from aegis_graph.providers.dashscope.prices import dashscope_price
 from aegis_graph.providers.dashscope.sdk import INSTALL, load_sdk
-from aegis_graph.providers.http import probe_models
+from aegis_graph.providers.http import httpx_client, probe_models
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import FINISH_REASON, CallOptions
 
 DEFAULT_KEY_ENV = "ALIBABA_CLOUD_API_KEY"
+_OWN_HOST = re.compile(r"dashscope[\w-]*\.aliyuncs\.com|[\w.-]+\.maas\.aliyuncs\.com")
+"""Hosts of the service, one for each region and workspace: the key of that variable is theirs."""
 
 
 class DashScopeProvider(Provider):
@@ -54,9 +59,15 @@ class DashScopeProvider(Provider):
 
     @property
     @override
-    def key_env(self) -> str:
-        """Nothing is answered without a key."""
-        return self.spec.api_key_env or DEFAULT_KEY_ENV
+    def address(self) -> str:
+        return self.spec.base_url or DEFAULT_BASE_URL
+
+    @property
+    @override
+    def key_env(self) -> str | None:
+        """The service answers nothing without a key; a server of one's own may."""
+        is_own = _OWN_HOST.fullmatch(host_of(self.address))
+        return self.spec.api_key_env or (DEFAULT_KEY_ENV if is_own else None)
 
     @override
     def missing_package(self) -> str | None:
@@ -74,12 +85,11 @@ class DashScopeProvider(Provider):
         Raises:
             AuthenticationError: There is no key.
         """
-        if not api_key:
-            raise AuthenticationError(f"{self.spec.name}: there is no key")
         model = ChatDashScope(
             model=self.spec.model,
-            api_key=SecretStr(api_key),
-            base_url=self._base_url,
+            api_key=SecretStr(self.checked_key(api_key)),
+            base_url=self.address,
+            http_client=partial(httpx_client, self.spec, api_key),
             # The name of a new model says nothing; its row does.
             multimodal=self.spec.images or is_multimodal(self.spec.model),
             enable_thinking=self.spec.thinking,
@@ -87,6 +97,16 @@ class DashScopeProvider(Provider):
             temperature=self.spec.temperature,
         )
         return OpenModel(model, model.aclose)
+
+    def checked_key(self, api_key: str | None) -> str:
+        """The key as the SDK takes it: a word that is not sent, where none is needed.
+
+        Raises:
+            AuthenticationError: There is no key, and there should be one.
+        """
+        if not api_key and self.key_env:
+            raise AuthenticationError(f"{self.spec.name}: there is no key")
+        return api_key or "none"
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
@@ -166,16 +186,12 @@ class DashScopeProvider(Provider):
     @override
     async def probe(self) -> Probe:
         """Ask the base address for anything: any status means that the service is there."""
-        found, _ = await probe_models(self._base_url)
+        found, _ = await probe_models(self.spec, self.address)
         return found
 
     @property
     def _high_resolution(self) -> bool:
         return bool(self.options.model_dump()["vl_high_resolution_images"])
-
-    @property
-    def _base_url(self) -> str:
-        return self.spec.base_url or DEFAULT_BASE_URL
 
 
 def _is_instance(error: BaseException, module: str, name: str) -> bool:

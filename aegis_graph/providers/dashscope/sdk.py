@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
+
+from aegis_graph.config.specs import ProviderSpec
 
 INSTALL = "pip install 'aegis-graph[dashscope]'"
 """The line that installs the SDK."""
@@ -19,3 +22,15 @@ def load_sdk() -> Any:
         return importlib.import_module("dashscope")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"DashScope needs: {INSTALL}", name=missing.name) from missing
+
+
+def cloud_row(model: str, base_url: str, headers: Mapping[str, str]) -> ProviderSpec:
+    """The row of a chat model that is used without a router, for its HTTP client."""
+    return ProviderSpec(
+        name="dashscope",
+        kind="dashscope",
+        model=model,
+        location="cloud",
+        base_url=base_url,
+        options={"extra_headers": headers},
+    )

@@ -11,8 +11,8 @@ from aegis_graph.providers.embedding_model import (
     EmbeddingResult,
     TextType,
 )
-from aegis_graph.providers.http import BearerAuth, aiohttp_transport
-from aegis_graph.providers.ollama.provider import DEFAULT_URL, OllamaProvider
+from aegis_graph.providers.http import httpx_transport
+from aegis_graph.providers.ollama.provider import OllamaProvider
 
 
 class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
@@ -30,9 +30,8 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
     def open_model(self, api_key: str | None) -> OpenModel:
         from ollama import AsyncClient  # noqa: PLC0415  loaded by now
 
-        transport = aiohttp_transport()
-        auth = BearerAuth(api_key) if api_key else None
-        client = AsyncClient(self.spec.base_url or DEFAULT_URL, transport=transport, auth=auth)
+        transport = httpx_transport(self.spec, api_key, most_bytes=self.most_bytes)
+        client = AsyncClient(self.address, follow_redirects=False, transport=transport)
 
         async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             # A text that does not fit is an error, not a vector of its beginning.

@@ -14,7 +14,7 @@ from aegis_graph.errors import ContextTooLongError, ProviderError, StreamCutErro
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import client_error
-from aegis_graph.providers.http import BearerAuth, aiohttp_transport, probe_models
+from aegis_graph.providers.http import httpx_transport, probe_models
 from aegis_graph.providers.model_lists import listed
 from aegis_graph.providers.ollama.context import fitting_context, is_cut
 from aegis_graph.providers.ollama.options import OllamaOptions
@@ -38,6 +38,11 @@ class OllamaProvider(Provider):
         """The row's options. A kind of another package may have options of its own instead."""
         return self.options if isinstance(self.options, OllamaOptions) else OllamaOptions()
 
+    @property
+    @override
+    def address(self) -> str:
+        return self.spec.base_url or DEFAULT_URL
+
     @override
     def load(self) -> None:
         import httpx_aiohttp  # noqa: F401, PLC0415
@@ -48,15 +53,15 @@ class OllamaProvider(Provider):
         # Imported on first use: the client takes longer to import than the whole package.
         from langchain_ollama import ChatOllama  # noqa: PLC0415
 
-        transport = aiohttp_transport()
-        auth = BearerAuth(api_key) if api_key else None
+        transport = httpx_transport(self.spec, api_key)
         think = self.settings.think
         model = ChatOllama(
             model=self.spec.model,
-            base_url=self.spec.base_url or DEFAULT_URL,
+            base_url=self.address,
             reasoning=self.spec.thinking or None if think is None else think,
             keep_alive=self.settings.keep_alive,
-            async_client_kwargs={"transport": transport, "auth": auth},
+            client_kwargs={"follow_redirects": False, "trust_env": False},
+            async_client_kwargs={"transport": transport},
         )
         return OpenModel(model, transport.aclose)
 
@@ -150,7 +155,7 @@ class OllamaProvider(Provider):
 
     @override
     async def probe(self) -> Probe:
-        found, answer = await probe_models(f"{self.spec.base_url or DEFAULT_URL}/api/tags")
+        found, answer = await probe_models(self.spec, f"{self.address}/api/tags")
         rows = listed(answer, "models", name="name")
         if rows is None:
             return found

@@ -14,7 +14,7 @@ from aegis_graph.providers.embedding_model import (
 )
 from aegis_graph.providers.http import openai_http_client
 from aegis_graph.providers.openai.options import OpenAIEmbeddingOptions
-from aegis_graph.providers.openai.provider import DEFAULT_URL, OpenAIProvider
+from aegis_graph.providers.openai.provider import OpenAIProvider
 
 
 class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
@@ -33,10 +33,10 @@ class OpenAIEmbeddings(EmbeddingProvider, OpenAIProvider):
     def open_model(self, api_key: str | None) -> OpenModel:
         from openai import AsyncOpenAI, omit  # noqa: PLC0415  loaded by now
 
-        http = openai_http_client()
+        http = openai_http_client(self.spec, api_key, most_bytes=self.most_bytes)
         client = AsyncOpenAI(
             api_key=api_key or "none",
-            base_url=self.spec.base_url or DEFAULT_URL,
+            base_url=self.address,
             max_retries=0,
             http_client=http,
         )

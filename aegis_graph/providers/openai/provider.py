@@ -11,7 +11,7 @@ from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.client_errors import client_error
-from aegis_graph.providers.http import openai_http_client, probe_models
+from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
 from aegis_graph.providers.model_lists import context_length, listed
 from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.openai.options import CapName, OpenAIOptions
@@ -45,6 +45,11 @@ class OpenAIProvider(Provider):
 
     @property
     @override
+    def address(self) -> str:
+        return self.spec.base_url or DEFAULT_URL
+
+    @property
+    @override
     def key_env(self) -> str | None:
         """A compatible endpoint may take calls without a key."""
         return self.spec.api_key_env or ("OPENAI_API_KEY" if self.is_openai else None)
@@ -62,20 +67,21 @@ class OpenAIProvider(Provider):
 
         from aegis_graph.providers.openai.chat_model import ChatCompatible  # noqa: PLC0415
 
-        client = openai_http_client()
+        client = openai_http_client(self.spec, api_key)
         # A plain no would forbid what a call asks for.
         streaming: dict[str, Any] = {"streaming": True} if self.settings.stream else {}
         model = ChatCompatible(
             model=self.spec.model,
             # Where either is missing, the client looks for it in the environment.
             api_key=SecretStr(api_key or "none"),
-            base_url=self.spec.base_url or DEFAULT_URL,
+            base_url=self.address,
             max_retries=0,
             stream_usage=True,
             # The attempt has a limit of its own. This one waits by asyncio.wait_for for each chunk,
             # which before Python 3.12 can swallow a cancellation.
             stream_chunk_timeout=None,
             **streaming,
+            http_client=no_sync_client(),
             http_async_client=client,
         )
         return OpenModel(model, client.aclose)
@@ -146,8 +152,8 @@ class OpenAIProvider(Provider):
 
     @override
     async def probe(self) -> Probe:
-        url = f"{self.spec.base_url or DEFAULT_URL}/models"
-        found, answer = await probe_models(url, api_key=self.api_key())
+        url = f"{self.address}/models"
+        found, answer = await probe_models(self.spec, url, api_key=self.api_key())
         rows = listed(answer, "data", name="id")
         if rows is None:
             return found

@@ -40,7 +40,7 @@ def not_a_class():
 
 
 def row(**changes: Any) -> ProviderSpec:
-    known = {"name": "one", "kind": "acme", "model": "best-sentences", "location": "local"}
+    known = {"name": "one", "kind": "acme", "model": "best-sentences", "location": "cloud"}
     return ProviderSpec.model_validate({**known, "price": "free", **changes})
 
 

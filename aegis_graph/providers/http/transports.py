@@ -1,0 +1,172 @@
+"""What every call of a row keeps to, below the clients: where it goes, what it carries, its bounds.
+
+A transport belongs to one row and one event loop. It stands on aiohttp: httpx's own pool scans
+every connection for every request and collapses above a hundred calls in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import aiohttp
+import httpx
+import httpx2
+from aiohttp.abc import ResolveResult
+from httpx_aiohttp import AiohttpTransport
+from httpx_aiohttp.httpx2.transport import AiohttpTransport as AiohttpTransport2
+from typing_extensions import override
+
+from aegis_graph.errors import ProviderUnavailableError
+from aegis_graph.providers.http.bodies import Body
+from aegis_graph.providers.http.headers import RowHeaders
+from aegis_graph.providers.http.proxies import environment_proxy
+
+MAX_CONNECTIONS = 1000
+KEEPALIVE_S = 4.0
+"""Shorter than the 5 s after which common servers close idle connections, in seconds."""
+CONNECT_TIMEOUT_S = 5.0
+"""For the look-up of a name, and for a connection with its TLS: a host in the same network answers
+within milliseconds, one on another continent within one. Nothing is sent before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowRules:
+    """What the calls of one row keep to."""
+
+    headers: RowHeaders
+    uses_proxy: bool
+    """Whether calls go through the proxy that the environment names, if any."""
+    most_bytes: int
+    most_stream_bytes: int
+
+
+class _RowTransport:
+    """The rules around the transport of either httpx, which share no class."""
+
+    family: ClassVar[Any]
+    inner: ClassVar[type[Any]]
+    stream: ClassVar[type[Any]]
+
+    def __init__(self, rules: RowRules) -> None:
+        self._rules = rules
+        self._ssl = self.family.create_ssl_context()
+        self._proxies: dict[str, str | None] = {}
+        self._transports: dict[str | None, Any] = {}
+
+    async def handle_async_request(self, request: Any) -> Any:
+        """Send a request by the rules.
+
+        Raises:
+            ProviderUnavailableError: The answer leads to another address.
+            MalformedAnswerError: The answer is too large, or packed in a way that was not offered.
+        """
+        self._rules.headers.settle(request.headers)
+        timeout = {**request.extensions.get("timeout", {}), "connect": CONNECT_TIMEOUT_S}
+        request.extensions = {**request.extensions, "timeout": timeout}
+        response = await self._transport_for(request.url).handle_async_request(request)
+        try:
+            response.stream = self.stream(response.stream, self._body_of(response))
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _body_of(self, response: Any) -> Body:
+        status = response.status_code
+        if 300 <= status < 400:
+            # Without the status: to ask again would lead there again.
+            raise ProviderUnavailableError(f"HTTP {status}: a redirect, which is not followed")
+        rules = self._rules
+        return Body(
+            status,
+            response.headers,
+            most_bytes=rules.most_bytes,
+            most_stream_bytes=rules.most_stream_bytes,
+        )
+
+    def _transport_for(self, url: Any) -> Any:
+        origin = f"{url.scheme}://{url.netloc.decode('ascii')}"
+        if origin not in self._proxies:
+            self._proxies[origin] = environment_proxy(origin) if self._rules.uses_proxy else None
+        proxy = self._proxies[origin]
+        if proxy not in self._transports:
+            self._transports[proxy] = self.inner(
+                verify=self._ssl,
+                proxy=self.family.Proxy(proxy) if proxy else None,
+                client=self._session,
+            )
+        return self._transports[proxy]
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=MAX_CONNECTIONS,
+            keepalive_timeout=KEEPALIVE_S,
+            ssl=self._ssl,
+            resolver=_BoundedResolver(),
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+class _BoundedResolver(aiohttp.ThreadedResolver):
+    """Looks names up within the limit for connections, which aiohttp counts from later on."""
+
+    @override
+    async def resolve(self, *args: Any, **kwargs: Any) -> list[ResolveResult]:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await super().resolve(*args, **kwargs)
+
+
+class _Stream:
+    def __init__(self, raw: Any, body: Body) -> None:
+        self._raw = raw
+        self._body = body
+
+    def __aiter__(self) -> Any:
+        return self._body.read(self._raw)
+
+    async def aclose(self) -> None:
+        await self._raw.aclose()
+
+
+class _HttpxStream(_Stream, httpx.AsyncByteStream):
+    """A body for clients over httpx."""
+
+
+class _Httpx2Stream(_Stream, httpx2.AsyncByteStream):
+    """A body for clients over httpx2."""
+
+
+class HttpxTransport(_RowTransport, httpx.AsyncBaseTransport):
+    """For Ollama's, Anthropic's and DashScope's clients."""
+
+    family: ClassVar[Any] = httpx
+    inner = AiohttpTransport
+    stream = _HttpxStream
+
+
+class Httpx2Transport(_RowTransport, httpx2.AsyncBaseTransport):
+    """For OpenAI's client, which stands on a later httpx than the others."""
+
+    family: ClassVar[Any] = httpx2
+    inner = AiohttpTransport2
+    stream = _Httpx2Stream
+
+
+class NoSyncTransport(httpx2.BaseTransport):
+    """For the synchronous client that comes with an asynchronous one: the router never uses it."""
+
+    @override
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Refuse.
+
+        Raises:
+            UnsupportedProtocol: Always.
+        """
+        raise httpx2.UnsupportedProtocol("a provider of the router is asked asynchronously")
