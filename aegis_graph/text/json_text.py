@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import Any, SupportsIndex
+
+from typing_extensions import override
 
 MAX_NESTING = 100
 """Deeper than any answer, and shallow enough for whatever walks through it."""
 
-MAX_REPAIRED = 50_000
-"""Characters of the longest text that is mended: mending takes time by the square of some texts."""
+MAX_REPAIRED = 100_000
+"""Characters of the longest text that is mended."""
+
+_READS_PER_CHARACTER = 10
+_READS_MORE = 20_000
+"""How often the mender may look at a text. It needs 2 or 3 looks at each character of an answer, and
+thousands at those of a text made to hold it up."""
 
 _DECODER = json.JSONDecoder()
 
@@ -103,11 +110,31 @@ def repaired_json(text: str) -> Any:
     import json_repair  # noqa: PLC0415
 
     try:
-        value = json_repair.loads(text)
-    # What it says of brackets nested a thousand deep.
+        value = json_repair.loads(_CountedText(text))
+    # What it says of brackets nested a thousand deep, and what stops it.
     except (RecursionError, ValueError):
         return None
     return None if is_too_deep(value) else value
+
+
+class _CountedText(str):
+    """A text that ends its reader's work when it has been looked at too often."""
+
+    __slots__ = ("_left",)
+
+    def __new__(cls, text: str) -> _CountedText:
+        counted = super().__new__(cls, text)
+        counted._left = len(text) * _READS_PER_CHARACTER + _READS_MORE
+        return counted
+
+    @override
+    def __getitem__(self, place: SupportsIndex | slice) -> str:
+        found = super().__getitem__(place)
+        # A piece is as much work as its copying.
+        self._left -= 1 + len(found) // 64
+        if self._left < 0:
+            raise ValueError("mended for too long")
+        return found
 
 
 def _open_brackets(text: str) -> int:

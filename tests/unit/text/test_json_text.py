@@ -59,6 +59,9 @@ def test_mending_is_bounded_in_size_and_depth_before_it_begins() -> None:
     damaged = '{"a": "' + "x" * MAX_REPAIRED
     assert repaired_json(damaged) is None
     assert repaired_json(damaged[:-100]) == {"a": damaged[7:-100]}
+    # Ninety seconds of work, where nothing ends it.
+    assert repaired_json("[" * 100 + 'a"' * 15_000) is None
+    assert repaired_json("```json" + "```{" * 50 + "`" * 90_000) is None
     assert repaired_json("{" * 20_000) is None
     assert repaired_json('{"a": [' * 60) is None
     assert repaired_json('{"a": [' * 20) is not None
