@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from aegis_graph.config.specs import ProviderSpec, SchemaMethod
-from aegis_graph.errors import BadRequestError, ProviderError
+from aegis_graph.errors import BadRequestError, ProviderError, UnfitAnswerError
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
@@ -34,7 +34,12 @@ class CallArguments:
     @property
     def structured(self) -> SchemaMethod | None:
         """How the model is made to answer in a schema; ``None`` where it cannot be."""
-        return self.spec.structured or ("tool" if self.takes_tools else "prompt")
+        return self.spec.structured or self.without_schemas
+
+    @property
+    def without_schemas(self) -> SchemaMethod:
+        """How a model that takes no schema is made to answer in one."""
+        return "tool" if self.takes_tools else "prompt"
 
     def schema_method(self, options: CallOptions) -> SchemaMethod | None:
         """How this request's schema is asked for; ``None`` where it has none."""
@@ -64,10 +69,13 @@ class CallArguments:
         The same request is then tried again at once, in another attempt, if ``arguments`` gives
         another form for it by now. So a refusal that another request met first counts as well.
 
+        An answer without any JSON says the same of the schema that it was sent with.
+
         Returns:
             Whether the argument, the error's ``param``, is one of the ``adaptable``.
         """
-        if not isinstance(error, BadRequestError) or error.param not in self.adaptable:
+        refusals = BadRequestError | UnfitAnswerError
+        if not isinstance(error, refusals) or error.param not in self.adaptable:
             return False
         self.refused.add(error.param)
         return True

@@ -10,12 +10,13 @@ from pydantic import AfterValidator
 from typing_extensions import override
 
 from aegis_graph.config.addresses import is_private_address
-from aegis_graph.config.specs import URL_PATTERN, ProviderSpec
+from aegis_graph.config.specs import URL_PATTERN, ProviderSpec, SchemaMethod
 from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import Provider, ProviderOptions
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.location import UNKNOWN_ADDRESS
 from aegis_graph.providers.setting_checks import refuse_secrets
+from aegis_graph.providers.unsupported_parameter import RESPONSE_FORMAT
 
 _PRICE_BOOK_NAMES: Mapping[str, str] = {
     "azure_openai": "azure",
@@ -46,6 +47,10 @@ NO_KEY = "none"
 """What libraries are given where there is no key, so that they look for none; it is not sent."""
 
 
+_OPENAI_LIKE = frozenset({"llamacpp", "llamafile", "lmstudio", "openai", "vllm"})
+"""Libraries' names for servers that speak OpenAI's protocol, schemas included."""
+
+
 class LibraryModelOptions(ProviderOptions):
     """Settings of a kind with a library that serves many providers."""
 
@@ -55,6 +60,8 @@ class LibraryModelOptions(ProviderOptions):
 
 class LibraryModelProvider(Provider):
     """A provider with a row that names its model as ``provider:model``."""
+
+    adaptable = frozenset({RESPONSE_FORMAT})
 
     @property
     def library_name(self) -> str:
@@ -88,6 +95,14 @@ class LibraryModelProvider(Provider):
         """The library's own variable counts for the library's own address only."""
         is_own = self.own_address == OWN_ADDRESSES.get(self.library_name)
         return self.spec.api_key_env or (OWN_KEYS.get(self.library_name) if is_own else None)
+
+    @property
+    @override
+    def structured(self) -> SchemaMethod | None:
+        """As the kind ``openai``, where the library speaks its protocol."""
+        if self.library_name not in _OPENAI_LIKE or RESPONSE_FORMAT in self.refused:
+            return super().structured
+        return self.spec.structured or "json_schema"
 
     @override
     def priced_spec(self) -> ProviderSpec:

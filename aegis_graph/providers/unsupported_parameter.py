@@ -40,6 +40,19 @@ _NAMED = re.compile(
 )
 """Arguments that a message is searched for: the first that it names is the one refused."""
 
+RESPONSE_FORMAT = "response_format"
+"""The argument with which a schema is sent."""
+
+_FORM_OF_ANSWERS = re.compile(
+    r"response.?format|json.?(?:schema|object|mode)|structured.?output|guided.?(?:json|decoding)|grammar"
+)
+_ONE_SCHEMA = re.compile(
+    r"(?:invalid|unsupported|broken) (?:json )?schema|schema (?:conversion|contains|is invalid)"
+    r"|(?:invalid|parse|parsing|compile) (?:the )?grammar"
+)
+"""How messages, in lower case, name a form of answers that a server has not, and a schema for which
+it has it not: another one may be taken."""
+
 
 def unsupported_parameter(body: ErrorBody) -> str | None:
     """The argument that an error's body says the server does not take.
@@ -47,8 +60,12 @@ def unsupported_parameter(body: ErrorBody) -> str | None:
     Example:
         >>> unsupported_parameter(ErrorBody(text="unrecognized argument: stream_options"))
         'stream_options'
+        >>> unsupported_parameter(ErrorBody(text="this response_format type is unavailable now"))
+        'response_format'
         >>> unsupported_parameter(ErrorBody(text="max_tokens is too large"))
     """
+    if _FORM_OF_ANSWERS.search(body.text):
+        return None if _ONE_SCHEMA.search(body.text) else RESPONSE_FORMAT
     coded = any(word.casefold() in _CODES for word in body.words)
     if not coded and not _PHRASES.search(body.text):
         return None

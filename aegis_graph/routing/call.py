@@ -19,6 +19,7 @@ from aegis_graph.errors import (
     InvalidRequestError,
     ProviderError,
     ProviderTimeoutError,
+    UnfitAnswerError,
 )
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
@@ -211,7 +212,12 @@ class Call:
     def _has_another_form(self, error: ProviderError) -> bool:
         """Whether the provider would send this request differently, now that it was refused."""
         began = self._answer is not None or self._recorder.has_content
-        if error.outcome_unknown or began or not self._sent:
+        # An answer shows what a server passes over without a word.
+        if (
+            error.outcome_unknown
+            or not self._sent
+            or (began and not isinstance(error, UnfitAnswerError))
+        ):
             return False
         # Compared, so that a server that refuses every form is not asked for ever.
         return self._provider.adapt(error) and self._arguments() != self._asked_with

@@ -16,8 +16,8 @@ MAX_REPAIRED = 100_000
 
 _READS_PER_CHARACTER = 10
 _READS_MORE = 20_000
-"""How often the mender may look at a text. It needs 2 or 3 looks at each character of an answer, and
-thousands at those of a text made to hold it up."""
+"""How often the mender may look at a text. It needs 2 or 3 looks at a character of an answer, and
+thousands at one of a text made to hold it up."""
 
 _DECODER = json.JSONDecoder()
 
@@ -120,7 +120,7 @@ def repaired_json(text: str) -> Any:
 class _CountedText(str):
     """A text that ends its reader's work when it has been looked at too often."""
 
-    __slots__ = ("_left",)
+    _left: int
 
     def __new__(cls, text: str) -> _CountedText:
         counted = super().__new__(cls, text)

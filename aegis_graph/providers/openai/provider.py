@@ -15,6 +15,7 @@ from aegis_graph.providers.http import no_sync_client, openai_http_client, probe
 from aegis_graph.providers.model_lists import context_length, listed
 from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.openai.options import CapName, OpenAIOptions
+from aegis_graph.providers.unsupported_parameter import RESPONSE_FORMAT
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
@@ -25,7 +26,9 @@ class OpenAIProvider(Provider):
     """A model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
 
     options_type: ClassVar[type[ProviderOptions]] = OpenAIOptions
-    adaptable = frozenset({"max_completion_tokens", "max_tokens", "stream_options", "temperature"})
+    adaptable = frozenset(
+        {"max_completion_tokens", "max_tokens", RESPONSE_FORMAT, "stream_options", "temperature"}
+    )
 
     @cached_property
     def settings(self) -> OpenAIOptions:
@@ -126,8 +129,9 @@ class OpenAIProvider(Provider):
     @property
     @override
     def structured(self) -> SchemaMethod:
-        """Most compatible servers know tools, few know schemas."""
-        return self.spec.structured or ("json_schema" if self.is_openai else "tool")
+        """By a schema, which most servers keep to, until one shows that it does not take it."""
+        refused = RESPONSE_FORMAT in self.refused
+        return self.spec.structured or (self.without_schemas if refused else "json_schema")
 
     @override
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:

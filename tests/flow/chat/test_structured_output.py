@@ -14,9 +14,10 @@ from typing_extensions import TypedDict
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.chat.output_schema import answer_schema
-from aegis_graph.errors import AllProvidersFailedError, InvalidRequestError
+from aegis_graph.errors import AllProvidersFailedError, InvalidRequestError, RoutingError
 from aegis_graph.request.structured import schema_name
-from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
+from aegis_graph.testing import Fault, LoopbackServer, RawReply, Received, Reply
+from tests.flow.answer_wires import OPENAI_KINDS, suspect
 from tests.flow.support import (
     KINDS,
     assert_one_row_per_call,
@@ -360,3 +361,84 @@ async def test_an_object_of_any_properties_keeps_what_they_must_be(
     model = routed(server, db, "ollama", "openai").with_structured_output(schema)
     assert await model.ainvoke("How many?") == {"Paris": 2_100_000}
     assert [row["error_type"] for row in rows(db)] == ["UnfitAnswerError", None]
+
+
+REFUSALS: dict[str, Any] = {
+    "DeepSeek": {"error": {"message": "This response_format type is unavailable now"}},
+    "Groq": {"error": {"message": "This model does not support response format `json_schema`."}},
+    "LM Studio": {"error": "'response_format.type' must be 'json_object' or 'text'"},
+    "FastAPI": {"detail": [{"loc": ["body", "response_format"], "msg": "Extra inputs"}]},
+    "OpenAI": {"error": {"message": "Not supported with this model", "param": "response_format"}},
+    "llama.cpp": {"error": {"code": 400, "message": "grammar is not supported"}},
+}
+
+
+def refusing_schemas(refusal: Any) -> Callable[[Received], Reply | RawReply]:
+    def play(call: Received) -> Reply | RawReply:
+        if "response_format" in call.body:
+            status = 422 if "detail" in refusal else 400
+            return RawReply(status=status, body=json.dumps(refusal).encode())
+        return called(PARIS)
+
+    return play
+
+
+@pytest.mark.parametrize("kind", OPENAI_KINDS)
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+async def test_a_server_that_takes_no_schema_is_asked_by_a_tool_and_remembered(
+    server: LoopbackServer, db: Path, refusal: Any, kind: str
+) -> None:
+    server.always("openai", refusing_schemas(refusal))
+    model = routed(server, db, suspect(server, kind)).with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert ["response_format" in call.body for call in server.calls()] == [True, False, False]
+    assert [row["cost_basis"] for row in rows(db)] == ["none", "reported", "reported"]
+    assert_sound(db)
+
+
+async def test_a_server_that_passes_over_a_schema_is_asked_by_a_tool_and_remembered(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always(
+        "openai", lambda call: called(PARIS) if "tools" in call.body else Reply("It is Paris, Sir.")
+    )
+    model = routed(server, db, "openai").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert ["tools" in call.body for call in server.calls()] == [False, True, True]
+    assert [row["cost_basis"] for row in rows(db)] == ["reported"] * 3
+    assert_sound(db)
+
+
+@pytest.mark.parametrize(
+    "row", [{"structured": "json_schema"}, {"tools": False}], ids=["the row says how", "no tools"]
+)
+async def test_a_refused_schema_is_asked_for_in_no_form_that_the_row_excludes(
+    server: LoopbackServer, db: Path, row: dict[str, Any]
+) -> None:
+    server.always("openai", refusing_schemas(REFUSALS["DeepSeek"]), model="gpt-4o")
+    server.always("ollama", said(PARIS))
+    model = routed(server, db, provider(server, "openai", **row), "ollama")
+    assert await model.with_structured_output(City).ainvoke("Which city?") == City(**PARIS)
+    assert not any(call.body.get("tools") for call in server.calls())
+
+
+async def test_one_broken_schema_takes_no_other_its_form(server: LoopbackServer, db: Path) -> None:
+    broken = {"error": {"message": "Invalid schema for response_format 'City': In context=()"}}
+    server.script("openai", RawReply(status=400, body=json.dumps(broken).encode()))
+    server.script("openai", said(PARIS))
+    model = routed(server, db, "openai").with_structured_output(City)
+    with pytest.raises(RoutingError):
+        await model.ainvoke("Which city?")
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert all("response_format" in call.body for call in server.calls())
+
+
+async def test_a_server_that_refuses_every_form_is_left(server: LoopbackServer, db: Path) -> None:
+    refusal = json.dumps(REFUSALS["DeepSeek"]).encode()
+    server.always("openai", RawReply(status=400, body=refusal))
+    server.always("ollama", said(PARIS))
+    model = routed(server, db, "openai", "ollama").with_structured_output(City)
+    assert await model.ainvoke("Which city?") == City(**PARIS)
+    assert [call.protocol for call in server.calls()] == ["openai", "openai", "ollama"]
