@@ -59,12 +59,14 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import LedgerError as LedgerError
     from aegis_graph.errors import MalformedAnswerError as MalformedAnswerError
     from aegis_graph.errors import ModelAccessError as ModelAccessError
+    from aegis_graph.errors import ModelLoadingError as ModelLoadingError
     from aegis_graph.errors import NoProviderError as NoProviderError
     from aegis_graph.errors import ProviderError as ProviderError
     from aegis_graph.errors import ProviderTimeoutError as ProviderTimeoutError
     from aegis_graph.errors import ProviderUnavailableError as ProviderUnavailableError
     from aegis_graph.errors import QuotaError as QuotaError
     from aegis_graph.errors import RateLimitError as RateLimitError
+    from aegis_graph.errors import ReadOnlyLedgerError as ReadOnlyLedgerError
     from aegis_graph.errors import RequestRejectedError as RequestRejectedError
     from aegis_graph.errors import RoutingError as RoutingError
     from aegis_graph.errors import StoreError as StoreError
@@ -102,6 +104,7 @@ _HOMES = {
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
     "MalformedAnswerError": "aegis_graph.errors",
     "ModelAccessError": "aegis_graph.errors",
+    "ModelLoadingError": "aegis_graph.errors",
     "NoProviderError": "aegis_graph.errors",
     "PriceSpec": "aegis_graph.config.price_specs",
     "Provider": "aegis_graph.providers.base",
@@ -112,6 +115,7 @@ _HOMES = {
     "ProviderUnavailableError": "aegis_graph.errors",
     "QuotaError": "aegis_graph.errors",
     "RateLimitError": "aegis_graph.errors",
+    "ReadOnlyLedgerError": "aegis_graph.errors",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
     "RequestRejectedError": "aegis_graph.errors",
     "RoutedChatModel": "aegis_graph.chat.chat_model",

@@ -7,6 +7,7 @@ AegisError
 │   └── UnsupportedContentError         this model cannot take it; another one may
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
+│   └── ReadOnlyLedgerError             it can be read, and may not be written
 ├── StoreError (RuntimeError)           a store of paid results cannot be read or written
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
@@ -65,6 +66,10 @@ class DocumentError(AegisError, ValueError):
 
 class LedgerError(AegisError, RuntimeError):
     """The ledger cannot be opened, read or written. The message says what to do."""
+
+
+class ReadOnlyLedgerError(LedgerError):
+    """The ledger can be read, and may not be written: no call can be admitted."""
 
 
 class StoreError(AegisError, RuntimeError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import tempfile
 import threading
 import weakref
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.errors import StoreError
+from aegis_graph.ledger.private_file import make_private
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another process that writes: it holds the lock for one transaction."""
@@ -116,25 +115,3 @@ def _lock(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     # The first transaction takes the lock, which then stays.
     connection.executescript("BEGIN EXCLUSIVE; COMMIT;")
-
-
-def make_private(path: Path) -> None:
-    """Make an empty file that its owner alone can read, and its folder; one that is there stays.
-
-    SQLite makes files that every user can read, and gives its own beside them the same rights.
-
-    Raises:
-        OSError: It cannot be made.
-    """
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Under another name: closing a file that SQLite has open would drop its locks.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    os.close(handle)
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        return  # Another process was first.
-    finally:
-        os.unlink(name)

@@ -14,6 +14,11 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from aegis_graph.concurrency.forks import reset_in_child
+
+_parents_values: list[object] = []
+"""Kept in a forked process: closed there, a connection would be closed under its parent."""
+
 T = TypeVar("T")
 
 
@@ -51,6 +56,12 @@ class _LoopValues(Generic[T]):
         self._values: dict[asyncio.AbstractEventLoop, tuple[T, AsyncGenerator[None, None]]] = {}
         self._lock = threading.Lock()
         self._closing: set[asyncio.Task[None]] = set()
+        reset_in_child(self, _LoopValues._forget_loops)
+
+    def _forget_loops(self) -> None:
+        """In a forked process: no loop of the parent runs here, and its values are the parent's."""
+        _parents_values.append(self._values)
+        self._lock, self._values = threading.Lock(), {}
 
     def current(self) -> tuple[T, AsyncGenerator[None, None]] | None:
         return self._values.get(asyncio.get_running_loop())

@@ -17,6 +17,10 @@ from typing import Any, TypeVar
 from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
+from aegis_graph.concurrency.forks import reset_in_child
+
+_parents_loops: list[object] = []
+
 T = TypeVar("T")
 Body = Callable[[Any, RunnableConfig], Coroutine[Any, Any, Any]]
 
@@ -58,7 +62,16 @@ class Portal:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._end: Callable[[], object] | None = None
+        self._end: weakref.finalize[Any, Any] | None = None
+        reset_in_child(self, Portal._forget_loop)
+
+    def _forget_loop(self) -> None:
+        """In a forked process: the loop's thread is the parent's, and so are its connections."""
+        if self._end is not None:
+            # Kept without an end: closed here, the loop would wake the parent's through the pipe
+            # that both have.
+            _parents_loops.append(self._end.detach())
+        self._lock, self._loop, self._end = threading.Lock(), None, None
 
     def close(self) -> None:
         """End the loop, and with it the clients that were opened on it. Use after it begins anew.

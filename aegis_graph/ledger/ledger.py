@@ -7,6 +7,7 @@ import logging
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from threading import Event
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
-from aegis_graph.errors import ConfigError
+from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
@@ -112,7 +113,9 @@ class SqlLedger(LedgerReader):
         # The file's limits are in the database once the writer has opened it. A ledger that was
         # never written to is not created by asking.
         if not self._seeded.is_set() and self.store.exists():
-            await self.check()
+            # What may not be written is read as it is.
+            with suppress(ReadOnlyLedgerError):
+                await self.check()
         return await self.read(work)
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:

@@ -71,6 +71,10 @@ class PostgresStore:
             raise
         return opened
 
+    def open_to_read(self) -> Connection:
+        """See ``Store.open_to_read``."""
+        return self.open()
+
     def open_to_write(self) -> Connection:
         """See ``Store.open_to_write``."""
         return self.open()

@@ -132,7 +132,7 @@ class LedgerReader:
         store = self.store
         try:
             if store.exists():
-                with closing(store.open()) as connection:
+                with closing(store.open_to_read()) as connection:
                     return query(connection)
             # A question does not make a ledger, and is answered from the file's limits.
             with closing(store.open_empty()) as connection:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from aegis_graph.errors import LedgerError
+from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
+from aegis_graph.ledger.private_file import make_private
 from aegis_graph.ledger.schema import SCHEMA_VERSION, SQLITE, statements
 from aegis_graph.ledger.store import Connection
 
@@ -39,6 +42,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
+        self._written: _FileId | None = None
 
     def exists(self) -> bool:
         """See ``Store.exists``; where that cannot be seen, opening it says why."""
@@ -51,9 +55,20 @@ class SqliteStore:
         """See ``Store.open``."""
         return open_database(self.path, self._busy_timeout_s)
 
+    def open_to_read(self) -> Connection:
+        """See ``Store.open_to_read``."""
+        return open_to_read(self.path, self._busy_timeout_s)
+
     def open_to_write(self) -> Connection:
         """See ``Store.open_to_write``."""
+        if self._written is not None and _file_id(self.path) is None:
+            # A new file would have all of the budgets again.
+            raise LedgerError(
+                f"the ledger {self.path} was deleted while this program used it; put it back, or"
+                " start the program again to begin a new one"
+            )
         connection = self.open()
+        self._written = _file_id(self.path)
         # Only ``begin`` meets other programs' locks, and it waits itself.
         connection.execute("PRAGMA busy_timeout = 0")
         return connection
@@ -64,9 +79,22 @@ class SqliteStore:
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
+        self._check_file()
         # With the lock from the start: one that is only wanted at the first write can be refused
         # after the reads that the write builds on.
         _retry_while_locked(self._busy_timeout_s, connection, "BEGIN IMMEDIATE")
+
+    def _check_file(self) -> None:
+        """Make sure that the open file is the one at its place: another is counted there now."""
+        here = _file_id(self.path)
+        if self._written in (None, here):
+            return
+        # Forgotten only where there is another one, which the next transaction opens.
+        self._written = here or self._written
+        what = "was deleted or renamed" if here is None else "was replaced by another file"
+        raise LedgerError(
+            f"the ledger {self.path} {what} while this program used it; no provider was asked"
+        )
 
     def lost(self, connection: Connection) -> bool:
         """See ``Store.lost``; no server could end the use of a file."""
@@ -85,6 +113,62 @@ class SqliteStore:
         return explain(self.path, error)
 
 
+class _FileId(NamedTuple):
+    """Which file it is, whatever its name."""
+
+    device: int
+    inode: int
+
+
+def _file_id(path: Path) -> _FileId | None:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return _FileId(found.st_dev, found.st_ino)
+
+
+def open_to_read(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open a ledger that is there for reading alone, which needs no right to write.
+
+    Raises:
+        LedgerError: The file is not ours or was written by a newer version of this package.
+        sqlite3.Error: The file cannot be opened or read.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        connection = _opened_as(address, busy_timeout_s)
+    except sqlite3.OperationalError:
+        # In a folder that cannot be written SQLite can make no index of the write-ahead log, which
+        # it needs only where there is such a log.
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:
+            raise
+        connection = _opened_as(f"{address}&immutable=1", busy_timeout_s)
+    try:
+        _refuse_foreign(connection, path)
+        if _version(connection) == SCHEMA_VERSION:
+            return connection
+    except BaseException:
+        connection.close()
+        raise
+    # Of an older version: to read it is to migrate it first.
+    connection.close()
+    return open_database(path, busy_timeout_s)
+
+
+def _opened_as(address: str, busy_timeout_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(address, timeout=busy_timeout_s, isolation_level=None, uri=True)
+    try:
+        # Connecting opens nothing yet.
+        _version(connection)
+        connection.execute("SELECT count(*) FROM sqlite_schema")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """Open the file, creating or migrating it where needed.
 
@@ -95,7 +179,8 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         sqlite3.Error: The file cannot be opened or read.
         OSError: Its folder cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path != Path(":memory:"):
+        make_private(path)
     # Without an isolation level the driver begins no transactions of its own.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
     try:
@@ -181,6 +266,7 @@ _MEANING: dict[str, str] = {
 
 def explain(path: Path, error: Exception) -> LedgerError:
     """The ``LedgerError`` that says what a database error means and what to do about it."""
+    error_type = LedgerError
     if isinstance(error, OSError):
         text = f"the ledger's folder {path.parent} cannot be made: {error.strerror or error}"
     else:
@@ -189,6 +275,9 @@ def explain(path: Path, error: Exception) -> LedgerError:
         primary = "_".join(name.split("_")[:2])
         meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
         text = f"the ledger {path} {meaning}"
-    explained = LedgerError(text)
+        # SQLite names a folder in which it may make no file as one that it cannot open.
+        if primary == "SQLITE_READONLY" or (primary == "SQLITE_CANTOPEN" and path.exists()):
+            error_type = ReadOnlyLedgerError
+    explained = error_type(text)
     explained.__cause__ = error
     return explained

@@ -65,8 +65,11 @@ class Store(Protocol):
     def open(self) -> Connection:
         """Connect, creating or migrating the tables where needed."""
 
+    def open_to_read(self) -> Connection:
+        """Connect to a ledger that is there, for questions alone."""
+
     def open_to_write(self) -> Connection:
-        """The same, for a writer: it does nothing outside of transactions that ``begin`` began."""
+        """As ``open``, for a writer: all that it does is in transactions that ``begin`` began."""
 
     def open_empty(self) -> Connection:
         """A ledger without rows, for questions about one that does not exist."""

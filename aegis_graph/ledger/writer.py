@@ -18,6 +18,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from aegis_graph.concurrency.forks import reset_in_child
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.store import Connection, Store
 
@@ -65,6 +66,11 @@ class Writer(Generic[Job]):
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._queue: SimpleQueue[_Queued[Job] | None] = SimpleQueue()
+        reset_in_child(self, Writer._forget_thread)
+
+    def _forget_thread(self) -> None:
+        """In a forked process: the thread is the parent's, and so is what it has still to write."""
+        self._lock, self._thread, self._queue = threading.Lock(), None, SimpleQueue()
 
     def submit(self, job: Job, waiter: asyncio.Future[Any] | None = None) -> PendingResult:
         """Queue a job. It is done inside a transaction; raising undoes it and it alone.

@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 from typing_extensions import override
 
+from aegis_graph.concurrency.forks import reset_in_child
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.router_config import first_fault
@@ -128,8 +129,13 @@ class Provider(CallArguments, ABC):
         self._models: dict[str | None, LoopScoped[OpenModel]] = {}
         self._loaded = False
         self._lock = threading.Lock()
+        reset_in_child(self, Provider._forget_calls)
         self._calls = 0
         self._retired = False
+
+    def _forget_calls(self) -> None:
+        """In a forked process: the calls that are under way are the parent's."""
+        self._lock, self._calls = threading.Lock(), 0
 
     @property
     def address(self) -> str | None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from aegis_graph.clock import Clock
+from aegis_graph.concurrency.forks import reset_in_child
 from aegis_graph.config.specs import HealthSpec
 from aegis_graph.errors import (
     AuthenticationError,
@@ -74,7 +75,7 @@ class _ProviderRecord:
         return refused or self.cooldown_until is not None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Health:
     """The state of each provider in this process.
 
@@ -93,6 +94,13 @@ class Health:
     _answers: Counter[str] = field(default_factory=Counter)
     # Sync callers run on the portal's thread, async ones on their own loops.
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """A lock that another thread holds while the process is forked would stay held."""
+        reset_in_child(self, Health._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
 
     def unavailable(self, provider: str, *, key: str | None = None) -> Unavailable | None:
         """The reason why the provider is left alone, or ``None`` when it may be asked.

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers
-from aegis_graph.components.private_store import PrivateStore, make_private
+from aegis_graph.components.private_store import PrivateStore
 from aegis_graph.errors import StoreError
+from aegis_graph.ledger.private_file import make_private
 
 ASK_FOR_THE_LOCK = """
 import sqlite3, sys
