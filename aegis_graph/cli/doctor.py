@@ -5,21 +5,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
+from shutil import get_terminal_size
+from typing import Any
 
 from aegis_graph.cli import NOT_ADMITTED, OK
-from aegis_graph.cli.output import line_width
 from aegis_graph.cli.row_warnings import row_warnings
+from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
-from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.factory import calendar_of, create_ledger
+from aegis_graph.ledger.records import Overrun
+from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.text.foreign import clean_text
 
 _MOST_MODELS = 12
 """Models of a server that are shown where it lacks the row's; ``--json`` has all of them."""
+
+OVERRUN_DAYS = 30
+"""How far the report looks back for attempts that cost more than was reserved."""
 
 _TITLES = {"Providers": "providers", "Providers for images": "vision", "Embeddings": "embeddings"}
 
@@ -59,6 +68,51 @@ class _ProviderCheck:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _LedgerCheck:
+    """The ledger."""
+
+    url: str
+    schema_version: int | None
+    problem: str = ""
+    overruns: tuple[Overrun, ...] = ()
+    """Of the last ``OVERRUN_DAYS``."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For ``--json``."""
+        rows = [
+            {
+                "provider": one.provider,
+                "attempts": one.attempts,
+                "usd": usd_text(one.nano_usd),
+                "unbelieved": one.unbelieved,
+            }
+            for one in self.overruns
+        ]
+        return {
+            "url": self.url,
+            "writable": not self.problem,
+            "schema_version": self.schema_version,
+            "problem": self.problem,
+            "overruns": rows,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """For a terminal."""
+        state = self.problem or f"writable, schema version {self.schema_version}"
+        yield f"Ledger {self.url}: {state}"
+        for one in self.overruns:
+            parts = []
+            if one.attempts:
+                above = f"cost ${usd_text(one.nano_usd)} more than was reserved"
+                parts.append(f"{one.attempts} attempts {above}")
+            if one.unbelieved:
+                parts.append(
+                    f"{one.unbelieved} reported more than can be true, and cost their hold"
+                )
+            yield f"  !! {one.provider}, last {OVERRUN_DAYS} days: {'; '.join(parts)}"
+
+
 def doctor(options: argparse.Namespace) -> int:
     """Check every provider and the ledger; status 0 when a request can be answered."""
     config = RouterConfig.load(options.config)
@@ -68,26 +122,22 @@ def doctor(options: argparse.Namespace) -> int:
         "vision": [row for row in vision.providers if row.images and _serves_vision(row)],
         "embeddings": config.embeddings,
     }
-    found, version, ledger_problem = asyncio.run(_check_all(config, chains))
+    found, ledger = asyncio.run(_check_all(config, chains))
     # By the chain for text: without the other two most requests can still be answered.
-    healthy = ledger_problem is None and any(finding.usable for finding in found["providers"])
+    healthy = not ledger.problem and any(finding.usable for finding in found["providers"])
     if options.json:
-        ledger = {
-            "url": config.ledger.url_without_password,
-            "writable": ledger_problem is None,
-            "schema_version": version,
-            "problem": ledger_problem or "",
-        }
         rows = {name: [asdict(finding) for finding in chain] for name, chain in found.items()}
-        print(json.dumps({"healthy": healthy, **rows, "ledger": ledger}))
+        print(json.dumps({"healthy": healthy, **rows, "ledger": ledger.as_json()}))
     else:
+        # In a file or a pipe nothing is cut.
+        width = get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
         for title, name in _TITLES.items():
             print(f"{title}, in the order in which they are asked:")
-            for line in _lines(found[name], width=line_width()):
+            for line in _lines(found[name], width=width):
                 print(line)
             print()
-        state = ledger_problem or f"writable, schema version {version}"
-        print(f"Ledger {config.ledger.url_without_password}: {state}")
+        for line in ledger.lines():
+            print(line)
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return OK if healthy else NOT_ADMITTED
 
@@ -98,16 +148,24 @@ def _serves_vision(row: ProviderSpec) -> bool:
 
 async def _check_all(
     config: RouterConfig, chains: Mapping[str, Sequence[ProviderSpec]]
-) -> tuple[dict[str, list[_ProviderCheck]], int | None, str | None]:
+) -> tuple[dict[str, list[_ProviderCheck]], _LedgerCheck]:
     found = {
         # All at once: one unreachable server would hold up the others for its time limit.
         name: list(await asyncio.gather(*(_check_provider(row, config.source) for row in rows)))
         for name, rows in chains.items()
     }
+    return found, await _check_ledger(config)
+
+
+async def _check_ledger(config: RouterConfig) -> _LedgerCheck:
+    url, day = config.ledger.url_without_password, calendar_of(config.ledger).day(utc_now())
     try:
-        return found, await create_ledger(config).check(), None
+        ledger = create_ledger(config)
+        version = await ledger.check()
+        first_day = (day - timedelta(days=OVERRUN_DAYS)).isoformat()
+        return _LedgerCheck(url, version, overruns=tuple(await ledger.overruns(first_day)))
     except (LedgerError, ModuleNotFoundError) as error:  # also where its driver is not installed
-        return found, None, str(error)
+        return _LedgerCheck(url, None, problem=str(error))
 
 
 async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
@@ -178,7 +236,7 @@ def _remarks(finding: _ProviderCheck) -> Iterator[tuple[str, str]]:
     if finding.problem and finding.enabled:
         yield "->", finding.problem
     if finding.models:
-        shown = ", ".join(finding.models[:_MOST_MODELS])
+        shown = ", ".join(map(clean_text, finding.models[:_MOST_MODELS]))
         more = len(finding.models) - _MOST_MODELS
         yield "->", f"it has {shown}" + (f" and {more} more" if more > 0 else "")
     for warning in finding.warnings:

@@ -22,11 +22,6 @@ def new_console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
-def line_width() -> int:
-    """Columns of a line of text: the terminal's, and as many as it needs in a file or a pipe."""
-    return new_console().width if sys.stdout.isatty() else sys.maxsize
-
-
 def new_table(title: str, *, show_footer: bool = False) -> Table:
     """A table that is as narrow as it can be."""
     return Table(

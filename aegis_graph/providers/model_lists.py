@@ -8,23 +8,23 @@ from typing import Any
 _CONTEXT_KEYS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
 """What vLLM, OpenRouter and Together, Groq, LM Studio and llama.cpp call it."""
 
-_MOST_NAME = 200
-"""Characters of a name that are kept."""
-
 
 def listed(answer: object, key: str, *, name: str) -> dict[str, Mapping[str, Any]] | None:
-    """The rows of a list by the names of their models; ``None`` where it is no such list.
+    """The rows of a list by the names of their models, which are foreign text.
 
     Args:
         answer: What the server answered, parsed.
         key: Where the list stands in it.
         name: Where the name stands in a row.
+
+    Returns:
+        ``None`` where it is no such list.
     """
     rows = answer.get(key) if isinstance(answer, Mapping) else None
     if not isinstance(rows, list):
         return None
     return {
-        _printable(row[name]): row
+        row[name]: row
         for row in rows
         if isinstance(row, Mapping) and isinstance(row.get(name), str)
     }
@@ -39,8 +39,3 @@ def context_length(row: Mapping[str, Any]) -> int | None:
             if isinstance(found, int) and not isinstance(found, bool) and found > 0:
                 return found
     return None
-
-
-def _printable(name: str) -> str:
-    """A server's text goes to a terminal: without what would steer it."""
-    return "".join(one for one in name[:_MOST_NAME] if one.isprintable())
