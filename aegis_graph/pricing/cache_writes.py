@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
-_FACTORS: tuple[tuple[re.Pattern[str], str, str | None], ...] = (
+_FACTORS: tuple[tuple[re.Pattern[str], Mapping[str, str]], ...] = (
     # https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing
-    (re.compile(r"claude"), "1.25", "2"),
+    (re.compile(r"claude"), {"explicit_cache_write": "1.25", "cache_write_1h": "2"}),
     # https://developers.openai.com/api/docs/guides/prompt-caching: from GPT-5.6 on; there is one
     # time to live.
-    (re.compile(r"gpt-(5[.-]([6-9]|\d\d)|[6-9])(?!\d)"), "1.25", "1.25"),
+    (
+        re.compile(r"gpt-(5[.-]([6-9]|\d\d)|[6-9])(?!\d)"),
+        {"cache_write": "1.25", "cache_write_1h": "1.25"},
+    ),
     # https://www.alibabacloud.com/help/en/model-studio/context-cache: five minutes only, and only
     # of the models that Alibaba serves itself.
-    (re.compile(r"^qwen[\d.]*-(coder-|vl-)?(max|plus|flash)"), "1.25", None),
+    (re.compile(r"^qwen[\d.]*-(coder-|vl-)?(max|plus|flash)"), {"explicit_cache_write": "1.25"}),
 )
-"""What a name contains, and what a token costs in it that is written for five minutes and for an
-hour, in prices of input."""
+"""What a name contains, and the rates that follow from it, in prices of input."""
 
 
 def cache_write_rates(model: str, input_rate: Decimal) -> dict[str, Decimal]:
@@ -32,10 +35,7 @@ def cache_write_rates(model: str, input_rate: Decimal) -> dict[str, Decimal]:
         >>> cache_write_rates("gpt-4o", Decimal(3))
         {}
     """
-    for pattern, brief, hour in _FACTORS:
+    for pattern, factors in _FACTORS:
         if pattern.search(model.lower()):
-            rates = {"cache_write": input_rate * Decimal(brief)}
-            return (
-                rates if hour is None else {**rates, "cache_write_1h": input_rate * Decimal(hour)}
-            )
+            return {name: input_rate * Decimal(factor) for name, factor in factors.items()}
     return {}

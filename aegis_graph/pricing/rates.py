@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, get_args, overload
 
 MTOK = 1_000_000
 
-InputKind = Literal["audio", "image", "cache_write_1h"]
-"""Input that a request has only where it says so: other media, and writes to a cache for an hour.
-Any input may be read from a cache, or be written to one for five minutes."""
+InputKind = Literal["audio", "image", "explicit_cache_write", "cache_write_1h"]
+"""Input that a request has only where it says so: other media, and writes to a cache that it asks
+for, for five minutes or an hour. Any input may be read from a cache."""
 
 INPUT_KINDS: frozenset[InputKind] = frozenset(get_args(InputKind))
 
@@ -79,7 +79,9 @@ class Rate:
     explicit_cached_input: Decimal | None = None
     """Of input read from a cache that the request asked for; as any cached input when absent."""
     cache_write: Decimal | None = None
-    """Of input written to the provider's cache for five minutes."""
+    """Of input that the provider writes to its cache, for five minutes where that differs."""
+    explicit_cache_write: Decimal | None = None
+    """The same, where the provider writes only what a request has marked."""
     cache_write_1h: Decimal | None = None
     """Of input written to the provider's cache for an hour."""
     audio_input: Decimal | None = None
@@ -111,11 +113,12 @@ class Rate:
         explicit = min(usage.explicit_cached_tokens, usage.cached_input_tokens)
         hour = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
         explicit_rate = _first(self.explicit_cached_input, self.cached_input)
+        write_rate = _first(self.cache_write, self.explicit_cache_write)
         image_rate, dearest = _first(self.image_input, self.input), max(self._text_rates)
         return (
             _Share.of(usage.cached_input_tokens - explicit, self.cached_input, lacking=self.input),
             _Share.of(explicit, explicit_rate, lacking=self.input),
-            _Share.of(usage.cache_write_tokens - hour, self.cache_write, lacking=dearest),
+            _Share.of(usage.cache_write_tokens - hour, write_rate, lacking=dearest),
             _Share.of(hour, self.cache_write_1h, lacking=dearest),
             _Share.of(usage.audio_input_tokens, self.audio_input, lacking=dearest),
             _Share(image_rate, usage.image_input_tokens, exact=True),
@@ -134,6 +137,7 @@ class Rate:
         special = {
             "audio": self.audio_input,
             "image": self.image_input,
+            "explicit_cache_write": self.explicit_cache_write,
             "cache_write_1h": self.cache_write_1h,
         }
         read = max(self._text_rates + _known(*(special[kind] for kind in kinds)))

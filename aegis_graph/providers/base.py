@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -33,7 +33,7 @@ from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.providers.location import check_location
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
-from aegis_graph.request.input_kinds import caches_for_an_hour, nested_values
+from aegis_graph.request.input_kinds import cache_kinds, nested_values
 from aegis_graph.request.request import Request
 from aegis_graph.types import FINISH_REASON
 
@@ -120,9 +120,7 @@ class Provider(CallArguments, ABC):
         self.service_tier = next(
             (str(tier) for tier in nested_values(spec.options, "service_tier")), None
         )
-        self.input_kinds: frozenset[InputKind] = frozenset(
-            {"cache_write_1h"} if caches_for_an_hour(spec.options) else ()
-        )
+        self.input_kinds: Set[InputKind] = cache_kinds(spec.options)
         self.refused: set[str] = set()
         check_location(spec, self.address, source=source)
         self._environ = os.environ if environ is None else environ

@@ -24,6 +24,7 @@ from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.http.bodies import MAX_BODY_BYTES
+from aegis_graph.providers.usage import whole_count
 from aegis_graph.request.request import Request
 
 VECTORS = "vectors"
@@ -119,10 +120,11 @@ def check_vectors(answer: AIMessage, *, dimensions: int) -> None:
             raise MalformedAnswerError("a vector with a number that is none")
 
 
-def _usage(input_tokens: int | None) -> UsageMetadata | None:
-    if input_tokens is None:
+def _usage(reported: object) -> UsageMetadata | None:
+    tokens = whole_count(reported)
+    if tokens is None:
         return None
-    return UsageMetadata(input_tokens=input_tokens, output_tokens=0, total_tokens=input_tokens)
+    return UsageMetadata(input_tokens=tokens, output_tokens=0, total_tokens=tokens)
 
 
 class EmbeddingProvider(Provider):

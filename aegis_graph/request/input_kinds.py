@@ -8,10 +8,14 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from aegis_graph.pricing.rates import InputKind
+from aegis_graph.request.conversation import CACHE_CONTROL
 from aegis_graph.request.images import is_image
 
 _HOUR = "1h"
-"""What ``ttl`` says in a ``cache_control`` of Anthropic's form that is to last for an hour."""
+"""What ``ttl`` says in a ``cache_control`` of Anthropic's form that is to last for an hour.
+
+Source: https://platform.claude.com/docs/en/build-with-claude/prompt-caching#1-hour-cache-duration
+"""
 
 
 def input_kinds(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> set[InputKind]:
@@ -21,9 +25,7 @@ def input_kinds(messages: Sequence[BaseMessage], options: Mapping[str, Any]) -> 
         for part in () if isinstance(message.content, str) else message.content:
             if not isinstance(part, str):
                 kinds |= _kinds_of_part(part)
-    if caches_for_an_hour(options):
-        kinds.add("cache_write_1h")
-    return kinds
+    return kinds | cache_kinds(options)
 
 
 def _kinds_of_part(part: Mapping[str, Any]) -> set[InputKind]:
@@ -33,14 +35,14 @@ def _kinds_of_part(part: Mapping[str, Any]) -> set[InputKind]:
     elif part.get("type", "text") not in {"text", "tool_use", "thinking", "reasoning"}:
         # Audio has many forms, and a file may be anything.
         kinds |= {"audio", "image"}
-    if caches_for_an_hour(part):
-        kinds.add("cache_write_1h")
-    return kinds
+    return kinds | cache_kinds(part)
 
 
-def caches_for_an_hour(value: object) -> bool:
-    """Whether something asks a provider to keep its input in a cache for an hour."""
-    return _HOUR in nested_values(value, "ttl")
+def cache_kinds(value: object) -> set[InputKind]:
+    """How something asks a provider to keep its input in a cache."""
+    marks = list(nested_values(value, CACHE_CONTROL))
+    kinds: set[InputKind] = {"explicit_cache_write"} if marks else set()
+    return kinds | ({"cache_write_1h"} if _HOUR in nested_values(marks, "ttl") else set())
 
 
 def nested_values(value: object, key: str) -> Iterator[Any]:

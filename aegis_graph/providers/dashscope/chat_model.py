@@ -29,7 +29,7 @@ from aegis_graph.providers.dashscope.messages import (
     to_wire,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.dashscope.sdk import cloud_row, load_sdk
+from aegis_graph.providers.dashscope.sdk import cloud_row, leave_out_wrong_counts, load_sdk
 from aegis_graph.providers.http import httpx_client
 
 DEFAULT_BASE_URL = "https://dashscope-intl.aliyuncs.com/api/v1"
@@ -208,6 +208,7 @@ class ChatDashScope(BaseChatModel):
         # A client per call: nothing would close a kept one, and building it costs 20 ms.
         with httpx.Client(timeout=_TIMEOUT, headers=dict(self.extra_headers)) as http:
             client = load_sdk().Client(http_client=http, **self._settings())
+            leave_out_wrong_counts(client)
             stream = self._endpoint(client).create(**request)
             reader = AnswerReader(self.model)
             for frame in stream:
@@ -275,7 +276,9 @@ class ChatDashScope(BaseChatModel):
     def _open(self) -> None:
         http = self.http_client() if self.http_client else self._own_http_client()
         http.headers.update(self.extra_headers)
-        self._client = load_sdk().AsyncClient(http_client=http, **self._settings())
+        client = load_sdk().AsyncClient(http_client=http, **self._settings())
+        leave_out_wrong_counts(client)
+        self._client = client
         self._http = http
 
     def _own_http_client(self) -> httpx.AsyncClient:

@@ -22,7 +22,7 @@ def _rate(
         thinking_output=Decimal(thinking) if thinking else None,
         cached_input=price * Decimal("0.2"),
         explicit_cached_input=price * Decimal("0.1"),
-        cache_write=price * Decimal("1.25"),
+        explicit_cache_write=price * Decimal("1.25"),
         up_to=up_to,
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.providers.usage import whole_count
 
 INSTALL = "pip install 'aegis-graph[dashscope]'"
 """The line that installs the SDK."""
@@ -34,3 +35,27 @@ def cloud_row(model: str, base_url: str, headers: Mapping[str, str]) -> Provider
         base_url=base_url,
         options={"extra_headers": headers},
     )
+
+
+_COUNTS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
+
+
+def leave_out_wrong_counts(client: Any) -> None:
+    """Have a client of the SDK leave out counts that are none, and keep the answer.
+
+    The SDK checks three of them, and gives up the whole answer for one of a wrong type. It has no
+    place for a reader of one's own.
+    """
+    protocol = client._protocol
+    theirs = protocol.parse_chunk
+    protocol.parse_chunk = lambda frame: theirs({**frame, "usage": _sound(frame.get("usage"))})
+
+
+def _sound(usage: object) -> dict[str, Any] | None:
+    if not isinstance(usage, Mapping):
+        return None
+    return {
+        name: value
+        for name, value in usage.items()
+        if name not in _COUNTS or whole_count(value) is not None
+    }

@@ -13,6 +13,7 @@ from aegis_graph.providers.embedding_model import (
 )
 from aegis_graph.providers.http import httpx_transport
 from aegis_graph.providers.ollama.provider import OllamaProvider
+from aegis_graph.providers.ollama.wrong_counts import leave_out_wrong_counts
 
 
 class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
@@ -32,6 +33,7 @@ class OllamaEmbeddings(EmbeddingProvider, OllamaProvider):
 
         transport = httpx_transport(self.spec, api_key, most_bytes=self.most_bytes)
         client = AsyncClient(self.address, follow_redirects=False, transport=transport)
+        leave_out_wrong_counts(client)
 
         async def embed(texts: list[str], text_type: TextType) -> EmbeddingResult:
             # A text that does not fit is an error, not a vector of its beginning.

@@ -18,6 +18,7 @@ from aegis_graph.providers.http import httpx_transport, probe_models
 from aegis_graph.providers.model_lists import listed
 from aegis_graph.providers.ollama.context import fitting_context, is_cut
 from aegis_graph.providers.ollama.options import OllamaOptions
+from aegis_graph.providers.ollama.wrong_counts import leave_out_wrong_counts
 from aegis_graph.request.request import Request
 from aegis_graph.types import CallOptions
 
@@ -63,6 +64,7 @@ class OllamaProvider(Provider):
             client_kwargs={"follow_redirects": False, "trust_env": False},
             async_client_kwargs={"transport": transport},
         )
+        leave_out_wrong_counts(model._async_client)
         return OpenModel(model, transport.aclose)
 
     @override

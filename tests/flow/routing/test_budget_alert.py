@@ -25,7 +25,7 @@ async def test_an_alert_is_given_once_per_window_and_again_in_the_next(
     config = RouterConfig.model_validate(
         {
             "ledger": {"url": f"sqlite:///{db}"},
-            "providers": [{**row, "base_url": server.openai_url, "max_output_tokens": 1000}],
+            "providers": [{**row, "base_url": server.openai_url, "max_output_tokens": 2000}],
             "budgets": [budget],
         }
     )

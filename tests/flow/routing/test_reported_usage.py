@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from langchain_core.messages import AIMessageChunk, HumanMessage, SystemMessage
 
 from aegis_graph import RoutedChatModel
 from aegis_graph.testing import LoopbackServer, RawReply, Received, Reply
-from aegis_graph.testing.loopback.replies import EVENT_STREAM
+from aegis_graph.testing.loopback.replies import EVENT_STREAM, NDJSON
 from aegis_graph.types import UNBELIEVED
 from tests.flow.support import (
     ask,
@@ -198,3 +198,68 @@ async def test_a_price_by_the_hour_is_fixed_when_the_request_is_admitted(
     server.script("openai", whole(counts(100, 10)))
     await answered(open_router(config, clock=lambda: now[0]))
     assert rows(db)[1]["cost_nano_usd"] == 2 * (100 * 1000 + 10 * 10_000)
+
+
+WRONG = ["5.5", '"n/a"', str(2**63), "null", "[]", "-1", "1e400", "NaN", "{}"]
+"""What is no count, as JSON and as what clients take for JSON."""
+
+
+def of_ollama(counts: Mapping[str, str]) -> RawReply:
+    head = '"model": "m-2026-01", "created_at": "2026-01-01T00:00:00Z"'
+    word = f'{{{head}, "message": {{"role": "assistant", "content": "Paris."}}, "done": false}}'
+    said = "".join(f', "{name}": {text}' for name, text in counts.items())
+    end = f'{{{head}, "message": {{"role": "assistant", "content": ""}}, "done": true{said}'
+    return RawReply(headers=NDJSON, body=f'{word}\n{end}, "done_reason": "stop"}}\n'.encode())
+
+
+def of_dashscope(counts: Mapping[str, str]) -> RawReply:
+    said = ", ".join(f'"{name}": {text}' for name, text in counts.items())
+    message = '"message": {"role": "assistant", "content": "Paris."}'
+    output = f'{{"choices": [{{{message}, "finish_reason": "stop"}}]}}'
+    event = f'data:{{"output": {output}, "usage": {{{said}}}, "request_id": "r"}}\n\n'
+    return RawReply(headers=EVENT_STREAM, body=f"id:1\nevent:result\n{event}".encode())
+
+
+OTHER_WIRES = {
+    "ollama": (of_ollama, ("prompt_eval_count", "eval_count"), ("total_duration",)),
+    "dashscope": (
+        of_dashscope,
+        ("input_tokens", "output_tokens"),
+        ("total_tokens", "prompt_tokens_details", "image_tokens"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER_WIRES)
+@pytest.mark.parametrize("text", WRONG)
+async def test_no_wrong_type_of_other_protocols_loses_a_bought_answer(
+    server: LoopbackServer, db: Path, kind: Literal["ollama", "dashscope"], text: str
+) -> None:
+    reply, main, details = OTHER_WIRES[kind]
+    for name in (*main, *details):
+        counts = dict.fromkeys(main, "9")
+        server.script(kind, reply({**counts, name: text}))
+    router = open_router(make_config(server, db, providers=[provider(server, kind, price=PRICE)]))
+    for _ in (*main, *details):
+        assert (await answered(router)).text == "Paris."
+    bases = [row["cost_basis"] for row in rows(db)]
+    assert bases == ["estimated"] * len(main) + ["reported"] * len(details)
+    assert_sound(db)
+
+
+async def test_an_explicit_cache_of_dashscope_has_its_own_prices(
+    server: LoopbackServer, db: Path
+) -> None:
+    details = (
+        '{"cached_tokens": 600, "cache_creation_input_tokens": 300, "cache_type": "ephemeral"}'
+    )
+    counts = {"input_tokens": "1000", "output_tokens": "5", "prompt_tokens_details": details}
+    server.script("dashscope", of_dashscope(counts))
+    part = {"type": "text", "text": LONG, "cache_control": {"type": "ephemeral"}}
+    router = open_router(make_config(server, db, providers=[provider(server, "dashscope")]))
+    await router.ainvoke({"messages": [HumanMessage([part])]})
+    row = row_of(db)
+    # qwen-plus: 0.40 and 1.20 USD per million tokens.
+    assert row["cost_nano_usd"] == 100 * 400 + 600 * 40 + 300 * 500 + 5 * 1200
+    assert (row["cached_input_tokens"], row["cache_write_tokens"]) == (600, 300)
+    assert (row["cost_basis"], row["overrun"]) == ("reported", 0)

@@ -11,6 +11,7 @@ from aegis_graph.request.input_kinds import input_kinds
 
 HOUR = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
 BRIEF = {"cache_control": {"type": "ephemeral"}}
+ONE_HOUR = {"explicit_cache_write", "cache_write_1h"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://a.b/c.png"}}
 SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 
@@ -20,10 +21,10 @@ SOUND = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
     [
         ("Hi", set()),
         (["Hi", {"type": "text", "text": "Hi"}], set()),
-        ([{"type": "text", "text": "Hi", **BRIEF}], set()),
-        ([{"type": "text", "text": "Hi", **HOUR}], {"cache_write_1h"}),
+        ([{"type": "text", "text": "Hi", **BRIEF}], {"explicit_cache_write"}),
+        ([{"type": "text", "text": "Hi", **HOUR}], ONE_HOUR),
         ([IMAGE], {"image"}),
-        ([{**IMAGE, **HOUR}], {"image", "cache_write_1h"}),
+        ([{**IMAGE, **HOUR}], {"image", *ONE_HOUR}),
         ([SOUND], {"audio", "image"}),
         ([{"type": "file", "file": {"file_id": "f"}}], {"audio", "image"}),
     ],
@@ -34,4 +35,4 @@ def test_a_request_says_what_its_input_is(content: Any, kinds: set[str]) -> None
 
 def test_a_tool_may_be_kept_in_a_cache_as_well() -> None:
     tool = {"type": "function", "function": {"name": "add"}, **HOUR}
-    assert input_kinds([HumanMessage("Hi")], {"tools": [tool]}) == {"cache_write_1h"}
+    assert input_kinds([HumanMessage("Hi")], {"tools": [tool]}) == ONE_HOUR
