@@ -70,11 +70,6 @@ class Price:
         cost = next(fitting).cost(usage)
         return cost if known is not None else cost._replace(exact=False)
 
-    def knows_tier(self, service_tier: str | None) -> bool:
-        """Whether costs of a service tier are exact today, as far as its name decides that."""
-        standard = service_tier in STANDARD_TIERS
-        return standard or self.rates_at(utc_now(), service_tier) is not None
-
     def _standard(self, moment: datetime) -> Sequence[Rate]:
         rates = self.rates_at(moment, None)
         assert rates is not None, "every price list knows its standard tier"

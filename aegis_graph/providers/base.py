@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
@@ -27,13 +27,11 @@ from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec
 from aegis_graph.errors import ConfigError, ProviderError, StreamCutError
 from aegis_graph.pricing.book import book_price
 from aegis_graph.pricing.prices import Price, price_of
-from aegis_graph.pricing.rates import InputKind
 from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.providers.location import check_location
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
-from aegis_graph.request.input_kinds import cache_kinds, nested_values
 from aegis_graph.request.request import Request
 from aegis_graph.types import FINISH_REASON
 
@@ -116,11 +114,6 @@ class Provider(CallArguments, ABC):
                 f"{source}: providers.{spec.name}.options: {first_fault(error)}"
             ) from error
         self.price = price_of(self.priced_spec(), self.own_price, source=source)
-        # Wherever the kind has a place for it: beside its settings, or in what it passes on.
-        self.service_tier = next(
-            (str(tier) for tier in nested_values(spec.options, "service_tier")), None
-        )
-        self.input_kinds: Set[InputKind] = cache_kinds(spec.options)
         self.refused: set[str] = set()
         check_location(spec, self.address, source=source)
         self._environ = os.environ if environ is None else environ

@@ -6,11 +6,14 @@ The forms here are OpenAI's, which most LangChain models take; a kind with other
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from functools import cached_property
 from typing import Any, ClassVar
 
 from aegis_graph.config.specs import ProviderSpec, SchemaMethod
 from aegis_graph.errors import BadRequestError, ProviderError, UnfitAnswerError
+from aegis_graph.pricing.rates import InputKind
+from aegis_graph.request.input_kinds import cache_kinds, nested_values
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
@@ -25,6 +28,16 @@ class CallArguments:
     adaptable: ClassVar[frozenset[str]] = frozenset()
     """Arguments of a call that ``arguments`` sends in another form, or not at all, as soon as they
     are among those ``refused``."""
+
+    @cached_property
+    def service_tier(self) -> str | None:
+        """The service tier that the row asks for, wherever its kind has a place for it."""
+        return next((str(tier) for tier in nested_values(self.spec.options, "service_tier")), None)
+
+    @cached_property
+    def input_kinds(self) -> Set[InputKind]:
+        """The kinds of input with prices of their own that the row asks for in every call."""
+        return cache_kinds(self.spec.options)
 
     @property
     def takes_tools(self) -> bool:
