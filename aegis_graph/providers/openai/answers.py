@@ -46,13 +46,13 @@ def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ProviderError: The body is an error, or has neither a choice nor a usage.
     """
-    choice = _first_choice(body)
+    choice = first_choice(body)
     if choice is None and body.get("error"):
         raise error_from_body(body)
     usage = openai_usage(body.get("usage"))
     if choice is None and usage is None:
         raise MalformedAnswerError("the answer has no choice", outcome_unknown=True)
-    sound = {"message": _sound_message((choice or {}).get("message"))}
+    sound = {"message": _sound_message(words_in(choice, "message"))}
     if choice and isinstance(choice.get("logprobs"), dict):
         sound["logprobs"] = choice["logprobs"]
     # What else the body says is read by ``facts_of``.
@@ -65,14 +65,13 @@ def sound_chunk(chunk: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ProviderError: It is an error.
     """
-    choice = _first_choice(chunk)
+    choice = first_choice(chunk)
     if choice is None:
         if chunk.get("object") == "error":
             # vLLM's older form, which OpenAI's client takes for a chunk.
             raise error_from_body(chunk)
         return {"choices": []}
-    delta = choice.get("delta")
-    sound: dict[str, Any] = {"delta": _sound_delta(delta if isinstance(delta, Mapping) else {})}
+    sound: dict[str, Any] = {"delta": _sound_delta(words_in(choice, "delta"))}
     if isinstance(choice.get("logprobs"), dict):
         sound["logprobs"] = choice["logprobs"]
     return {"choices": [sound]}
@@ -82,7 +81,7 @@ def facts_of(part: Mapping[str, Any]) -> dict[str, Any]:
     """What a body or a chunk says of the answer, under the names of ``FACTS``, as it says it."""
     facts: dict[str, Any] = {name: part[key] for key, name in _OF_BODY if part.get(key)}
     error = part.get("error")
-    if (choice := _first_choice(part)) is not None:
+    if (choice := first_choice(part)) is not None:
         for key in (FINISH_REASON, NATIVE_FINISH_REASON):
             if choice.get(key):
                 facts[key] = choice[key]
@@ -100,10 +99,8 @@ def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def thought_in(part: Mapping[str, Any]) -> str:
     """The reasoning in a message or a delta, under either of the names that servers give it."""
-    return next(
-        (part[key] for key in ("reasoning_content", "reasoning") if isinstance(part.get(key), str)),
-        "",
-    )
+    found = part.get("reasoning_content") or part.get("reasoning")
+    return found if isinstance(found, str) else ""
 
 
 def refusal_in(part: Mapping[str, Any]) -> str:
@@ -127,22 +124,27 @@ def unreadable_calls(raw: object) -> list[InvalidToolCall]:
     ]
 
 
-def message_in(part: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The raw message of a body, or the raw delta of a chunk; empty where there is none."""
-    choice = _first_choice(part) or {}
-    found = choice.get("message") or choice.get("delta")
-    return found if isinstance(found, Mapping) else {}
-
-
-def _first_choice(part: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def first_choice(part: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The choice of a body or a chunk that counts."""
     choices = part.get("choices")
-    if not isinstance(choices, list):
+    if not isinstance(choices, list) or not choices:
         return None
-    return next((choice for choice in choices if isinstance(choice, Mapping)), None)
+    # The usual one, before a search: this is done for every piece of a stream.
+    first = choices[0]
+    return first if isinstance(first, dict) else next(filter(_is_object, choices), None)
 
 
-def _sound_message(message: object) -> dict[str, Any]:
-    raw = message if isinstance(message, Mapping) else {}
+def words_in(choice: Mapping[str, Any] | None, key: str) -> Mapping[str, Any]:
+    """The raw ``message`` or ``delta`` of a choice; empty where there is none."""
+    found = choice.get(key) if choice else None
+    return found if isinstance(found, dict) else {}
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _sound_message(raw: Mapping[str, Any]) -> dict[str, Any]:
     sound: dict[str, Any] = {"role": "assistant", "content": _sound_content(raw.get("content"))}
     if isinstance(raw.get("audio"), dict):
         sound["audio"] = raw["audio"]

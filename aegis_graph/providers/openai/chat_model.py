@@ -22,13 +22,14 @@ from aegis_graph.providers.answer_check import REFUSAL
 from aegis_graph.providers.openai.answers import (
     FACTS,
     facts_of,
-    message_in,
+    first_choice,
     refusal_in,
     shown,
     sound_body,
     sound_chunk,
     thought_in,
     unreadable_calls,
+    words_in,
 )
 from aegis_graph.providers.usage import combined_usage, openai_usage_metadata
 from aegis_graph.types import FINISH_REASON
@@ -50,7 +51,7 @@ class CompatibleAnswers(BaseChatOpenAI):
             return super()._create_chat_result(response, generation_info)
         body = response if isinstance(response, dict) else response.model_dump(warnings=False)
         result = super()._create_chat_result(sound_body(body), generation_info)
-        generation, raw = result.generations[0], message_in(body)
+        generation, raw = result.generations[0], words_in(first_choice(body), "message")
         generation.generation_info = {**(generation.generation_info or {}), **shown(facts_of(body))}
         message = generation.message
         if isinstance(message, AIMessage):
@@ -74,14 +75,15 @@ class CompatibleAnswers(BaseChatOpenAI):
         converted = super()._convert_chunk_to_generation_chunk(
             sound_chunk(raw), AIMessageChunk, base_generation_info
         )
-        if converted is None:
-            return None
-        if facts := facts_of(raw):
-            converted.generation_info = {**(converted.generation_info or {}), **facts}
-        message = converted.message
-        if isinstance(message, AIMessageChunk):
-            message.usage_metadata = openai_usage_metadata(raw.get("usage"))
-            _add_words(message, message_in(raw))
+        choice = first_choice(raw)
+        # All other pieces have words alone, and there are thousands of those.
+        is_last = choice is None or choice.get(FINISH_REASON) or choice.get("error")
+        if converted is not None and (is_last or raw.get("error")):
+            converted.generation_info = {**(converted.generation_info or {}), **facts_of(raw)}
+        if converted is not None and isinstance(converted.message, AIMessageChunk):
+            if usage := openai_usage_metadata(raw.get("usage")):
+                converted.message.usage_metadata = usage
+            _add_words(converted.message, words_in(choice, "delta"))
         return converted
 
     @override
