@@ -107,6 +107,36 @@ async def test_reasoning_beside_the_completion_is_paid(server: LoopbackServer, d
     assert answer.usage_metadata["output_tokens"] == 103
 
 
+@pytest.mark.parametrize("value", [5.5, "n/a", 2**63, 1.5, "zz", None, [], -1], ids=repr)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")  # of OpenAI's client
+async def test_no_wrong_type_loses_a_bought_answer(
+    server: LoopbackServer, db: Path, value: object, stream: bool
+) -> None:
+    broken = [
+        counts(32, 9, prompt_tokens=value),
+        counts(32, 9, completion_tokens=value),
+        counts(32, 9, total_tokens=value),
+        counts(32, 9, prompt_tokens_details={"cached_tokens": value}),
+        counts(32, 9, completion_tokens_details={"reasoning_tokens": value}),
+        counts(32, 9, prompt_tokens_details=value, completion_tokens_details=value),
+        value,
+    ]
+    router = routed(server, db)
+    model = RoutedChatModel(router=router, task="chat")
+    for usage in broken:
+        server.script("openai", streamed([usage]) if stream else whole(usage))
+        if stream:
+            assert "".join([chunk.text async for chunk in model.astream(LONG)]) == "a "
+        else:
+            assert (await answered(router)).text == "It is Paris."
+    bases = [row["cost_basis"] for row in rows(db)]
+    assert bases[:2] == ["estimated", "estimated"]
+    assert bases[2:] == ["reported"] * 4 + ["estimated"]
+    assert {row["status"] for row in rows(db)} == {"answered"}
+    assert_sound(db)
+
+
 async def test_a_usage_beyond_belief_costs_the_hold(
     server: LoopbackServer, db: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
