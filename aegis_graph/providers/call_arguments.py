@@ -73,8 +73,8 @@ class CallArguments:
         return {**self.call_options(max_output_tokens), **self.option_arguments(options)}
 
     def stream_arguments(self) -> dict[str, Any]:
-        """Further arguments of a call that streams: LangChain's own switch for ``ainvoke``."""
-        return {"stream": True}
+        """Further arguments of a call that streams; by default none."""
+        return {}
 
     def adapt(self, error: ProviderError) -> bool:
         """Learn from a refusal which argument of a call this server does not take.

@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal, cast
-from uuid import UUID, uuid4
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
@@ -24,9 +22,7 @@ from aegis_graph.errors import (
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
-from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
-from aegis_graph.request.structured import schema_instruction
 from aegis_graph.routing.attempt_timer import AttemptTimer
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.model_loading import answer_when_loaded
@@ -35,9 +31,9 @@ from aegis_graph.routing.observer import (
     ChunkEvent,
     observer_in,
     raised_by_callback,
-    with_handler,
     without_ambient_callbacks,
 )
+from aegis_graph.routing.outgoing_call import OutgoingCall
 from aegis_graph.routing.read_answer import read_answer
 from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
@@ -72,23 +68,26 @@ class Call:
         self._key = provider.api_key()
         self._request = request
         self._state = state
-        self._config = config
         self._number = len(state["attempts"]) + 1
-        self._run_id: UUID = uuid4()
         self._observer = observer_in(config)
-        self._streams = self._observer.streams(config)
-        in_pieces = self._streams or provider.streams_whole_answers
+        self._bound = bound_of(provider, request)
+        self._outgoing = OutgoingCall(
+            provider,
+            request,
+            self._observer,
+            config,
+            number=self._number,
+            output_cap=self._bound.output_cap,
+        )
+        in_pieces = self._outgoing.streams or provider.streams_whole_answers
         self._timer = AttemptTimer(provider.spec.time_limits, in_pieces=in_pieces)
         self._recorder = StreamRecorder(
             on_piece=self._timer.piece_arrived,
             pass_on=self._pass_on if self._observer.on_event else None,
         )
         self._answer: AIMessage | None = None
-        self._sent = False
-        self._asked_with: dict[str, Any] = {}
         self._began = time.monotonic()
         self._answers_before = services.health.answers(self._spec.name)
-        self._bound = bound_of(provider, request)
         self._calculator = SettlementCalculator(
             hold, self._bound, provider.price, provider=provider.spec.name
         )
@@ -132,7 +131,7 @@ class Call:
 
     def _cancelled(self) -> SettlementRecord:
         # Only a call that never reached the client is sure to cost nothing.
-        if not self._sent or self._timer.is_waiting:
+        if not self._outgoing.was_sent or self._timer.is_waiting:
             return self._calculator.unsent(**self._latency())
         return self._calculator.cancelled(self._recorder, **self._latency())
 
@@ -142,11 +141,9 @@ class Call:
         try:
             with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
-                model = await provider.model()
+                send = partial(self._outgoing.send, await provider.model(), self._recorder)
                 async with self._timer:
-                    self._answer = await answer_when_loaded(
-                        partial(self._send, model), provider.translate, self._timer
-                    )
+                    self._answer = await answer_when_loaded(send, provider.translate, self._timer)
         except ProviderError:
             raise
         except InvalidRequestError as error:
@@ -160,50 +157,12 @@ class Call:
             raise provider.translate(error) from error
         self._answer = with_whole_usage(self._answer, self._recorder)
         provider.accept(self._answer)
-        provider.check_room(self._answer, self._asked_with, self._request)
+        provider.check_room(self._answer, self._outgoing.arguments, self._request)
         cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:
             self._recorder.check_calls()
         options, find_problem = self._request.options, self._observer.find_problem
         return await read_answer(self._answer, options, find_problem, until=self._timer.ends_at)
-
-    async def _send(self, model: BaseChatModel) -> AIMessage:
-        self._asked_with = self._arguments()
-        self._sent = True
-        return await model.ainvoke(self._messages(), self._config_of_call(), **self._asked_with)
-
-    def _messages(self) -> list[BaseMessage]:
-        messages = for_provider(self._request.messages, self._spec.name)
-        options = self._request.options
-        if not self._provider.schema_in_prompt(options):
-            return messages
-        return [SystemMessage(schema_instruction(options["response_schema"])), *messages]
-
-    def _arguments(self) -> dict[str, Any]:
-        arguments = self._provider.arguments(self._bound.output_cap, self._request.options)
-        self._provider.make_room(arguments, self._request)
-        if self._streams:
-            arguments.update(self._provider.stream_arguments())
-        return arguments
-
-    def _config_of_call(self) -> RunnableConfig:
-        attempt = {"attempt": self._number, "provider": self._spec.name}
-        if not self._observer.has_own_run:
-            # Joined by hand, because LangChain's merging copies the callbacks several times.
-            return {
-                **self._config,
-                "callbacks": with_handler(self._config.get("callbacks"), self._recorder),
-                "metadata": {**(self._config.get("metadata") or {}), **attempt},
-                "run_id": self._run_id,
-            }
-        callbacks = self._observer.callbacks(self._config)
-        callbacks.add_handler(self._recorder)
-        return {
-            "callbacks": callbacks,
-            "metadata": {**self._observer.metadata, **attempt},
-            "tags": self._config.get("tags") or [],
-            "run_id": self._run_id,
-        }
 
     def _pass_on(self, chunk: AIMessageChunk) -> None:
         if self._observer.on_event:
@@ -213,14 +172,10 @@ class Call:
         """Whether the provider would send this request differently, now that it was refused."""
         began = self._answer is not None or self._recorder.has_content
         # An answer shows what a server passes over without a word.
-        if (
-            error.outcome_unknown
-            or not self._sent
-            or (began and not isinstance(error, UnfitAnswerError))
-        ):
+        if error.outcome_unknown or (began and not isinstance(error, UnfitAnswerError)):
             return False
         # Compared, so that a server that refuses every form is not asked for ever.
-        return self._provider.adapt(error) and self._arguments() != self._asked_with
+        return self._provider.adapt(error) and self._outgoing.would_differ()
 
     async def _failed(
         self,
@@ -299,7 +254,7 @@ class Call:
             "attempt": self._number,
             "provider": self._spec.name,
             "model": self._spec.model,
-            "message_id": f"lc_run--{self._run_id}",
+            "message_id": f"lc_run--{self._outgoing.run_id}",
         }
 
     def _latency(self) -> dict[str, int]:

@@ -116,9 +116,7 @@ class OpenAIProvider(Provider):
 
     @override
     def stream_arguments(self) -> dict[str, Any]:
-        return {**super().stream_arguments(), **self._stream_usage()}
-
-    def _stream_usage(self) -> dict[str, bool]:
+        """The client asks for the usage of each stream, unless a call says no."""
         asks = self.settings.stream_options and "stream_options" not in self.refused
         return {} if asks else {"stream_usage": False}
 
@@ -143,7 +141,7 @@ class OpenAIProvider(Provider):
             body = {"response_format": asked.pop("response_format")}
             arguments["extra_body"] = {**arguments.get("extra_body", {}), **body}
         if self.settings.stream:
-            arguments |= self._stream_usage()
+            arguments |= self.stream_arguments()
         arguments |= asked
         if "temperature" in self.refused:
             # A model that reasons takes the default only.

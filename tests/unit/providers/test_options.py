@@ -109,9 +109,9 @@ def test_a_refused_temperature_and_stream_options_are_left_out() -> None:
     assert asked.arguments(7, {})["temperature"] == 0.2
     assert refuse(asked, "temperature")
     assert "temperature" not in asked.arguments(7, {"temperature": 0.5})
-    assert asked.stream_arguments() == {"stream": True}
+    assert asked.stream_arguments() == {}
     assert refuse(asked, "stream_options")
-    assert asked.stream_arguments() == {"stream": True, "stream_usage": False}
+    assert asked.stream_arguments() == {"stream_usage": False}
 
 
 @pytest.mark.parametrize("param", [None, "messages", "tools"])

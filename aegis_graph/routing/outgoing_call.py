@@ -1,0 +1,101 @@
+"""What one attempt sends to its provider, and under which run LangChain sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
+
+from aegis_graph.providers.base import Provider
+from aegis_graph.request.conversation import for_provider
+from aegis_graph.request.request import Request
+from aegis_graph.request.structured import schema_instruction
+from aegis_graph.routing.observer import RunObserver, with_handler
+from aegis_graph.routing.stream_recorder import StreamRecorder
+
+
+class OutgoingCall:
+    """The messages, the arguments and the callbacks of one attempt.
+
+    Args:
+        provider: The provider that is asked.
+        request: What the caller asks.
+        observer: What the caller wants of it while it runs.
+        config: The run's configuration.
+        number: The attempt's, from 1.
+        output_cap: Most tokens of the answer.
+    """
+
+    def __init__(
+        self,
+        provider: Provider,
+        request: Request,
+        observer: RunObserver,
+        config: RunnableConfig,
+        *,
+        number: int,
+        output_cap: int,
+    ) -> None:
+        self._provider = provider
+        self._request = request
+        self._observer = observer
+        self._config = config
+        self._number = number
+        self._output_cap = output_cap
+        self.run_id: UUID = uuid4()
+        self.streams = observer.streams(config)
+        """Whether the answer arrives in pieces because the caller or its host wants them."""
+        self.was_sent = False
+        self.arguments: dict[str, Any] = {}
+        """With which the provider was asked last."""
+
+    async def send(self, model: BaseChatModel, recorder: StreamRecorder) -> AIMessage:
+        """Ask once. It raises whatever the client raises."""
+        self.arguments = self._arguments()
+        self.was_sent = True
+        return await model.ainvoke(
+            self._messages(), self._config_of_call(recorder), **self.arguments
+        )
+
+    def would_differ(self) -> bool:
+        """Whether the provider would send something else by now."""
+        return self.was_sent and self._arguments() != self.arguments
+
+    def _messages(self) -> list[BaseMessage]:
+        messages = for_provider(self._request.messages, self._provider.spec.name)
+        options = self._request.options
+        if not self._provider.schema_in_prompt(options):
+            return messages
+        return [SystemMessage(schema_instruction(options["response_schema"])), *messages]
+
+    def _arguments(self) -> dict[str, Any]:
+        arguments = self._provider.arguments(self._output_cap, self._request.options)
+        self._provider.make_room(arguments, self._request)
+        if self.streams:
+            arguments.update(self._provider.stream_arguments())
+        if self._observer.on_event:
+            # LangChain's own switch for ``ainvoke``. Where a host streams it is on already.
+            arguments["stream"] = True
+        return arguments
+
+    def _config_of_call(self, recorder: StreamRecorder) -> RunnableConfig:
+        attempt = {"attempt": self._number, "provider": self._provider.spec.name}
+        if not self._observer.has_own_run:
+            # Joined by hand, because LangChain's merging copies the callbacks several times.
+            return {
+                **self._config,
+                "callbacks": with_handler(self._config.get("callbacks"), recorder),
+                "metadata": {**(self._config.get("metadata") or {}), **attempt},
+                "run_id": self.run_id,
+            }
+        callbacks = self._observer.callbacks(self._config)
+        callbacks.add_handler(recorder)
+        return {
+            "callbacks": callbacks,
+            "metadata": {**self._observer.metadata, **attempt},
+            "tags": self._config.get("tags") or [],
+            "run_id": self.run_id,
+        }
