@@ -8,7 +8,6 @@ line. A piece of a stream that has none of it passes as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from aegis_graph.errors import MalformedAnswerError
 
@@ -17,6 +16,8 @@ DONE = b"[DONE]"
 _FIELDS = (b"data", b"event", b"id", b"retry", b":")
 """How the first line of an event stream can begin; no JSON does."""
 
+_PLAIN = re.compile(rb"(?>data: ?+[^ \r\n][^\r\n]*+\n\n)++")
+"""Whole events, each of one line of data that is not empty. Nothing in it goes back."""
 _LINE_ENDS = re.compile(rb"[\r\n][ \t\r\n]*")
 _NOT_LINE_ENDS = re.compile(rb"\xc2\x85|\xe2\x80[\xa8\xa9]")
 """Characters at which Python splits a text into lines, and JSON does not."""
@@ -70,57 +71,53 @@ class EventReader:
 
     def __init__(self, most_bytes: int) -> None:
         self._most = most_bytes
-        self._line: list[bytes] = []
-        self._event: list[bytes] = []
+        self._begun: list[bytes] = []
+        """Pieces of an event whose end is not there yet."""
         self._kept = 0
         self._after_cr = False
         self._done = False
 
     def feed(self, piece: bytes) -> bytes:
         """The events that this piece completes."""
-        if not self._kept and not self._after_cr and _is_plain(piece) and not self._done:
+        if not self._kept and not self._after_cr and not self._done and _PLAIN.fullmatch(piece):
             self._done = piece.endswith(b"data: [DONE]\n\n")
             return piece
-        return b"".join(self._events(piece))
+        piece = self._with_line_feeds(piece)
+        if not piece:
+            return b""
+        before = self._begun[-1][-1:] if self._begun else b""
+        self._begun.append(piece)
+        self._kept += len(piece)
+        # Looked for in the new piece alone: a long event comes in thousands of them.
+        if b"\n\n" in before + piece:
+            *events, rest = b"".join(self._begun).split(b"\n\n")
+            self._begun, self._kept = [rest] if rest else [], len(rest)
+            return b"".join(map(self._cleaned, events))
+        if self._kept > self._most:
+            raise MalformedAnswerError(
+                f"one event of the stream is larger than {self._most:,} bytes",
+                outcome_unknown=True,
+            )
+        return b""
 
     def end(self) -> bytes:
         """The last event, where nothing but its blank line is missing."""
-        if self._line:
-            self._take(b"".join(self._line))
-        last = _data_of(self._event[-1]) if self._event else b""
+        rest = b"".join(self._begun).rstrip()
         # Part of an event is what a broken connection leaves.
-        return self._dispatch() if last.endswith((b"}", DONE)) else b""
+        return self._cleaned(rest) if rest.endswith((b"}", DONE)) else b""
 
-    def _events(self, piece: bytes) -> Iterator[bytes]:
-        if self._after_cr and piece.startswith(b"\n"):
-            piece = piece[1:]
+    def _with_line_feeds(self, piece: bytes) -> bytes:
+        if self._after_cr and piece:
+            piece = piece.removeprefix(b"\n")
             self._after_cr = False
-        for part in piece.splitlines(keepends=True):
-            line = part.rstrip(b"\r\n")
-            self._kept += len(line)
-            if self._kept > self._most:
-                raise MalformedAnswerError(
-                    f"one event of the stream is longer than {self._most:,} bytes",
-                    outcome_unknown=True,
-                )
-            self._line.append(line)
-            if len(line) == len(part):
-                break
-            whole = b"".join(self._line)
-            self._line.clear()
-            if whole:
-                self._take(whole)
-            else:
-                yield self._dispatch()
-        if piece:
+        if b"\r" in piece:
             self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return piece
 
-    def _take(self, line: bytes) -> None:
-        if line.startswith((b"data:", b"event:")) or line == b"data":
-            self._event.append(line)
-
-    def _dispatch(self) -> bytes:
-        lines, self._event, self._kept = self._event, [], 0
+    def _cleaned(self, event: bytes) -> bytes:
+        """An event with the lines that clients read; nothing for one without data."""
+        lines = [line for line in event.split(b"\n") if line.startswith((b"data", b"event:"))]
         data = [_data_of(line) for line in lines]
         if self._done or not any(data):
             return b""
@@ -155,21 +152,6 @@ class LineReader:
     def end(self) -> bytes:
         """What was held back."""
         return self._held
-
-
-def _is_plain(piece: bytes) -> bool:
-    """Whether a piece is whole events, each of one line of data that is not empty."""
-    ends = piece.count(b"\n\n")
-    return (
-        piece.startswith(b"data:")
-        and piece.endswith(b"\n\n")
-        and piece.count(b"\n") == 2 * ends
-        and piece.count(b"\ndata:") == ends - 1
-        and b"data:\n" not in piece
-        and b"data: \n" not in piece
-        and b"data:  " not in piece
-        and b"\r" not in piece
-    )
 
 
 def _data_of(line: bytes) -> bytes:

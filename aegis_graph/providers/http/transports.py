@@ -18,7 +18,7 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.httpx2.transport import AiohttpTransport as AiohttpTransport2
 from typing_extensions import override
 
-from aegis_graph.errors import ProviderUnavailableError
+from aegis_graph.errors import MalformedAnswerError, ProviderUnavailableError
 from aegis_graph.providers.http.bodies import Body
 from aegis_graph.providers.http.headers import RowHeaders
 from aegis_graph.providers.http.proxies import environment_proxy
@@ -60,12 +60,19 @@ class _RowTransport:
 
         Raises:
             ProviderUnavailableError: The answer leads to another address.
-            MalformedAnswerError: The answer is too large, or packed in a way that was not offered.
+            MalformedAnswerError: The answer is too large, packed in a way that was not offered, or
+                no HTTP.
         """
         self._rules.headers.settle(request.headers)
         timeout = {**request.extensions.get("timeout", {}), "connect": CONNECT_TIMEOUT_S}
         request.extensions = {**request.extensions, "timeout": timeout}
-        response = await self._transport_for(request.url).handle_async_request(request)
+        try:
+            response = await self._transport_for(request.url).handle_async_request(request)
+        except aiohttp.ClientResponseError as error:
+            # Its status is aiohttp's own word for what breaks HTTP, and none of the provider's.
+            raise MalformedAnswerError(
+                "the head of the answer breaks HTTP, or is too long", outcome_unknown=True
+            ) from error
         try:
             response.stream = self.stream(response.stream, self._body_of(response))
         except BaseException:
