@@ -61,6 +61,7 @@ class LangChainProvider(LibraryModelProvider):
     with it. The others keep their own, and some of those share it between event loops.
     """
 
+    adaptable = LibraryModelProvider.adaptable | {"max_tokens"}
     options_type = LangChainOptions
     options: LangChainOptions
     _latest: BaseChatModel | None = None
@@ -207,7 +208,9 @@ class LangChainProvider(LibraryModelProvider):
     def _cap(self) -> str:
         if self.options.output_cap:
             return self.options.output_cap
-        if self.library_name == "openai" and self.spec.base_url:
-            # The client renames max_tokens to a newer name, which many servers ignore.
-            return "extra_body.max_tokens"
-        return _CAPS.get(self.library_name, "max_tokens")
+        name = _CAPS.get(self.library_name, "max_tokens")
+        if name in self.refused:
+            return "max_completion_tokens"
+        # The client renames max_tokens to a newer name, which many servers ignore.
+        renamed = self.library_name == "openai" and self.spec.base_url is not None
+        return f"extra_body.{name}" if renamed else name

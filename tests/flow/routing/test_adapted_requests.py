@@ -76,6 +76,18 @@ async def test_the_other_form_is_tried_once_and_remembered(
     assert_sound(db)
 
 
+async def test_the_kind_langchain_knows_the_other_name_as_well(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("openai", refusing("max_tokens"))
+    row = provider(server, "openai", model="openai:gpt-4o") | {"kind": "langchain"}
+    asked = open_router(make_config(server, db, providers=[row]))
+    for calls in (2, 3):
+        await asked.ainvoke(ask(max_output_tokens=77))
+        assert len(server.calls()) == calls
+    assert server.calls()[-1].body["max_completion_tokens"] == 77
+
+
 async def test_a_stream_of_a_server_that_does_not_know_stream_options(
     server: LoopbackServer, db: Path
 ) -> None:
