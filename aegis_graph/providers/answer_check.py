@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ContentRefusedError, ProviderError, UnfitAnswerError
 from aegis_graph.providers.finish_reasons import FinishReason
+from aegis_graph.text.json_text import spoken_part
 from aegis_graph.text.runaway import runs_away
 
 REFUSAL = "refusal"
@@ -53,11 +54,16 @@ def check_filled(answer: AIMessage) -> None:
     Raises:
         UnfitAnswerError: There is nothing, or only reasoning, or tool calls that cannot be read.
     """
-    if answer.text.strip() or answer.tool_calls or any(_other_content(answer)):
+    if _has_words(answer.text) or answer.tool_calls or any(_other_content(answer)):
         return
     if answer.invalid_tool_calls:
         raise UnfitAnswerError("the arguments of the tool calls are no JSON object")
     raise UnfitAnswerError("the answer is empty")
+
+
+def _has_words(text: str) -> bool:
+    """Whether there is anything to see in a text, beside what the model thought before it."""
+    return any(one.isprintable() and not one.isspace() for one in spoken_part(text))
 
 
 def _refusal(answer: AIMessage) -> bool:

@@ -120,7 +120,7 @@ def _values(answer: AIMessage, schema: Mapping[str, Any]) -> Sequence[Any]:
             # Repaired, half a value would pass for a whole one.
             raise UnfitAnswerError(f"{name}: the output cap cut the answer off") from error
         value = repaired_json(text)
-    if "{" not in text:
+    if text and "{" not in text:
         # The server may not know what it was asked for.
         raise UnfitAnswerError(f"{name}: the answer is not JSON", param="response_format")
     values = unwrapped(value, name, schema.get("properties", {}))

@@ -53,17 +53,24 @@ def answer_part(text: str) -> str:
     text = text.strip()
     # A mark inside of an object is part of one of its texts.
     if not text.startswith("{") and not _OPENING.match(text):
-        text = _without_reasoning(text)
+        end = _REASONING_END.search(text)
+        text = text[end.end() :].strip() if end else spoken_part(text)
     if not text.startswith("{") and (opening := _OPENING.search(text)):
         text = text[opening.end() :]
     return text
 
 
-def _without_reasoning(text: str) -> str:
-    """What stands behind the first end of a reasoning; nothing where it has no end."""
-    if end := _REASONING_END.search(text):
-        return text[end.end() :].strip()
-    return "" if _REASONING_START.match(text) else text
+def spoken_part(text: str) -> str:
+    """A text without the reasoning that it begins with; nothing where that has no end.
+
+    Example:
+        >>> spoken_part("<think>Hm.</think> Ulm."), spoken_part("<think>Hm."), spoken_part("Ulm.")
+        ('Ulm.', '', 'Ulm.')
+    """
+    if not _REASONING_START.match(text.lstrip()):
+        return text
+    end = _REASONING_END.search(text)
+    return text[end.end() :].strip() if end else ""
 
 
 def whole_json(text: str) -> Any:

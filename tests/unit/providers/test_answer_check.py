@@ -24,6 +24,10 @@ def end_of(answer: AIMessage) -> None:
     [
         AIMessage(""),
         AIMessage(" \n\t "),
+        AIMessage("\u200b\ufeff"),
+        AIMessage("<think>Hm. So.</think>\n\n"),
+        AIMessage("\n<think>Hm. So."),
+        AIMessage("[THINK]Hm.[/THINK]"),
         AIMessage([]),
         AIMessage([{"type": "text", "text": "  "}]),
         AIMessage([{"type": "thinking", "thinking": "Hm."}]),
@@ -48,6 +52,8 @@ def test_an_answer_whose_only_tool_calls_cannot_be_read_is_none() -> None:
     "answer",
     [
         AIMessage("0"),
+        AIMessage("<think>Hm.</think>Ulm."),
+        AIMessage("The mark <think> begins a thought."),
         AIMessage("", tool_calls=[{"name": "weather", "args": {}, "id": "1"}]),
         AIMessage([{"type": "image_url", "image_url": {"url": "https://a.b/c.png"}}]),
         AIMessage("", additional_kwargs={"audio": {"data": "AAAA"}}),

@@ -34,7 +34,6 @@ WRAPPERS: tuple[Any, ...] = (
     {"type": "function", "id": "call_1", "name": "Person", "arguments": ADA},
     {"type": "function", "function": {"name": "Person", "arguments": json.dumps(ADA)}},
     {"tool_calls": [{"name": "Person", "arguments": ADA}]},
-    [{"name": "Person", "arguments": ADA}],
     {"Person": ADA},
 )
 
@@ -42,9 +41,13 @@ WRAPPERS: tuple[Any, ...] = (
 @pytest.mark.parametrize("around", ["{}", "```json\n{}\n```", "<tool_call>\n{}\n</tool_call>"])
 @pytest.mark.parametrize("wrapper", WRAPPERS, ids=json.dumps)
 def test_the_call_of_the_schemas_own_tool_is_unwrapped(wrapper: Any, around: str) -> None:
-    if isinstance(wrapper, list) and around != "{}":
-        pytest.skip("a list is read where it stands alone")
     assert value_of(around.replace("{}", json.dumps(wrapper))) == ADA
+
+
+@pytest.mark.parametrize("around", ["{}", "[TOOL_CALLS] {}"])
+def test_a_list_of_one_call_is_that_call(around: str) -> None:
+    calls = [{"name": "Person", "arguments": ADA}]
+    assert value_of(around.replace("{}", json.dumps(calls))) == ADA
 
 
 @pytest.mark.parametrize("name", ["person", "get_weather", ""])
