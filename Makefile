@@ -20,8 +20,8 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) ## Ask the example documents a question, then show what it cost
-	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents
-	$(BIN)/aegis costs
+	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents --config examples/demo.toml
+	$(BIN)/aegis costs --config examples/demo.toml
 
 # Where it is set, each of the many processes would compile every module again.
 test check: export PYTHONDONTWRITEBYTECODE =

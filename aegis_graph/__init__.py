@@ -8,6 +8,7 @@ import logging
 import typing
 
 if typing.TYPE_CHECKING:
+    __version__: str
     from aegis_graph.chat.chat_model import RoutedChatModel as RoutedChatModel
     from aegis_graph.components.answer_generator import (
         create_answer_generator as create_answer_generator,
@@ -158,6 +159,9 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> typing.Any:
+    if name == "__version__":
+        # Reading the metadata takes a while, and few ask for it.
+        return importlib.import_module("importlib.metadata").version("aegis-graph")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)

@@ -18,7 +18,7 @@ from support import Scale, create_tables, open_ledger, p50_ms, p50_ms_async, pro
 from table import Row, interleaved
 
 from aegis_graph.clock import utc_now
-from aegis_graph.config.specs import LedgerSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.ledger.factory import calendar_of
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from by_hand import COST, HOLD, by_hand
 
 from aegis_graph.clock import utc_now
-from aegis_graph.config.specs import LedgerSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Budget, Hold, RequestFacts, unused_hold

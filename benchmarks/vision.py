@@ -25,7 +25,8 @@ from langchain_core.messages import HumanMessage
 from aegis_graph import RouterConfig, create_router, describe_image, image_part
 from aegis_graph.components.prompts import prompts
 from aegis_graph.config.defaults import VISION_PROVIDERS
-from aegis_graph.config.specs import LedgerSpec, ProviderSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
+from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import Provider

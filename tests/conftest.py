@@ -33,6 +33,8 @@ def pytest_configure(config: pytest.Config) -> None:
     first, end, _ = Path(certifi.where()).read_text(encoding="utf-8").partition(END_OF_CERTIFICATE)
     trusted.write_text(f"{first}{end}", encoding="utf-8")
     os.environ["SSL_CERT_FILE"] = str(trusted)
+    # Where a ledger is that no test names: not among this user's own.
+    os.environ["XDG_DATA_HOME"] = str(Path(folder.name) / "data")
     # How long an example takes says how busy the machine is.
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")

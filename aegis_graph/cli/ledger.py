@@ -20,8 +20,8 @@ from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.budgets import parse_usd
 from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
 from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store

@@ -13,4 +13,7 @@ Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
 class ConfigModel(BaseModel):
     """A part of the configuration: frozen, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # What was typed may be a key: no error repeats it.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
+    )

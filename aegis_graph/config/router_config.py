@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import os
-import re
-import tomllib
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from aegis_graph.config.config_model import ConfigModel, Usd
+from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
     DEFAULT_EMBEDDINGS,
     DEFAULT_PROVIDERS,
     with_vision_providers,
 )
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.price_specs import FREE, PRICED
+from aegis_graph.config.sources import alibaba_limit, read_sources, with_environment
 from aegis_graph.config.specs import (
-    URL_PATTERN,
     BudgetSpec,
     DefaultsSpec,
     EmbeddingSpec,
     HealthSpec,
-    LedgerSpec,
     ProviderSpec,
 )
 from aegis_graph.errors import ConfigError
-
-BUDGET_VARIABLES: Mapping[str, str] = {
-    "MONTHLY_BUDGET_ALIBABA_CLOUD": "dashscope",
-    "MONTHLY_BUDGET_OPENAI": "openai",
-}
-"""Monthly limits of the original deployment, and the provider each belongs to."""
-
-URL_VARIABLES: Mapping[str, str] = {"ollama": "OLLAMA_BASE_URL"}
-"""Variables of the original deployment with the address of a kind's server."""
 
 
 class RouterConfig(ConfigModel):
@@ -50,7 +37,7 @@ class RouterConfig(ConfigModel):
         ['ollama', 'dashscope', 'openai', 'extractive']
     """
 
-    ledger: LedgerSpec = LedgerSpec()
+    ledger: LedgerSpec = Field(default_factory=LedgerSpec)
     providers: tuple[ProviderSpec, ...] = DEFAULT_PROVIDERS
     """The chain, in the order in which providers are asked: cheapest first."""
     embeddings: tuple[EmbeddingSpec, ...] = DEFAULT_EMBEDDINGS
@@ -77,6 +64,10 @@ class RouterConfig(ConfigModel):
         _check_embeddings(self.embeddings)
         # Only now: a row of embeddings may bear a provider's name.
         names += [row.name for row in self.embeddings]
+        if "budgets" not in self.model_fields_set:
+            # The defaults are for the default chain: of another one they keep what is there.
+            there = [row for row in self.budgets if row.scope.removeprefix("provider:") in names]
+            object.__setattr__(self, "budgets", tuple(there))
         seen: set[tuple[str, str]] = set()
         for index, budget in enumerate(self.budgets):
             kind, _, subject = budget.scope.partition(":")
@@ -108,8 +99,8 @@ class RouterConfig(ConfigModel):
             >>> RouterConfig.load(environ={"MONTHLY_BUDGET_OPENAI": "5"}).budgets[1].limit_usd
             Decimal('5')
         """
-        document, source, variables = _sources(path, environ)
-        return cls._checked({**_with_environment(document, variables), "source": source}, source)
+        document, source, variables = read_sources(path, environ)
+        return cls._checked({**with_environment(document, variables), "source": source}, source)
 
     @classmethod
     def load_vision(
@@ -133,10 +124,10 @@ class RouterConfig(ConfigModel):
             >>> [row.name for row in RouterConfig.load_vision(environ={}).providers]
             ['dashscope_vision', 'dashscope_vision_thinking', 'ollama_vision', 'ocr']
         """
-        document, source, variables = _sources(path, environ)
+        document, source, variables = read_sources(path, environ)
         # The environment last: it fills in the addresses of the rows that are there by then.
-        filled = _with_environment(
-            with_vision_providers(document, _alibaba_limit(variables)), variables
+        filled = with_environment(
+            with_vision_providers(document, alibaba_limit(variables)), variables
         )
         return cls._checked({**filled, "source": source}, source)
 
@@ -159,114 +150,6 @@ def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:
                 f" {rows[0].name} of {first!r} with {first_size}: they cannot be compared; keep one"
                 " of them, or give both the same space where it is one model with two names"
             )
-
-
-def config_path(
-    path: str | Path | None = None, *, environ: Mapping[str, str] | None = None
-) -> Path | None:
-    """The configuration's file: the one given, else the one that ``AEGIS_CONFIG`` names."""
-    variables = os.environ if environ is None else environ
-    chosen = path or variables.get("AEGIS_CONFIG")
-    return Path(chosen) if chosen else None
-
-
-def _sources(
-    path: str | Path | None, environ: Mapping[str, str] | None
-) -> tuple[dict[str, Any], str, Mapping[str, str]]:
-    """What the file says, its name, and the environment."""
-    variables = os.environ if environ is None else environ
-    chosen = config_path(path, environ=variables)
-    document = _read(chosen) if chosen else {}
-    return document, str(chosen) if chosen else "the default configuration", variables
-
-
-def _alibaba_limit(variables: Mapping[str, str]) -> Decimal | None:
-    variable = "MONTHLY_BUDGET_ALIBABA_CLOUD"
-    return _usd_from(variable, variables[variable]) if variables.get(variable) else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    # A field of the class, but no key of a file.
-    if "source" in document:
-        raise ConfigError(f"{path}: source: unknown key")
-    return document
-
-
-def _with_environment(document: Mapping[str, Any], variables: Mapping[str, str]) -> dict[str, Any]:
-    """Fill what the file leaves out from the original deployment's variables."""
-    merged = dict(document)
-    defaults: Mapping[str, tuple[ProviderSpec, ...]] = {
-        "providers": DEFAULT_PROVIDERS,
-        "embeddings": DEFAULT_EMBEDDINGS,
-    }
-    for table, rows in defaults.items():
-        merged[table] = _with_urls(document.get(table, rows), variables)
-    # After the providers: the defaults keep the budgets of those that are there.
-    if "budgets" not in document:
-        merged["budgets"] = _default_budgets(merged["providers"], variables)
-    return merged
-
-
-def _with_urls(rows: object, variables: Mapping[str, str]) -> object:
-    """Fill in the address of a kind's server: in default rows, and where the file says none."""
-    # An empty variable counts as one that is not set.
-    urls = {
-        kind: _url_from(name, variables[name])
-        for kind, name in URL_VARIABLES.items()
-        if variables.get(name)
-    }
-    # Default rows are a tuple of specs; rows of a file are a list, and not checked yet.
-    if isinstance(rows, tuple):
-        return [
-            row.model_copy(update={"base_url": urls[row.kind]}) if row.kind in urls else row
-            for row in rows
-        ]
-    if not isinstance(rows, list):
-        return rows
-    return [
-        {**row, "base_url": urls[row["kind"]]}
-        if isinstance(row, dict) and str(row.get("kind")) in urls and "base_url" not in row
-        else row
-        for row in rows
-    ]
-
-
-def _default_budgets(providers: object, variables: Mapping[str, str]) -> list[dict[str, Any]]:
-    names = {
-        getattr(row, "name", None) or (row.get("name") if isinstance(row, dict) else None)
-        for row in (providers if isinstance(providers, list | tuple) else [])
-    }
-    limits: dict[str, Any] = {budget.scope: budget.limit_usd for budget in DEFAULT_BUDGETS}
-    for variable, provider in BUDGET_VARIABLES.items():
-        if variables.get(variable):
-            limits[f"provider:{provider}"] = _usd_from(variable, variables[variable])
-    return [
-        {"scope": scope, "window": "month", "limit_usd": limit}
-        for scope, limit in limits.items()
-        if scope.removeprefix("provider:") in names
-    ]
-
-
-def _usd_from(variable: str, text: str) -> Decimal:
-    try:
-        limit: Decimal = TypeAdapter(Usd).validate_python(text)
-    except ValidationError as error:
-        why = error.errors(include_url=False)[0]["msg"]
-        raise ConfigError(f"{variable}: {text!r} is not an amount in USD: {why}") from error
-    return limit
-
-
-def _url_from(variable: str, text: str) -> str:
-    url = text.rstrip("/")
-    if not re.match(URL_PATTERN, url):
-        raise ConfigError(f"{variable}: {url!r} is not an http address")
-    return url
 
 
 def first_fault(error: ValidationError) -> str:

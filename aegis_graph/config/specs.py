@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
@@ -133,12 +132,22 @@ class BudgetSpec(ConfigModel):
         Decimal('0.50')
     """
 
-    scope: str = Field(pattern=r"^(total|(provider|model|task|user):\S+)$")
+    scope: str
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
     window: Window
     limit_usd: Usd
     alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
     """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
+
+    @field_validator("scope")
+    @classmethod
+    def _known_scope(cls, scope: str) -> str:
+        if not re.fullmatch(r"total|(provider|model|task|user):\S+", scope):
+            raise ValueError(
+                "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME, or user:*"
+                " for each user"
+            )
+        return scope
 
 
 class DefaultsSpec(ConfigModel):
@@ -150,40 +159,6 @@ class DefaultsSpec(ConfigModel):
     user_id: str | None = Field(default=None, min_length=1, max_length=200)
     max_cost_usd: Usd | None = None
     """The envelope of a run, and of each request that is part of none."""
-
-
-class LedgerSpec(ConfigModel):
-    """Where costs are recorded, and when a day, a week and a month end there."""
-
-    url: str = Field(
-        default="sqlite:///data/cost_tracking.db",
-        pattern=r"^(sqlite:///[^\s\x00][^\x00]*|postgres(ql)?://[^\s\x00]+)$",
-    )
-    """``sqlite:///PATH`` for the processes of one host, ``postgresql://...`` for many hosts."""
-    timezone: str = "UTC"
-    first_day_of_month: int = Field(default=1, ge=1, le=28)
-    first_day_of_week: Literal[
-        "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
-    ] = "monday"
-    busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
-    """How long to wait for the database or a lock, before giving up."""
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        # The name is a path below the database: that of a folder is an OSError.
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"unknown time zone {name!r}") from error
-        return name
-
-    @property
-    def url_without_password(self) -> str:
-        """The address without a password."""
-        # PostgreSQL takes passwords before the host and among the parameters.
-        shown = re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:***@", self.url)
-        return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", shown)
 
 
 class HealthSpec(ConfigModel):

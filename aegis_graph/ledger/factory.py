@@ -7,8 +7,8 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 from aegis_graph.clock import Clock, utc_now
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import LedgerSpec
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.sqlite import SqliteStore

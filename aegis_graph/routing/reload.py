@@ -12,7 +12,8 @@ from typing import NamedTuple, Protocol
 from langgraph.types import Checkpointer
 
 from aegis_graph.clock import Clock
-from aegis_graph.config.router_config import RouterConfig, config_path
+from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.config.sources import config_path
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.records import Budget, Ledger

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from aegis_graph.config.specs import LedgerSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from aegis_graph.clock import utc_now
-from aegis_graph.config.specs import LedgerSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger

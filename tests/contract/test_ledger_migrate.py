@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis_graph.config.specs import LedgerSpec
+from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.factory import create_store
 from aegis_graph.ledger.ledger import SqlLedger

@@ -48,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 
 MAY_READ_THE_ENVIRONMENT = {
     "aegis_graph.components.lightrag.library",
-    "aegis_graph.config.router_config",
+    "aegis_graph.config.sources",
     "aegis_graph.providers.base",
     "aegis_graph.providers.ocr.telemetry",
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.components.private_store import PrivateStore
+from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.types import LOCAL_ONLY
 
@@ -20,8 +21,6 @@ DEGRADED_S = 3600.0
 resume a run, short enough to ask again when the better one is back."""
 
 FILE_NAME = "image_results.db"
-DEFAULT_FOLDER = Path("data")
-"""Where the file is when the ledger is on a server."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS results (
     key TEXT PRIMARY KEY,
@@ -115,10 +114,10 @@ def create_image_store(config: RouterConfig, *, clock: Clock = utc_now) -> Image
         clock: Returns the present as an aware datetime in UTC.
 
     Example:
-        >>> str(create_image_store(RouterConfig()).path)
-        'data/image_results.db'
+        >>> create_image_store(RouterConfig()).path.name
+        'image_results.db'
     """
     url = config.ledger.url
     file = Path(url.removeprefix("sqlite:///")) if url.startswith("sqlite:///") else None
-    folder = DEFAULT_FOLDER if file is None else file.parent
+    folder = data_folder() if file is None else file.parent
     return ImageStore(folder / FILE_NAME, clock=clock)

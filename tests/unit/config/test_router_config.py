@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from aegis_graph import RouterConfig, create_router
+from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.registry import create_provider
@@ -227,7 +228,7 @@ def test_the_defaults_are_the_original_deployment() -> None:
         ("provider:dashscope", "month", Decimal(10)),
         ("provider:openai", "month", Decimal(20)),
     ]
-    assert config.ledger.url == "sqlite:///data/cost_tracking.db"
+    assert config.ledger.url == f"sqlite:///{data_folder()}/cost_tracking.db"
     assert config == RouterConfig()
 
 
