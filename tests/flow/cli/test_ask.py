@@ -295,7 +295,7 @@ def test_costs_of_an_unused_ledger_say_so_and_create_nothing(folder: Path) -> No
     done = aegis("costs", cwd=folder)
     assert done.returncode == 0
     assert "Nothing was recorded" in done.stdout
-    assert not (folder / "data").exists()
+    assert list(folder.rglob("*.db")) == []
 
 
 def test_doctor_tells_what_works_and_shows_no_key(folder: Path, server: LoopbackServer) -> None:

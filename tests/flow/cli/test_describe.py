@@ -64,7 +64,7 @@ def test_it_shows_what_is_there_who_said_so_and_what_it_cost(
         "Images  1 of 1 answered",
         "Cost    $0.000006",
         "Budget  provider:eye per month: $0.999994 left of $1",
-        "Ledger  data/cost_tracking.db",
+        f"Ledger  {folder}/.local/share/aegis-graph/cost_tracking.db",
     ]
     again = describe(folder, "cat.png", "--json")
     (one,) = json.loads(again.stdout)["results"]

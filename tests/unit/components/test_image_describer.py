@@ -40,6 +40,7 @@ from aegis_graph.components.image_describer.store import (
     create_image_store,
 )
 from aegis_graph.components.prompts import prompts
+from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.errors import DocumentError, StoreError
 from aegis_graph.text.words import LANGUAGES
 from aegis_graph.types import LOCAL_ONLY
@@ -299,7 +300,7 @@ def test_a_broken_file_is_named_with_what_to_do(tmp_path: Path) -> None:
 
 def test_the_file_is_beside_the_ledger() -> None:
     config = RouterConfig.load_vision(environ={})
-    assert create_image_store(config).path == Path("data/image_results.db")
+    assert create_image_store(config).path == data_folder() / "image_results.db"
 
 
 @pytest.mark.parametrize("kind", ["description", "text", "table", "chart"])
