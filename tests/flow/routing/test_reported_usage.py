@@ -293,3 +293,33 @@ async def test_an_explicit_cache_of_dashscope_has_its_own_prices(
     assert row["cost_nano_usd"] == 100 * 400 + 600 * 40 + 300 * 500 + 5 * 1200
     assert (row["cached_input_tokens"], row["cache_write_tokens"]) == (600, 300)
     assert (row["cost_basis"], row["overrun"]) == ("reported", 0)
+
+
+@pytest.mark.parametrize("kind", ["openai", "anyllm", "langchain"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_client_hands_on_the_times_of_a_cache_and_the_tier(
+    server: LoopbackServer, db: Path, kind: str, stream: bool
+) -> None:
+    times = {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 100}
+    details = {"cached_tokens": 50, "cache_write_tokens": 100}
+    usage = counts(200, 9, prompt_tokens_details={**details, "cache_creation_token_details": times})
+    flex = {"input_usd_per_mtok": "0.5", "output_usd_per_mtok": "5"}
+    row = {
+        **provider(server, "openai", price={**PRICE, "service_tiers": {"flex": flex}}),
+        "kind": kind,
+        "model": "claude-sonnet-4-6" if kind == "openai" else "openai:claude-sonnet-4-6",
+    }
+    router = open_router(make_config(server, db, providers=[row]))
+    model = RoutedChatModel(router=router, task="chat")
+    if stream or kind == "anyllm":
+        server.script("openai", streamed([counts(200, 1), usage], service_tier="flex"))
+    else:
+        server.script("openai", whole(usage, service_tier="flex"))
+    if stream:
+        assert [chunk async for chunk in model.astream(LONG)]
+    else:
+        await model.ainvoke(LONG)
+    paid = row_of(db)
+    assert paid["cost_nano_usd"] == (50 + 50) * 500 + 100 * 1000 + 9 * 5000
+    assert (paid["cached_input_tokens"], paid["cache_write_tokens"]) == (50, 100)
+    assert (paid["service_tier"], paid["served_model"]) == ("flex", "m-2026-01")
