@@ -81,6 +81,9 @@ def client_error(error: Exception, *, codes: CodeTable = CODES) -> ProviderError
         # Nothing was sent, and asking again in a moment does not install it.
         return ModelAccessError(f"cannot be loaded: {str(error).partition(chr(10))[0]}")
     links = list(cause_chain(error))
+    if any(isinstance(link, HttpProcessingError) for link in links):
+        # What aiohttp could not read it gives a status of its own: 400.
+        return transport_error(error)
     for place, link in enumerate(links):
         status = status_of(link)
         if status is None and not _is_error_object(link):
@@ -199,9 +202,6 @@ def _shown_code(found: ErrorBody, meaning: _Meaning, codes: CodeTable) -> str | 
 
 def status_of(error: BaseException) -> int | None:
     """The HTTP status of an error that was answered with one that is no success."""
-    if isinstance(error, HttpProcessingError):
-        # The transport's own fault: its code was never a status of the provider.
-        return None
     response = getattr(error, "response", None)
     for owner in (error, response):
         for name in ("status_code", "status", "code", "http_status"):

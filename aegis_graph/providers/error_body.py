@@ -7,6 +7,7 @@ Dialects put them under ``error``, beside it, or below it: in Azure's ``innererr
 from __future__ import annotations
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -27,6 +28,9 @@ _WORD_KEYS = (
 )
 _TEXT_KEYS = ("message", "msg", "detail", "error", "raw")
 _NESTED_KEYS = ("error", "innererror", "metadata", "details", "detail", "errors", "raw", "message")
+
+_PAGE = re.compile(r"\s*<[!?a-z]")
+"""How a page begins; DashScope's messages begin with ``<400>``."""
 
 MAX_TEXT = 2000
 """Characters of an error's text in which a phrase is looked for."""
@@ -109,7 +113,7 @@ def _text(body: object, objects: tuple[Mapping[str, Any], ...]) -> str:
     texts += [one[key] for one in objects for key in _TEXT_KEYS if isinstance(one.get(key), str)]
     joined = " | ".join(text[:MAX_TEXT] for text in texts)[:MAX_TEXT].casefold()
     # A page says nothing that a provider wrote: a proxy did.
-    return "" if joined.lstrip().startswith("<") else " ".join(joined.split())
+    return "" if _PAGE.match(joined) else " ".join(joined.split())
 
 
 def as_status(value: object) -> int | None:

@@ -159,6 +159,13 @@ CODES: CodeTable = {
     "queue_exceeded": 429,
     "overloaded": 503,
     "engine_overloaded_error": 503,
+    # DashScope, where it speaks OpenAI's protocol
+    "model_not_supported": ModelAccessError,
+    "arrearage": QuotaError,
+    "data_inspection_failed": ContentRefusedError,
+    "invalid_parameter_error": 400,
+    "limit_requests": 429,
+    "limit_burst_rate": 429,
     # llama.cpp
     "exceed_context_size_error": ContextTooLongError,
     "unavailable_error": 503,

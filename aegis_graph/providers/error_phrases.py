@@ -47,7 +47,7 @@ PHRASES: tuple[Phrase, ...] = (
         {400, 413, 422, 429},
         ContextTooLongError,
         # OpenAI, vLLM, SGLang, DeepSeek, Together, Mistral
-        r"maximum (context|model|allowed) length|longer than the (model's|maximum) ",
+        r"maximum (context|model|allowed|prompt|input) length|longer than the (model's|maximum) ",
         r"context length is only|exceeds? .{0,60}context (length|limit|window|size)",
         r"context window (is )?exceeded|too large for model with \d+ maximum",
         # Anthropic, Bedrock, Cohere, Ollama, Gemini

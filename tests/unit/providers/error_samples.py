@@ -367,6 +367,27 @@ OTHER_CLOUDS: Mapping[str, Sample] = {
         ContextTooLongError,
         kind="dashscope",
     ),
+    "dashscope too long, newer": Sample(
+        400,
+        {
+            "code": "InvalidParameter",
+            "message": "<400> InternalError.Algo.InvalidParameter: Range of input length should be",
+        },
+        ContextTooLongError,
+        kind="dashscope",
+    ),
+    "dashscope's other protocol": Sample(
+        400, of_error("no", code="Arrearage", type="Arrearage"), QuotaError, "at once"
+    ),
+    "xai too long": Sample(
+        400,
+        {
+            "code": "Client specified an invalid argument",
+            "error": "This model's maximum prompt "
+            "length is 131072 but the request contains 200000 tokens.",
+        },
+        ContextTooLongError,
+    ),
     "dashscope arrears": Sample(
         400, {"code": "Arrearage", "message": "no"}, QuotaError, "at once", kind="dashscope"
     ),

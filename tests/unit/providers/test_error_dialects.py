@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any, ClassVar, cast
 
+import httpx
 import pytest
+from aiohttp import ClientResponseError
+from aiohttp.http_exceptions import TransferEncodingError
 
 from aegis_graph.config.specs import HealthSpec, ProviderSpec
 from aegis_graph.errors import (
@@ -14,7 +18,7 @@ from aegis_graph.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from aegis_graph.providers.client_errors import error_from_body
+from aegis_graph.providers.client_errors import client_error, error_from_body
 from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
 from aegis_graph.providers.error_codes import CODES
 from aegis_graph.routing.health import Health
@@ -146,3 +150,34 @@ def test_a_prompt_that_is_repeated_does_not_keep_others_from_the_provider() -> N
     said = "1 validation error: input_value='is my api key invalid? insufficient credits'"
     error = error_from_body({"detail": said}, status=400)
     assert remembered(error) != "at once"
+
+
+def test_what_the_transport_could_not_read_is_no_status_of_the_provider() -> None:
+    fault = TransferEncodingError("not enough data")
+    wrapped = ClientResponseError(cast(Any, None), (), status=fault.code, message=fault.message)
+    wrapped.__cause__ = fault
+    error = client_error(wrapped)
+    assert (type(error), error.status, error.outcome_unknown) == (
+        ProviderUnavailableError,
+        None,
+        True,
+    )
+
+
+def test_a_wrapper_has_its_details_from_what_it_wraps() -> None:
+    class Inner(Exception):
+        body: ClassVar = {"error": {"message": "prompt is too long"}}
+        headers: ClassVar = {"retry-after": "7"}
+
+    class Outer(Exception):
+        status_code = 400
+
+    outer = Outer("wrapped")
+    outer.__cause__ = Inner()
+    error = client_error(outer)
+    assert (type(error), error.status, error.retry_after_s) == (ContextTooLongError, 400, 7)
+
+
+def test_an_error_without_status_and_body_is_the_transports() -> None:
+    assert client_error(httpx.ConnectError("no")).outcome_unknown is False
+    assert client_error(ValueError("no")).outcome_unknown is True
