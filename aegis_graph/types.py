@@ -6,9 +6,8 @@ from typing import Any, Literal, get_args
 
 from typing_extensions import TypedDict
 
-Task = Literal[
-    "answer", "chat", "decompose", "embed", "extract", "glean", "keywords", "summary", "vision"
-]
+Task = str
+"""What a call is for: any name of letters, digits and ``-_./``; budgets and reports go by it."""
 Sensitivity = Literal["public", "internal", "confidential", "pii", "hipaa"]
 CostBasis = Literal["reported", "estimated", "held", "none"]
 Status = Literal["answered", "failed", "cancelled"]
@@ -18,7 +17,19 @@ does."""
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for; days and months are those of the ledger's time zone."""
 
-TASKS: tuple[Task, ...] = get_args(Task)
+TASKS: tuple[Task, ...] = (
+    "answer",
+    "chat",
+    "decompose",
+    "embed",
+    "extract",
+    "glean",
+    "keywords",
+    "summary",
+    "vision",
+)
+"""The tasks of the package's own components."""
+TASK_PATTERN = r"^[A-Za-z0-9_./-]{1,80}$"
 WINDOWS: tuple[Window, ...] = get_args(Window)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})

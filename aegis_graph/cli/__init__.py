@@ -45,7 +45,12 @@ needs, the others need not wait for."""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if "command" not in options:
+        # The one thing that a first look needs.
+        parser.print_help()
+        return OK
     try:
         return _run(options)
     except AegisError as error:
@@ -101,14 +106,31 @@ class _LazyParser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
 
+class _ShowVersion(argparse.Action):
+    """Shows the version; reading it takes a while, so only where it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **rest: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **rest)
+
+    # Without ``@override``: its import would hold up the help.
+    def __call__(  # type: ignore[explicit-override]  # a slow import
+        self, parser: argparse.ArgumentParser, *_: object
+    ) -> None:
+        version = import_module("aegis_graph").__version__
+        print(f"aegis {version}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
-    shared = _shared(config=None, json=False)
+    # Before the command or after it: only the parser above both has the defaults.
+    shared = _shared()
     parser = argparse.ArgumentParser(
-        prog="aegis", description="Route LLM calls under hard budgets, and know what they cost."
+        prog="aegis",
+        description="Route LLM calls under hard budgets, and know what they cost.",
+        parents=[_shared(config=None, json=False)],
     )
-    commands = parser.add_subparsers(
-        title="commands", required=True, metavar="COMMAND", parser_class=_LazyParser
-    )
+    parser.add_argument("--version", action=_ShowVersion, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_LazyParser)
 
     def add(name: str, text: str, declare: _Declare | None = None) -> None:
         command = commands.add_parser(name, parents=[shared], help=text)

@@ -12,13 +12,15 @@ from pydantic import Field, field_validator, model_validator
 from aegis_graph.config.config_model import ConfigModel, Usd
 from aegis_graph.config.price_specs import PriceChoice
 from aegis_graph.config.time_limits import DEFAULT_LIMITS, Location, TimeLimits
-from aegis_graph.types import MAX_OUTPUT_TOKENS, Sensitivity, Task, Window
+from aegis_graph.types import MAX_OUTPUT_TOKENS, TASK_PATTERN, Sensitivity, Task, Window
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""
 
 KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
 """A second name under which a key may be set: the SDK's own."""
+
+TaskName = Annotated[Task, Field(pattern=TASK_PATTERN)]
 
 URL_PATTERN = r"^https?://[^\s/]+"
 
@@ -67,7 +69,7 @@ class ProviderSpec(ConfigModel):
     """Wait before the first retry, doubled each time, where the provider asked for none."""
     max_output_tokens: int = Field(default=1024, ge=1, le=MAX_OUTPUT_TOKENS)
     """Cap sent to the provider when the request names none."""
-    tasks: tuple[Task, ...] | None = None
+    tasks: tuple[TaskName, ...] | None = None
     """The tasks this provider serves; all of them when absent."""
     images: bool = False
     """Whether the model takes images."""
@@ -155,7 +157,7 @@ class DefaultsSpec(ConfigModel):
 
     sensitivity: Sensitivity | Literal["required"] | None = None
     """``required`` refuses a request that says none; ``internal`` when absent."""
-    task: Task | None = None
+    task: TaskName | None = None
     user_id: str | None = Field(default=None, min_length=1, max_length=200)
     max_cost_usd: Usd | None = None
     """The envelope of a run, and of each request that is part of none."""

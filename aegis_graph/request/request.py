@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -33,7 +34,7 @@ from aegis_graph.types import (
     DEFAULT_USER,
     MAX_OUTPUT_TOKENS,
     SENSITIVITIES,
-    TASKS,
+    TASK_PATTERN,
     CallOptions,
     Sensitivity,
     Task,
@@ -123,7 +124,7 @@ class Request:
         thread = (config.get("configurable") or {}).get("thread_id")
         return cls(
             messages=messages,
-            task=_one_of("task", state.get("task"), TASKS, DEFAULT_TASK),
+            task=_checked_task(state.get("task")),
             sensitivity=_one_of(
                 "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
             ),
@@ -145,6 +146,17 @@ def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> An
     if value in allowed:
         return value
     raise InvalidRequestError(f"{key}: {value!r} is unknown; use one of {', '.join(allowed)}")
+
+
+def _checked_task(value: object) -> Task:
+    if value is None:
+        return DEFAULT_TASK
+    # A dollar in the pattern would let a line's end pass.
+    if isinstance(value, str) and re.fullmatch(TASK_PATTERN, value) and value.isprintable():
+        return value
+    raise InvalidRequestError(
+        f"task: {value!r} is no name of 1 to 80 letters, digits and any of - _ . /"
+    )
 
 
 def _checked_name(key: str, value: object) -> str | None:

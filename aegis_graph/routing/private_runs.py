@@ -56,7 +56,8 @@ _EXPORTERS = frozenset(
 )
 """Packages whose handlers send runs away without being LangChain's tracers."""
 
-_PUBLIC = frozenset(SENSITIVITIES) - LOCAL_ONLY
+# No set: a level that is no text at all must be found to be none, too.
+_PUBLIC = tuple(level for level in SENSITIVITIES if level not in LOCAL_ONLY)
 
 
 @contextmanager

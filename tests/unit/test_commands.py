@@ -8,6 +8,7 @@ from importlib import import_module
 
 import pytest
 
+import aegis_graph
 from aegis_graph import cli
 
 GIVEN = {
@@ -43,3 +44,24 @@ def test_a_command_line_leads_to_its_row_of_the_table(name: str) -> None:
     assert options.command == name
     module, _, function = cli.COMMANDS[name].partition(":")
     assert callable(getattr(import_module(module), function))
+
+
+def test_alone_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == cli.OK
+    assert "ask" in capsys.readouterr().out
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == cli.OK
+    assert capsys.readouterr().out == f"aegis {aegis_graph.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [["costs"], ["ledger", "verify"], ["budgets"]])
+def test_the_configuration_may_be_named_before_the_command_or_after_it(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for line in (["--config", "nowhere.toml", *command], [*command, "--config", "nowhere.toml"]):
+        assert cli.main(line) == cli.USAGE_ERROR
+        assert capsys.readouterr().err.startswith("aegis: nowhere.toml: cannot be read")

@@ -57,12 +57,14 @@ async def test_no_messages(
     assert text == "messages: empty; give at least one message"
 
 
-@pytest.mark.parametrize("value", ["sing", "CHAT", "", 7, True, [], {}, ["chat"]])
-async def test_an_unknown_task(
+@pytest.mark.parametrize(
+    "value", ["", "a b", "é", "x" * 81, "chat\n", "a;b", 7, True, [], {}, ["chat"]]
+)
+async def test_a_task_that_is_no_name(
     router: Any, server: LoopbackServer, db: Path, value: object
 ) -> None:
     text = await refusal(router, server, db, messages=HELLO, task=value)
-    assert text.startswith(f"task: {value!r} is unknown; use one of answer, chat")
+    assert text == f"task: {value!r} is no name of 1 to 80 letters, digits and any of - _ . /"
 
 
 @pytest.mark.parametrize("value", ["secret", "PII", "", 0, False, [], ["pii"]])

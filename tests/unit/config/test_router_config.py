@@ -127,7 +127,7 @@ def test_a_price_that_is_none_is_refused(tmp_path: Path, amount: str) -> None:
         ("retry_wait_s", ["-1", "nan", "inf"]),
         ("max_output_tokens", ["0", "-1", "1000001"]),
         ("temperature", ["-0.1", "2", "nan"]),
-        ("tasks", ['["talk"]', '"chat"']),
+        ("tasks", ['["a b"]', '"chat"']),
         ("location", ['"moon"']),
         ("base_url", ['"localhost:11434"', '"ftp://x"', '"http://"', '"file:///etc/passwd"', '""']),
         ("api_key_env", ['"sk-1234"', '"A B"', '""']),
