@@ -14,7 +14,7 @@ MAX_NESTING = 100
 MAX_REPAIRED = 100_000
 """Characters of the longest text that is mended."""
 
-_READS_PER_CHARACTER = 10
+_READS_PER_CHARACTER = 5
 _READS_MORE = 20_000
 """How often the mender may look at a text. It needs 2 or 3 looks at a character of an answer, and
 thousands at one of a text made to hold it up."""

@@ -43,6 +43,12 @@ class ScriptedModel(BaseChatModel):
 class ScriptedProvider(LangChainProvider):
     """Its row's ``arguments`` are the model's fields."""
 
+    @property
+    @override
+    def address(self) -> str:
+        """This machine: nothing leaves the process."""
+        return "http://127.0.0.1"
+
     @override
     def open_model(self, api_key: str | None) -> OpenModel:
         async def close() -> None:
