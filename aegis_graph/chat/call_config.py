@@ -44,7 +44,7 @@ class ConfiguredChatModel(BaseChatModel):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        if not self._is_private(kwargs):
+        if not self.is_private_call(kwargs):
             return super().generate(messages, stop, callbacks, **kwargs)
         with self._untraced(callbacks) as (model, own):
             return super(ConfiguredChatModel, model).generate(messages, stop, own, **kwargs)
@@ -57,13 +57,13 @@ class ConfiguredChatModel(BaseChatModel):
         callbacks: Callbacks = None,
         **kwargs: Any,
     ) -> LLMResult:
-        if not self._is_private(kwargs):
+        if not self.is_private_call(kwargs):
             return await super().agenerate(messages, stop, callbacks, **kwargs)
         with self._untraced(callbacks) as (model, own):
             return await super(ConfiguredChatModel, model).agenerate(messages, stop, own, **kwargs)
 
     @abstractmethod
-    def _is_private(self, arguments: Mapping[str, Any]) -> bool:
+    def is_private_call(self, arguments: Mapping[str, Any]) -> bool:
         """Whether a call with these arguments is private."""
 
     @contextmanager
@@ -109,7 +109,7 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
         passed = {"stop": stop, **_with_call_config(config, kwargs)}
-        if not self._is_private(kwargs):
+        if not self.is_private_call(kwargs):
             return super().stream(input, config, **passed)
         stream = super(ConfiguredChatModel, self._without_own_tracers()).stream
         return untraced_stream_sync(lambda own: stream(input, own, **passed), config)
@@ -124,7 +124,7 @@ class ConfiguredChatModel(BaseChatModel):
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
         passed = {"stop": stop, **_with_call_config(config, kwargs)}
-        if not self._is_private(kwargs):
+        if not self.is_private_call(kwargs):
             return super().astream(input, config, **passed)
         stream = super(ConfiguredChatModel, self._without_own_tracers()).astream
         return untraced_stream(lambda own: stream(input, own, **passed), config)

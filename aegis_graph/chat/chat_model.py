@@ -31,6 +31,7 @@ from aegis_graph.chat.chunks import (
 )
 from aegis_graph.chat.output_schema import answer_schema
 from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
+from aegis_graph.chat.structured_answers import StructuredAnswers
 from aegis_graph.routing.handle import RouterHandle
 from aegis_graph.routing.observer import RunObserver, StreamEvent, with_observer
 from aegis_graph.routing.private_runs import asks_privately
@@ -181,7 +182,7 @@ class RoutedChatModel(ConfiguredChatModel):
             },
             **kwargs,
         )
-        return bound | (wanted.read_with_raw if include_raw else wanted.read)
+        return StructuredAnswers.of(bound, wanted.read_with_raw if include_raw else wanted.read)
 
     @override
     def _should_stream(self, *, async_api: bool, run_manager: Any = None, **kwargs: Any) -> bool:
@@ -276,7 +277,7 @@ class RoutedChatModel(ConfiguredChatModel):
                 yield chunks.of(item)
 
     @override
-    def _is_private(self, arguments: Mapping[str, Any]) -> bool:
+    def is_private_call(self, arguments: Mapping[str, Any]) -> bool:
         return asks_privately(self.router, arguments.get("sensitivity") or self.sensitivity)
 
     def _observer(

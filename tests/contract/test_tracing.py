@@ -5,8 +5,10 @@ A program is run whose environment switches tracing on, and leads it to a server
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
@@ -39,6 +41,8 @@ embeddings = create_embeddings(config)
 
 class State(TypedDict, total=False):
     done: bool
+
+SCHEMA = {"title": "Word", "type": "object", "properties": {"word": {"type": "string"}}}
 
 def asked(word, level):
     return {"messages": [HumanMessage(word)], "sensitivity": level}
@@ -79,6 +83,11 @@ ASYNC = {
     "afield": lambda w, s: RoutedChatModel(router=router, sensitivity=s).ainvoke(w),
     "aown": lambda w, s: RoutedChatModel(router=router, callbacks=[LangChainTracer()]).ainvoke(
         w, sensitivity=s),
+    "aschema": lambda w, s: model.with_structured_output(SCHEMA).ainvoke(w, sensitivity=s),
+    "aschemafield": lambda w, s: RoutedChatModel(
+        router=router, sensitivity=s).with_structured_output(SCHEMA).ainvoke(w),
+    "aschemastream": lambda w, s: all_of(
+        model.with_structured_output(SCHEMA).astream(w, sensitivity=s)),
     "amodelstream": lambda w, s: all_of(model.astream(w, sensitivity=s)),
     "agenerate": lambda w, s: model.agenerate([[HumanMessage(w)]], sensitivity=s),
     "answers": lambda w, s: answers.ainvoke(
@@ -86,6 +95,10 @@ ASYNC = {
     "aembed": lambda w, s: embeddings.with_options(sensitivity=s).aembed([w]),
 }
 SYNC = {
+    "schema": lambda w, s: model.with_structured_output(SCHEMA, include_raw=True).invoke(
+        w, sensitivity=s),
+    "schemastream": lambda w, s: list(
+        RoutedChatModel(router=router, sensitivity=s).with_structured_output(SCHEMA).stream(w)),
     "invoke": lambda w, s: router.invoke(asked(w, s)),
     "stream": lambda w, s: list(router.stream(asked(w, s))),
     "batch": lambda w, s: router.batch([asked(w, s)]),
@@ -125,15 +138,18 @@ def unpacked(asked: Asked) -> str:
     return body.decode("utf-8", "replace")
 
 
+def answer_to(body: Mapping[str, Any]) -> str:
+    asked = body["messages"][-1]["content"]
+    return json.dumps({"word": f"answer {asked}"}) if "format" in body else f"answer {asked}"
+
+
 @pytest.mark.parametrize("more", [{}, {"LANGSMITH_HIDE_INPUTS": "false"}], ids=["on", "explicit"])
 def test_nothing_of_a_private_request_is_traced(tmp_path: Path, more: Mapping[str, str]) -> None:
     with (
         LoopbackServer() as played,
         raw_server(lambda asked: whole(b"{}", status="202 Accepted")) as traces,
     ):
-        played.always(
-            "ollama", lambda call: Reply(f"answer {call.body['messages'][-1]['content']}")
-        )
+        played.always("ollama", lambda call: Reply(answer_to(call.body)))
         rows = {
             "providers": [chat_row("ollama", played.ollama_url)],
             "embeddings": [embedding_row("ollama", played.ollama_url)],
