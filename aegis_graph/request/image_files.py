@@ -117,7 +117,8 @@ def open_image(data: bytes) -> Any:
         raise InvalidRequestError("not an image that can be read")
     try:
         with Image.open(io.BytesIO(data)) as image:
-            image.load()
+            # Before anything makes a copy of it: a small file may unpack to hundreds of megabytes.
+            image.thumbnail((MAX_SIDE, MAX_SIDE))
             upright = ImageOps.exif_transpose(image)
         clear = upright.convert("RGBA")
     # Pillow says itself that its readers may raise anything at broken data.

@@ -14,6 +14,8 @@ from aegis_graph.text.passages import Passage
 
 TEXT_SUFFIXES = frozenset({".md", ".markdown", ".txt"})
 SUFFIXES = TEXT_SUFFIXES | {".pdf"}
+logger = logging.getLogger(__name__)
+
 _SUPPORTED = ", ".join(sorted(SUFFIXES))
 
 
@@ -94,13 +96,25 @@ def _below(folder: Path) -> Iterator[Path]:
             f"{error.filename}: {_reason(error)}; allow reading the folder, or leave it out"
         ) from error
 
+    inside, outside = folder.resolve(), list[Path]()
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             file = Path(parent, name)
             supported = file.suffix.lower() in SUFFIXES and not name.startswith(".")
-            if supported and file.is_file():
-                yield file
+            if not supported or not file.is_file():
+                continue
+            if file.is_symlink() and not file.resolve().is_relative_to(inside):
+                outside.append(file)
+                continue
+            yield file
+    if outside:
+        logger.warning(
+            "%s: %d links lead out of the folder and are not followed, such as %s",
+            folder,
+            len(outside),
+            outside[0].relative_to(folder),
+        )
 
 
 def _unique(files: Iterator[Path]) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import BaseMessage
 
 from aegis_graph.components.private_store import PrivateStore
+from aegis_graph.types import LOCAL_ONLY
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -34,8 +35,9 @@ class AnswerStore:
 
     A row is a hash of everything that the answer depends on (prompt with text, schema and earlier
     answers, task, sensitivity, models, output cap), the task, the sensitivity, the time, the
-    model's answer, which quotes the text, and whether it was cut. The prompt is not stored. A new
-    file can be read by its owner only. Several processes may share it.
+    model's answer, which quotes the text, and whether it was cut. The prompt is not stored, and
+    nothing of the private levels gets into a file. A new file can be read by its owner only.
+    Several processes may share it.
 
     Args:
         path: The file; in memory, as long as this object lives, when absent. It is created by the
@@ -49,6 +51,7 @@ class AnswerStore:
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
+        self._is_file = path is not None
         self._store = PrivateStore(None if path is None else Path(path), _TABLE)
 
     def find(self, key: str) -> StoredAnswer | None:
@@ -61,11 +64,13 @@ class AnswerStore:
         return StoredAnswer(rows[0][0], bool(rows[0][1])) if rows else None
 
     def keep(self, key: str, kept: StoredAnswer, *, task: str, sensitivity: str) -> None:
-        """Keep an answer; one that is there stays.
+        """Keep an answer; one that is there stays, and none of a private level gets into a file.
 
         Raises:
             StoreError: The file cannot be used.
         """
+        if self._is_file and sensitivity in LOCAL_ONLY:
+            return
         now = datetime.now(UTC).isoformat(timespec="seconds")
         row = (key, task, sensitivity, now, kept.answer, kept.cut)
         self._store.write(
