@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from aegis_graph.errors import AllProvidersFailedError, RequestRejectedError, RoutingError
 from aegis_graph.testing.corpus import HostileResponse, Outcome
+from aegis_graph.testing.corpus.hostile_response import PAID, failed
 from aegis_graph.testing.corpus.hostile_words import KEY, SECRET
 from aegis_graph.testing.hostile_run import SECOND_ANSWER, HostileOutcomes, Result
 from aegis_graph.types import FINISH_REASON
 
+_TYPED = {"choices", "tools", "usage"}
+"""The groups of responses whose fields are of wrong types."""
 LONGEST_REASON = 400
 """Characters: what an attempt's reason may have at most."""
 
 
 def faults_of(
-    responses: Sequence[HostileResponse], run: HostileOutcomes, *, second: bool
+    responses: Sequence[HostileResponse],
+    run: HostileOutcomes,
+    *,
+    second: bool,
+    validates: bool = False,
 ) -> dict[str, list[str]]:
     """What is wrong, by the names of the responses; ``the batch`` for what is wrong with all."""
     found: dict[str, list[str]] = {}
@@ -25,11 +33,22 @@ def faults_of(
         result = run.results.get(response.name)
         if result is not None:
             rows = run.rows.get(result.route_id, [])
-            if faults := list(_faults(response.outcome, result, rows, second=second)):
+            outcome = _validated(response) if validates else response.outcome
+            if faults := list(_faults(outcome, result, rows, second=second)):
                 found[response.name] = faults
     if faults := list(_batch_faults(run)):
         found["the batch"] = faults
     return found
+
+
+def _validated(response: HostileResponse) -> Outcome:
+    """What is right for a client that checks the types of all fields."""
+    outcome = response.outcome
+    if not outcome.texts or response.name.partition(":")[0] not in _TYPED:
+        return outcome
+    if outcome.bases == {"estimated"}:
+        outcome = replace(outcome, bases=frozenset(PAID), tokens=None)
+    return outcome | failed("MalformedAnswerError")
 
 
 def _faults(

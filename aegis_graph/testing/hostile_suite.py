@@ -42,6 +42,9 @@ class HostileSuite:
     known_wrong: ClassVar[Mapping[str, str]] = {}
     """Names of responses that the kind does not take as it should, each with the reason."""
 
+    validates: ClassVar[bool] = False
+    """Whether the kind's client checks the types of all fields: then an answer with one of a wrong
+    type may as well be a failed attempt that counts as paid, and a text of digits a count."""
     thorough: ClassVar[bool] = False
     """Whether each response is asked for in all modes, and not in one of them, in turn."""
 
@@ -72,7 +75,7 @@ class HostileSuite:
             place = folder / str(number)
             place.mkdir()
             run = HostileRun(self.facts, batch, stream=stream, second=second).play(place)
-            found.update(faults_of(batch, run, second=second))
+            found.update(faults_of(batch, run, second=second, validates=self.validates))
         return found
 
     # A client's own checks of types find fault with the answers that it takes.

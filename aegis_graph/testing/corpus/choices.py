@@ -104,6 +104,9 @@ def _contents(form: WireForm) -> Iterator[Row]:
         outcome = _LOST | made_text if made_text else _LOST
         if what == "a table":
             outcome = _EITHER
+        if what == "a picture":
+            # Some models answer in pictures.
+            outcome |= answered("", bases=PAID)
         yield f"the content is {what}", _once(form, content), outcome
     for what, content in PARTS.items():
         yield f"the content is {what}", _once(form, content), _EITHER

@@ -120,9 +120,6 @@ HOSTED: Mapping[str, Refusal] = {
         ),
         (LONG, BAD),
     ),
-    "Hugging Face, loading": Refusal(
-        503, {"error": "Model m is currently loading", "estimated_time": 20.0}, (DOWN,)
-    ),
     "DashScope, length": Refusal(
         400,
         _openai("invalid_parameter_error", "Range of input length should be [1, 30720]"),

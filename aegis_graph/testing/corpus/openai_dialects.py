@@ -103,11 +103,6 @@ OPENAI: Mapping[str, Refusal] = {
         },
         (LONG,),
     ),
-    "llama.cpp, loading": Refusal(
-        503,
-        {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}},
-        (DOWN,),
-    ),
     "llama.cpp, key": Refusal(
         401,
         {"error": {"code": 401, "message": "Invalid API Key", "type": "authentication_error"}},

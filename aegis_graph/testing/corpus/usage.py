@@ -151,7 +151,7 @@ def _cumulative(form: WireForm) -> Iterator[Row]:
     def streamed(documents: list[Document]) -> Forms:
         return Forms(streamed=form.stream(documents))
 
-    growing = [{**piece, "usage": _usage(50, number + 2)} for number, piece in enumerate(pieces)]
+    growing = [{**piece, "usage": _usage(50, number + 1)} for number, piece in enumerate(pieces)]
     yield "grows with every chunk", streamed([*growing, last]), _KNOWN
     yield "grows with every chunk and has no event of its own", streamed(growing), _KNOWN
     same = [{**piece, "usage": _usage(50, 6)} for piece in pieces]

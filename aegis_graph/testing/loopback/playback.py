@@ -54,8 +54,9 @@ class Exchange:
         produced.status = reply.status
         self.on_write()
         # Before any response is prepared the writer passes bytes on as they are.
-        await writer.write(reply.head())
         pieces = reply.framed()
+        if not pieces:
+            await writer.write(reply.head())
         for index, piece in enumerate(pieces):
             if index and reply.chunk_interval_s:
                 await asyncio.sleep(reply.chunk_interval_s)
@@ -63,7 +64,8 @@ class Exchange:
             produced.chunks_sent = index + 1
             produced.completed = reply.ending == "clean" and index + 1 == len(pieces)
             self.on_write()
-            await writer.write(piece)
+            # The headers never come alone: a client that reads them has something to read.
+            await writer.write(piece if index else reply.head() + piece)
         if reply.ending == "hang":
             await asyncio.Event().wait()
         if reply.ending == "reset":
