@@ -54,10 +54,11 @@ def check_filled(answer: AIMessage) -> None:
     Raises:
         UnfitAnswerError: There is nothing, or only reasoning, or tool calls that cannot be read.
     """
-    if _has_words(answer.text) or answer.tool_calls or any(_other_content(answer)):
+    called = any(call["name"] for call in answer.tool_calls)
+    if _has_words(answer.text) or called or any(_other_content(answer)):
         return
-    if answer.invalid_tool_calls:
-        raise UnfitAnswerError("the arguments of the tool calls are no JSON object")
+    if answer.tool_calls or answer.invalid_tool_calls:
+        raise UnfitAnswerError("the tool calls have no name, or arguments that are no JSON object")
     raise UnfitAnswerError("the answer is empty")
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, AIMessageChunk, ToolCallChunk
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGenerationChunk, GenerationChunk
 from typing_extensions import override
 
 from aegis_graph.errors import UnfitAnswerError
+from aegis_graph.providers.tool_arguments import are_whole
 from aegis_graph.text.runaway import MAX_BLANK
 
 
@@ -79,7 +80,7 @@ class StreamRecorder(BaseCallbackHandler):
             UnfitAnswerError: The arguments of one are not one JSON object.
         """
         pieces = (piece for chunk in self._chunks for piece in chunk.tool_call_chunks)
-        if not all(map(_is_object, _joined_arguments(pieces))):
+        if not are_whole(pieces):
             raise UnfitAnswerError("the arguments of a tool call are no JSON object")
 
     def flush(self) -> None:
@@ -140,34 +141,6 @@ class StreamRecorder(BaseCallbackHandler):
             self._withheld.append(chunk)
             if self.has_content:
                 self.flush()
-
-
-def _joined_arguments(pieces: Iterable[ToolCallChunk]) -> list[str]:
-    """The arguments of each call, its pieces joined as LangChain joins them."""
-    calls: list[tuple[int | None, str | None, list[str]]] = []
-    for piece in pieces:
-        index, identifier, text = piece["index"], piece["id"] or None, piece["args"] or ""
-        for place, (of_index, known, texts) in enumerate(calls):
-            if (
-                index is not None
-                and index == of_index
-                and identifier in (None, known or identifier)
-            ):
-                calls[place] = (of_index, known or identifier, texts)
-                texts.append(text)
-                break
-        else:
-            calls.append((index, identifier, [text]))
-    return ["".join(texts) for _, _, texts in calls]
-
-
-def _is_object(arguments: str) -> bool:
-    """Whether they are arguments; those of a tool that takes none are often left out."""
-    try:
-        value = json.loads(arguments or "{}", strict=False)
-    except (ValueError, RecursionError):
-        return False
-    return not value or isinstance(value, dict)
 
 
 def message_text(message: AIMessage) -> str:

@@ -15,6 +15,58 @@ from aegis_graph.testing.corpus import HostileResponse, hostile_responses
 from aegis_graph.testing.hostile_suite import HostileSuite
 from aegis_graph.testing.loopback.journal import ProtocolName
 
+_SDK = "the SDK looks the code up in a table, and forgets the status where it cannot"
+KNOWN_WRONG: Mapping[str, Mapping[str, str]] = {
+    "dashscope": {
+        **{
+            f"refused: {status} with a code that is a list": _SDK for status in (400, 401, 429, 500)
+        },
+        "refused: 500 a code that is a list": _SDK,
+    },
+}
+"""Responses by kind that are not taken as they should be, each with the reason."""
+
+
+class TestHostileOpenAI(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "openai", "model": "gpt-4o"}
+    protocol: ClassVar[ProtocolName] = "openai"
+
+
+class TestHostileOllama(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "ollama", "model": "llama3.2:3b"}
+    protocol: ClassVar[ProtocolName] = "ollama"
+    validates = True
+
+
+class TestHostileDashScope(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "dashscope", "model": "qwen-plus"}
+    protocol: ClassVar[ProtocolName] = "dashscope"
+    validates = True
+    known_wrong: ClassVar[Mapping[str, str]] = KNOWN_WRONG["dashscope"]
+
+
+class TestHostileLangChainOpenAI(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "langchain", "model": "openai:gpt-4o"}
+    protocol: ClassVar[ProtocolName] = "openai"
+
+
+class TestHostileLangChainOllama(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "langchain", "model": "ollama:llama3.2:3b"}
+    protocol: ClassVar[ProtocolName] = "ollama"
+    validates = True
+
+
+class TestHostileAnyLLMOpenAI(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "anyllm", "model": "openai:gpt-4o"}
+    protocol: ClassVar[ProtocolName] = "openai"
+    validates = True
+
+
+class TestHostileAnyLLMOllama(HostileSuite):
+    facts: ClassVar[Mapping[str, Any]] = {"kind": "anyllm", "model": "ollama:llama3.2:3b"}
+    protocol: ClassVar[ProtocolName] = "ollama"
+    validates = True
+
 
 class LaxProvider(OpenAIProvider):
     """Takes every answer for one, also where it names no reason to end and where it is empty."""

@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
@@ -31,6 +30,7 @@ from aegis_graph.providers.dashscope.messages import (
 )
 from aegis_graph.providers.dashscope.sdk import cloud_row, leave_out_wrong_counts, load_sdk
 from aegis_graph.providers.http import httpx_client
+from aegis_graph.providers.tool_arguments import joined_answer
 
 DEFAULT_BASE_URL = "https://dashscope-intl.aliyuncs.com/api/v1"
 """Singapore. A key belongs to one region."""
@@ -165,7 +165,7 @@ class ChatDashScope(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         chunks = [chunk async for chunk in self._astream(messages, stop, **kwargs)]
-        return generate_from_stream(iter(chunks))
+        return joined_answer(chunks)
 
     @override
     async def _astream(
@@ -194,7 +194,7 @@ class ChatDashScope(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, **kwargs))
+        return joined_answer(list(self._stream(messages, stop, **kwargs)))
 
     @override
     def _stream(
