@@ -220,6 +220,9 @@ def _raw_reason(metadata: Mapping[str, Any]) -> object:
         if isinstance(details, Mapping) and details.get(inner):
             # Gemini names only the reason why it blocked a prompt, of which there are many.
             return details[inner] if key == "incomplete_details" else "blocked"
+    if metadata.get("done") is True:
+        # Ollama's older servers say no more than that.
+        return "stop"
     # OpenAI's newer protocol.
     status = metadata.get("status")
     return status if isinstance(status, str) else None

@@ -12,16 +12,22 @@ from typing_extensions import override
 
 from aegis_graph.providers.openai import OpenAIProvider
 from aegis_graph.testing.corpus import HostileResponse, hostile_responses
+from aegis_graph.testing.corpus.ends import BROKEN_OFF, CUT, FILTERED
+from aegis_graph.testing.corpus.wire_forms import FORMS
 from aegis_graph.testing.hostile_suite import HostileSuite
 from aegis_graph.testing.loopback.journal import ProtocolName
 
 _SDK = "the SDK looks the code up in a table, and forgets the status where it cannot"
+_ANYLLM = "any-llm gives Ollama's reasons as stop, whatever they are; Ollama has none of these"
 KNOWN_WRONG: Mapping[str, Mapping[str, str]] = {
     "dashscope": {
         **{
             f"refused: {status} with a code that is a list": _SDK for status in (400, 401, 429, 500)
         },
         "refused: 500 a code that is a list": _SDK,
+    },
+    "anyllm, Ollama": {
+        f"end: {word}": _ANYLLM for word in (*FILTERED, *BROKEN_OFF, *CUT) if word != "length"
     },
 }
 """Responses by kind that are not taken as they should be, each with the reason."""
@@ -66,6 +72,7 @@ class TestHostileAnyLLMOllama(HostileSuite):
     facts: ClassVar[Mapping[str, Any]] = {"kind": "anyllm", "model": "ollama:llama3.2:3b"}
     protocol: ClassVar[ProtocolName] = "ollama"
     validates = True
+    known_wrong: ClassVar[Mapping[str, str]] = KNOWN_WRONG["anyllm, Ollama"]
 
 
 class LaxProvider(OpenAIProvider):
@@ -131,3 +138,8 @@ def test_the_corpus_is_large_and_every_response_is_one_of_its_own(
     assert len(bodies) >= most
     assert all(one.outcome.texts or one.outcome.errors for one in corpus)
     assert all(one.outcome.bases for one in corpus)
+
+
+def test_what_is_known_to_be_wrong_is_in_the_corpus() -> None:
+    names = {one.name for wire in FORMS for one in hostile_responses(wire)}
+    assert {name for known in KNOWN_WRONG.values() for name in known} <= names

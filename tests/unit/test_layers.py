@@ -65,6 +65,7 @@ MAY_BE_BEHIND_PURE = {
     "aegis_graph.providers.call_arguments",
     "aegis_graph.providers.finish_reasons",
     "aegis_graph.providers.location",
+    "aegis_graph.providers.tool_arguments",
     "aegis_graph.providers.usage",
 }
 """Of ``ledger`` and ``providers``: records, interfaces and words."""
