@@ -179,6 +179,7 @@ async def test_a_proxy_that_is_not_there_harms_no_local_row(
     for variable in PROXY_VARIABLES:
         monkeypatch.setenv(variable, proxy)
     await chat(chat_row(name, played.ollama_url), tmp_path / "costs.db")
+    assert [call.generation for call in played.calls()] == [True]
 
 
 @each_use

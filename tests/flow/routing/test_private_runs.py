@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from typing_extensions import override
 from aegis_graph import RoutedChatModel, RouterHandle
 from aegis_graph.routing.private_runs import is_tracer
 from aegis_graph.testing import LoopbackServer, Reply
-from tests.flow.support import KEYS, ask, make_config, open_router, provider
+from tests.flow.support import KEYS, ask, eventually, make_config, open_router, provider, rows
 
 
 class Exporter(BaseTracer):
@@ -139,6 +140,12 @@ async def test_a_stream_that_is_left_ends(router: Any, db: Path) -> None:
     async for _ in stream:
         break
     await stream.aclose()
+
+    def settled() -> bool:
+        return [row["status"] for row in rows(db)] == ["cancelled"]
+
+    # In a thread: what is waited for is done on this loop.
+    await asyncio.to_thread(eventually, settled, goal="its settlement")
 
 
 def test_handlers_of_exporting_packages_are_tracers() -> None:

@@ -79,7 +79,9 @@ def test_a_refusal_is_no_answer_whatever_the_finish_reason(fields: dict[str, Any
 
 @pytest.mark.parametrize("refusal", [None, "", []])
 def test_an_absent_refusal_is_none(refusal: object) -> None:
-    end_of(AIMessage("Yes.", additional_kwargs={"refusal": refusal}, response_metadata=STOP))
+    answer = AIMessage("Yes.", additional_kwargs={"refusal": refusal}, response_metadata=STOP)
+    end_of(answer)
+    assert answer.response_metadata["finish_reason"] == "stop"
 
 
 def test_an_error_inside_an_answer_is_the_attempts() -> None:

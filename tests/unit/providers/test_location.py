@@ -6,14 +6,16 @@ from typing import Any
 
 import pytest
 
-from aegis_graph import RouterConfig, create_embeddings, create_router
+from aegis_graph import ProviderSpec, RouterConfig, create_embeddings, create_router
 from aegis_graph.errors import ConfigError
+from aegis_graph.routing.handle import provider_specs
 
 LOCAL = {"name": "gpu", "location": "local", "price": "free"}
 
 
-def build(row: dict[str, Any]) -> None:
-    create_router(RouterConfig.model_validate({"providers": [{**LOCAL, **row}], "budgets": []}))
+def build(row: dict[str, Any]) -> ProviderSpec:
+    config = RouterConfig.model_validate({"providers": [{**LOCAL, **row}], "budgets": []})
+    return provider_specs(create_router(config))[0]
 
 
 PUBLIC: list[dict[str, Any]] = [
@@ -63,7 +65,7 @@ def test_a_row_that_leaves_the_network_is_not_local(row: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("row", ROWS_OF_ONES_OWN)
 def test_a_row_of_ones_own_is_local(row: dict[str, Any]) -> None:
-    build(row)
+    assert build(row).location == "local"
 
 
 def test_the_error_names_the_place() -> None:
