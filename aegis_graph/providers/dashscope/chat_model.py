@@ -28,7 +28,12 @@ from aegis_graph.providers.dashscope.messages import (
     to_wire,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.dashscope.sdk import cloud_row, leave_out_wrong_counts, load_sdk
+from aegis_graph.providers.dashscope.sdk import (
+    cloud_row,
+    collected,
+    leave_out_wrong_counts,
+    load_sdk,
+)
 from aegis_graph.providers.http import httpx_client
 from aegis_graph.providers.tool_arguments import joined_answer
 
@@ -164,8 +169,7 @@ class ChatDashScope(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        chunks = [chunk async for chunk in self._astream(messages, stop, **kwargs)]
-        return joined_answer(chunks)
+        return joined_answer(await collected(self._astream(messages, stop, **kwargs)))
 
     @override
     async def _astream(

@@ -42,7 +42,7 @@ from aegis_graph.providers.dashscope.messages import (
 )
 from aegis_graph.providers.dashscope.options import DashScopeOptions
 from aegis_graph.providers.dashscope.prices import dashscope_price
-from aegis_graph.providers.dashscope.sdk import INSTALL, load_sdk
+from aegis_graph.providers.dashscope.sdk import BEGUN, INSTALL, load_sdk
 from aegis_graph.providers.http import httpx_client, probe_models
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import FINISH_REASON, CallOptions
@@ -211,5 +211,6 @@ def _sdk_error(error: Any) -> ProviderError:
         {"code": error.code, **body},
         status=status,
         headers=error.headers,
+        begun=BEGUN in getattr(error, "__notes__", ()),
         codes=DASHSCOPE_CODES,
     )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
+
+from langchain_core.outputs import ChatGenerationChunk
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.providers.usage import whole_count
 
 INSTALL = "pip install 'aegis-graph[dashscope]'"
 """The line that installs the SDK."""
+BEGUN = "a part of the answer came before"
+"""The note on an error inside an answer that was asked for whole: its words may be billed."""
 
 
 def load_sdk() -> Any:
@@ -23,6 +27,19 @@ def load_sdk() -> Any:
         return importlib.import_module("dashscope")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"DashScope needs: {INSTALL}", name=missing.name) from missing
+
+
+async def collected(chunks: AsyncIterator[ChatGenerationChunk]) -> list[ChatGenerationChunk]:
+    """The chunks of a stream; an error after the first carries the note ``BEGUN``."""
+    found: list[ChatGenerationChunk] = []
+    try:
+        async for chunk in chunks:
+            found.append(chunk)
+    except Exception as error:
+        if found:
+            error.add_note(BEGUN)
+        raise
+    return found
 
 
 def cloud_row(model: str, base_url: str, headers: Mapping[str, str]) -> ProviderSpec:

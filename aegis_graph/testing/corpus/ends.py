@@ -116,7 +116,8 @@ def _reasons(form: WireForm) -> Iterator[Row]:
         outcome = failed(*_FAILED, bases=("reported", "estimated"))
         yield f"end: {word}", form.with_finish(word), outcome
     for what, value in NO_WORDS.items():
-        either = answered(TEXT, bases=PAID) | failed(*BROKEN)
+        # A client may know numbers for words: 7 is a filter of Gemini's.
+        either = answered(TEXT, bases=PAID) | failed(*BROKEN, "ContentRefusedError")
         yield f"end: the reason is {what}", form.with_finish(value), either
     for what, value in NO_REASON.items():
         # Ollama says ``done`` as well, and older servers of it say no more than that.

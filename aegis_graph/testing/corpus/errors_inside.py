@@ -148,7 +148,7 @@ def inside_responses(form: WireForm) -> Iterator[HostileResponse]:
         yield HostileResponse(f"inside: {name}", form.name, first, failed(*errors, bases=bases))
         later = Forms(streamed=form.stream([*events[:2], frame], end=b""))
         # The text before it has been produced.
-        outcome = failed(*errors, *CUT, bases=PAID)
+        outcome = failed(*errors, *CUT, *((BAD,) if LONG in errors else ()), bases=PAID)
         yield HostileResponse(f"inside: {name}, after words", form.name, later, outcome)
     if form.name == "openai":
         yield from _beside(form)
