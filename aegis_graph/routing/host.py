@@ -134,7 +134,18 @@ def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
     context = choices_of_context(runtime.context if isinstance(runtime, Runtime) else None)
     refuse_misspelt("the context", context, CHOICES)
     refuse_misspelt("configurable", configurable, PROTECTING)
-    return [context, configurable, configurable.get(BOUND) or {}]
+    return [context, _choices_of_configurable(configurable), configurable.get(BOUND) or {}]
+
+
+def _choices_of_configurable(configurable: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What protects the caller, and those names that are names."""
+    # Hosts have names of their own there, in other forms: LangGraph's server an empty ``user_id``.
+    return {
+        key: configurable[key]
+        for key in CHOICES
+        if key in configurable
+        and (key in PROTECTING or (isinstance(configurable[key], str) and configurable[key]))
+    }
 
 
 def choices_of_context(context: object) -> Mapping[str, Any]:

@@ -102,7 +102,7 @@ async def outcome(router: Any, db: Path, case: str, config: Any, call: Any) -> A
     """All that a caller and the ledger see of a request."""
     asked = ask(user_id="ada", max_output_tokens=7)
     if case == "rubbish":
-        asked["task"] = "cook"
+        asked["task"] = "no name"
     seen: Any
     try:
         seen = await call(router, asked, {"configurable": {"thread_id": "7"}, **config})

@@ -163,6 +163,25 @@ async def test_a_key_of_the_hosts_own_is_no_misspelt_one(
     assert result["messages"][-1].text == "Seen."
 
 
+@pytest.mark.parametrize("value", ["", 7, ["ada"], None])
+async def test_names_of_the_hosts_own_form_in_its_configuration_are_not_ours(
+    router: Any, db: Path, value: object
+) -> None:
+    config = {"configurable": {"user_id": value, "run_id": value, "task": value}}
+    await host(router).ainvoke(ask(), config)
+    (row,) = made(db)
+    assert (row["user_id"], row["run_id"], row["task"]) == ("default", None, "chat")
+
+
+@pytest.mark.parametrize("value", ["", 7, "secret"])
+async def test_a_wrong_level_in_the_configuration_is_never_passed_over(
+    router: Any, server: LoopbackServer, value: object
+) -> None:
+    with pytest.raises(InvalidRequestError, match="sensitivity"):
+        await host(router).ainvoke(ask(SSN), {"configurable": {"sensitivity": value}})
+    assert server.calls() == ()
+
+
 def test_a_wrong_choice_is_refused_where_it_is_bound(router: Any) -> None:
     with pytest.raises(InvalidRequestError, match="sensitivity"):
         router.with_options(sensitivity="secret")
