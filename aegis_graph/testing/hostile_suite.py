@@ -72,14 +72,27 @@ class HostileSuite:
         """What is wrong, by the name of the response."""
         found: dict[str, list[str]] = {}
         for number, batch in enumerate(batches(self.turns(stream=stream, second=second))):
-            place = folder / str(number)
-            place.mkdir()
-            run = HostileRun(self.facts, batch, stream=stream, second=second).play(place)
-            found.update(faults_of(batch, run, second=second, validates=self.validates))
+            first = self._play(batch, folder / str(number), stream=stream, second=second)
+            # Once more, by themselves: where a server ends the connection behind its last byte, a
+            # busy machine may show the client the end before that byte, and then it is right to say
+            # that the connection was dropped.
+            again = tuple(one for one in batch if one.name in first)
+            if again:
+                place = folder / f"{number} again"
+                found.update(self._play(again, place, stream=stream, second=second))
         return found
 
-    # A client's own checks of types find fault with the answers that it takes.
+    def _play(
+        self, batch: tuple[HostileResponse, ...], place: Path, *, stream: bool, second: bool
+    ) -> dict[str, list[str]]:
+        place.mkdir()
+        run = HostileRun(self.facts, batch, stream=stream, second=second).play(place)
+        return faults_of(batch, run, second=second, validates=self.validates)
+
+    # A client's own checks of types find fault with the answers that it takes, and generators that
+    # a client drops in the middle of a broken stream are left to the collector.
     @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     @each_chain
     @each_mode
     def test_every_hostile_response_becomes_what_is_right(
