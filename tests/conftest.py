@@ -14,6 +14,7 @@ import certifi
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from langchain_core.runnables.utils import get_function_nonlocals
 
 from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import Store, empty_store
@@ -47,6 +48,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("slow")
     if config.option.markexpr == "not slow":
         refuse_to_start()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forgotten_functions() -> Iterator[None]:
+    """Let go of the routers of a module: each has a thread and open files.
+
+    LangChain's cache keeps the last functions that it was given, and every graph behind them.
+    """
+    yield
+    get_function_nonlocals.cache_clear()
 
 
 @pytest.fixture(scope="session")
