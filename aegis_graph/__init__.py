@@ -78,10 +78,10 @@ if typing.TYPE_CHECKING:
     from aegis_graph.ledger.factory import create_ledger as create_ledger
     from aegis_graph.providers.base import Provider as Provider
     from aegis_graph.providers.base import ProviderOptions as ProviderOptions
+    from aegis_graph.request.choices import RouterContext as RouterContext
     from aegis_graph.request.image_files import image_part as image_part
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
     from aegis_graph.routing.host import RoutedMessagesState as RoutedMessagesState
-    from aegis_graph.routing.host import RouterContext as RouterContext
     from aegis_graph.routing.router import Router as Router
     from aegis_graph.routing.router import create_router as create_router
     from aegis_graph.routing.router import router_builder as router_builder
@@ -124,7 +124,7 @@ _HOMES = {
     "RoutedMessagesState": "aegis_graph.routing.host",
     "Router": "aegis_graph.routing.router",
     "RouterConfig": "aegis_graph.config.router_config",
-    "RouterContext": "aegis_graph.routing.host",
+    "RouterContext": "aegis_graph.request.choices",
     "RouterHandle": "aegis_graph.routing.handle",
     "RouterInput": "aegis_graph.routing.state",
     "RouterState": "aegis_graph.routing.state",

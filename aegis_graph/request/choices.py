@@ -12,12 +12,30 @@ from functools import lru_cache
 from typing import Any
 
 from langchain_core.messages import HumanMessage
+from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.request import Request, envelope_usd
-from aegis_graph.types import SENSITIVITIES
+from aegis_graph.types import SENSITIVITIES, Sensitivity, Task
 
-CHOICES = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
+
+class RouterContext(TypedDict, total=False):
+    """What a run's ``context`` may choose; as a graph's ``context_schema`` it is Studio's form.
+
+    Example:
+        >>> from langgraph.graph import MessagesState, StateGraph
+        >>> builder = StateGraph(MessagesState, context_schema=RouterContext)
+    """
+
+    task: Task
+    sensitivity: Sensitivity
+    user_id: str
+    max_output_tokens: int
+    run_id: str
+    max_cost_usd: str
+
+
+CHOICES = tuple(RouterContext.__annotations__)
 """The keys of a request that may be given elsewhere than beside its messages."""
 
 PROTECTING = ("sensitivity", "max_cost_usd")

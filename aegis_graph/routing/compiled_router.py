@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.checkpoint.base import Checkpoint
 from typing_extensions import override
 
-from aegis_graph.routing.host import HostCheck, RouterContext, bound_choices
+from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.host import HostCheck, bound_choices
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.types import DEFAULT_SENSITIVITY
@@ -65,7 +65,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         # On the builder, because every copy of a compiled graph is made from its fields.
         check: HostCheck | None = getattr(self.builder, "host_check", None)
         if check is not None:
-            check.check(asked, merge_configs(self.config, config))
+            check.check(asked, self.config, config)
 
     @override
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -20,7 +20,8 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
-from aegis_graph.routing.host import RouterContext, bound_choices
+from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.host import bound_choices
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router, RouterBuilder

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from operator import add
 from typing import Annotated, Any
 
-from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import merge_configs
 from langgraph.runtime import Runtime
-from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.choices import (
@@ -27,8 +26,8 @@ from aegis_graph.request.choices import (
 )
 from aegis_graph.request.request import Request
 from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
-from aegis_graph.routing.state import RouterInput, RouterState, join_messages
-from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRecord, Task
+from aegis_graph.routing.state import RouterInput, RouterState
+from aegis_graph.types import AttemptRecord, SkippedRecord
 
 logger = logging.getLogger(__name__)
 
@@ -41,28 +40,12 @@ REQUIRED = "required"
 _INPUT_KEYS = tuple(RouterInput.__annotations__)
 
 
-class RouterContext(TypedDict, total=False):
-    """What a run's ``context`` may choose; as a graph's ``context_schema`` it is Studio's form.
-
-    Example:
-        >>> from langgraph.graph import MessagesState, StateGraph
-        >>> builder = StateGraph(MessagesState, context_schema=RouterContext)
-    """
-
-    task: Task
-    sensitivity: Sensitivity
-    user_id: str
-    max_output_tokens: int
-    run_id: str
-    max_cost_usd: str
-
-
 def latest(left: str, right: str) -> str:
     """The reducer of a value of which the last one written counts."""
     return right or left
 
 
-class RoutedMessagesState(TypedDict, total=False):
+class RoutedMessagesState(RouterInput, total=False):
     """A host's state: messages, the router's keys, and what it reports.
 
     Router nodes may run beside each other: their reports are joined. On a thread that is kept, the
@@ -76,14 +59,6 @@ class RoutedMessagesState(TypedDict, total=False):
         >>> graph = builder.compile()
     """
 
-    messages: Annotated[list[AnyMessage], join_messages]
-    task: Task
-    sensitivity: Sensitivity
-    user_id: str
-    max_output_tokens: int
-    run_id: str
-    max_cost_usd: str
-    options: CallOptions
     attempts: Annotated[list[AttemptRecord], add]
     skipped: Annotated[list[SkippedRecord], add]
     route_id: Annotated[str, latest]
@@ -125,6 +100,16 @@ class RequestReader:
             # The file's envelope is for each request that is part of no run.
             joined.setdefault("run_id", state.get("route_id"))
         return Request.from_state({**state, **joined}, config)
+
+
+def configurable_of(*configs: RunnableConfig | None) -> dict[str, Any]:
+    """What the configurations of a call say, over what the running one says.
+
+    Args:
+        configs: The later ones win.
+    """
+    running = ensure_config().get("configurable") or {}
+    return {**running, **(merge_configs(*configs).get("configurable") or {})}
 
 
 def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
@@ -181,8 +166,12 @@ class HostCheck:
     def __init__(self) -> None:
         self._warned = False
 
-    def check(self, asked: object, config: RunnableConfig | None) -> None:
+    def check(self, asked: object, *configs: RunnableConfig | None) -> None:
         """Look at a request where it enters the router.
+
+        Args:
+            asked: The request.
+            configs: The router's own and the call's.
 
         Raises:
             InvalidRequestError: It has a key that looks like one of ours, and is none.
@@ -192,12 +181,11 @@ class HostCheck:
         refuse_misspelt("the request", asked, _INPUT_KEYS)
         if self._warned or asked.keys() != {"messages"}:
             return
-        merged = {**(ensure_config().get("configurable") or {})}
-        merged |= (config or {}).get("configurable") or {}
-        around = channels_around(merged)
+        configurable = configurable_of(*configs)
+        around = channels_around(configurable)
         if around is None or "sensitivity" in around:
             return
-        if any("sensitivity" in place for place in choices_around({"configurable": merged})):
+        if any("sensitivity" in place for place in choices_around({"configurable": configurable})):
             return
         self._warned = True
         logger.warning(

@@ -12,13 +12,12 @@ from contextlib import ExitStack, aclosing, closing, contextmanager
 from typing import Any, Self, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
-from langchain_core.runnables import RunnableConfig, ensure_config
-from langchain_core.runnables.config import merge_configs
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import override
 
-from aegis_graph.routing.host import choices_around, choices_of_context
+from aegis_graph.routing.host import choices_around, choices_of_context, configurable_of
 from aegis_graph.routing.langchain_internals import (
     RUNNING_CONFIG,
     StreamingHandler,
@@ -145,9 +144,7 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         """
         if not isinstance(asked, Mapping):
             return True
-        merged = merge_configs(self.config, config).get("configurable") or {}
-        running = ensure_config().get("configurable") or {}
-        around = choices_around({"configurable": {**running, **merged}})
+        around = choices_around({"configurable": configurable_of(self.config, config)})
         places = [asked, choices_of_context(context), *around]
         said = [place.get("sensitivity") for place in places]
         levels = [level for level in said if level is not None]

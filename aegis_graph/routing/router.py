@@ -40,10 +40,11 @@ from aegis_graph.config.specs import DefaultsSpec, ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
-from aegis_graph.routing.host import HostCheck, RequestReader, RouterContext
+from aegis_graph.routing.host import HostCheck, RequestReader
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
