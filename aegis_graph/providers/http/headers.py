@@ -67,20 +67,18 @@ class RowHeaders:
         """Take out what the row does not name, and put its key in where none is left."""
         signed = False
         for name, value in list(headers.items()):
-            if self._is_own(name.lower(), value):
-                signed = signed or self._carries_key(value)
-            else:
+            carries_key = self._carries_key(value)
+            signed = signed or carries_key
+            if not (carries_key or self._is_named(name.lower())):
                 del headers[name]
         headers["accept-encoding"] = ACCEPT_ENCODING
         if self._bearer and not signed:
             headers["authorization"] = self._bearer
 
-    def _is_own(self, name: str, value: str) -> bool:
+    def _is_named(self, name: str) -> bool:
         if name in _STANDARD or name in self._named:
             return True
-        if name.startswith(_OF_CLIENTS) and name != WORKSPACE:
-            return True
-        return self._carries_key(value)
+        return name.startswith(_OF_CLIENTS) and name != WORKSPACE
 
     def _carries_key(self, value: str) -> bool:
         # Alone, or behind the word for the scheme.
