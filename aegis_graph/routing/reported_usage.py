@@ -48,7 +48,7 @@ def with_whole_usage(answer: AIMessage, recorder: StreamRecorder) -> AIMessage:
     if usage is None:
         return answer
     read, written, total = _main_counts(usage)
-    reasoning = _detail(usage.get("output_token_details"), "reasoning")
+    reasoning = _details(usage.get("output_token_details")).get("reasoning")
     if read is not None and written is not None and total is not None:
         beside = reasoning_beside(read, written, total, reasoning)
         usage = usage if not beside else {**usage, "output_tokens": written + beside}
@@ -65,23 +65,24 @@ def reported_usage(answer: AIMessage) -> ReportedUsage | None:
     read, written, total = _main_counts(usage)
     if read is None or written is None:
         return None
-    inputs, outputs = usage.get("input_token_details"), usage.get("output_token_details")
-    cached, reasoning = _detail(inputs, "cache_read"), _detail(outputs, "reasoning")
-    brief, hour = (_detail(inputs, name) for name in CACHE_WRITES)
-    created = _detail(inputs, "cache_creation")
+    inputs = _details(usage.get("input_token_details"))
+    outputs = _details(usage.get("output_token_details"))
+    cached, reasoning = inputs.get("cache_read"), outputs.get("reasoning")
+    brief, hour = map(inputs.get, CACHE_WRITES)
+    created = inputs.get("cache_creation")
     # Some say the whole beside its parts, some the parts alone.
     writes = max(created or 0, (brief or 0) + (hour or 0))
     tokens = TokenUsage(
         read,
         written,
         cached_input_tokens=cached or 0,
-        explicit_cached_tokens=_detail(inputs, EXPLICIT_CACHE_READ) or 0,
+        explicit_cached_tokens=inputs.get(EXPLICIT_CACHE_READ, 0),
         cache_write_tokens=writes,
         cache_write_1h_tokens=hour or 0,
-        audio_input_tokens=_detail(inputs, "audio") or 0,
-        image_input_tokens=_detail(inputs, "image") or 0,
-        audio_output_tokens=_detail(outputs, "audio") or 0,
-        image_output_tokens=_detail(outputs, "image") or 0,
+        audio_input_tokens=inputs.get("audio", 0),
+        image_input_tokens=inputs.get("image", 0),
+        audio_output_tokens=outputs.get("audio", 0),
+        image_output_tokens=outputs.get("image", 0),
         reasoning_tokens=reasoning or 0,
     )
     readings = tuple(map(_within_itself, _readings(tokens, total or read + written)))
@@ -128,9 +129,17 @@ def _main_counts(usage: UsageMetadata) -> tuple[int | None, int | None, int | No
     return read, written, total
 
 
-def _detail(row: object, name: str) -> int | None:
-    found = sound_counts(row, (prefix + name for prefix in _TIER_PREFIXES))
-    return next(iter(found.values()), None)
+def _details(row: object) -> dict[str, int]:
+    """The details that are counts, by their names without a tier; a plain name counts first."""
+    counts = sound_counts(row, row if isinstance(row, Mapping) else ())
+    details: dict[str, int] = {}
+    for prefix in reversed(_TIER_PREFIXES):
+        details |= {
+            name.removeprefix(prefix): count
+            for name, count in counts.items()
+            if name.startswith(prefix)
+        }
+    return details
 
 
 def served_tier(answer: AIMessage) -> str | None:
