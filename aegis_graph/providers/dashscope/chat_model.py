@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -28,12 +27,7 @@ from aegis_graph.providers.dashscope.messages import (
     to_wire,
     tool_choice_to_wire,
 )
-from aegis_graph.providers.dashscope.sdk import (
-    cloud_row,
-    collected,
-    leave_out_wrong_counts,
-    load_sdk,
-)
+from aegis_graph.providers.dashscope.sdk import cloud_row, collected, open_client
 from aegis_graph.providers.http import httpx_client
 from aegis_graph.providers.tool_arguments import joined_answer
 
@@ -211,8 +205,7 @@ class ChatDashScope(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         # A client per call: nothing would close a kept one, and building it costs 20 ms.
         with httpx.Client(timeout=_TIMEOUT, headers=dict(self.extra_headers)) as http:
-            client = load_sdk().Client(http_client=http, **self._settings())
-            leave_out_wrong_counts(client)
+            client = open_client("Client", http_client=http, **self._settings())
             stream = self._endpoint(client).create(**request)
             reader = AnswerReader(self.model)
             for frame in stream:
@@ -280,9 +273,7 @@ class ChatDashScope(BaseChatModel):
     def _open(self) -> None:
         http = self.http_client() if self.http_client else self._own_http_client()
         http.headers.update(self.extra_headers)
-        client = load_sdk().AsyncClient(http_client=http, **self._settings())
-        leave_out_wrong_counts(client)
-        self._client = client
+        self._client = open_client("AsyncClient", http_client=http, **self._settings())
         self._http = http
 
     def _own_http_client(self) -> httpx.AsyncClient:
@@ -290,12 +281,8 @@ class ChatDashScope(BaseChatModel):
         return httpx_client(row, self.api_key.get_secret_value(), timeout=_TIMEOUT)
 
     def _settings(self) -> dict[str, Any]:
-        """Every setting, because the SDK looks in the environment and in files for the others."""
         return {
             "api_key": self.api_key.get_secret_value(),
             "base_url": self.base_url,
-            "protocol": "native",
             "timeout": READ_TIMEOUT_S,
-            "max_retries": 0,
-            "config_path": os.devnull,
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import Any
 
 import httpx
@@ -11,7 +10,7 @@ from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, ProviderOptions
 from aegis_graph.providers.dashscope.provider import DashScopeProvider
-from aegis_graph.providers.dashscope.sdk import load_sdk
+from aegis_graph.providers.dashscope.sdk import open_client
 from aegis_graph.providers.embedding_model import (
     EmbeddingChatModel,
     EmbeddingProvider,
@@ -66,16 +65,14 @@ class DashScopeEmbeddings(EmbeddingProvider, DashScopeProvider):
         return OpenModel(EmbeddingChatModel(embed, model=self.spec.model), aclose)
 
     def _open(self, api_key: str | None) -> tuple[httpx.AsyncClient, Any]:
-        """Build the client: every setting, because the SDK looks in files for the others."""
+        """Build the client."""
         # The SDK puts no address on a client that it did not build either.
         http = httpx_client(self.spec, api_key, most_bytes=self.most_bytes, base_url=self.address)
-        client = load_sdk().AsyncClient(
+        client = open_client(
+            "AsyncClient",
             http_client=http,
             api_key=self.checked_key(api_key),
             base_url=self.address,
-            protocol="native",
             timeout=self.spec.time_limits.whole_s,
-            max_retries=0,
-            config_path=os.devnull,
         )
         return http, client

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.outputs import ChatGenerationChunk
 
@@ -27,6 +28,25 @@ def load_sdk() -> Any:
         return importlib.import_module("dashscope")
     except ModuleNotFoundError as missing:
         raise ModuleNotFoundError(f"DashScope needs: {INSTALL}", name=missing.name) from missing
+
+
+def open_client(name: Literal["AsyncClient", "Client"], **settings: Any) -> Any:
+    """A client of the SDK that retries nothing, and keeps an answer though a count in it is none.
+
+    Args:
+        name: The SDK's class.
+        settings: The HTTP client, the key, the address and the time limit: all of them, because the
+            SDK looks in the environment for the others.
+    """
+    client = getattr(load_sdk(), name)(
+        # Otherwise it looks in files as well.
+        config_path=os.devnull,
+        protocol="native",
+        max_retries=0,
+        **settings,
+    )
+    _leave_out_wrong_counts(client)
+    return client
 
 
 async def collected(chunks: AsyncIterator[ChatGenerationChunk]) -> list[ChatGenerationChunk]:
@@ -57,7 +77,7 @@ def cloud_row(model: str, base_url: str, headers: Mapping[str, str]) -> Provider
 _COUNTS = frozenset({"input_tokens", "output_tokens", "total_tokens"})
 
 
-def leave_out_wrong_counts(client: Any) -> None:
+def _leave_out_wrong_counts(client: Any) -> None:
     """Have a client of the SDK leave out counts that are none, and keep the answer.
 
     The SDK checks three of them, and gives up the whole answer for one of a wrong type. It has no
