@@ -135,27 +135,28 @@ def _damaged(raw: bytes) -> frozenset[str]:
 
 
 def _coats(form: WireForm) -> Iterator[Row]:
-    whole = encode(form.whole())
-    stream = b"".join(form.frame(event) for event in form.events()) + form.end
+    yield from _packed(form)
+    yield from _wrapped(form)
+    yield from _declared(form)
 
-    def coated(data: bytes, streamed: bytes, **headers: str) -> Forms:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return Forms(
-            RawReply(headers={**JSON, **named}, body=data),
-            RawReply(headers={**form.stream_headers, **named}, body=streamed),
-        )
 
-    plain = answered(TEXT)
-    yield (
-        "coat: gzip",
-        coated(gzip.compress(whole), gzip.compress(stream), Content_Encoding="gzip"),
-        plain,
+def _coated(form: WireForm, data: bytes, streamed: bytes, **headers: str) -> Forms:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Forms(
+        RawReply(headers={**JSON, **named}, body=data),
+        RawReply(headers={**form.stream_headers, **named}, body=streamed),
     )
-    yield (
-        "coat: deflate",
-        coated(zlib.compress(whole), zlib.compress(stream), Content_Encoding="deflate"),
-        _EITHER,
-    )
+
+
+def _packed(form: WireForm) -> Iterator[Row]:
+    """By codings, those that were offered and others."""
+    whole, stream = encode(form.whole()), form.streamed()
+    for coding, pack, outcome in (
+        ("gzip", gzip.compress, answered(TEXT)),
+        ("deflate", zlib.compress, _EITHER),
+    ):
+        forms = _coated(form, pack(whole), pack(stream), Content_Encoding=coding)
+        yield f"coat: {coding}", forms, outcome
     broken = failed(*BROKEN, *EMPTY)
     for what, data in {
         "gzip that is none": b"no gzip",
@@ -163,26 +164,39 @@ def _coats(form: WireForm) -> Iterator[Row]:
         "gzip with a wrong sum": gzip.compress(whole)[:-8] + bytes(8),
     }.items():
         outcome = broken if "sum" not in what else _EITHER | broken
-        yield f"coat: {what}", coated(data, data, Content_Encoding="gzip"), outcome
+        yield f"coat: {what}", _coated(form, data, data, Content_Encoding="gzip"), outcome
     for coding in ("identity", "bogus", "", "gzip, gzip"):
-        forms = coated(whole, stream, Content_Encoding=coding)
-        yield f"coat: the coding is {coding!r}", forms, plain if coding == "identity" else _EITHER
-    yield (
-        "coat: a mark of byte order",
-        coated(b"\xef\xbb\xbf" + whole, b"\xef\xbb\xbf" + stream),
-        _EITHER,
-    )
-    yield (
-        "coat: UTF-16",
-        coated(whole.decode().encode("utf-16"), stream.decode().encode("utf-16")),
-        _EITHER | broken,
-    )
-    yield (
-        "coat: blanks around it",
-        coated(b"\r\n \t" + whole + b"\n\n", b"\n\n" + stream + b"\n\n"),
-        plain,
-    )
-    yield "coat: bytes after it", coated(whole + b"}", stream + b"}"), _EITHER | broken
+        forms = _coated(form, whole, stream, Content_Encoding=coding)
+        outcome = answered(TEXT) if coding == "identity" else _EITHER
+        yield f"coat: the coding is {coding!r}", forms, outcome
+
+
+def _wrapped(form: WireForm) -> Iterator[Row]:
+    """In other bytes around them, or instead of them."""
+    whole, stream = encode(form.whole()), form.streamed()
+    lenient = _EITHER | failed(*BROKEN, *EMPTY)
+    for what, data, streamed, outcome in (
+        ("a mark of byte order", b"\xef\xbb\xbf" + whole, b"\xef\xbb\xbf" + stream, _EITHER),
+        (
+            "UTF-16",
+            whole.decode().encode("utf-16"),
+            stream.decode().encode("utf-16"),
+            lenient,
+        ),
+        (
+            "blanks around it",
+            b"\r\n \t" + whole + b"\n\n",
+            b"\n\n" + stream + b"\n\n",
+            answered(TEXT),
+        ),
+        ("bytes after it", whole + b"}", stream + b"}", lenient),
+    ):
+        yield f"coat: {what}", _coated(form, data, streamed), outcome
+
+
+def _declared(form: WireForm) -> Iterator[Row]:
+    """As another type than they are."""
+    whole, stream = encode(form.whole()), form.streamed()
     for kind in (
         "text/plain",
         "text/html",
@@ -195,14 +209,18 @@ def _coats(form: WireForm) -> Iterator[Row]:
         "bogus",
         "application/x-ndjson",
     ):
-        yield f"coat: the type is {kind!r}", coated(whole, stream, Content_Type=kind), _EITHER
+        yield (
+            f"coat: the type is {kind!r}",
+            _coated(form, whole, stream, Content_Type=kind),
+            _EITHER,
+        )
     no_type = Forms(RawReply(headers={}, body=whole), RawReply(headers={}, body=stream))
     yield "coat: no type", no_type, _EITHER
 
 
 def _framed(form: WireForm) -> Iterator[Row]:
     whole = encode(form.whole())
-    stream = b"".join(form.frame(event) for event in form.events()) + form.end
+    stream = form.streamed()
     coats = ((JSON, whole), (form.stream_headers, stream))
 
     def framed(shape: str) -> Forms:

@@ -142,7 +142,7 @@ def _redirects(form: WireForm) -> Iterator[HostileResponse]:
 
 def _answers(form: WireForm) -> Iterator[HostileResponse]:
     whole = encode(form.whole())
-    stream = b"".join(form.frame(event) for event in form.events()) + form.end
+    stream = form.streamed()
 
     def forms(status: int, more: tuple[tuple[str, str], ...]) -> Forms:
         return Forms(

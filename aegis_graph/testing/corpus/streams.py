@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 
 from aegis_graph.testing.corpus.hostile_response import (
     BROKEN,
@@ -28,8 +29,9 @@ Row = tuple[str, RawReply, Outcome]
 
 def stream_responses(form: WireForm) -> Iterator[HostileResponse]:
     """Streams that are right in another dress, and some that are not."""
-    own = _lines(form) if form.name == "ollama" else _events(form)
-    for name, reply, outcome in (*_pieces(form), *own):
+    own = (_lines,) if form.name == "ollama" else (_between_events, _rewritten, _ended)
+    parts = (_pieces, _foreign_documents, _rearranged, *own)
+    for name, reply, outcome in chain.from_iterable(part(form) for part in parts):
         yield HostileResponse(f"stream: {name}", form.name, Forms(streamed=reply), outcome)
 
 
@@ -42,7 +44,7 @@ def _raw(form: WireForm, data: bytes) -> RawReply:
 
 
 def _pieces(form: WireForm) -> Iterator[Row]:
-    joined = b"".join(_frames(form)) + form.end
+    joined = form.streamed()
     accented = joined.replace(b"Paris", "Pärís \U0001f600".encode())
     for size in (1, 2, 3, 7, 16, 100):
         chunks = tuple(joined[start : start + size] for start in range(0, len(joined), size))
@@ -69,6 +71,11 @@ def _pieces(form: WireForm) -> Iterator[Row]:
         )
     slow = RawReply(headers=form.stream_headers, chunks=tuple(_frames(form)), chunk_interval_s=0.01)
     yield "a pause after each event", slow, _RIGHT
+
+
+def _foreign_documents(form: WireForm) -> Iterator[Row]:
+    """Among their own, those of something else."""
+    joined = form.streamed()
     unknown = [encode({"ping": 1}), encode({"type": "ping"}), b"{}"]
     for data in unknown:
         noise = form.frame(data) if form.name == "ollama" else b"data: " + data + b"\n\n"
@@ -88,6 +95,11 @@ def _pieces(form: WireForm) -> Iterator[Row]:
     first, *others = _frames(form)
     yield "HTML in the middle", _raw(form, first + garbage + b"".join(others) + form.end), _EITHER
     yield "HTML at the end", _raw(form, joined + garbage), _EITHER
+
+
+def _rearranged(form: WireForm) -> Iterator[Row]:
+    """In another number or another order."""
+    joined = form.streamed()
     yield (
         "the whole answer twice",
         _raw(form, joined + joined),
@@ -107,9 +119,9 @@ def _pieces(form: WireForm) -> Iterator[Row]:
     )
 
 
-def _events(form: WireForm) -> Iterator[Row]:
+def _between_events(form: WireForm) -> Iterator[Row]:
+    """With what the standard allows between them, and clients trip over."""
     frames = _frames(form)
-    joined = b"".join(frames) + form.end
 
     def between(noise: bytes) -> RawReply:
         return _raw(form, noise + noise.join(frames) + noise + form.end)
@@ -131,6 +143,12 @@ def _events(form: WireForm) -> Iterator[Row]:
         "a long comment": b": " + b"x" * 20_000 + b"\n\n",
     }.items():
         yield f"{what} between events", between(noise), _RIGHT
+    yield "a comment that is no UTF-8 between events", between(b": \xff\xfe\n\n"), _EITHER
+
+
+def _rewritten(form: WireForm) -> Iterator[Row]:
+    """With other ends of lines, fields and documents."""
+    frames, joined = _frames(form), form.streamed()
     for name, old, new in (
         ("CRLF", b"\n", b"\r\n"),
         ("CR alone", b"\n", b"\r"),
@@ -141,8 +159,6 @@ def _events(form: WireForm) -> Iterator[Row]:
         yield name, _raw(form, joined.replace(old, new)), _RIGHT
     indented = b"".join(frame.replace(b"data:", b"data:  ") for frame in frames)
     yield "two blanks after the colon", _raw(form, indented + form.end), _RIGHT
-    not_text = between(b": \xff\xfe\n\n")
-    yield "a comment that is no UTF-8 between events", not_text, _EITHER
     mixed = b"".join(
         frame.replace(b"\n", (b"\r\n", b"\n", b"\r")[number % 3])
         for number, frame in enumerate(frames)
@@ -156,6 +172,11 @@ def _events(form: WireForm) -> Iterator[Row]:
     single = joined.replace(b"\n\n", b"\n")
     yield "no blank line between events", _raw(form, single), _LOST | _EITHER
     yield "no line end after the last", _raw(form, b"".join(frames).rstrip(b"\n")), _EITHER
+
+
+def _ended(form: WireForm) -> Iterator[Row]:
+    """With another end, or with it elsewhere."""
+    frames, joined = _frames(form), form.streamed()
     for end, outcome in _END_MARKERS.items():
         yield f"its end is {end!r}", _raw(form, b"".join(frames) + end), outcome
     first, *others = frames

@@ -92,6 +92,10 @@ class WireForm(ABC):
         pieces = [*self.wire.chunks(reply, call), self.wire.ending(reply, call)]
         return [document for piece in pieces for document in self.documents_of(piece.data)]
 
+    def streamed(self) -> bytes:
+        """The bytes of a valid answer's stream."""
+        return b"".join(map(self.frame, self.events())) + self.end
+
     def body(self, document: object, *, headers: Mapping[str, str] = JSON) -> RawReply:
         """A document, or bytes in its place, as the body of a response."""
         data = document if isinstance(document, bytes) else encode(document)
