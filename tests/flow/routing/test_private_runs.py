@@ -146,6 +146,7 @@ async def test_a_stream_that_is_left_ends(router: Any, db: Path) -> None:
 
     # In a thread: what is waited for is done on this loop.
     await asyncio.to_thread(eventually, settled, goal="its settlement")
+    assert settled()
 
 
 def test_handlers_of_exporting_packages_are_tracers() -> None:
