@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
+
+from tests import programs
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -15,6 +18,29 @@ PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md") if path.stem !
 ORDER = ["What it takes", "What it gives", "What it costs", "How it degrades"]
 MAX_PARAGRAPH = 350
 """Characters of a paragraph of the README."""
+
+SNIPPETS = [
+    pytest.param(page, snippet, id=f"{page}-{number}")
+    for page in PAGES
+    for number, snippet in enumerate(
+        re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.M | re.S)
+    )
+]
+SHOWN = {
+    "answer_generator.md": "a.md The limit is 10 USD a month.",
+    "query_decomposer.md": "What is the limit of OpenAI, and when do weeks begin? None 1",
+    "rag.md": "[('routing.md', 'A cooldown lasts 30 seconds.')]",
+    "vision.md": "receipt.png ocr Total 10.50",
+}
+"""What a page's snippet prints where there is no model and no key."""
+
+INSTALLED = {
+    "from langchain.": "pip install 'aegis-graph[langchain]'",
+    "RoutedLightRAG": "pip install 'aegis-graph[lightrag]'",
+    "load_vision": "pip install 'aegis-graph[ocr]'",
+    "_suite import": "pip install pytest",
+}
+"""What a snippet needs that the wheel does not bring, and the line that brings it."""
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -26,6 +52,26 @@ def test_every_page_has_the_same_order(page: str) -> None:
     assert re.match(r"`|[A-Z]", purpose)
     assert program.startswith("```python\n")
     assert [name for name in re.findall(r"^## (.*)$", text, re.M) if name in ORDER] == ORDER
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS)
+def test_every_snippet_runs_in_an_empty_folder(page: str, snippet: str, tmp_path: Path) -> None:
+    # A closed port: whether this machine has an Ollama must not matter.
+    alone = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "OLLAMA_BASE_URL": "http://127.0.0.1:9",
+    }
+    done = programs.run_text(snippet, cwd=tmp_path, environ=alone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert SHOWN.get(page, "") in done.stdout
+
+
+@pytest.mark.parametrize(("page", "snippet"), SNIPPETS)
+def test_a_page_says_what_its_snippets_need_besides_the_wheel(page: str, snippet: str) -> None:
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    needed = [line for name, line in INSTALLED.items() if name in snippet]
+    assert [line for line in needed if line not in text] == []
 
 
 def test_no_paragraph_of_the_readme_is_long() -> None:
