@@ -15,7 +15,8 @@ Window = Literal["day", "week", "month", "total"]
 """The time that a budget's limit is for; each begins anew by the ledger's calendar, ``total`` never
 does."""
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
-"""What a report has one row for; days and months are those of the ledger's time zone."""
+"""What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time
+zone."""
 
 TASKS: tuple[Task, ...] = (
     "answer",
@@ -30,6 +31,11 @@ TASKS: tuple[Task, ...] = (
 )
 """The tasks of the package's own components."""
 TASK_PATTERN = r"^[A-Za-z0-9_./-]{1,80}$"
+TAG_KEY_PATTERN = r"[A-Za-z0-9_.-]{1,40}"
+MAX_TAG_VALUE = 80
+"""Characters of a tag's value."""
+MAX_TAGS = 8
+"""Tags of one request: each is one more total that its transaction keeps."""
 WINDOWS: tuple[Window, ...] = get_args(Window)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})

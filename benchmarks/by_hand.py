@@ -13,7 +13,7 @@ from typing import Any
 
 import aiosqlite
 
-from aegis_graph.ledger.records import scopes_of
+from aegis_graph.ledger.scopes import scopes_of
 
 HOLD, COST = 1000, 600
 """What each attempt reserves and then costs, in nano-USD."""

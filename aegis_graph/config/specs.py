@@ -12,7 +12,15 @@ from pydantic import Field, field_validator, model_validator
 from aegis_graph.config.config_model import ConfigModel, Usd
 from aegis_graph.config.price_specs import PriceChoice
 from aegis_graph.config.time_limits import DEFAULT_LIMITS, Location, TimeLimits
-from aegis_graph.types import MAX_OUTPUT_TOKENS, TASK_PATTERN, Sensitivity, Task, Window
+from aegis_graph.types import (
+    MAX_OUTPUT_TOKENS,
+    MAX_TAG_VALUE,
+    TAG_KEY_PATTERN,
+    TASK_PATTERN,
+    Sensitivity,
+    Task,
+    Window,
+)
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,39}$"
 """A provider's name is also a node's name and part of a budget's scope."""
@@ -126,6 +134,9 @@ class EmbeddingSpec(ProviderSpec):
         return (self.space or self.model, self.dimensions)
 
 
+_TAG_SCOPE = rf"tag:{TAG_KEY_PATTERN}=.{{1,{MAX_TAG_VALUE}}}"
+
+
 class BudgetSpec(ConfigModel):
     """A hard limit on spending. ``0`` means that nothing may be spent.
 
@@ -135,7 +146,8 @@ class BudgetSpec(ConfigModel):
     """
 
     scope: str
-    """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``user:*`` or ``total``."""
+    """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``tag:KEY=VALUE`` or
+    ``total``; ``user:*`` is each user alone, and ``tag:KEY=*`` each value of the tag."""
     window: Window
     limit_usd: Usd
     alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
@@ -144,10 +156,11 @@ class BudgetSpec(ConfigModel):
     @field_validator("scope")
     @classmethod
     def _known_scope(cls, scope: str) -> str:
-        if not re.fullmatch(r"total|(provider|model|task|user):\S+", scope):
+        known = re.fullmatch(rf"total|(provider|model|task|user):\S+|{_TAG_SCOPE}", scope)
+        if not known or not scope.isprintable():
             raise ValueError(
-                "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME, or user:*"
-                " for each user"
+                "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME,"
+                " tag:KEY=VALUE, or user:* for each user and tag:KEY=* for each value"
             )
         return scope
 

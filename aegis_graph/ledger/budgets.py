@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from aegis_graph.ledger.records import Budget, BudgetStatus
+from aegis_graph.ledger.scopes import after_prefix, each_prefix
 from aegis_graph.ledger.store import Connection, Rows
 from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.types import Window
@@ -103,7 +104,10 @@ def record_alert(connection: Connection, scope: str, window: Window, days: Days)
 
 
 def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[BudgetStatus]:
-    """Every budget in its present window; ``user:*`` once for each user with spending in it."""
+    """Every budget in its present window.
+
+    ``user:*`` and ``tag:KEY=*`` once for each user or value with spending in it.
+    """
     found = []
     for budget in in_force(connection):
         days = calendar.days_now(budget.window, now)
@@ -118,13 +122,13 @@ def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[
 
 
 def _scopes(connection: Connection, budget: Budget, first: str, end: str) -> Iterator[str]:
-    if budget.scope != "user:*":
+    prefix = each_prefix(budget.scope)
+    if prefix is None:
         yield budget.scope
         return
-    # The character after ":" is ";": the range covers exactly the users.
     rows = connection.execute(
-        "SELECT DISTINCT scope FROM totals WHERE scope >= 'user:' AND scope < 'user;'"
+        "SELECT DISTINCT scope FROM totals WHERE scope >= ? AND scope < ?"
         " AND day >= ? AND day < ? ORDER BY scope",
-        (first, end),
+        (prefix, after_prefix(prefix), first, end),
     )
     yield from (str(row[0]) for row in rows.fetchall())

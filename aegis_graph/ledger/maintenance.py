@@ -10,8 +10,9 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.records import SCOPE_COLUMNS, unused_hold
+from aegis_graph.ledger.records import unused_hold
 from aegis_graph.ledger.rows import timestamp
+from aegis_graph.ledger.scopes import SCOPE_COLUMNS
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import TOTAL_COLUMNS
 from aegis_graph.types import SettlementRecord
@@ -128,7 +129,13 @@ def _prune(connection: Connection, after: int, last: int, day: str) -> int:
         " RETURNING id",
         (after, last, day),
     )
-    return len(gone.fetchall())
+    rows = len(gone.fetchall())
+    connection.execute(
+        "DELETE FROM request_tags WHERE request_id > ? AND request_id <= ?"
+        " AND request_id NOT IN (SELECT id FROM requests WHERE id > ? AND id <= ?)",
+        (after, last, after, last),
+    )
+    return rows
 
 
 def _prune_unanswered(connection: Connection, moment: str) -> int:
@@ -145,28 +152,38 @@ _SCOPES = {"'total'": "", **{f"'{kind}:' || {name}": name for kind, name in SCOP
 
 _TOTALS = ", ".join(f"{name} AS in_totals_{name}, 0 AS in_rows_{name}" for name in TOTAL_COLUMNS)
 
+_IN_ROWS = ", ".join(f"0, {name}" for name in TOTAL_COLUMNS)
+
 _ROWS = " ".join(
-    f"UNION ALL SELECT {scope}, day, {', '.join(f'0, {name}' for name in TOTAL_COLUMNS)} FROM named"
+    f"UNION ALL SELECT {scope}, day, {_IN_ROWS} FROM named"
     f"{f' WHERE {column} IS NOT NULL' if column else ''}"
     for scope, column in _SCOPES.items()
 )
 
+_SUMS = """
+    sum(cost_nano_usd) AS spent_nano_usd,
+    sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
+    count(*) AS calls,
+    sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
+    sum(coalesce(input_tokens, 0)) AS input_tokens,
+    sum(coalesce(output_tokens, 0)) AS output_tokens
+"""
+
 _COMPARE = f"""
     WITH since AS (SELECT coalesce(max(value), '') AS day FROM facts WHERE name = ?),
     named AS (
-        SELECT day, {", ".join(SCOPE_COLUMNS.values())},
-            sum(cost_nano_usd) AS spent_nano_usd,
-            sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
-            count(*) AS calls,
-            sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END)
-                AS failures,
-            sum(coalesce(input_tokens, 0)) AS input_tokens,
-            sum(coalesce(output_tokens, 0)) AS output_tokens
+        SELECT day, {", ".join(SCOPE_COLUMNS.values())}, {_SUMS}
         FROM requests WHERE day >= (SELECT day FROM since)
         GROUP BY day, {", ".join(SCOPE_COLUMNS.values())}
     ),
+    tagged AS (
+        SELECT 'tag:' || key || '=' || value AS scope, day, {_SUMS}
+        FROM requests JOIN request_tags ON request_id = id
+        WHERE day >= (SELECT day FROM since) GROUP BY key, value, day
+    ),
     both_sides AS (
         SELECT scope, day, {_TOTALS} FROM totals WHERE day >= (SELECT day FROM since) {_ROWS}
+        UNION ALL SELECT scope, day, {_IN_ROWS} FROM tagged
     )
     SELECT scope, day,
         {", ".join(f"sum(in_totals_{name}), sum(in_rows_{name})" for name in TOTAL_COLUMNS)}

@@ -34,6 +34,7 @@ def _split(columns: tuple[str, ...], *, key: str) -> tuple[tuple[str, ...], tupl
 
 TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "requests": _split((*SET_BY_HOLD, *SET_BY_SETTLEMENT), key="id"),
+    "request_tags": (("request_id", "key"), ("value",)),
     "totals": (("scope", "day"), TOTAL_COLUMNS),
     "unanswered": _split(FAILED_REQUEST_COLUMNS, key="route_id"),
     "budgets": (
@@ -52,6 +53,7 @@ _CHECKS = (
     " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) FROM requests",
     "SELECT count(*), sum(spent_nano_usd), sum(held_nano_usd), sum(calls), sum(failures),"
     " sum(input_tokens), sum(output_tokens) FROM totals",
+    "SELECT count(*) FROM request_tags",
     "SELECT count(*) FROM unanswered",
     "SELECT count(*) FROM alerts",
 )

@@ -15,7 +15,6 @@ from aegis_graph.ledger.export.export import ExportFormat, export_rows
 from aegis_graph.ledger.records import Budget, CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Days
-from aegis_graph.types import GroupBy
 
 T = TypeVar("T")
 
@@ -34,13 +33,22 @@ class LedgerReader:
         self._limits = list(limits)
 
     async def report(
-        self, by: GroupBy, *, first_day: str, end_day: str, latency: bool = False
+        self, by: str, *, first_day: str, end_day: str, latency: bool = False
     ) -> list[CostRow]:
         """Spend between two local days (ISO dates, half-open), dearest first; days in their order.
 
         It is read from daily totals, in the same time for any number of calls. With ``latency``,
         percentiles are added, for which every call of these days is read: three seconds for a
         million.
+
+        Args:
+            by: One of ``GroupBy``, or ``tag:KEY`` for the values of a tag.
+            first_day: The first day.
+            end_day: The day after the last one.
+            latency: Whether to add percentiles.
+
+        Raises:
+            ConfigError: There is no report by that.
         """
         days = Days(first_day, end_day)
         return await self.read(

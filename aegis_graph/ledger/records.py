@@ -6,35 +6,18 @@ a client that goes away cannot undo what the ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
+from aegis_graph.ledger.scopes import each_prefix, scopes_of
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
 
 Origin = Literal["file", "set"]
 """Whether the configuration or a later command set a limit."""
-
-SCOPE_COLUMNS: Mapping[str, str] = {
-    "provider": "provider",
-    "model": "model",
-    "task": "task",
-    "user": "user_id",
-    "run": "run_id",
-}
-"""The kinds of scopes beside ``total``, in the order of ``scopes_of``, and the columns of
-``requests`` that name them."""
-
-
-def scopes_of(
-    provider: str, model: str, task: str, user_id: str, run_id: str | None = None
-) -> tuple[str, ...]:
-    """The scopes that an attempt's cost counts in."""
-    always = ("total", f"provider:{provider}", f"model:{model}", f"task:{task}", f"user:{user_id}")
-    return always if run_id is None else (*always, f"run:{run_id}")
 
 
 class Budget(NamedTuple):
@@ -54,10 +37,10 @@ class Budget(NamedTuple):
 
     def matching_scope(self, scopes: Sequence[str]) -> str | None:
         """The one of an attempt's scopes that this limit is about, if any."""
-        if self.scope == "user:*":
-            # ``scopes_of`` always has one.
-            return next(scope for scope in scopes if scope.startswith("user:"))
-        return self.scope if self.scope in scopes else None
+        prefix = each_prefix(self.scope)
+        if prefix is None:
+            return self.scope if self.scope in scopes else None
+        return next((scope for scope in scopes if scope.startswith(prefix)), None)
 
 
 class RequestFacts(NamedTuple):
@@ -72,6 +55,8 @@ class RequestFacts(NamedTuple):
     """SHA-256 of the prompt, in hexadecimal; the prompt itself is never stored."""
     run_id: str | None = None
     """The run that the request is part of; its cost is counted for it as well."""
+    tags: str | None = None
+    """What its caller counts it by as well, as JSON with sorted keys: see ``tags_text``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +76,9 @@ class Hold:
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""
         request = self.request
-        return scopes_of(self.provider, self.model, request.task, request.user_id, request.run_id)
+        return scopes_of(
+            self.provider, self.model, request.task, request.user_id, request.run_id, request.tags
+        )
 
     def run_budget(self) -> Budget | None:
         """The run's limit, as one more budget of this attempt."""
@@ -234,7 +221,11 @@ def settlement_without_usage(
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """A budget now. For ``user:*`` there is one for each user with spending in the window."""
+    """A budget now.
+
+    For ``user:*`` and ``tag:KEY=*`` there is one for each user or value with spending in the
+    window.
+    """
 
     scope: str
     window: Window
@@ -274,7 +265,7 @@ class Overrun(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class CostRow:
-    """Spend of one provider, model, task, user, day, month or run."""
+    """Spend of one provider, model, task, user, tag's value, day, month or run."""
 
     name: str
     calls: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aegis_graph.ledger.records import SCOPE_COLUMNS, CostRow, Latency, Overrun
+from aegis_graph.ledger.records import CostRow, Latency, Overrun
+from aegis_graph.ledger.scopes import SCOPE_COLUMNS, after_prefix, report_prefix
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
-from aegis_graph.types import GroupBy
 
 _MONTH = "substr(day, 1, 7)"
 
@@ -30,13 +30,16 @@ _SCOPES = """
 
 
 def spending(
-    connection: Connection, by: GroupBy, days: Days, *, latency: bool = False
+    connection: Connection, by: str, days: Days, *, latency: bool = False
 ) -> list[CostRow]:
-    """Spend on some local days, dearest first; by day or month, in their order."""
+    """Spend on some local days, dearest first; by day or month, in their order.
+
+    Raises:
+        ConfigError: There is no report by that.
+    """
+    prefix = report_prefix(by)
     found = latencies(connection, by, days) if latency else {}
-    prefix = "total" if by in _TIMES else f"{by}:"
-    # The character after ":" is ";": the range covers exactly the scopes of this kind.
-    last = "total;" if by in _TIMES else f"{by};"
+    last = after_prefix(prefix)
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
     rows = connection.execute(
@@ -53,13 +56,15 @@ def spending(
     return report
 
 
-def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Latency]:
+def latencies(connection: Connection, by: str, days: Days) -> dict[str, Latency]:
     """Percentiles of the answered calls on some local days; reads each of their rows.
 
     By nearest rank: the smallest latency that at least so many percent of the calls had or stayed
     below, so it is always one that was measured.
     """
-    column = _COLUMNS[by]
+    tag = by.partition(":")[2]
+    column = "value" if tag else _COLUMNS[by]
+    tags = " JOIN request_tags ON request_id = id AND key = ?" if tag else ""
     # Ranks are compared as integers, so that they are exact.
     rows = connection.execute(
         "SELECT name, min(CASE WHEN place * 100 >= number * 50 THEN latency_ms END),"
@@ -67,11 +72,11 @@ def latencies(connection: Connection, by: GroupBy, days: Days) -> dict[str, Late
         " min(CASE WHEN place * 100 >= number * 99 THEN latency_ms END) FROM ("
         f"SELECT {column} AS name, latency_ms,"
         f" row_number() OVER (PARTITION BY {column} ORDER BY latency_ms) AS place,"
-        f" count(*) OVER (PARTITION BY {column}) AS number FROM requests"
+        f" count(*) OVER (PARTITION BY {column}) AS number FROM requests{tags}"
         " WHERE status = 'answered' AND latency_ms IS NOT NULL AND day >= ? AND day < ?"
         f" AND {column} IS NOT NULL"
         ") AS ranked GROUP BY name",
-        days,
+        [*([tag] if tag else []), *days],
     ).fetchall()
     return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}
 

@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.records import SCOPE_COLUMNS, FailedRequest, Hold, RequestFacts, scopes_of
+from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
 from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
+from aegis_graph.ledger.scopes import SCOPE_COLUMNS, scopes_of, tags_of
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
 
-_COLUMNS = f"id, day, status, hold_nano_usd, {', '.join(SCOPE_COLUMNS.values())}"
+_COLUMNS = f"id, day, status, hold_nano_usd, {', '.join(SCOPE_COLUMNS.values())}, tags"
 
 
 class AttemptRow(NamedTuple):
@@ -67,6 +68,8 @@ _RESERVE = (
     f"INSERT INTO requests ({', '.join(SET_BY_HOLD)}) VALUES ({', '.join('?' * len(SET_BY_HOLD))})"
 )
 
+_TAG = "INSERT INTO request_tags (request_id, key, value) VALUES (?, ?, ?)"
+
 _reserved = itemgetter(*SET_BY_HOLD)
 
 
@@ -97,6 +100,14 @@ def write_holds(
         for number, hold in made
     ]
     connection.executemany(_RESERVE, rows)
+    tags = [
+        (number, key, value)
+        for number, hold in made
+        if hold.request.tags
+        for key, value in tags_of(hold.request.tags).items()
+    ]
+    if tags:
+        connection.executemany(_TAG, tags)
 
 
 _SETTLE = (

@@ -1,10 +1,10 @@
 """The tables, as an append-only list of migrations, for every kind of database.
 
-``requests`` has one row per attempt. ``totals`` has one row per scope and local day, kept by the
-transaction that writes the row it counts: a budget's window and a month's report are sums over a
-few of them, at any size of ``requests``. ``unanswered`` has one row per request without an answer.
-``budgets`` has the limits in force, ``alerts`` the windows whose alert was given, and ``facts``
-what the ledger knows of itself.
+``requests`` has one row per attempt, and ``request_tags`` one per tag of it. ``totals`` has one row
+per scope and local day, kept by the transaction that writes the row it counts: a budget's window
+and a month's report are sums over a few of them, at any size of ``requests``. ``unanswered`` has
+one row per request without an answer. ``budgets`` has the limits in force, ``alerts`` the windows
+whose alert was given, and ``facts`` what the ledger knows of itself.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ REQUESTS: tuple[Column, ...] = (
     Column("service_tier", "text", "settlement", free_text=True),
     Column("served_model", "text", "settlement", free_text=True),
     Column("overrun", "integer", "settlement"),
+    Column("tags", "text", "hold", free_text=True),
 )
 """The columns that the migrations below give ``requests``, in their order. What is written,
 exported and copied is derived from these."""
@@ -159,6 +160,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE requests ADD COLUMN overrun {integer}",
         # For the question how often that is: almost no row is in it.
         "CREATE INDEX requests_overrun ON requests (day) WHERE overrun <> 0",
+    ),
+    (
+        """
+        CREATE TABLE request_tags (
+            request_id {integer} NOT NULL,
+            key TEXT NOT NULL,
+            value TEXT NOT NULL,
+            PRIMARY KEY (request_id, key)
+        ) {keyed}
+        """,
+        # The same as JSON, written with the row and never changed: a settlement learns all the
+        # scopes that it moves from the row that it reads anyway, and an export needs no join.
+        "ALTER TABLE requests ADD COLUMN tags TEXT",
+        "ALTER TABLE unanswered ADD COLUMN tags TEXT",
     ),
 )
 

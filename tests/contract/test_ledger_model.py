@@ -25,13 +25,22 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import Admission, Hold
+from aegis_graph.ledger.scopes import tags_text
 from aegis_graph.types import GroupBy, Window
 from tests.contract.ledger_store import NOON, USD, empty_store, hold, settlement
 
 LEASE_S = 90.0
 USERS = ("ada", "bob", "eve")
-EVERYONE = {f"user:{user}" for user in USERS}
+TEAMS = ("ads", "search", "a=b: ü")
+TAGS = (None, *(tags_text({"team": team, "env": "live"}) for team in TEAMS), '{"env": "test"}')
+EACH = {
+    "user:*": {f"user:{user}" for user in USERS},
+    "tag:team=*": {f"tag:team={team}" for team in TEAMS},
+}
+"""The scopes of which a limit is for each one alone."""
+EVERYONE = set().union(*EACH.values())
 LIMITS = (
     ("total", "month", 150),
     ("total", "total", 400),
@@ -41,6 +50,9 @@ LIMITS = (
     ("task:chat", "month", 140),
     ("user:*", "day", 40),
     ("user:eve", "total", 0),
+    ("tag:team=*", "day", 50),
+    ("tag:team=search", "month", 90),
+    ("tag:env=live", "week", 110),
 )
 PERIODS: dict[str, Callable[[date], object]] = {
     "day": lambda day: day,
@@ -65,29 +77,32 @@ ROWS = " UNION ALL ".join(
         sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held, count(*) AS calls,
         sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
         sum(coalesce(input_tokens, 0)) AS sent, sum(coalesce(output_tokens, 0)) AS received
-    FROM requests WHERE {scope} IS NOT NULL GROUP BY 1
+    FROM requests {"JOIN request_tags ON request_id = id" if "value" in scope else ""}
+    WHERE {scope} IS NOT NULL GROUP BY 1
     """
     for scope in (
         "'total'", "'provider:'||provider", "'model:'||model", "'task:'||task", "'user:'||user_id",
-        "'run:'||run_id",
+        "'run:'||run_id", "'tag:'||key||'='||value",
     )
 )  # fmt: skip
 
 amounts = st.integers(0, 60)
 wishes = st.lists(
     st.builds(
-        lambda usd, provider, user, run: hold(
+        lambda usd, provider, user, run, tags: hold(
             usd,
             provider=provider,
             user=user,
             lease_s=LEASE_S,
             run_id=run[0],
             run_limit_nano_usd=run[1],
+            tags=tags,
         ),
         amounts,
         st.sampled_from(["cheap", "dear"]),
         st.sampled_from(USERS),
         st.sampled_from(RUNS),
+        st.sampled_from(TAGS),
     ),
     min_size=1,
     max_size=3,
@@ -136,7 +151,7 @@ class Model:
 
     def limits_of(self, one: Hold) -> list[tuple[str, str, int]]:
         named = [
-            (s.replace("*", one.request.user_id), w, limit) for (s, w), limit in self.limits.items()
+            (name, w, limit) for (s, w), limit in self.limits.items() for name in EACH.get(s, {s})
         ]
         if one.run_limit_nano_usd is not None:
             named.append((f"run:{one.request.run_id}", "total", one.run_limit_nano_usd))
@@ -167,7 +182,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reports: Iterator[GroupBy] = cycle(get_args(GroupBy))
+        self.reports: Iterator[str] = cycle([*get_args(GroupBy), "tag:team"])
 
     @initialize()
     def begin(self) -> None:
@@ -183,6 +198,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @override
     def teardown(self) -> None:
+        assert self.runner.run(verify(self.ledger)) == []
         self.ledger.close()
         self.runner.close()
         self.folder.cleanup()
@@ -250,7 +266,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.model.limits.pop(budget, None)
         if limit is not None:
             self.model.limits[budget] = limit
-        for name in {scope, *(f"user:{user}" for user in USERS if scope == "user:*")}:
+        for name in {scope, *EACH.get(scope, ())}:
             self.excess[name, window] = sum(self.model.used(name, window))
 
     @invariant()
@@ -260,14 +276,14 @@ class LedgerMachine(RuleBasedStateMachine):
             used = row.spent_nano_usd, row.held_nano_usd
             assert used == self.model.used(row.scope, row.window)
             key = row.scope, row.window
-            everyone = ("user:*", row.window) if row.scope.startswith("user:") else key
+            each = [(name, row.window) for name, scopes in EACH.items() if row.scope in scopes]
             limits = self.model.limits
-            assert row.limit_nano_usd in {limits.get(key), limits.get(everyone)}
+            assert row.limit_nano_usd in {limits.get(name) for name in (key, *each)}
             # Where a limit was lowered below what is used, that goes down and never up.
             assert sum(used) <= max(row.limit_nano_usd, self.excess.get(key, 0))
             self.excess[key] = sum(used)
         shown = {(row.scope, row.window) for row in rows if row.scope not in EVERYONE}
-        assert shown == {key for key in self.model.limits if key[0] not in {"user:*", *EVERYONE}}
+        assert shown == {key for key in self.model.limits if key[0] not in {*EACH, *EVERYONE}}
 
     @invariant()
     def no_run_costs_more_than_its_largest_envelope(self) -> None:
@@ -292,8 +308,11 @@ class LedgerMachine(RuleBasedStateMachine):
     @invariant()
     def every_report_adds_up_to_what_was_spent(self) -> None:
         by = next(self.reports)  # One at each step, in turn.
+        kind = f"{by}=" if by.startswith("tag:") else "run:" if by == "run" else ""
         counted = [
-            entry for entry in self.model.entries if by != "run" or entry.hold.request.run_id
+            entry
+            for entry in self.model.entries
+            if any(scope.startswith(kind) for scope in entry.hold.scopes())
         ]
         spent = sum(entry.spent_or_held[0] for entry in counted)
         days: dict[str, Any] = {"first_day": "2026-01-01", "end_day": "2099-01-01"}

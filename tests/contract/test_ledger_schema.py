@@ -90,7 +90,7 @@ async def test_a_migration_copies_every_table(made: Store) -> None:
 
 async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
     ledger = store.open()
-    made = await ledger.admit([hold(100, thread_id="t", run_id="r")])
+    made = await ledger.admit([hold(100, thread_id="t", run_id="r", tags='{"team": "search"}')])
     (before,) = store.rows()
     counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "cache_write_tokens": 3}
     names = {"error_type": "E", "service_tier": "flex", "served_model": "m-2026"}

@@ -59,19 +59,22 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     ledger = store.open(("total", "month", "1"))
     assert isinstance(ledger, SqlLedger)
     assert (await ledger.admit([hold(41)])).hold_id is None
-    made = await ledger.admit([hold(40, run_id="r", run_limit_nano_usd=40)])
+    tags = '{"team": "search"}'
+    made = await ledger.admit([hold(40, run_id="r", run_limit_nano_usd=40, tags=tags)])
     assert made.hold_id is not None
     assert made.hold_id > 7
     await ledger.settle(
         [{**settlement(made, 5), "hold_id": number} for number in (7, made.hold_id)]
     )
-    await ledger.settle([], failed_request=failed_request(route_id="late", run_id="r"))
-    assert {row["route_id"]: row["run_id"] for row in store.rows("unanswered")} == {
-        "early": None,
-        "late": "r",
+    await ledger.settle([], failed_request=failed_request(route_id="late", run_id="r", tags=tags))
+    assert {row["route_id"]: (row["run_id"], row["tags"]) for row in store.rows("unanswered")} == {
+        "early": (None, None),
+        "late": ("r", tags),
     }
     assert await verify(ledger) == []
     (row,) = await ledger.report("provider", **DAYS)
     assert (row.calls, row.spent_nano_usd, row.held_nano_usd) == (2, 10, 0)
-    assert [row["run_id"] for row in store.rows()] == [None, "r"]
+    assert [(row["run_id"], row["tags"]) for row in store.rows()] == [(None, None), ("r", tags)]
+    (row,) = await ledger.report("tag:team", **DAYS)
+    assert (row.name, row.calls, row.spent_nano_usd) == ("search", 1, 5)
     assert await ledger.check() == SCHEMA_VERSION

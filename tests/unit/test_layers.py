@@ -60,6 +60,7 @@ PURE = ("policy", "reservation", "retry", "route", "settlement")
 
 MAY_BE_BEHIND_PURE = {
     "aegis_graph.ledger.records",
+    "aegis_graph.ledger.scopes",
     "aegis_graph.providers.answer_check",
     "aegis_graph.providers.base",
     "aegis_graph.providers.call_arguments",

@@ -41,6 +41,7 @@ _FOCUS = {
     "ResourceId": ESCAPED["model"],
     "ResourceName": ESCAPED["model"],
     "ResourceType": "'Model'",
+    "Tags": ESCAPED["tags"],
     "x_Request_Id": "id",
     "x_Route_Id": ESCAPED["route_id"],
     "x_Attempt": "attempt",
