@@ -79,6 +79,7 @@ SkipCode = Literal[
     "images",
     "tools",
     "schema",
+    "option",
     "key",
     "package",
     "cooldown",
@@ -135,6 +136,13 @@ class CallOptions(TypedDict, total=False):
     stop: list[str]
     """Words at which the answer ends."""
     temperature: float
+    top_p: float
+    top_k: int
+    seed: int
+    presence_penalty: float
+    frequency_penalty: float
+    reasoning_effort: str
+    """How much a model that reasons does, such as ``low``."""
     response_schema: dict[str, Any]
     """A JSON Schema of an object; models see its title. An answer that does not fit it is a
     failed attempt; the one that does is in ``additional_kwargs["parsed"]``."""

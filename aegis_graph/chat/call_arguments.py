@@ -10,12 +10,13 @@ from langchain_core.messages import BaseMessage
 
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.request.options import SAMPLING
 
 _OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
 _OPTIONS = (
     "tools",
     "parallel_tool_calls",
-    "temperature",
+    *SAMPLING,
     "response_schema",
     "schema_method",
     "strict",
@@ -27,8 +28,8 @@ _NOT_IN_THE_REQUEST = frozenset({"stream", HIDDEN, THREAD_ID})
 class ModelDefaults(Protocol):
     """What a chat model gives to every request."""
 
-    temperature: float | None
     stop: list[str] | None
+    # And each of ``SAMPLING``.
 
 
 def request_from(
@@ -62,9 +63,8 @@ def request_from(
                 f"{name}: the router knows no such argument; it takes {', '.join(sorted(known))}"
             )
     whole = {name: given.get(name, getattr(defaults, name, None)) for name in _OF_THE_REQUEST}
-    options = {name: given[name] for name in _OPTIONS if name in given}
-    if options.get("temperature") is None:
-        options["temperature"] = defaults.temperature
+    options = {name: getattr(defaults, name) for name in SAMPLING}
+    options |= {name: given[name] for name in _OPTIONS if name in given}
     options["stop"] = stop or defaults.stop or None
     options["tool_choice"] = tool_choice_from(given.get("tool_choice"), given.get("tools", ()))
     request = {"messages": [_with_id(message) for message in messages], **whole}

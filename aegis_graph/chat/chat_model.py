@@ -8,8 +8,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
-from langchain_core.language_models.base import LangSmithParams
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, ensure_config
@@ -22,23 +21,25 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from typing_extensions import override
 
 from aegis_graph.chat.call_arguments import request_from, tool_choice_from
-from aegis_graph.chat.call_config import HIDDEN, THREAD_ID, ConfiguredChatModel
+from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.chat.chunks import (
     ChunkConverter,
     RouterResult,
     chat_result,
     whole_chunk,
 )
+from aegis_graph.chat.description import DescribedChatModel
 from aegis_graph.chat.output_schema import answer_schema
 from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
 from aegis_graph.chat.structured_answers import StructuredAnswers
+from aegis_graph.request.options import MAX_SEED
 from aegis_graph.routing.handle import RouterHandle
 from aegis_graph.routing.observer import RunObserver, StreamEvent, with_observer
 from aegis_graph.routing.private_runs import asks_privately
 from aegis_graph.types import Sensitivity, Task
 
 
-class RoutedChatModel(ConfiguredChatModel):
+class RoutedChatModel(DescribedChatModel):
     """The router as a LangChain chat model, with budgets, fallback and a record of every attempt.
 
     Goes wherever a chat model goes: agents, chains, other packages. The answer's
@@ -46,8 +47,9 @@ class RoutedChatModel(ConfiguredChatModel):
     ``cost_basis``, ``route_id``, ``attempt``, ``attempts`` and ``skipped``. Inside a graph the
     router runs as a subgraph of the calling node.
 
-    ``task``, ``sensitivity``, ``user_id`` and ``max_output_tokens`` may also be given for one call,
-    as arguments of ``invoke`` or ``bind``.
+    ``task``, ``sensitivity``, ``user_id``, ``max_output_tokens`` and what steers the sampling may
+    also be given for one call, as arguments of ``invoke`` or ``bind``. A provider that cannot be
+    given one of these is skipped with a reason that names it.
 
     Example:
         >>> from aegis_graph import RouterConfig, RoutedChatModel, create_router
@@ -69,6 +71,12 @@ class RoutedChatModel(ConfiguredChatModel):
     max_cost_usd: str | None = None
     """What all requests of a ``run_id`` may cost together, as decimal text."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=1)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    reasoning_effort: str | None = Field(default=None, pattern=r"^[a-z]{1,20}$")
     stop: list[str] | None = None
     streaming: bool = False
     """Whether callbacks get each chunk even of an answer that the caller asks for whole."""
@@ -98,24 +106,6 @@ class RoutedChatModel(ConfiguredChatModel):
         self._hidden = TAG_NOSTREAM in (self.tags or ())
         # Hosts are shown the attempts' own pieces instead: see ``RunObserver.callbacks``.
         self.tags = [*(self.tags or []), TAG_NOSTREAM]
-
-    @property
-    @override
-    def _llm_type(self) -> str:
-        return "aegis-router"
-
-    @property
-    @override
-    def _identifying_params(self) -> dict[str, Any]:
-        own = set(RoutedChatModel.model_fields) - set(BaseChatModel.model_fields) - {"router"}
-        return {"model_name": self.router.get_name(), **self.model_dump(include=own)}
-
-    @override
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"] = "aegis-graph"
-        params["ls_model_name"] = kwargs.get("model", self.router.get_name())
-        return params
 
     @override
     def bind_tools(

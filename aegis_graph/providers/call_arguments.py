@@ -14,8 +14,12 @@ from aegis_graph.config.specs import ProviderSpec, SchemaMethod
 from aegis_graph.errors import BadRequestError, ProviderError, UnfitAnswerError
 from aegis_graph.pricing.rates import InputKind
 from aegis_graph.request.input_kinds import cache_kinds, nested_values
+from aegis_graph.request.options import SAMPLING
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
+
+OPENAI_SAMPLING = frozenset(SAMPLING) - {"top_k"}
+"""What OpenAI's protocol has a name for."""
 
 
 class CallArguments:
@@ -24,6 +28,10 @@ class CallArguments:
     spec: ProviderSpec
     refused: set[str]
     """Arguments that the server has refused since the program began."""
+
+    sampling: frozenset[str] = frozenset({"temperature"})
+    """Those of ``request.options.SAMPLING`` that the kind sends. A request that asks for another
+    one is not sent to it: without its choice it would be another request."""
 
     adaptable: ClassVar[frozenset[str]] = frozenset()
     """Arguments of a call that ``arguments`` sends in another form, or not at all, as soon as they
@@ -64,6 +72,11 @@ class CallArguments:
         """Whether the prompt must name the schema, because the model does not see it otherwise."""
         return self.schema_method(options) in {"json_mode", "prompt"}
 
+    def refused_option(self, options: CallOptions) -> str | None:
+        """The option of a request that the model cannot be given, if there is one."""
+        asked = (name for name in SAMPLING if name in options)
+        return next((name for name in asked if name not in self.sampling), None)
+
     @abstractmethod
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:
         """Arguments of one model call that make the provider honour the output cap."""
@@ -95,9 +108,8 @@ class CallArguments:
 
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
         """What the caller asks for, without the output cap."""
-        asked: dict[str, Any] = {
-            name: options[name] for name in ("stop", "temperature") if name in options
-        }
+        given: Mapping[str, Any] = options
+        asked = {name: given[name] for name in ("stop", *SAMPLING) if name in given}
         tools, choice = self.offered_tools(options)
         if tools:
             asked["tools"] = tools

@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
+from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.http import (
     httpx_transport,
     no_sync_client,
@@ -26,6 +27,7 @@ from aegis_graph.providers.library_model import (
     LibraryModelProvider,
 )
 from aegis_graph.providers.ollama.options import SAMPLING
+from aegis_graph.request.options import SAMPLING as SAMPLING_OPTIONS
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[langchain]'"
@@ -39,6 +41,14 @@ _CAPS: Mapping[str, str] = {
 
 _OLLAMA_TABLE = (*SAMPLING, "stop", "temperature", "tfs_z")
 """Arguments of Ollama's integration that stand in a table of the call."""
+_SAMPLING: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"temperature", "top_k", "top_p"}),
+    "azure_openai": OPENAI_SAMPLING,
+    "ollama": frozenset(SAMPLING_OPTIONS) - {"reasoning_effort"},
+    "openai": OPENAI_SAMPLING,
+}
+"""What a call of each integration takes by these names; of the others only the temperature."""
+
 _CLASSES: Mapping[str, tuple[str, str]] = {
     "azure_openai": ("langchain_openai", "AzureChatOpenAI"),
     "ollama": ("langchain_ollama", "ChatOllama"),
@@ -63,6 +73,13 @@ class LangChainProvider(LibraryModelProvider):
 
     adaptable = LibraryModelProvider.adaptable | {"max_tokens"}
     options_type = LangChainOptions
+
+    @property
+    @override
+    def sampling(self) -> frozenset[str]:  # type: ignore[override]  # decided by the row
+        """As the integration's own; what is not known of one is not sent."""
+        return _SAMPLING.get(self.library_name, super().sampling)
+
     options: LangChainOptions
     _latest: BaseChatModel | None = None
 
@@ -167,7 +184,8 @@ class LangChainProvider(LibraryModelProvider):
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
         asked, own = self.option_arguments(options), self.call_options(max_output_tokens)
         if "options" in own:
-            sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
+            names = ("stop", *SAMPLING_OPTIONS)
+            sampling = {name: asked.pop(name) for name in names if name in asked}
             own["options"] = {**own["options"], **sampling}
         if "response_format" in asked and self.library_name == "openai":
             # As an argument it loses the usage of an answer that the cap cut off.

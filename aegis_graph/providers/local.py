@@ -10,6 +10,7 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, ProviderError
 from aegis_graph.pricing.prices import NO_COST, Price
 from aegis_graph.providers.base import Probe, Provider
+from aegis_graph.request.options import SAMPLING
 from aegis_graph.types import CallOptions
 
 
@@ -20,6 +21,9 @@ class InProcessProvider(Provider):
     """The only model of the kind."""
     activity: str
     """What it does, for the error that says that it failed."""
+    sampling = frozenset(SAMPLING)
+    """Every one: it gives the same answer to the same question, which no choice of words changes.
+    """
 
     @override
     def own_price(self) -> Price:
@@ -45,8 +49,8 @@ class InProcessProvider(Provider):
 
     @override
     def option_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """There is nothing to ask for."""
-        return {}
+        """Where to stop; there is nothing else to ask for."""
+        return {"stop": options["stop"]} if "stop" in options else {}
 
     @override
     def call_options(self, max_output_tokens: int) -> dict[str, Any]:

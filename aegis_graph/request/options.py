@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.json_schema import normalized_schema, schema_error
@@ -17,9 +18,24 @@ MAX_TOOLS = 128
 MAX_OPTION_BYTES = 1_000_000
 """Of tools and schema together: surely a mistake above."""
 
+MAX_SEED = 2**31 - 1
+"""What every provider takes; DashScope takes no larger one."""
+
 PER_OPTION = 512
 """Bound of the tokens that a provider's template, or our own instruction, adds around each tool and
 around the schema."""
+
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "top_k",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "reasoning_effort",
+)
+"""The options that say how a model chooses its words. Not every provider takes each of them."""
 
 
 def read_options(value: object) -> CallOptions:
@@ -105,9 +121,41 @@ def _check_stop(value: object) -> None:
 
 
 def _check_temperature(value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 <= value < 2:  # type: ignore[operator]
+    if not _is_number(value) or not 0 <= value < 2:
         _refuse("options.temperature", "must be a number from 0 to below 2")
+
+
+def _check_top_p(value: object) -> None:
+    if not _is_number(value) or not 0 < value <= 1:
+        _refuse("options.top_p", "must be a number above 0, and at most 1")
+
+
+def _check_top_k(value: object) -> None:
+    if not _is_whole(value) or value < 1:
+        _refuse("options.top_k", "must be a whole number from 1")
+
+
+def _check_seed(value: object) -> None:
+    if not _is_whole(value) or not 0 <= value <= MAX_SEED:
+        _refuse("options.seed", f"must be a whole number from 0 to {MAX_SEED:,}")
+
+
+def _check_penalty(value: object) -> None:
+    if not _is_number(value) or not -2 <= value <= 2:
+        _refuse("options", "presence_penalty and frequency_penalty must be numbers from -2 to 2")
+
+
+def _check_effort(value: object) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"[a-z]{1,20}", value):
+        _refuse("options.reasoning_effort", "must be one word such as low, medium or high")
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_response_schema(value: object) -> None:
@@ -147,6 +195,12 @@ _CHECKS: Mapping[str, Callable[[object], None]] = {
     "parallel_tool_calls": _check_flag,
     "stop": _check_stop,
     "temperature": _check_temperature,
+    "top_p": _check_top_p,
+    "top_k": _check_top_k,
+    "seed": _check_seed,
+    "presence_penalty": _check_penalty,
+    "frequency_penalty": _check_penalty,
+    "reasoning_effort": _check_effort,
     "response_schema": _check_response_schema,
     "schema_method": _check_schema_method,
     "strict": _check_flag,

@@ -81,7 +81,7 @@ class RouterNodes:
             await self._claim_settled(pending)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
-        plan = make_plan(request, self._provider_states(state))
+        plan = make_plan(request, self._provider_states(request, state))
         route_id, number = state["route_id"], len(state["attempts"]) + 1
         now = self.services.clock()
         holds = [
@@ -153,15 +153,17 @@ class RouterNodes:
         for settlement in pending:
             await self.services.unclaimed.claim(settlement["hold_id"])
 
-    def _provider_states(self, state: RouterState) -> list[ProviderState]:
+    def _provider_states(self, request: Request, state: RouterState) -> list[ProviderState]:
         excluded = route_of(state)["excluded"]
         return [
-            self._provider_state(provider, state)
+            self._provider_state(provider, request, state)
             for provider in self.chain
             if provider.spec.name not in excluded
         ]
 
-    def _provider_state(self, provider: Provider, state: RouterState) -> ProviderState:
+    def _provider_state(
+        self, provider: Provider, request: Request, state: RouterState
+    ) -> ProviderState:
         name, key = provider.spec.name, provider.api_key()
         # A retry has waited as long as the provider asked for.
         retry = is_retry(state["attempts"], name)
@@ -171,6 +173,7 @@ class RouterNodes:
             missing_package=provider.missing_package(),
             takes_tools=provider.takes_tools,
             takes_schema=provider.structured is not None,
+            refused_option=provider.refused_option(request.options),
             unavailable=None if retry else self.services.health.unavailable(name, key=key),
             fetches_images=provider.fetches_images,
         )

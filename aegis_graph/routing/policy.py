@@ -21,6 +21,8 @@ class ProviderState(NamedTuple):
     """The line that installs what the provider needs."""
     takes_tools: bool = True
     takes_schema: bool = True
+    refused_option: str | None = None
+    """The option of the request that the provider cannot be given, if there is one."""
     unavailable: Unavailable | None = None
     fetches_images: bool = True
     """Whether it gets an image from an https address by itself."""
@@ -109,6 +111,12 @@ def _schema(request: Request, now: ProviderState) -> SkippedRecord | None:
     return skip(now.spec, "schema", "cannot answer in a schema")
 
 
+def _option(request: Request, now: ProviderState) -> SkippedRecord | None:
+    if now.refused_option is None:
+        return None
+    return skip(now.spec, "option", f"takes no {now.refused_option}")
+
+
 def _package(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.missing_package is None:
         return None
@@ -135,6 +143,7 @@ _RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
     _images,
     _tools,
     _schema,
+    _option,
     _package,
     _key,
     _health,

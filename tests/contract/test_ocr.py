@@ -105,6 +105,13 @@ def test_the_cap_is_kept_and_told(model: ChatOcr) -> None:
     assert answer.response_metadata["finish_reason"] == "length"
 
 
+def test_the_text_ends_at_a_stop_word(model: ChatOcr) -> None:
+    whole = model.invoke([SAME])
+    second = whole.response_metadata["text"].split()[1]
+    answer = model.invoke([SAME], stop=[second])
+    assert answer.text == f"{whole.text.partition(second)[0]}\n\n{MARKER}"
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from typing_extensions import override
 
 from aegis_graph.errors import BadRequestError, ModelAccessError, ProviderError
 from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
+from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import (
     PROBE_TIMEOUT_S,
@@ -27,6 +28,13 @@ from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"
 
+_NOT_SENT: Mapping[str, frozenset[str]] = {
+    "anthropic": frozenset({"seed", "presence_penalty", "frequency_penalty"}),
+    # Its effort is sent as ``high`` whatever it was.
+    "mistral": frozenset({"reasoning_effort", "seed"}),
+}
+"""What any-llm's providers would send under a name that their client has not, or as another."""
+
 Close = Callable[[], Awaitable[None]]
 
 
@@ -41,6 +49,12 @@ class AnyLLMProvider(LibraryModelProvider):
     streams_whole_answers = True
     options_type = LibraryModelOptions
     options: LibraryModelOptions
+
+    @property
+    @override
+    def sampling(self) -> frozenset[str]:  # type: ignore[override]  # decided by the row
+        """What any-llm has a name for and its provider sends as it was given."""
+        return OPENAI_SAMPLING - _NOT_SENT.get(self.library_name, frozenset())
 
     @override
     def missing_package(self) -> str | None:

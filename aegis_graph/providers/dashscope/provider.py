@@ -56,6 +56,7 @@ class DashScopeProvider(Provider):
     """DashScope over its native protocol and its official SDK."""
 
     options_type: ClassVar[type[ProviderOptions]] = DashScopeOptions
+    sampling = frozenset({"temperature", "top_p", "top_k", "seed", "presence_penalty"})
 
     @property
     @override

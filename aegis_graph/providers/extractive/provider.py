@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
 from aegis_graph.providers.local import InProcessProvider
-from aegis_graph.types import CallOptions
 
 
 class ExtractiveProvider(InProcessProvider):
@@ -22,8 +19,3 @@ class ExtractiveProvider(InProcessProvider):
     def open_model(self, api_key: str | None) -> OpenModel:
         """Build the model; there is nothing to connect to."""
         return OpenModel(ChatExtractive(), nothing_to_close)
-
-    @override
-    def option_arguments(self, options: CallOptions) -> dict[str, Any]:
-        """Where to stop; there is nothing else to ask for."""
-        return {"stop": options["stop"]} if "stop" in options else {}

@@ -70,7 +70,7 @@ class ChatOcr(BaseChatModel):
         max_tokens: int | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        message = self._thread.submit(self._answer, messages, max_tokens).result()
+        message = self._thread.submit(self._answer, messages, stop, max_tokens).result()
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     @override
@@ -85,7 +85,7 @@ class ChatOcr(BaseChatModel):
     ) -> ChatResult:
         # A call that is cancelled while it waits for the thread is not read for.
         loop = asyncio.get_running_loop()
-        message = await loop.run_in_executor(self._thread, self._answer, messages, max_tokens)
+        message = await loop.run_in_executor(self._thread, self._answer, messages, stop, max_tokens)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     @override
@@ -114,9 +114,12 @@ class ChatOcr(BaseChatModel):
             self._engine = OcrEngine()
         return self._engine
 
-    def _answer(self, messages: Sequence[BaseMessage], max_tokens: int | None) -> AIMessage:
+    def _answer(
+        self, messages: Sequence[BaseMessage], stop: list[str] | None, max_tokens: int | None
+    ) -> AIMessage:
         pages = [self._loaded().read(image) for image in images_of(messages)]
-        text, finish = _truncated("\n\n".join(page.text or NO_TEXT for page in pages), max_tokens)
+        whole = "\n\n".join(page.text or NO_TEXT for page in pages)
+        text, finish = _truncated(whole, stop or (), max_tokens)
         return AIMessage(
             content=f"{text}\n\n{MARKER}",
             usage_metadata=_usage(messages, text),
@@ -156,7 +159,10 @@ def _record(line: TextLine, image: int) -> dict[str, Any]:
     return {"text": line.text, "box": corners, "score": round(line.score, 4), "image": image}
 
 
-def _truncated(text: str, max_tokens: int | None) -> tuple[str, str]:
+def _truncated(text: str, stop: Sequence[str], max_tokens: int | None) -> tuple[str, str]:
+    # ``partition`` raises for an empty word.
+    for word in filter(None, stop):
+        text = text.partition(word)[0]
     words = text.split()
     if max_tokens is None or len(words) <= max_tokens:
         return text, "stop"

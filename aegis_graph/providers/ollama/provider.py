@@ -19,10 +19,19 @@ from aegis_graph.providers.model_lists import listed
 from aegis_graph.providers.ollama.context import fitting_context, is_cut
 from aegis_graph.providers.ollama.options import OllamaOptions
 from aegis_graph.providers.ollama.wrong_counts import leave_out_wrong_counts
+from aegis_graph.request.options import SAMPLING
 from aegis_graph.request.request import Request
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "http://localhost:11434"
+
+_THINK: Mapping[str, bool | str] = {
+    "none": False,
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+}
+"""Ollama's word for each effort. Source: https://docs.ollama.com/capabilities/thinking"""
 
 
 class OllamaProvider(Provider):
@@ -32,6 +41,7 @@ class OllamaProvider(Provider):
     # The client asks for a stream in either case.
     streams_whole_answers = True
     options_type: ClassVar[type[ProviderOptions]] = OllamaOptions
+    sampling = frozenset(SAMPLING)
     _longest_context = 0
 
     @cached_property
@@ -93,12 +103,22 @@ class OllamaProvider(Provider):
         """What steers the sampling is a table of its own."""
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
-        sampling = {name: asked.pop(name) for name in ("stop", "temperature") if name in asked}
+        if "reasoning_effort" in asked:
+            asked["reasoning"] = _THINK[asked.pop("reasoning_effort")]
+        sampling = {name: asked.pop(name) for name in ("stop", *SAMPLING) if name in asked}
         # Ollama's protocol has no form for it either.
         asked.pop("parallel_tool_calls", None)
         if sampling:
             arguments["options"] = {**arguments.get("options", {}), **sampling}
         return {**arguments, **asked}
+
+    @override
+    def refused_option(self, options: CallOptions) -> str | None:
+        """It knows three levels of thinking, and none."""
+        effort = options.get("reasoning_effort")
+        if effort is not None and effort not in _THINK:
+            return f"reasoning_effort {effort!r}"
+        return super().refused_option(options)
 
     @override
     def tool_choice(self, choice: str, tools: Sequence[Mapping[str, Any]]) -> None:

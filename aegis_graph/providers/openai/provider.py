@@ -10,6 +10,7 @@ from typing_extensions import override
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
+from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
 from aegis_graph.providers.model_lists import context_length, listed
@@ -29,6 +30,12 @@ class OpenAIProvider(Provider):
     adaptable = frozenset(
         {"max_completion_tokens", "max_tokens", RESPONSE_FORMAT, "stream_options", "temperature"}
     )
+
+    @property
+    @override
+    def sampling(self) -> frozenset[str]:  # type: ignore[override]  # decided by the row
+        """Servers of their own take ``top_k`` too, and OpenAI's does not."""
+        return OPENAI_SAMPLING if self.is_openai else OPENAI_SAMPLING | {"top_k"}
 
     @cached_property
     def settings(self) -> OpenAIOptions:
@@ -135,10 +142,11 @@ class OpenAIProvider(Provider):
     def arguments(self, max_output_tokens: int, options: CallOptions) -> dict[str, Any]:
         asked = self.option_arguments(options)
         arguments = self.call_options(max_output_tokens)
-        if "response_format" in asked:
-            # As an argument it sends the client down another path, which loses the usage of an
-            # answer that the cap cut off.
-            body = {"response_format": asked.pop("response_format")}
+        # As an argument a schema sends the client down another path, which loses the usage of an
+        # answer that the cap cut off; and the client knows no ``top_k``.
+        fields = (RESPONSE_FORMAT, "top_k")
+        body = {name: asked.pop(name) for name in fields if name in asked}
+        if body:
             arguments["extra_body"] = {**arguments.get("extra_body", {}), **body}
         if self.settings.stream:
             arguments |= self.stream_arguments()

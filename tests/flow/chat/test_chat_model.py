@@ -120,8 +120,10 @@ async def test_the_callers_messages_stay_as_they_are(server: LoopbackServer, db:
 
 
 async def test_an_unknown_argument_is_refused_by_name(server: LoopbackServer, db: Path) -> None:
-    with pytest.raises(InvalidRequestError, match=r"^top_k: the router knows no such argument"):
-        await routed(server, db).ainvoke("Which city?", top_k=3)
+    with pytest.raises(
+        InvalidRequestError, match=r"^logit_bias: the router knows no such argument"
+    ):
+        await routed(server, db).ainvoke("Which city?", logit_bias={"3": 1})
     assert not server.calls()
 
 

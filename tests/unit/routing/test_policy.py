@@ -58,6 +58,7 @@ SKIPS: list[tuple[Request, dict[str, Any], str, str]] = [
     (asked(IMAGE), {}, "images", "takes no images"),
     (asked(REMOTE), {"images": True, "fetches_images": False},
      "images", "takes images in the message only, not at an address"),
+    (asked(), {"refused_option": "seed"}, "option", "takes no seed"),
     (asked(), {"missing_package": "pip install x"}, "package", "needs: pip install x"),
     (asked(), {"missing_key": "OPENAI_API_KEY"}, "key", "no key: OPENAI_API_KEY is not set"),
     (asked(), {"unavailable": Unavailable("verdict", "bad key")}, "verdict", "bad key"),
