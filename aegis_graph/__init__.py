@@ -48,6 +48,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.embeddings import create_embeddings as create_embeddings
     from aegis_graph.errors import AegisError as AegisError
     from aegis_graph.errors import AllProvidersFailedError as AllProvidersFailedError
+    from aegis_graph.errors import AttemptRefusedError as AttemptRefusedError
     from aegis_graph.errors import AuthenticationError as AuthenticationError
     from aegis_graph.errors import BadRequestError as BadRequestError
     from aegis_graph.errors import BudgetExceededError as BudgetExceededError
@@ -55,6 +56,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import ContentRefusedError as ContentRefusedError
     from aegis_graph.errors import ContextTooLongError as ContextTooLongError
     from aegis_graph.errors import DocumentError as DocumentError
+    from aegis_graph.errors import HookError as HookError
     from aegis_graph.errors import InsertError as InsertError
     from aegis_graph.errors import InvalidRequestError as InvalidRequestError
     from aegis_graph.errors import LedgerError as LedgerError
@@ -75,13 +77,18 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import StreamInterruptedError as StreamInterruptedError
     from aegis_graph.errors import UnfitAnswerError as UnfitAnswerError
     from aegis_graph.errors import UnsupportedContentError as UnsupportedContentError
+    from aegis_graph.ledger.alerts import Alert as Alert
     from aegis_graph.ledger.factory import create_ledger as create_ledger
     from aegis_graph.providers.base import Provider as Provider
     from aegis_graph.providers.base import ProviderOptions as ProviderOptions
     from aegis_graph.request.choices import RouterContext as RouterContext
     from aegis_graph.request.image_files import image_part as image_part
+    from aegis_graph.request.request import Request as Request
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
+    from aegis_graph.routing.hooks import OutgoingAttempt as OutgoingAttempt
+    from aegis_graph.routing.hooks import SettledAttempt as SettledAttempt
     from aegis_graph.routing.host import RoutedMessagesState as RoutedMessagesState
+    from aegis_graph.routing.policy import Candidate as Candidate
     from aegis_graph.routing.router import Router as Router
     from aegis_graph.routing.router import create_router as create_router
     from aegis_graph.routing.router import router_builder as router_builder
@@ -90,15 +97,19 @@ if typing.TYPE_CHECKING:
 
 _HOMES = {
     "AegisError": "aegis_graph.errors",
+    "Alert": "aegis_graph.ledger.alerts",
     "AllProvidersFailedError": "aegis_graph.errors",
+    "AttemptRefusedError": "aegis_graph.errors",
     "AuthenticationError": "aegis_graph.errors",
     "BadRequestError": "aegis_graph.errors",
     "BudgetExceededError": "aegis_graph.errors",
     "BudgetSpec": "aegis_graph.config.specs",
+    "Candidate": "aegis_graph.routing.policy",
     "ConfigError": "aegis_graph.errors",
     "ContentRefusedError": "aegis_graph.errors",
     "ContextTooLongError": "aegis_graph.errors",
     "DocumentError": "aegis_graph.errors",
+    "HookError": "aegis_graph.errors",
     "InsertError": "aegis_graph.errors",
     "InvalidRequestError": "aegis_graph.errors",
     "LedgerError": "aegis_graph.errors",
@@ -107,6 +118,7 @@ _HOMES = {
     "ModelAccessError": "aegis_graph.errors",
     "ModelLoadingError": "aegis_graph.errors",
     "NoProviderError": "aegis_graph.errors",
+    "OutgoingAttempt": "aegis_graph.routing.hooks",
     "PriceSpec": "aegis_graph.config.price_specs",
     "Provider": "aegis_graph.providers.base",
     "ProviderError": "aegis_graph.errors",
@@ -118,6 +130,7 @@ _HOMES = {
     "RateLimitError": "aegis_graph.errors",
     "ReadOnlyLedgerError": "aegis_graph.errors",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
+    "Request": "aegis_graph.request.request",
     "RequestRejectedError": "aegis_graph.errors",
     "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
@@ -129,6 +142,7 @@ _HOMES = {
     "RouterInput": "aegis_graph.routing.state",
     "RouterState": "aegis_graph.routing.state",
     "RoutingError": "aegis_graph.errors",
+    "SettledAttempt": "aegis_graph.routing.hooks",
     "StoreError": "aegis_graph.errors",
     "StreamCutError": "aegis_graph.errors",
     "StreamInterruptedError": "aegis_graph.errors",

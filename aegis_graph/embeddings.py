@@ -19,6 +19,7 @@ from aegis_graph.errors import ConfigError, InvalidRequestError
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
+from aegis_graph.routing.hooks import AfterAttempt, BeforeAttempt, OnAlert, Policy, PriceOf
 from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput
@@ -176,6 +177,11 @@ def create_embeddings(
     sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
+    before_attempt: BeforeAttempt | None = None,
+    after_attempt: AfterAttempt | None = None,
+    on_alert: OnAlert | None = None,
+    policy: Policy | None = None,
+    price: PriceOf | None = None,
 ) -> RoutedEmbeddings:
     """Build embeddings that every vector store of LangChain takes.
 
@@ -189,6 +195,12 @@ def create_embeddings(
         sensitivity: How private the texts are; the last three levels stay on local providers.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
+        before_attempt: As the four that follow, for ``create_router``: each text is a message, and
+            may be changed but not left out.
+        after_attempt: See there.
+        on_alert: See there.
+        policy: See there.
+        price: See there.
 
     Raises:
         ConfigError: There is no row, or a row's kind or price is unknown.
@@ -212,6 +224,11 @@ def create_embeddings(
         name="embeddings",
         clock=clock,
         environ=environ,
+        before_attempt=before_attempt,
+        after_attempt=after_attempt,
+        on_alert=on_alert,
+        policy=policy,
+        price=price,
     )
     # A batch falls back as it is, so it has to fit every provider.
     most = min(texts_per_call(row, source=given.source) for row in rows)

@@ -15,7 +15,9 @@ AegisError
 │   │   └── BudgetExceededError         the budgets leave no room for any of them
 │   ├── AllProvidersFailedError         every provider that may be asked failed
 │   ├── RequestRejectedError            every provider that was asked refused the request itself
-│   └── StreamInterruptedError          the answer broke off after its first words went out
+│   ├── StreamInterruptedError          the answer broke off after its first words went out
+│   └── HookError                       a function that was given to the router failed
+├── AttemptRefusedError (RuntimeError)  a ``before_attempt`` function refuses this provider
 └── ProviderError                       one attempt failed; stays inside the routing subgraph
     ├── AuthenticationError             the key is refused
     ├── ModelAccessError                the key may not use this model, or it does not exist there
@@ -158,6 +160,26 @@ class StreamInterruptedError(RoutingError):
     def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
         rebuild, message = super().__reduce__()
         return partial(rebuild, partial_text=self.partial_text), message
+
+
+class HookError(RoutingError):
+    """A function that was given to the router failed, or returned what it may not.
+
+    Nothing was sent for the attempt that it concerns. The message names the function and what is
+    wrong; what the function raised is the ``__cause__``.
+    """
+
+
+class AttemptRefusedError(AegisError, RuntimeError):
+    """Raised by a ``before_attempt`` function: this provider is not asked for this request.
+
+    Its message is the reason, which is recorded; the next provider is asked.
+
+    Example:
+        >>> def before_attempt(attempt):
+        ...     if attempt.location == "cloud" and "ACME" in attempt.messages[-1].text:
+        ...         raise AttemptRefusedError("names a customer")
+    """
 
 
 class ProviderError(AegisError):

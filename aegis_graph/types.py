@@ -85,6 +85,8 @@ SkipCode = Literal[
     "cooldown",
     "verdict",
     "budget",
+    "hook",
+    "policy",
 ]
 """Why a provider was not called, as a word for programs."""
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from aegis_graph.components.router_node import RouterGraph
-from aegis_graph.routing.handle import provider_specs
+from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.routing.handle import RouterHandle
+from aegis_graph.routing.router import RouterBuilder
 
 _WITHOUT_EFFECT = {
     *("name", "api_key_env", "price", "max_retries", "retry_wait_s"),
@@ -32,3 +34,19 @@ def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
     # In the order of the chain: it decides which model answers.
     rows = [row for row in provider_specs(router) if row.images or not with_images]
     return [row.model_dump_json(exclude=_WITHOUT_EFFECT) for row in rows]
+
+
+def provider_specs(router: object) -> tuple[ProviderSpec, ...]:
+    """The providers that a router asks now, in order; none for a graph that is no router.
+
+    Args:
+        router: A compiled router, or a handle; one that watches its file reads it, which blocks.
+
+    Example:
+        >>> from aegis_graph import RouterConfig
+        >>> [row.name for row in provider_specs(RouterHandle(RouterConfig()))][0]
+        'ollama'
+    """
+    compiled = router.refresh() if isinstance(router, RouterHandle) else router
+    builder = getattr(compiled, "builder", None)
+    return builder.provider_specs if isinstance(builder, RouterBuilder) else ()

@@ -19,10 +19,10 @@ from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
+from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
     Admission,
-    Alert,
     Budget,
     BudgetStatus,
     FailedRequest,

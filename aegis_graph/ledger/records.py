@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
+from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.scopes import each_prefix, scopes_of
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
@@ -86,17 +87,6 @@ class Hold:
         if run_id is None or self.run_limit_nano_usd is None:
             return None
         return Budget(f"run:{run_id}", "total", self.run_limit_nano_usd, origin="set")
-
-
-class Alert(NamedTuple):
-    """A budget of which a given share is spent; given once per window."""
-
-    scope: str
-    window: Window
-    limit_nano_usd: int
-    spent_nano_usd: int
-    first_day: str
-    """When the window began, as an ISO date."""
 
 
 @dataclass(frozen=True, slots=True)

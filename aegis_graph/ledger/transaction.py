@@ -15,7 +15,8 @@ from typing import Any, cast
 from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, rows
-from aegis_graph.ledger.records import Admission, Alert, Budget, BudgetRefusal, FailedRequest, Hold
+from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.records import Admission, Budget, BudgetRefusal, FailedRequest, Hold
 from aegis_graph.ledger.rows import AttemptRow
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -61,7 +61,12 @@ class RequestImage(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """The question, the user that it counts for, and how private it is."""
+    """The question, the user that it counts for, and how private it is.
+
+    Example:
+        >>> def policy(candidates, skipped, request: Request):
+        ...     return candidates[:1] if request.prompt_tokens > 100_000 else candidates
+    """
 
     messages: Sequence[BaseMessage]
     task: Task
@@ -108,6 +113,19 @@ class Request:
         """Whether an image would have to be fetched from its address."""
         return any(image.remote for image in self.images)
 
+    def with_messages(self, messages: Sequence[BaseMessage]) -> Request:
+        """The same request with other messages, checked as those of any request are.
+
+        Raises:
+            InvalidRequestError: One line that says what is wrong.
+        """
+        return replace(
+            self,
+            messages=messages,
+            images=_check_parts(messages),
+            prompt_tokens=prompt_bound(messages) + options_bound(self.options),
+        )
+
     @classmethod
     def from_state(cls, state: Mapping[str, Any], config: RunnableConfig) -> Request:
         """Read and check the graph's state.
@@ -116,8 +134,6 @@ class Request:
             InvalidRequestError: One line that says what is wrong.
         """
         messages = state.get("messages") or []
-        if not messages:
-            raise InvalidRequestError("messages: empty; give at least one message")
         images = _check_parts(messages)
         run_id = _checked_name("run_id", state.get("run_id"))
         options = read_options(state.get("options"))
@@ -216,6 +232,8 @@ def _output_cap(value: Any) -> int | None:
 
 def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
     """Check every content part, and say which images are among them."""
+    if not messages:
+        raise InvalidRequestError("messages: empty; give at least one message")
     size = 0
     images: list[RequestImage] = []
     for number, message in enumerate(messages):

@@ -7,18 +7,22 @@ from dataclasses import dataclass
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
+from aegis_graph.errors import AttemptRefusedError, HookError
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import AttemptCommand, Call
 from aegis_graph.routing.health import Unavailable
+from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
-from aegis_graph.routing.policy import may_receive
-from aegis_graph.routing.reservation import hold_for
+from aegis_graph.routing.policy import may_receive, skip
+from aegis_graph.routing.reservation import failed_request, hold_for
 from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import AdmittedHold, Route, admitted_hold, declined
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
+from aegis_graph.text.foreign import clean_text
+from aegis_graph.types import SkippedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,14 @@ class Attempt:
         if hold is None:
             # The budgets have filled up since. A route lives for one step, so it is written again.
             return Command(goto="budget_check", update={"route": route})
+        if self.services.hooks.before_attempt is not None:
+            try:
+                request = await self._checked_by_hook(request, state, hold)
+            except AttemptRefusedError as refusal:
+                reason = clean_text(str(refusal)) or "refused by before_attempt"
+                return await self._decline(
+                    route, hold, refusal=skip(self.provider.spec, "hook", reason)
+                )
         if self._try_start(state) is not None:
             return await self._decline(route, hold)
         call = Call(self.services, self.provider, request, state, hold, config)
@@ -71,13 +83,37 @@ class Attempt:
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
         return None if hold_id is None else admitted_hold(hold_id, wanted.nano_usd, now)
 
+    async def _checked_by_hook(
+        self, request: Request, state: RouterState, hold: AdmittedHold
+    ) -> Request:
+        """The request as the application lets this provider have it; nothing is sent before."""
+        hook, ledger = self.services.hooks.before_attempt, self.services.ledger
+        assert hook is not None, "asked by the caller"
+        try:
+            return await checked_by_hook(hook, self.provider, request, state, hold)
+        except AttemptRefusedError:
+            raise
+        except HookError as error:
+            failed = failed_request(request, error)
+            await ledger.settle([unused_hold(hold["id"])], failed_request=failed)
+            raise
+        except BaseException:
+            # As in a call: a task that was cancelled can be cancelled again.
+            ledger.settle_soon(unused_hold(hold["id"]))
+            raise
+
     async def _decline(
-        self, route: Route, hold: AdmittedHold | None, *, exclude: str | None = None
+        self,
+        route: Route,
+        hold: AdmittedHold | None,
+        *,
+        exclude: str | None = None,
+        refusal: SkippedRecord | None = None,
     ) -> AttemptCommand:
         """Make no call after all; the next plan says why not."""
         unused = None if hold is None else unused_hold(hold["id"])
         if unused is not None:
             # ``budget_check`` settles it next; if the run ends before that, it is still settled.
             await self.services.unclaimed.register(unused)
-        onward = declined(route, unused, exclude=exclude)
+        onward = declined(route, unused, exclude=exclude, refusal=refusal)
         return Command(goto="budget_check", update={"route": onward})

@@ -18,13 +18,20 @@ from typing_extensions import override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.hooks import (
+    AfterAttempt,
+    BeforeAttempt,
+    OnAlert,
+    Policy,
+    PriceOf,
+    RouterHooks,
+)
 from aegis_graph.routing.host import bound_choices
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.reload import ActiveRouter, Load
-from aegis_graph.routing.router import Router, RouterBuilder
+from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 
 
@@ -49,6 +56,11 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
         load: Reads the file, such as ``RouterConfig.load_vision``.
+        before_attempt: As the four that follow, for ``create_router``; a reload keeps them.
+        after_attempt: See there.
+        on_alert: See there.
+        policy: See there.
+        price: See there; asked again at each reload.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -74,6 +86,11 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         clock: Clock = utc_now,
         environ: Mapping[str, str] | None = None,
         load: Load = RouterConfig.load,
+        before_attempt: BeforeAttempt | None = None,
+        after_attempt: AfterAttempt | None = None,
+        on_alert: OnAlert | None = None,
+        policy: Policy | None = None,
+        price: PriceOf | None = None,
     ) -> None:
         self.name = name
         self._bound: RunnableConfig = {}
@@ -88,6 +105,13 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
             clock=clock,
             environ=environ,
             load=load,
+            hooks=RouterHooks(
+                before_attempt=before_attempt,
+                after_attempt=after_attempt,
+                on_alert=on_alert,
+                policy=policy,
+                price=price,
+            ),
         )
 
     @property
@@ -267,18 +291,3 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         if self._remembers or not self._has_memory:
             return router
         return router.copy({"checkpointer": None})
-
-
-def provider_specs(router: object) -> tuple[ProviderSpec, ...]:
-    """The providers that a router asks now, in order; none for a graph that is no router.
-
-    Args:
-        router: A compiled router, or a handle; one that watches its file reads it, which blocks.
-
-    Example:
-        >>> [row.name for row in provider_specs(RouterHandle(RouterConfig()))][0]
-        'ollama'
-    """
-    compiled = router.refresh() if isinstance(router, RouterHandle) else router
-    builder = getattr(compiled, "builder", None)
-    return builder.provider_specs if isinstance(builder, RouterBuilder) else ()

@@ -7,7 +7,6 @@ attempt leads back to ``budget_check``, so every attempt has a reservation of it
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,26 +21,27 @@ from aegis_graph.errors import (
     BudgetExceededError,
     ContentRefusedError,
     ContextTooLongError,
+    HookError,
     NoProviderError,
     RequestRejectedError,
     RoutingError,
     StreamInterruptedError,
 )
-from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, unused_hold
-from aegis_graph.pricing.money import usd_text
+from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.records import Admission, Hold, unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.alerts import report_alerts
+from aegis_graph.routing.hooked_attempt import report_settled
+from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
-from aegis_graph.routing.reservation import hold_for, request_facts
+from aegis_graph.routing.reservation import failed_request, hold_for
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import admitted, admitted_hold, settled, with_choices
+from aegis_graph.routing.route import admitted, admitted_hold, refusals, settled, with_choices
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
-
-logger = logging.getLogger(__name__)
 
 _REFUSALS = frozenset(
     error.__name__ for error in (BadRequestError, ContentRefusedError, ContextTooLongError)
@@ -68,6 +68,7 @@ class RouterNodes:
 
         Raises:
             InvalidRequestError: The request is wrong.
+            HookError: The policy of the application failed.
             LedgerError: The ledger cannot be used; no provider is asked without it.
         """
         state = in_progress(state)
@@ -77,11 +78,11 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
-            _report_alerts(await self.services.ledger.settle(pending))
-            await self._claim_settled(pending)
+            alerts = await self.services.ledger.settle(pending)
+            await self._report(pending, alerts, state, config)
             pending = []
             await asyncio.sleep(route["retry_after_s"])
-        plan = make_plan(request, self._provider_states(request, state))
+        plan = await self._plan(request, state, config, pending)
         route_id, number = state["route_id"], len(state["attempts"]) + 1
         now = self.services.clock()
         holds = [
@@ -90,8 +91,7 @@ class RouterNodes:
         ]
         # One transaction: what the failed attempt leaves of its hold is free for the next one.
         admission = await self.services.ledger.admit(holds, settle=pending)
-        await self._claim_settled(pending)
-        _report_alerts(admission.alerts)
+        await self._report(pending, admission.alerts, state, config)
         return await self._command(state, plan, holds, admission, now)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
@@ -106,10 +106,9 @@ class RouterNodes:
         pending = [route["pending"]] if route["pending"] else []
         answer = state.get("answer")
         error = None if answer is not None else _routing_error(state)
-        failed = None if error is None else _failed_request(self.read(state, config), error)
+        failed = None if error is None else failed_request(self.read(state, config), error)
         alerts = await self.services.ledger.settle(pending, failed_request=failed)
-        await self._claim_settled(pending)
-        _report_alerts(alerts)
+        await self._report(pending, alerts, state, config)
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
@@ -143,15 +142,46 @@ class RouterNodes:
         update = {
             "route": onward,
             "attempts": state["attempts"],
-            "skipped": [*plan.skipped, *refused],
+            "skipped": [*plan.skipped, *refused, *refusals(route)],
             "route_id": state["route_id"],
         }
         return Command(goto=goto, update=update)
 
-    async def _claim_settled(self, pending: Sequence[SettlementRecord]) -> None:
-        """Claim the holds that the ledger has settled, which leaves nothing to do for them."""
+    async def _plan(
+        self,
+        request: Request,
+        state: RouterState,
+        config: RunnableConfig,
+        pending: Sequence[SettlementRecord],
+    ) -> ProviderPlan:
+        plan = make_plan(request, self._provider_states(request, state))
+        policy = self.services.hooks.policy
+        if policy is None:
+            return plan
+        try:
+            return await plan_by_policy(policy, plan, request, state)
+        except HookError as error:
+            failed = failed_request(request, error)
+            alerts = await self.services.ledger.settle(pending, failed_request=failed)
+            await self._report(pending, alerts, state, config)
+            raise
+
+    async def _report(
+        self,
+        pending: Sequence[SettlementRecord],
+        alerts: Sequence[Alert],
+        state: RouterState,
+        config: RunnableConfig,
+    ) -> None:
+        """Say what the ledger has settled, of which nothing is left to do."""
         for settlement in pending:
             await self.services.unclaimed.claim(settlement["hold_id"])
+        hooks = self.services.hooks
+        await report_alerts(alerts, hooks.on_alert)
+        if hooks.after_attempt is not None:
+            for settlement in pending:
+                request = self.read(state, config)
+                await report_settled(hooks.after_attempt, request, state, settlement)
 
     def _provider_states(self, request: Request, state: RouterState) -> list[ProviderState]:
         excluded = route_of(state)["excluded"]
@@ -182,25 +212,6 @@ class RouterNodes:
         return next(provider for provider in self.chain if provider.spec.name == name)
 
 
-def _report_alerts(alerts: Sequence[Alert]) -> None:
-    """Write to the log and the stream that a budget's share is spent; once per window."""
-    for alert in alerts:
-        spent, limit = usd_text(alert.spent_nano_usd), usd_text(alert.limit_nano_usd)
-        logger.warning(
-            "budget %s per %s: $%s of $%s spent", alert.scope, alert.window, spent, limit
-        )
-        stream_writer()(
-            {
-                "event": "budget_alert",
-                "scope": alert.scope,
-                "window": alert.window,
-                "spent_usd": spent,
-                "limit_usd": limit,
-                "since": alert.first_day,
-            }
-        )
-
-
 def _routing_error(state: RouterState) -> RoutingError:
     route = route_of(state)
     attempts, skipped = state["attempts"], state["skipped"]
@@ -229,12 +240,4 @@ def _routing_error(state: RouterState) -> RoutingError:
         kind, summary = NoProviderError, "no provider may be asked"
     return kind(
         f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
-    )
-
-
-def _failed_request(request: Request, error: RoutingError) -> FailedRequest:
-    return FailedRequest(
-        request=request_facts(request, error.route_id),
-        error_type=type(error).__name__,
-        reasons=str(error),
     )

@@ -29,7 +29,12 @@ class ProviderState(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """A provider that may serve the request."""
+    """A provider that may serve the request.
+
+    Example:
+        >>> def policy(candidates, skipped, request):
+        ...     return sorted(candidates, key=lambda one: one.spec.location != "local")
+    """
 
     spec: ProviderSpec
     reason: str

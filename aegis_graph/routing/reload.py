@@ -19,6 +19,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.records import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.router import Router, assemble, compiled
 from aegis_graph.routing.services import SharedServices
 
@@ -41,7 +42,7 @@ class _InForce(NamedTuple):
 
 
 class ActiveRouter:
-    """The chain in force. Every argument is one of ``RouterHandle``."""
+    """The chain in force. Every argument is one of ``RouterHandle``, the hooks as one."""
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class ActiveRouter:
         clock: Clock,
         environ: Mapping[str, str] | None,
         load: Load,
+        hooks: RouterHooks,
     ) -> None:
         given = config if isinstance(config, RouterConfig) else None
         path = None if isinstance(config, RouterConfig) else config_path(config, environ=environ)
@@ -67,7 +69,7 @@ class ActiveRouter:
         self._watched = watch and path is not None
         self._load = load
         first = given or load(path, environ=environ)
-        self._services = SharedServices.of(first, ledger=ledger, clock=clock)
+        self._services = SharedServices.of(first, ledger=ledger, clock=clock, hooks=hooks)
         self._in_force = self._build(first, [])
 
     @property
@@ -146,7 +148,8 @@ class ActiveRouter:
         """The chain of a configuration, with the old providers that it keeps."""
         kept = {provider.spec.name: provider for provider in old}
         chain = []
-        for row in config.providers:
+        for written in config.providers:
+            row = self._services.hooks.priced(written, config.source)
             known = kept.get(row.name)
             # An unchanged row keeps its provider, and with it the open connections.
             if known is not None and known.spec == row:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import NamedTuple
 
-from aegis_graph.ledger.records import Hold, RequestFacts
+from aegis_graph.errors import RoutingError
+from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider
@@ -46,6 +47,15 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
         thread_id=request.thread_id,
         query_hash=request.query_hash,
         run_id=request.run_id,
+    )
+
+
+def failed_request(request: Request, error: RoutingError) -> FailedRequest:
+    """What the ledger records of a request that ends without an answer."""
+    return FailedRequest(
+        request=request_facts(request, error.route_id),
+        error_type=type(error).__name__,
+        reasons=str(error),
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from aegis_graph.types import SettlementRecord
+from aegis_graph.types import SettlementRecord, SkippedRecord
 
 
 class AdmittedHold(TypedDict):
@@ -35,6 +35,8 @@ class Route(TypedDict):
     """What protects the caller of this request; a resumed run may bring less, and loses nothing."""
     excluded: list[str]
     """Providers that are not asked again for this request."""
+    refusals: list[SkippedRecord]
+    """Those among them that a hook of the application refused."""
     hold: AdmittedHold | None
     """The reservation of the attempt to make next."""
     reason: str
@@ -52,6 +54,7 @@ def new_route() -> Route:
     return Route(
         choices={},
         excluded=[],
+        refusals=[],
         hold=None,
         reason="",
         pending=None,
@@ -101,15 +104,31 @@ def attempted(
     }
 
 
-def declined(route: Route, unused: SettlementRecord | None, *, exclude: str | None = None) -> Route:
+def declined(
+    route: Route,
+    unused: SettlementRecord | None,
+    *,
+    exclude: str | None = None,
+    refusal: SkippedRecord | None = None,
+) -> Route:
     """An attempt was not made after all.
 
     Args:
         route: The request when the attempt was to begin.
         unused: The settlement of its reservation, where it had one.
         exclude: A provider that is not asked again, whatever the next plan finds.
+        refusal: Why not, where a hook of the application says so.
     """
-    return {**_without(route, exclude), "hold": None, "pending": unused}
+    onward = _without(route, exclude)
+    if refusal is not None:
+        onward = {**_without(onward, refusal["provider"]), "refusals": [*refusals(route), refusal]}
+    return {**onward, "hold": None, "pending": unused}
+
+
+def refusals(route: Route) -> list[SkippedRecord]:
+    """The providers that a hook of the application refused, each with its reason."""
+    # A run that an older version began has none.
+    return route.get("refusals", [])
 
 
 def _without(route: Route, provider: str | None) -> Route:

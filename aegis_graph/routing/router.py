@@ -44,6 +44,14 @@ from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
+from aegis_graph.routing.hooks import (
+    AfterAttempt,
+    BeforeAttempt,
+    OnAlert,
+    Policy,
+    PriceOf,
+    RouterHooks,
+)
 from aegis_graph.routing.host import HostCheck, RequestReader
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.services import SharedServices
@@ -71,6 +79,9 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
     host_check: HostCheck | None = None
     """Looks at each request where it enters; one for all graphs that are compiled from this."""
 
+    hooks: RouterHooks = RouterHooks()
+    """The functions that the application gave."""
+
     @override
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
         """As ``StateGraph.compile``; like any router, it leads a run past a removed provider.
@@ -86,6 +97,11 @@ def router_builder(
     ledger: Ledger | None = None,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
+    before_attempt: BeforeAttempt | None = None,
+    after_attempt: AfterAttempt | None = None,
+    on_alert: OnAlert | None = None,
+    policy: Policy | None = None,
+    price: PriceOf | None = None,
 ) -> RouterBuilder:
     """Build the routing graph, for callers that compile it themselves.
 
@@ -97,6 +113,11 @@ def router_builder(
         ledger: A ledger to share, by default the one that the configuration names.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
+        before_attempt: As the four that follow, for ``create_router``.
+        after_attempt: See there.
+        on_alert: See there.
+        policy: See there.
+        price: See there.
 
     Raises:
         ConfigError: A provider's kind or price is unknown.
@@ -106,12 +127,19 @@ def router_builder(
         >>> "attempt_ollama" in graph.get_graph().nodes
         True
     """
+    hooks = RouterHooks(
+        before_attempt=before_attempt,
+        after_attempt=after_attempt,
+        on_alert=on_alert,
+        policy=policy,
+        price=price,
+    )
     chain = [
-        create_provider(row, source=config.source, environ=environ)
+        create_provider(hooks.priced(row, config.source), source=config.source, environ=environ)
         for row in config.providers
         if row.enabled
     ]
-    services = SharedServices.of(config, ledger=ledger, clock=clock)
+    services = SharedServices.of(config, ledger=ledger, clock=clock, hooks=hooks)
     return assemble(chain, services, config.defaults)
 
 
@@ -123,6 +151,11 @@ def create_router(
     name: str = "router",
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
+    before_attempt: BeforeAttempt | None = None,
+    after_attempt: AfterAttempt | None = None,
+    on_alert: OnAlert | None = None,
+    policy: Policy | None = None,
+    price: PriceOf | None = None,
 ) -> Router:
     """Build the routing subgraph: one node that every LLM call of an application goes through.
 
@@ -138,6 +171,11 @@ def create_router(
         name: The graph's name.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
+        before_attempt: Sees each call before anything is sent; redacts it, or refuses the provider.
+        after_attempt: Sees each call when the ledger has its cost.
+        on_alert: Called once per window when a budget's share is spent.
+        policy: Puts the candidates of an attempt in another order, or leaves some out.
+        price: The price of a row, where it is another than the configuration's.
 
     Raises:
         ConfigError: A provider's kind or price is unknown.
@@ -151,13 +189,29 @@ def create_router(
     """
     if isinstance(config, str | Path):
         config = RouterConfig.load(config, environ=environ)
-    builder = router_builder(config or RouterConfig(), ledger=ledger, clock=clock, environ=environ)
+    builder = router_builder(
+        config or RouterConfig(),
+        ledger=ledger,
+        clock=clock,
+        environ=environ,
+        before_attempt=before_attempt,
+        after_attempt=after_attempt,
+        on_alert=on_alert,
+        policy=policy,
+        price=price,
+    )
     return compiled(builder, checkpointer=checkpointer, name=name)
 
 
 def compiled(builder: RouterBuilder, *, checkpointer: Checkpointer, name: str) -> Router:
     """Compile a routing graph into one that takes the fast path where nothing observes a run."""
     return FastPathGraph.of(builder.compile(checkpointer=checkpointer, name=name))
+
+
+def hooks_of(router: Router) -> RouterHooks:
+    """The functions that the application gave to a router; none for any other graph."""
+    builder = router.builder
+    return builder.hooks if isinstance(builder, RouterBuilder) else RouterHooks()
 
 
 def assemble(
@@ -175,6 +229,7 @@ def assemble(
     )
     builder.default_sensitivity = defaults.sensitivity or DEFAULT_SENSITIVITY
     builder.host_check = HostCheck()
+    builder.hooks = services.hooks
     builder.provider_specs = tuple(provider.spec for provider in chain)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")

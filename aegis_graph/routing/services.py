@@ -10,6 +10,7 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.health import Health
+from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 
 
@@ -23,6 +24,7 @@ class SharedServices:
         unclaimed: The holds between two nodes.
         portal: Runs the nodes for sync callers.
         clock: Returns the present as an aware datetime in UTC.
+        hooks: The functions that the application gave.
     """
 
     ledger: Ledger
@@ -30,9 +32,18 @@ class SharedServices:
     unclaimed: UnclaimedHolds
     portal: Portal
     clock: Clock
+    hooks: RouterHooks
 
     @classmethod
-    def of(cls, config: RouterConfig, *, ledger: Ledger | None, clock: Clock) -> SharedServices:
+    def of(
+        cls,
+        config: RouterConfig,
+        *,
+        ledger: Ledger | None,
+        clock: Clock,
+        hooks: RouterHooks | None = None,
+    ) -> SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
         used = ledger or create_ledger(config, clock=clock)
-        return cls(used, Health(config.health, clock), UnclaimedHolds(used), Portal(), clock)
+        health, unclaimed = Health(config.health, clock), UnclaimedHolds(used)
+        return cls(used, health, unclaimed, Portal(), clock, hooks or RouterHooks())

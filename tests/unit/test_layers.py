@@ -59,6 +59,7 @@ PURE = ("policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
 
 MAY_BE_BEHIND_PURE = {
+    "aegis_graph.ledger.alerts",
     "aegis_graph.ledger.records",
     "aegis_graph.ledger.scopes",
     "aegis_graph.providers.answer_check",

@@ -32,7 +32,7 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.router import Router, create_router
+from aegis_graph.routing.router import Router, create_router, hooks_of
 from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
 
 
@@ -89,8 +89,17 @@ class RoutedLightRAG:
         book = ledger or create_ledger(self._config)
         self.router = router or create_router(self._config, ledger=book, environ=environ)
         """The routing subgraph that its calls go through."""
+        # What the application redacts for its router is embedded redacted, too.
+        hooks = hooks_of(self.router)
         self.embeddings = embeddings or create_embeddings(
-            self._config, ledger=book, environ=environ
+            self._config,
+            ledger=book,
+            environ=environ,
+            before_attempt=hooks.before_attempt,
+            after_attempt=hooks.after_attempt,
+            on_alert=hooks.on_alert,
+            policy=hooks.policy,
+            price=hooks.price,
         )
         self._session = Session(
             Path(working_dir),
@@ -284,5 +293,6 @@ class RoutedLightRAG:
 
     def _providers(self, rows: Sequence[ProviderSpec]) -> list[Provider]:
         source = self._config.source
-        asked = [row for row in rows if row.enabled]
+        priced = hooks_of(self.router).priced
+        asked = [priced(row, source) for row in rows if row.enabled]
         return [create_provider(row, source=source, environ=self._environ) for row in asked]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from aegis_graph import ProviderSpec, RouterConfig, create_embeddings, create_router
+from aegis_graph.components.model_chain import provider_specs
 from aegis_graph.errors import ConfigError
-from aegis_graph.routing.handle import provider_specs
 
 LOCAL = {"name": "gpu", "location": "local", "price": "free"}
 

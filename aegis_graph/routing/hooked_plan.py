@@ -1,0 +1,49 @@
+"""What the application's ``policy`` function makes of a plan: another order, or less of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aegis_graph.request.request import Request
+from aegis_graph.routing.hooks import HookCall, Policy
+from aegis_graph.routing.policy import Candidate, ProviderPlan, skip
+from aegis_graph.routing.state import RouterState
+from aegis_graph.text.foreign import clean_text
+
+
+async def plan_by_policy(
+    policy: Policy, plan: ProviderPlan, request: Request, state: RouterState
+) -> ProviderPlan:
+    """The plan as the application wants it. It never has a provider that the plan had not.
+
+    Raises:
+        HookError: The function failed, or returned what it may not.
+    """
+    call = HookCall("policy", state)
+    # Copies: what the function does to its lists is no answer.
+    returned = await call.result(policy, list(plan.candidates), list(plan.skipped), request)
+    chosen = _checked(returned, plan.candidates, call)
+    names = {candidate.spec.name for candidate in chosen}
+    dropped = [
+        skip(candidate.spec, "policy", "left out by the policy")
+        for candidate in plan.candidates
+        if candidate.spec.name not in names
+    ]
+    return ProviderPlan(chosen, [*plan.skipped, *dropped])
+
+
+def _checked(returned: Any, offered: Sequence[Candidate], call: HookCall) -> list[Candidate]:
+    if not isinstance(returned, Sequence) or isinstance(returned, str):
+        raise call.error(f"returned {type(returned).__name__}; return a list of candidates")
+    left = {candidate.spec.name: candidate for candidate in offered}
+    chosen = []
+    for candidate in returned:
+        if not isinstance(candidate, Candidate):
+            raise call.error(f"returned {type(candidate).__name__} among the candidates")
+        known = left.pop(candidate.spec.name, None)
+        if known is None or known.spec != candidate.spec:
+            raise call.error(f"{candidate.spec.name!r} is no candidate, or was returned twice")
+        # The reason may be the policy's own; it is recorded.
+        chosen.append(known._replace(reason=clean_text(str(candidate.reason))))
+    return chosen
