@@ -14,6 +14,9 @@ Status = Literal["answered", "failed", "cancelled"]
 Window = Literal["day", "week", "month", "total"]
 """The time that a budget's limit is for; each begins anew by the ledger's calendar, ``total`` never
 does."""
+ResultKind = Literal["description", "text", "table", "chart"]
+"""What may be wanted of an image."""
+ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time
 zone."""
@@ -36,6 +39,8 @@ MAX_TAG_VALUE = 80
 """Characters of a tag's value."""
 MAX_TAGS = 8
 """Tags of one request: each is one more total that its transaction keeps."""
+RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
+EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from aegis_graph.cli import OK, exit_status
+from aegis_graph.cli import OK
+from aegis_graph.cli.commands import exit_status
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import (
     budget_lines,
     cost_lines,
@@ -62,7 +63,7 @@ def ask(options: argparse.Namespace) -> int:
     question = {key: value for key, value in asked.items() if value is not None}
     # A pipe gets the checked answer alone: what was printed cannot be taken back there.
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
-    result, budgets = asyncio.run(_answer(graph, question, ledger, live))
+    result, budgets = run_async(_answer(graph, question, ledger, live))
     live.end()
     error = None if result["refusal"] is None else _routing_error(result)
     # A program gets attempts and reasons in the same object, answered or not.

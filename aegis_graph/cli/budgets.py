@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import OK
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -28,7 +28,7 @@ from aegis_graph.pricing.money import limit_nano_usd, usd_text
 def budgets(options: argparse.Namespace) -> int:
     """Show every limit: what is spent, held and left of it, when it ends, where it comes from."""
     config = RouterConfig.load(options.config)
-    rows, removed = asyncio.run(_budgets_in_force(config))
+    rows, removed = run_async(_budgets_in_force(config))
     if options.json:
         found = {"timezone": config.ledger.timezone, "budgets": [_as_json(row) for row in rows]}
         print(json.dumps({**found, "removed": removed}))
@@ -56,7 +56,7 @@ def set_budget(options: argparse.Namespace) -> int:
             f"budget scope: no provider is named {subject!r}; there are {', '.join(names)}"
         )
     limit = parse_usd(options.usd)
-    asyncio.run(create_ledger(config).set_budget(options.scope, options.window, limit))
+    run_async(create_ledger(config).set_budget(options.scope, options.window, limit))
     name = _name(options.scope, options.window)
     return _report(
         options, f"budget {name} is ${usd_text(limit_nano_usd(limit))} now", changed=True
@@ -66,7 +66,7 @@ def set_budget(options: argparse.Namespace) -> int:
 def remove_budget(options: argparse.Namespace) -> int:
     """Take a limit away for the next request of every process."""
     config = RouterConfig.load(options.config)
-    existed = asyncio.run(create_ledger(config).set_budget(options.scope, options.window, None))
+    existed = run_async(create_ledger(config).set_budget(options.scope, options.window, None))
     name = _name(options.scope, options.window)
     done = f"budget {name} is removed" if existed else f"there is no budget {name}"
     return _report(options, done, changed=existed)

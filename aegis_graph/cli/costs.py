@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import csv
 import json
 import sys
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import OK
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import budget_lines, new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -31,9 +31,7 @@ def costs(options: argparse.Namespace) -> int:
     """Show spending by provider, model, task, user, day, month or run."""
     config = RouterConfig.load(options.config)
     by, month, days = options.by, *_period(options, calendar_of(config.ledger))
-    rows, budgets = asyncio.run(
-        _ask_ledger(create_ledger(config), by, days, latency=options.latency)
-    )
+    rows, budgets = run_async(_ask_ledger(create_ledger(config), by, days, latency=options.latency))
     if options.json or options.format == "json":
         print(json.dumps(_as_json(rows, budgets, by, month, latency=options.latency)))
         return OK

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import budget_lines, new_console
 from aegis_graph.components.image_describer.graph import create_image_describer
-from aegis_graph.components.image_describer.results import RESULT_KINDS, ImageResult
+from aegis_graph.components.image_describer.results import ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
 from aegis_graph.components.router_node import cost_usd
 from aegis_graph.config.router_config import RouterConfig
@@ -28,40 +27,12 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.routing.router import create_router
-from aegis_graph.text.words import LANGUAGES
-from aegis_graph.types import SENSITIVITIES
 
 # By name: a result is JSON, and carries the name of its error's class.
 _USAGE_ERRORS = {DocumentError.__name__, InvalidRequestError.__name__}
 _NOT_ADMITTED = {"NoProviderError", "BudgetExceededError"}
 LABEL = 12
 """Columns before what a label names."""
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``describe``."""
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
-    )
-    parser.add_argument(
-        "--kind",
-        choices=RESULT_KINDS,
-        default=RESULT_KINDS[0],
-        help="what is wanted (default: description)",
-    )
-    parser.add_argument(
-        "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
-    )
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        default="internal",
-        help="how private the images are; confidential, pii and hipaa stay local, and their"
-        " results are not kept (default: internal)",
-    )
-    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
-    parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
 
 
 def describe(options: argparse.Namespace) -> int:
@@ -82,7 +53,7 @@ def describe(options: argparse.Namespace) -> int:
     }
     if options.max_output_tokens is not None:
         request["max_output_tokens"] = options.max_output_tokens
-    result, budgets = asyncio.run(_run(graph, request, ledger))
+    result, budgets = run_async(_run(graph, request, ledger))
     results: list[ImageResult] = result["results"]
     if options.json:
         summary = {**result, "cost_usd": f"{cost_usd(result['attempts']):f}"}

@@ -13,6 +13,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from aegis_graph.cli import NOT_ADMITTED, OK
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -122,7 +123,7 @@ def doctor(options: argparse.Namespace) -> int:
         "vision": [row for row in vision.providers if row.images and _serves_vision(row)],
         "embeddings": config.embeddings,
     }
-    found, ledger = asyncio.run(_check_all(config, chains))
+    found, ledger = run_async(_check_all(config, chains))
     # By the chain for text: without the other two most requests can still be answered.
     healthy = not ledger.problem and any(finding.usable for finding in found["providers"])
     if options.json:

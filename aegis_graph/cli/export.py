@@ -14,24 +14,8 @@ from typing import BinaryIO
 from aegis_graph.cli import OK
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.export import EXPORT_FORMATS, require
+from aegis_graph.ledger.export.export import require
 from aegis_graph.ledger.factory import create_ledger
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of ``export``."""
-    parser.add_argument(
-        "--format",
-        choices=EXPORT_FORMATS,
-        default="csv",
-        help="focus: columns of FOCUS 1.2, as CSV (default: csv)",
-    )
-    parser.add_argument("--since", metavar="DAY", help="first day, like 2026-11-01")
-    parser.add_argument("--until", metavar="DAY", help="the day after the last one")
-    parser.add_argument("--provider", metavar="NAME", help="only its rows")
-    parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="written when complete (default: print)"
-    )
 
 
 def export(options: argparse.Namespace) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.budgets import parse_usd
+from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.ledger_spec import LedgerSpec
@@ -89,7 +89,7 @@ def prune(options: argparse.Namespace) -> int:
     if before > calendar_of(config.ledger).day(utc_now()):
         raise ConfigError(f"--before: {before} is in the future")
     ledger = create_ledger(config)
-    done = asyncio.run(maintenance.prune(ledger, before, zone=zone))
+    done = run_async(maintenance.prune(ledger, before, zone=zone))
     if options.json:
         counts = {"rows": done.rows, "unanswered": done.unanswered, "open_holds": done.open_holds}
         print(json.dumps({"before": before.isoformat(), **counts}))
@@ -113,7 +113,7 @@ def _day(text: str) -> date:
 def verify(options: argparse.Namespace) -> int:
     """Recompute every total from the rows; status 3 when one differs."""
     config = RouterConfig.load(options.config)
-    found = asyncio.run(maintenance.verify(create_ledger(config)))
+    found = run_async(maintenance.verify(create_ledger(config)))
     if options.json:
         print(json.dumps({"equal": not found, "differences": [row._asdict() for row in found]}))
     elif found:
@@ -141,7 +141,7 @@ def reconcile(options: argparse.Namespace) -> int:
     ledger = create_ledger(config)
     if options.id is not None:
         return _settle(ledger, options)
-    found = asyncio.run(ledger.read(lambda rows: maintenance.open_holds(rows, utc_now())))
+    found = run_async(ledger.read(lambda rows: maintenance.open_holds(rows, utc_now())))
     if options.json:
         print(json.dumps({"open_holds": [_as_json(hold) for hold in found]}))
     elif found:
@@ -156,7 +156,7 @@ def _settle(ledger: SqlLedger, options: argparse.Namespace) -> int:
     if options.usd is None:
         raise ConfigError("reconcile: ID and USD belong together")
     cost = to_nano_usd(parse_usd(options.usd))
-    alerts = asyncio.run(ledger.reconcile(options.id, cost))
+    alerts = run_async(ledger.reconcile(options.id, cost))
     done = f"row {options.id} is settled to ${usd_text(cost)}"
     print(json.dumps({"id": options.id, "cost_usd": usd_text(cost)}) if options.json else done)
     # An alert is given once: what this one makes due is shown here or never.

@@ -11,10 +11,11 @@ from typing import BinaryIO, TypeVar
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, report
-from aegis_graph.ledger.export.export import ExportFormat, export_rows
+from aegis_graph.ledger.export.export import export_rows
 from aegis_graph.ledger.records import Budget, CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.windows import Days
+from aegis_graph.types import ExportFormat
 
 T = TypeVar("T")
 

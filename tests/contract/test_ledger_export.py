@@ -16,11 +16,12 @@ import pytest
 from typing_extensions import override
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.export import COLUMNS, EXPORT_FORMATS, ExportFormat
+from aegis_graph.ledger.export.export import COLUMNS
 from aegis_graph.ledger.export.row_reader import BATCH_ROWS
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.text.spreadsheet import escape_formula
+from aegis_graph.types import EXPORT_FORMATS, ExportFormat
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 EVIL = "=HYPERLINK(\"http://x\",'a')"

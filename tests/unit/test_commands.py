@@ -10,6 +10,8 @@ import pytest
 
 import aegis_graph
 from aegis_graph import cli
+from aegis_graph.cli.arguments import LazyParser
+from aegis_graph.cli.commands import COMMANDS, command_parser
 
 GIVEN = {
     "ask": ["q", "--docs", "a.md"],
@@ -26,7 +28,7 @@ def parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
     for group in parser._actions:
         if isinstance(group, argparse._SubParsersAction):
             for choice, inner in group.choices.items():
-                if isinstance(inner, cli._LazyParser) and inner.declare is not None:
+                if isinstance(inner, LazyParser) and inner.declare is not None:
                     inner.declare(inner)
                 yield from parsers(inner, f"{name} {choice}".strip())
             if group.required:
@@ -35,14 +37,14 @@ def parsers(parser: argparse.ArgumentParser, name: str = "") -> Iterator[str]:
 
 
 def test_the_table_has_every_command_of_the_parser() -> None:
-    assert set(parsers(cli._parser())) - {""} == set(cli.COMMANDS)
+    assert set(parsers(command_parser())) - {""} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_line_leads_to_its_row_of_the_table(name: str) -> None:
-    options = cli._parser().parse_args([*name.split(), *GIVEN.get(name, [])])
+    options = command_parser().parse_args([*name.split(), *GIVEN.get(name, [])])
     assert options.command == name
-    module, _, function = cli.COMMANDS[name].partition(":")
+    module, _, function = COMMANDS[name].partition(":")
     assert callable(getattr(import_module(module), function))
 
 

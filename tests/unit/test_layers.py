@@ -226,8 +226,34 @@ def test_the_embedded_chain_needs_no_client_at_all() -> None:
     assert HEAVY & set(loaded_after(build)) == set()
 
 
-def test_help_needs_neither_the_graph_nor_the_configuration() -> None:
-    ask = "import contextlib, io\nfrom aegis_graph.cli import main\n"
-    ask += "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
-    loaded = loaded_after(f"{ask}    main(['--help'])")
+PROGRAM = """
+import contextlib, io, sys
+from aegis_graph.cli import main
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    main({arguments})
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["ask", "--help"],
+        ["describe", "--help"],
+        ["doctor", "--help"],
+        ["ledger", "export", "--help"],
+        ["budgets", "set", "--help"],
+    ],
+)
+def test_help_needs_neither_the_graph_nor_the_configuration(arguments: list[str]) -> None:
+    loaded = loaded_after(PROGRAM.format(arguments=arguments))
     assert {"langgraph", "langchain_core", "pydantic", "rich"} & set(loaded) == set()
+
+
+@pytest.mark.parametrize("arguments", [["costs"], ["budgets"], ["ledger", "verify"]])
+def test_what_asks_no_provider_needs_no_graph(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AEGIS_LEDGER_URL", f"sqlite:///{tmp_path}/costs.db")
+    loaded = loaded_after(PROGRAM.format(arguments=arguments))
+    assert {"langgraph", "langchain_core", *HEAVY} & set(loaded) == set()

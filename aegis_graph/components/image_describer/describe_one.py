@@ -16,7 +16,6 @@ from typing_extensions import TypedDict
 from aegis_graph.components.image_describer.colors import Colour, dominant_colours
 from aegis_graph.components.image_describer.results import (
     ImageResult,
-    ResultKind,
     failed_result,
     read_answer,
 )
@@ -29,7 +28,7 @@ from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
 from aegis_graph.request.image_files import image_part, open_image
 from aegis_graph.text.words import Language
-from aegis_graph.types import DEFAULT_SENSITIVITY
+from aegis_graph.types import DEFAULT_SENSITIVITY, ResultKind
 
 
 class ImageJob(TypedDict):

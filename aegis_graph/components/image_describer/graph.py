@@ -17,9 +17,7 @@ from typing_extensions import TypedDict, Unpack
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.image_describer.describe_one import ImageDescriber, ImageJob, as_kept
 from aegis_graph.components.image_describer.results import (
-    RESULT_KINDS,
     ImageResult,
-    ResultKind,
     failed_result,
 )
 from aegis_graph.components.image_describer.size_limit import SizedSemaphore
@@ -33,7 +31,7 @@ from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.image_files import image_part
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.words import LANGUAGES, Language
-from aegis_graph.types import AttemptRecord
+from aegis_graph.types import RESULT_KINDS, AttemptRecord, ResultKind
 
 CONCURRENCY = 4
 """How many images are looked at at once."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.components.image_describer.colors import Colour
 from aegis_graph.text.json_text import repaired_json
-from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SkippedRecord
+from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, ResultKind, SkippedRecord
 
-ResultKind = Literal["description", "text", "table", "chart"]
-RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 STRUCTURED: frozenset[ResultKind] = frozenset({"description", "chart"})
 """Asked for as JSON. The others are transcriptions, which quoting as JSON would only spoil."""
 

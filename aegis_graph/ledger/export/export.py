@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines, line_sql
@@ -16,10 +16,7 @@ from aegis_graph.ledger.export.focus import focus_lines
 from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowFilter, RowReader
 from aegis_graph.ledger.schema import REQUESTS, Column
 from aegis_graph.ledger.store import Connection
-
-ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
-EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
-
+from aegis_graph.types import EXPORT_FORMATS, ExportFormat
 
 COLUMNS = tuple(column.name for column in REQUESTS)
 """What every format but FOCUS has."""

@@ -23,10 +23,11 @@ EXPORT = """
 import argparse, sys
 from pathlib import Path
 from aegis_graph.errors import AegisError
-from aegis_graph.cli.export import add_arguments, export
+from aegis_graph.cli.arguments import add_export
+from aegis_graph.cli.export import export
 parser = argparse.ArgumentParser()
 parser.add_argument("--config", type=Path)
-add_arguments(parser)
+add_export(parser)
 try:
     sys.exit(export(parser.parse_args()))
 except AegisError as error:

@@ -30,7 +30,6 @@ from aegis_graph.components.image_describer.results import (
     CUT,
     NOT_STRUCTURED,
     ONLY_OCR,
-    ResultKind,
     read_answer,
 )
 from aegis_graph.components.image_describer.sources import find_images, load_image
@@ -43,7 +42,7 @@ from aegis_graph.components.prompts import prompts
 from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.errors import DocumentError, StoreError
 from aegis_graph.text.words import LANGUAGES
-from aegis_graph.types import LOCAL_ONLY
+from aegis_graph.types import LOCAL_ONLY, ResultKind
 from tests.flow.support import drawn
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -1,0 +1,193 @@
+"""The arguments of each command. They are declared when the command is the one that was given."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+Declare = Callable[[argparse.ArgumentParser], None]
+
+
+class LazyParser(argparse.ArgumentParser):
+    """A command's parser, which gets its arguments when the command is the one that was given.
+
+    They name what the package knows, and importing that takes longer than showing the help.
+    """
+
+    declare: Declare | None = None
+
+    # Without ``@override``: its import would hold up the help.
+    def parse_known_args(  # type: ignore[explicit-override]  # a slow import
+        self, args: Any = None, namespace: Any = None
+    ) -> Any:
+        """As the base class does, with the arguments."""
+        # Once only: argparse refuses an argument that is there already.
+        declare, self.declare = self.declare, None
+        if declare is not None:
+            declare(self)
+        return super().parse_known_args(args, namespace)
+
+
+def shared_options(**defaults: object) -> LazyParser:
+    """The options that every command has; without a default, they leave what is set already."""
+    shared = LazyParser(add_help=False)
+    shared.add_argument(
+        "--config",
+        type=Path,
+        default=defaults.get("config", argparse.SUPPRESS),
+        metavar="FILE",
+        help="configuration (default: $AEGIS_CONFIG, or none)",
+    )
+    shared.add_argument(
+        "--json",
+        action="store_true",
+        default=defaults.get("json", argparse.SUPPRESS),
+        help="print one JSON object",
+    )
+    return shared
+
+
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``ask``."""
+    # Imported here, like the others below: only the command that was given pays for it.
+    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument(
+        "--docs",
+        nargs="+",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="Markdown, text and PDF files, and folders of them",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        default="internal",
+        help="how private question and documents are; confidential, pii and hipaa stay local"
+        " (default: internal)",
+    )
+    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
+    parser.add_argument(
+        "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
+    )
+    parser.add_argument(
+        "--verify",
+        choices=("rule", "model"),
+        default="rule",
+        help="who judges whether the sources support each sentence; a model costs a call"
+        " (default: rule)",
+    )
+    parser.add_argument(
+        "--no-plan", action="store_true", help="never take the question apart, which costs a call"
+    )
+
+
+def add_describe(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``describe``."""
+    from aegis_graph.text.words import LANGUAGES  # noqa: PLC0415
+    from aegis_graph.types import RESULT_KINDS, SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=RESULT_KINDS,
+        default=RESULT_KINDS[0],
+        help="what is wanted (default: description)",
+    )
+    parser.add_argument(
+        "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
+    )
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        default="internal",
+        help="how private the images are; confidential, pii and hipaa stay local, and their"
+        " results are not kept (default: internal)",
+    )
+    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
+    parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
+
+
+def add_costs(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``costs``."""
+    from aegis_graph.types import GroupBy  # noqa: PLC0415
+
+    parser.add_argument(
+        "--month", metavar="YYYY-MM", help="default: this month; with --by month, all of them"
+    )
+    parser.add_argument(
+        "--by",
+        choices=get_args(GroupBy),
+        default="provider",
+    )
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument(
+        "--latency", action="store_true", help="add percentiles of the answered calls' time"
+    )
+
+
+def add_budgets(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``budgets``."""
+    from aegis_graph.types import WINDOWS  # noqa: PLC0415
+
+    # An option before the action (`aegis budgets --json set ...`) must not be undone after it.
+    shared = shared_options()
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    change = actions.add_parser("set", parents=[shared], help="set a limit, for everybody at once")
+    remove = actions.add_parser("remove", parents=[shared], help="take a limit away")
+    for action in (change, remove):
+        action.add_argument(
+            "scope", metavar="SCOPE", help="total, or provider, model, task or user with :NAME"
+        )
+        action.add_argument("window", metavar="WINDOW", help=f"one of {', '.join(WINDOWS)}")
+    change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")
+    change.set_defaults(command="budgets set")
+    remove.set_defaults(command="budgets remove")
+
+
+def add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
+    """The arguments of ``ledger``."""
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        action = actions.add_parser(name, parents=[shared], help=text, description=text)
+        action.set_defaults(command=f"ledger {name}")
+        return action
+
+    move = add("migrate", "copy a SQLite ledger into PostgreSQL; safe to run again")
+    default = "(default: ledger.url of the configuration)"
+    move.add_argument("--from", dest="source", metavar="URL", help=f"sqlite:///FILE {default}")
+    move.add_argument("--to", dest="target", metavar="URL", help=f"postgresql://... {default}")
+    prune = add("prune", "drop the rows of old days; every total stays exact")
+    prune.add_argument("--before", required=True, metavar="DATE", help="the first day that stays")
+    add("verify", "recompute every total from the rows; status 3 when one differs")
+    settle = add("reconcile", "list attempts that never reported, or settle one to its real cost")
+    settle.add_argument("id", nargs="?", type=int, metavar="ID", help="the row")
+    settle.add_argument("usd", nargs="?", metavar="USD", help="what it really cost")
+    add_export(add("export", "write every row to a file or a pipe"))
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``ledger export``."""
+    from aegis_graph.types import EXPORT_FORMATS  # noqa: PLC0415
+
+    parser.add_argument(
+        "--format",
+        choices=EXPORT_FORMATS,
+        default="csv",
+        help="focus: columns of FOCUS 1.2, as CSV (default: csv)",
+    )
+    parser.add_argument("--since", metavar="DAY", help="first day, like 2026-11-01")
+    parser.add_argument("--until", metavar="DAY", help="the day after the last one")
+    parser.add_argument("--provider", metavar="NAME", help="only its rows")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="written when complete (default: print)"
+    )

@@ -1,0 +1,136 @@
+"""The commands: which there are, and what runs each of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from aegis_graph.cli import INTERRUPTED, NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
+from aegis_graph.cli.arguments import (
+    Declare,
+    LazyParser,
+    add_ask,
+    add_budgets,
+    add_costs,
+    add_describe,
+    add_ledger,
+    shared_options,
+)
+from aegis_graph.errors import (
+    AegisError,
+    LedgerError,
+    NoProviderError,
+    RoutingError,
+    StoreError,
+)
+
+COMMANDS = {
+    "ask": "aegis_graph.cli.ask:ask",
+    "describe": "aegis_graph.cli.describe:describe",
+    "costs": "aegis_graph.cli.costs:costs",
+    "budgets": "aegis_graph.cli.budgets:budgets",
+    "budgets set": "aegis_graph.cli.budgets:set_budget",
+    "budgets remove": "aegis_graph.cli.budgets:remove_budget",
+    "doctor": "aegis_graph.cli.doctor:doctor",
+    "ledger migrate": "aegis_graph.cli.ledger:migrate",
+    "ledger prune": "aegis_graph.cli.ledger:prune",
+    "ledger verify": "aegis_graph.cli.ledger:verify",
+    "ledger reconcile": "aegis_graph.cli.ledger:reconcile",
+    "ledger export": "aegis_graph.cli.export:export",
+}
+"""The function of each command. Its module is imported when the command runs: what one command
+needs, the others need not wait for."""
+
+
+def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None = None) -> int:
+    """Run a command and return its exit status.
+
+    Args:
+        arguments: By default those of the process.
+        on_start: Called when all is imported, before the command begins.
+    """
+    parser = command_parser()
+    options = parser.parse_args(arguments)
+    if "command" not in options:
+        # The one thing that a first look needs.
+        parser.print_help()
+        return OK
+    try:
+        return _run(options, on_start)
+    except AegisError as error:
+        print(f"aegis: {error}", file=sys.stderr)
+        return exit_status(error)
+    except ModuleNotFoundError as error:
+        # One that says how to install an extra is raised from Python's own; any other is a fault.
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        print(f"aegis: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away; keep the interpreter from complaining at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _run(options: argparse.Namespace, on_start: Callable[[], None] | None) -> int:
+    module, _, name = COMMANDS[options.command].partition(":")
+    command = getattr(import_module(module), name)
+    if on_start is not None:
+        on_start()
+    return int(command(options))
+
+
+def exit_status(error: AegisError) -> int:
+    """The exit status that an error means."""
+    # First: a missing provider and an exhausted budget are routing errors as well.
+    if isinstance(error, NoProviderError | LedgerError | StoreError):
+        return NOT_ADMITTED
+    return PROVIDERS_FAILED if isinstance(error, RoutingError) else USAGE_ERROR
+
+
+class _ShowVersion(argparse.Action):
+    """Shows the version; reading it takes a while, so only where it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **rest: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **rest)
+
+    # Without ``@override``: its import would hold up the help.
+    def __call__(  # type: ignore[explicit-override]  # a slow import
+        self, parser: argparse.ArgumentParser, *_: object
+    ) -> None:
+        version = import_module("aegis_graph").__version__
+        print(f"aegis {version}")
+        parser.exit()
+
+
+def command_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line; each command's own arguments come when it is used."""
+    # Before the command or after it: only the parser above both has the defaults.
+    shared = shared_options()
+    parser = argparse.ArgumentParser(
+        prog="aegis",
+        description="Route LLM calls under hard budgets, and know what they cost.",
+        parents=[shared_options(config=None, json=False)],
+    )
+    parser.add_argument("--version", action=_ShowVersion, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=LazyParser)
+
+    def add(name: str, text: str, declare: Declare | None = None) -> None:
+        command = commands.add_parser(name, parents=[shared], help=text)
+        command.set_defaults(command=name)
+        command.declare = declare
+
+    add("ask", "answer a question from documents", add_ask)
+    add("describe", "say what is in images, or transcribe them", add_describe)
+    add("costs", "show what calls cost", add_costs)
+    add("budgets", "show the limits, and change them", add_budgets)
+    add("doctor", "check the providers and the ledger")
+    ledger = commands.add_parser("ledger", help="take care of the ledger")
+    ledger.declare = lambda one: add_ledger(one, shared)
+    return parser
