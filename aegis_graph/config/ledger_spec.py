@@ -56,6 +56,10 @@ class LedgerSpec(ConfigModel):
     busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
     """How long to wait for the database or a lock, before giving up."""
 
+    hash_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    """Name of the environment variable with the key of ``query_hash``, as 64 hexadecimal digits.
+    Without one the key is in a file beside a SQLite ledger, and inside a PostgreSQL ledger."""
+
     @field_validator("url")
     @classmethod
     def _anchor(cls, url: str) -> str:

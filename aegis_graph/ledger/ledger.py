@@ -20,6 +20,7 @@ from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
     Admission,
@@ -50,10 +51,17 @@ class SqlLedger(LedgerReader):
         limits: The limits of the configuration; they seed those in the database.
         calendar: When days, weeks and months begin.
         clock: Returns the present as an aware datetime in UTC.
+        hashes: Has the key of the hashes of prompts, by default from the store's place for it.
     """
 
     def __init__(
-        self, store: Store, *, limits: Sequence[Budget], calendar: Calendar, clock: Clock
+        self,
+        store: Store,
+        *,
+        limits: Sequence[Budget],
+        calendar: Calendar,
+        clock: Clock,
+        hashes: PromptHashes | None = None,
     ) -> None:
         super().__init__(store, limits)
         current = self._limits
@@ -66,7 +74,9 @@ class SqlLedger(LedgerReader):
             budgets.seed(connection, current)
             seeded.set()
 
-        self._runner = TransactionRunner(store.unused_ids, clock, calendar)
+        self._runner = TransactionRunner(
+            store.unused_ids, clock, calendar, hashes or PromptHashes(store)
+        )
         self._writer = Writer[Job](store, prepare=prepare, perform=self._runner.perform)
         # Also at the interpreter's exit: what is queued is written before the thread dies.
         weakref.finalize(self, self._writer.stop)
@@ -115,7 +125,7 @@ class SqlLedger(LedgerReader):
         if not self._seeded.is_set() and self.store.exists():
             # What may not be written is read as it is.
             with suppress(ReadOnlyLedgerError):
-                await self.check()
+                await self.transact(self.store.version)
         return await self.read(work)
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
@@ -168,8 +178,14 @@ class SqlLedger(LedgerReader):
         return await self.transact(work)
 
     async def check(self) -> int:
-        """Make sure that the ledger can be written, and return its schema's version."""
-        return await self.transact(self.store.version)
+        """Make sure that the ledger and its key can be used, and return its schema's version."""
+
+        def work(connection: Connection) -> int:
+            hashes = self._runner.hashes
+            hashes.hasher(connection, hashes.select(connection))
+            return self.store.version(connection)
+
+        return await self.transact(work)
 
     def close(self) -> None:
         """Write what is queued and let go of the store. Use after it opens the store again."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 try:
@@ -37,6 +38,7 @@ class PostgresStore:
     """
 
     errors: tuple[type[Exception], ...] = (psycopg.Error,)
+    key_file: Path | None = None  # Its hosts have no other place that all of them see.
     unused_ids = "SELECT nextval('requests_id_seq') FROM generate_series(1, ?)"
 
     def __init__(self, url: str, *, shown: str, busy_timeout_s: float) -> None:

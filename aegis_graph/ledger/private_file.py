@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 
-def make_private(path: Path) -> None:
-    """Make an empty file that its owner alone can read, and its folder; one that is there stays.
+def make_private(path: Path, content: bytes = b"") -> None:
+    """Make a file that its owner alone can read, and its folder; one that is there stays.
 
-    SQLite makes files that every user can read, and gives its own beside them the same rights.
+    It appears with all of its content, which is on the disk by then. SQLite makes files that every
+    user can read, and gives its own beside them the same rights.
 
     Raises:
         OSError: It cannot be made.
@@ -20,10 +22,26 @@ def make_private(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # Under another name: closing a file that SQLite has open would drop its locks.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    os.close(handle)
     try:
+        with open(handle, "wb") as file:
+            if content:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         os.link(name, path)
+        if content:
+            _sync_folder(path.parent)
     except FileExistsError:
         return  # Another process was first.
     finally:
         os.unlink(name)
+
+
+def _sync_folder(path: Path) -> None:
+    # Not every system opens folders; where it does not, the name is written in its own time.
+    with suppress(PermissionError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -53,7 +53,8 @@ class RequestFacts(NamedTuple):
     user_id: str
     thread_id: str | None
     query_hash: str
-    """SHA-256 of the prompt, in hexadecimal; the prompt itself is never stored."""
+    """SHA-256 of the prompt, in hexadecimal. A row has it under the ledger's key, and never the
+    prompt."""
     run_id: str | None = None
     """The run that the request is part of; its cost is counted for it as well."""
     tags: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -74,9 +74,16 @@ _reserved = itemgetter(*SET_BY_HOLD)
 
 
 def write_holds(
-    connection: Connection, made: Sequence[tuple[int, Hold]], now: datetime, day: str
+    connection: Connection,
+    made: Sequence[tuple[int, Hold]],
+    now: datetime,
+    day: str,
+    hashed: Callable[[str], str],
 ) -> None:
-    """Write the rows of attempts that were admitted, each with its number."""
+    """Write the rows of attempts that were admitted, each with its number.
+
+    ``hashed`` puts the ledger's key on a prompt's digest.
+    """
     if not made:
         return
     present = timestamp(now)
@@ -87,6 +94,7 @@ def write_holds(
         _reserved(
             {
                 **hold.request._asdict(),
+                "query_hash": hashed(hold.request.query_hash),
                 "id": number,
                 "timestamp": present,
                 "day": day,
@@ -124,13 +132,24 @@ def write_settlements(connection: Connection, settled: Sequence[SettlementRecord
 
 
 def write_failed_requests(
-    connection: Connection, requests: Sequence[FailedRequest], now: datetime
+    connection: Connection,
+    requests: Sequence[FailedRequest],
+    now: datetime,
+    hashed: Callable[[str], str],
 ) -> None:
     """Record requests that ended without an answer; saying it twice changes nothing."""
     if not requests:
         return
     present = timestamp(now)
-    rows = [(*failed.request, present, failed.error_type, failed.reasons) for failed in requests]
+    rows = [
+        (
+            *failed.request._replace(query_hash=hashed(failed.request.query_hash)),
+            present,
+            failed.error_type,
+            failed.reasons,
+        )
+        for failed in requests
+    ]
     connection.executemany(_UNANSWERED, rows)
 
 

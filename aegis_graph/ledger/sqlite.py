@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from aegis_graph.ledger.store import Connection
 
 APPLICATION_ID = 0x41454749
 """Marks the file as ours ("AEGI" in ASCII), so that no other program's database is written to."""
+
+IN_MEMORY = Path(":memory:")
+"""SQLite's name for a database without a file."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.0001, 0.001
 """Pause before another program's lock is tried again, in seconds; it grows by half each time.
@@ -43,6 +47,12 @@ class SqliteStore:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
         self._written: _FileId | None = None
+
+    @cached_property
+    def key_file(self) -> Path | None:
+        """See ``Store.key_file``."""
+        # Beside the file itself, like SQLite's own: two names of one ledger have one key.
+        return None if self.path == IN_MEMORY else Path(f"{os.path.realpath(self.path)}.key")
 
     def exists(self) -> bool:
         """See ``Store.exists``; where that cannot be seen, opening it says why."""
@@ -75,7 +85,7 @@ class SqliteStore:
 
     def open_empty(self) -> Connection:
         """See ``Store.open_empty``."""
-        return open_database(Path(":memory:"), self._busy_timeout_s)
+        return open_database(IN_MEMORY, self._busy_timeout_s)
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
@@ -179,7 +189,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         sqlite3.Error: The file cannot be opened or read.
         OSError: Its folder cannot be made.
     """
-    if path != Path(":memory:"):
+    if path != IN_MEMORY:
         make_private(path)
     # Without an isolation level the driver begins no transactions of its own.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)

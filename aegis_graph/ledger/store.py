@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from aegis_graph.errors import LedgerError
@@ -58,6 +59,10 @@ class Store(Protocol):
     """What its driver raises, beside our own ``LedgerError``."""
     unused_ids: str
     """SQL that gives as many unused numbers of ``requests`` as its parameter says."""
+
+    @property
+    def key_file(self) -> Path | None:
+        """Where the key of the hashes of prompts is kept; ``None`` for the ledger itself."""
 
     def exists(self) -> bool:
         """Whether a ledger was ever written there; asking must not create one."""

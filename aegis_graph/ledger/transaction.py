@@ -16,6 +16,7 @@ from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, rows
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.records import Admission, Budget, BudgetRefusal, FailedRequest, Hold
 from aegis_graph.ledger.rows import AttemptRow
 from aegis_graph.ledger.store import Connection
@@ -50,11 +51,13 @@ class TransactionRunner:
         unused_ids: SQL that gives as many unused numbers of rows as its parameter says.
         clock: Returns the present as an aware datetime in UTC.
         calendar: When days, weeks and months begin.
+        hashes: Puts the ledger's key on the digests of prompts.
     """
 
     unused_ids: str
     clock: Clock
     calendar: Calendar
+    hashes: PromptHashes
 
     def perform(self, connection: Connection, jobs: Sequence[Job]) -> list[Any]:
         """Do jobs in their order, operations that follow each other at once."""
@@ -79,7 +82,7 @@ class TransactionRunner:
             LedgerError: A settlement is of a row that the ledger does not know.
         """
         transaction = _Transaction(connection, self.clock(), self.calendar)
-        transaction.read(operations, self.unused_ids)
+        transaction.read(operations, self.unused_ids, self.hashes)
         outcomes = [transaction.decide(operation) for operation in operations]
         transaction.write()
         return outcomes
@@ -114,8 +117,12 @@ class _Transaction:
         self._new_holds: list[tuple[int, Hold]] = []
         self._settled: list[SettlementRecord] = []
         self._failed_requests: list[FailedRequest] = []
+        self._hash: Callable[[str], str] = str
+        """How a prompt's digest is written; set where one will be."""
 
-    def read(self, operations: Sequence[LedgerOperation], unused_ids: str) -> None:
+    def read(
+        self, operations: Sequence[LedgerOperation], unused_ids: str, hashes: PromptHashes
+    ) -> None:
         """Look up everything that the operations will need."""
         # All is asked before anything is fetched: over a network it travels together. The sweep
         # comes first, so that the attempts are read as it leaves them.
@@ -127,11 +134,15 @@ class _Transaction:
         limits = budgets.select_limits(self._connection)
         needed = sum(bool(operation.holds) for operation in operations)
         free = self._connection.execute(unused_ids, (needed,)) if needed else ()
+        failed = any(operation.failed_request for operation in operations)
+        facts = hashes.select(self._connection) if needed or failed else None
         _count_expired(swept or (), self._totals)
         self._attempts = {row.id: row for answer in answers for row in map(AttemptRow.of, answer)}
         self._limits = budgets.limits_of(limits)
         self._free_ids = iter([int(row[0]) for row in free])
         self._totals.read(self._needed(operations))
+        if facts is not None:
+            self._hash = hashes.hasher(self._connection, facts)
 
     def _needed(self, operations: Iterable[LedgerOperation]) -> Iterator[tuple[str, Days]]:
         """The sums that admissions and alerts will ask for."""
@@ -233,7 +244,7 @@ class _Transaction:
 
     def write(self) -> None:
         """Bring the tables up to date; nothing of it is waited for before the commit."""
-        rows.write_holds(self._connection, self._new_holds, self._now, self._day)
+        rows.write_holds(self._connection, self._new_holds, self._now, self._day, self._hash)
         rows.write_settlements(self._connection, self._settled)
-        rows.write_failed_requests(self._connection, self._failed_requests, self._now)
+        rows.write_failed_requests(self._connection, self._failed_requests, self._now, self._hash)
         self._totals.write()

@@ -69,7 +69,9 @@ class ActiveRouter:
         self._watched = watch and path is not None
         self._load = load
         first = given or load(path, environ=environ)
-        self._services = SharedServices.of(first, ledger=ledger, clock=clock, hooks=hooks)
+        self._services = SharedServices.of(
+            first, ledger=ledger, clock=clock, hooks=hooks, environ=environ
+        )
         self._in_force = self._build(first, [])
 
     @property

@@ -139,7 +139,7 @@ def router_builder(
         for row in config.providers
         if row.enabled
     ]
-    services = SharedServices.of(config, ledger=ledger, clock=clock, hooks=hooks)
+    services = SharedServices.of(config, ledger=ledger, clock=clock, hooks=hooks, environ=environ)
     return assemble(chain, services, config.defaults)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aegis_graph.clock import Clock
@@ -42,8 +43,9 @@ class SharedServices:
         ledger: Ledger | None,
         clock: Clock,
         hooks: RouterHooks | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
-        used = ledger or create_ledger(config, clock=clock)
+        used = ledger or create_ledger(config, clock=clock, environ=environ)
         health, unclaimed = Health(config.health, clock), UnclaimedHolds(used)
         return cls(used, health, unclaimed, Portal(), clock, hooks or RouterHooks())

@@ -94,7 +94,7 @@ async def test_the_file_is_its_owners_alone(ledger: SqlLedger, path: Path) -> No
         found = {file.name: stat.S_IMODE(file.stat().st_mode) for file in files(path)}
     finally:
         os.umask(before)
-    assert set(found) == {"costs.db", "costs.db-wal", "costs.db-shm"}
+    assert set(found) == {"costs.db", "costs.db-wal", "costs.db-shm", "costs.db.key"}
     assert set(found.values()) == {0o600}
 
 
@@ -142,4 +142,4 @@ def test_reading_needs_no_right_to_write(command: list[str]) -> None:
         finally:
             path.parent.chmod(0o755)
         assert (done.returncode, done.stderr) == (0, "")
-        assert [file.name for file in files(path)] == ["costs.db"]
+        assert [file.name for file in files(path)] == ["costs.db", "costs.db.key"]

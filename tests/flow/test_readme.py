@@ -131,7 +131,7 @@ def test_the_example_configuration_is_valid_and_has_every_key() -> None:
     rows = (config.providers[0], config.embeddings[0], config.budgets[0])
     sections = (config, config.ledger, *rows, config.health)
     keys = {key for section in sections for key in type(section).model_fields} - {"source"}
-    missing = {key for key in keys if not re.search(rf"^(\[+{key}\]+|{key} =)", text, re.M)}
+    missing = {key for key in keys if not re.search(rf"^(\[+{key}\]+|(# )?{key} =)", text, re.M)}
     assert missing == set()
 
 

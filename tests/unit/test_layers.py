@@ -49,11 +49,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 MAY_READ_THE_ENVIRONMENT = {
     "aegis_graph.components.lightrag.library",
     "aegis_graph.config.sources",
+    "aegis_graph.ledger.prompt_hashes",
     "aegis_graph.providers.base",
     "aegis_graph.providers.ocr.telemetry",
 }
-"""Beside ``graphs`` and the command line. Two of them take the environment as an argument as well;
-the other two set a variable that is the only switch of a library."""
+"""Beside ``graphs`` and the command line. Three of them take the environment as an argument as
+well; the other two set a variable that is the only switch of a library."""
 
 PURE = ("policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""

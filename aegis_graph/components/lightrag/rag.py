@@ -86,7 +86,7 @@ class RoutedLightRAG:
     ) -> None:
         self._config = config or RouterConfig()
         self._environ = environ
-        book = ledger or create_ledger(self._config)
+        book = ledger or create_ledger(self._config, environ=environ)
         self.router = router or create_router(self._config, ledger=book, environ=environ)
         """The routing subgraph that its calls go through."""
         # What the application redacts for its router is embedded redacted, too.
