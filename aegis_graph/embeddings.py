@@ -19,6 +19,7 @@ from aegis_graph.errors import ConfigError, InvalidRequestError
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
+from aegis_graph.request.tags import joined_tags
 from aegis_graph.routing.hooks import AfterAttempt, BeforeAttempt, OnAlert, Policy, PriceOf
 from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router, create_router
@@ -66,6 +67,8 @@ class RoutedEmbeddings(Embeddings):
     """The envelope that the calls count in."""
     max_cost_usd: str | None = None
     """What the envelope may cost, as decimal text."""
+    tags: Mapping[str, str] | None = None
+    """What the calls are counted by as well, such as ``{"team": "search"}``."""
     concurrency: int = 4
     """Most batches of one call under way at the same time."""
     portal: Portal = field(default_factory=Portal)
@@ -76,7 +79,12 @@ class RoutedEmbeddings(Embeddings):
         return self.spec.dimensions
 
     def with_options(self, **changes: Any) -> RoutedEmbeddings:
-        """The same embeddings with another ``sensitivity``, ``user_id``, ``run_id`` or so."""
+        """The same embeddings with another ``sensitivity``, ``user_id``, ``run_id`` or so.
+
+        ``tags`` are joined with those that are there.
+        """
+        if "tags" in changes:
+            changes["tags"] = joined_tags(changes["tags"], self.tags)
         return replace(self, **changes)
 
     def asking(self, **changes: Any) -> RoutedEmbeddings:
@@ -158,6 +166,7 @@ class RoutedEmbeddings(Embeddings):
             "user_id": self.user_id,
             "run_id": self.run_id,
             "max_cost_usd": self.max_cost_usd,
+            "tags": self.tags,
         }
         request.update({key: value for key, value in optional.items() if value is not None})
         observer = RunObserver()

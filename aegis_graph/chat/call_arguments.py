@@ -11,8 +11,11 @@ from langchain_core.messages import BaseMessage
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.options import SAMPLING
+from aegis_graph.request.tags import joined_tags
 
 _OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
+_TAGS = "request_tags"
+"""A request's ``tags``: LangChain's own ``tags`` are words for its traces."""
 _OPTIONS = (
     "tools",
     "parallel_tool_calls",
@@ -29,6 +32,7 @@ class ModelDefaults(Protocol):
     """What a chat model gives to every request."""
 
     stop: list[str] | None
+    request_tags: dict[str, str] | None
     # And each of ``SAMPLING``.
 
 
@@ -56,13 +60,15 @@ def request_from(
         given["max_output_tokens"] = given.pop("max_tokens")
     if "response_format" in given:
         given["response_schema"] = _schema_of(given.pop("response_format"))
-    known = {*_OF_THE_REQUEST, *_OPTIONS, "tool_choice"}
+    known = {*_OF_THE_REQUEST, *_OPTIONS, _TAGS, "tool_choice"}
     for name in given:
         if name not in known | _NOT_IN_THE_REQUEST:
             raise InvalidRequestError(
                 f"{name}: the router knows no such argument; it takes {', '.join(sorted(known))}"
             )
     whole = {name: given.get(name, getattr(defaults, name, None)) for name in _OF_THE_REQUEST}
+    # Joined as everywhere: the call's over the model's.
+    whole["tags"] = joined_tags(given.get(_TAGS), defaults.request_tags) or None
     options = {name: getattr(defaults, name) for name in SAMPLING}
     options |= {name: given[name] for name in _OPTIONS if name in given}
     options["stop"] = stop or defaults.stop or None

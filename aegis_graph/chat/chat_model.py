@@ -22,12 +22,7 @@ from typing_extensions import override
 
 from aegis_graph.chat.call_arguments import request_from, tool_choice_from
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
-from aegis_graph.chat.chunks import (
-    ChunkConverter,
-    RouterResult,
-    chat_result,
-    whole_chunk,
-)
+from aegis_graph.chat.chunks import ChunkConverter, RouterResult, chat_result, whole_chunk
 from aegis_graph.chat.description import DescribedChatModel
 from aegis_graph.chat.output_schema import answer_schema
 from aegis_graph.chat.streaming import has_streaming_callback, stream_events, stream_events_sync
@@ -47,9 +42,9 @@ class RoutedChatModel(DescribedChatModel):
     ``cost_basis``, ``route_id``, ``attempt``, ``attempts`` and ``skipped``. Inside a graph the
     router runs as a subgraph of the calling node.
 
-    ``task``, ``sensitivity``, ``user_id``, ``max_output_tokens`` and what steers the sampling may
-    also be given for one call, as arguments of ``invoke`` or ``bind``. A provider that cannot be
-    given one of these is skipped with a reason that names it.
+    ``task``, ``sensitivity``, ``user_id``, ``max_output_tokens``, ``request_tags`` and what steers
+    the sampling may also be given for one call, as arguments of ``invoke`` or ``bind``. A provider
+    that cannot be given one of these is skipped with a reason that names it.
 
     Example:
         >>> from aegis_graph import RouterConfig, RoutedChatModel, create_router
@@ -70,6 +65,9 @@ class RoutedChatModel(DescribedChatModel):
     run_id: str | None = None
     max_cost_usd: str | None = None
     """What all requests of a ``run_id`` may cost together, as decimal text."""
+    request_tags: dict[str, str] | None = None
+    """The request's ``tags``, which budgets and reports count it by; ``tags`` are LangChain's own,
+    words for its traces."""
     temperature: float | None = Field(default=None, ge=0, lt=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
     top_k: int | None = Field(default=None, ge=1)

@@ -43,6 +43,8 @@ class CommonInput(TypedDict, total=False):
     """All requests with the same one share an envelope of money; a new one when absent."""
     max_cost_usd: Annotated[str, EphemeralValue]
     """What the requests of the envelope may cost together, in USD, as decimal text."""
+    tags: Annotated[dict[str, str], EphemeralValue]
+    """What each call is counted by as well, such as ``{"team": "search"}``."""
 
 
 class CommonOutput(TypedDict):

@@ -1,7 +1,7 @@
 """What a caller chooses for a request, joined from every place that may say it. Pure.
 
 A choice that protects the user (the sensitivity, the envelope) can be made stricter anywhere, and
-looser nowhere; of the others the nearest to the request counts.
+looser nowhere; tags are joined, and of the others the nearest to the request counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.request.request import Request, envelope_usd
+from aegis_graph.request.envelope import envelope_usd
+from aegis_graph.request.request import Request
+from aegis_graph.request.tags import joined_tags
 from aegis_graph.types import SENSITIVITIES, Sensitivity, Task
 
 
@@ -33,6 +35,7 @@ class RouterContext(TypedDict, total=False):
     max_output_tokens: int
     run_id: str
     max_cost_usd: str
+    tags: dict[str, str]
 
 
 CHOICES = tuple(RouterContext.__annotations__)
@@ -52,7 +55,7 @@ def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         sources: What each place says, the nearest to the request first. Other keys are left out.
 
     Raises:
-        InvalidRequestError: A sensitivity or an amount is not one.
+        InvalidRequestError: A sensitivity or an amount is not one, or tags are no mapping.
 
     Example:
         >>> joined_choices([{"task": "answer", "sensitivity": "public"}, {"sensitivity": "pii"}])
@@ -63,7 +66,7 @@ def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for key in CHOICES:
             value = source.get(key)
             if value is not None:
-                joined[key] = _stricter(key, joined[key], value) if key in joined else value
+                joined[key] = _joined(key, joined[key], value) if key in joined else value
     return joined
 
 
@@ -76,11 +79,13 @@ def check_choices(choices: Mapping[str, Any]) -> None:
     Request.from_state({"messages": [HumanMessage("?")], **choices}, {})
 
 
-def _stricter(key: str, nearer: Any, farther: Any) -> Any:
+def _joined(key: str, nearer: Any, farther: Any) -> Any:
     if key == "sensitivity":
         return max(nearer, farther, key=_level)
     if key == "max_cost_usd":
         return min(nearer, farther, key=envelope_usd)
+    if key == "tags":
+        return joined_tags(nearer, farther)
     return nearer
 
 

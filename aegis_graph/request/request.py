@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,8 +13,9 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.pricing.money import limit_nano_usd, usd_text
+from aegis_graph.pricing.money import usd_text
 from aegis_graph.pricing.rates import InputKind
+from aegis_graph.request.envelope import run_limit
 from aegis_graph.request.images import (
     ImageSize,
     base64_field,
@@ -27,6 +27,7 @@ from aegis_graph.request.images import (
 )
 from aegis_graph.request.input_kinds import input_kinds
 from aegis_graph.request.options import options_bound, options_json, read_options
+from aegis_graph.request.tags import checked_tags
 from aegis_graph.request.token_bounds import prompt_bound
 from aegis_graph.types import (
     DEFAULT_SENSITIVITY,
@@ -45,9 +46,6 @@ MAX_PROMPT_BYTES = 8_000_000
 
 MAX_ID = 200
 """Characters of a user's or a thread's name: a row of the ledger stays small."""
-
-MAX_COST_USD = Decimal(1_000_000_000)
-"""Well below what the ledger's 64-bit nano-USD can hold."""
 
 
 class RequestImage(NamedTuple):
@@ -82,6 +80,8 @@ class Request:
     """The run that the request is a part of."""
     run_limit_nano_usd: int | None = None
     """What all requests of the run may cost together."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What its caller counts it by as well; budgets may be for one."""
 
     @cached_property
     def query_hash(self) -> str:
@@ -94,13 +94,15 @@ class Request:
         return input_kinds(self.messages, self.options)
 
     @property
-    def protecting_choices(self) -> dict[str, str]:
+    def protecting_choices(self) -> dict[str, Any]:
         """What protects the caller, as a request's state has it."""
-        chosen: dict[str, str] = {"sensitivity": self.sensitivity}
+        chosen: dict[str, Any] = {"sensitivity": self.sensitivity}
         if self.run_id is not None:
             chosen["run_id"] = self.run_id
         if self.run_limit_nano_usd is not None:
             chosen["max_cost_usd"] = usd_text(self.run_limit_nano_usd)
+        if self.tags:
+            chosen["tags"] = dict(self.tags)
         return chosen
 
     @property
@@ -151,7 +153,8 @@ class Request:
             options=options,
             prompt_tokens=prompt_bound(messages) + options_bound(options),
             run_id=run_id,
-            run_limit_nano_usd=_run_limit(state.get("max_cost_usd"), run_id),
+            run_limit_nano_usd=run_limit(state.get("max_cost_usd"), run_id),
+            tags=checked_tags(state.get("tags")),
         )
 
 
@@ -181,33 +184,6 @@ def _checked_name(key: str, value: object) -> str | None:
     if isinstance(value, str) and 0 < len(value) <= MAX_ID and value.isprintable():
         return value
     raise InvalidRequestError(f"{key}: must be printable text of 1 to {MAX_ID} characters")
-
-
-def envelope_usd(value: object) -> Decimal:
-    """What the requests of a run may cost together, in USD.
-
-    Raises:
-        InvalidRequestError: It is no amount.
-    """
-    # The text of a float is what its writer meant: 0.1 is a tenth.
-    number = isinstance(value, str | int | float | Decimal) and not isinstance(value, bool)
-    try:
-        usd = Decimal(str(value)) if number else Decimal("NaN")
-    except InvalidOperation:
-        usd = Decimal("NaN")
-    if usd.is_finite() and 0 <= usd <= MAX_COST_USD:
-        return usd
-    raise InvalidRequestError(
-        f"max_cost_usd: {value!r} is not an amount in USD from 0 to {MAX_COST_USD:,}"
-    )
-
-
-def _run_limit(value: object, run_id: str | None) -> int | None:
-    if value is None:
-        return None
-    if run_id is None:
-        raise InvalidRequestError("max_cost_usd: needs a run_id, whose requests share it")
-    return limit_nano_usd(envelope_usd(value))
 
 
 def _checked_thread_id(value: str) -> str:

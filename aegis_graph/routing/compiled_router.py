@@ -25,12 +25,12 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
     def with_options(self, **choices: Any) -> Self:
         """The same router with choices for every request, also where a host's state has no key.
 
-        The strictest sensitivity and the smallest envelope of all that speak count; of the other
-        choices what the request itself says.
+        The strictest sensitivity and the smallest envelope of all that speak count, and all of
+        their tags; of the other choices what the request itself says.
 
         Args:
             **choices: ``task``, ``sensitivity``, ``user_id``, ``run_id``, ``max_cost_usd`` (USD, as
-                decimal text) and ``max_output_tokens``, as in the state.
+                decimal text), ``max_output_tokens`` and ``tags``, as in the state.
 
         Raises:
             InvalidRequestError: One of them is unknown, or wrong.

@@ -25,6 +25,7 @@ from aegis_graph.request.choices import (
     refuse_misspelt,
 )
 from aegis_graph.request.request import Request
+from aegis_graph.request.tags import is_text_mapping
 from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
 from aegis_graph.routing.state import RouterInput, RouterState
 from aegis_graph.types import AttemptRecord, SkippedRecord
@@ -123,14 +124,19 @@ def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
 
 
 def _choices_of_configurable(configurable: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What protects the caller, and those names that are names."""
+    """What protects the caller, those names that are names, and tags that are pairs of text."""
     # Hosts have names of their own there, in other forms: LangGraph's server an empty ``user_id``.
     return {
         key: configurable[key]
         for key in CHOICES
-        if key in configurable
-        and (key in PROTECTING or (isinstance(configurable[key], str) and configurable[key]))
+        if key in configurable and _is_choice(key, configurable[key])
     }
+
+
+def _is_choice(key: str, value: object) -> bool:
+    if key == "tags":
+        return is_text_mapping(value)
+    return key in PROTECTING or (isinstance(value, str) and value != "")
 
 
 def choices_of_context(context: object) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from aegis_graph.errors import RoutingError
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
+from aegis_graph.ledger.scopes import tags_text
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider
@@ -47,6 +48,7 @@ def request_facts(request: Request, route_id: str) -> RequestFacts:
         thread_id=request.thread_id,
         query_hash=request.query_hash,
         run_id=request.run_id,
+        tags=tags_text(request.tags),
     )
 
 

@@ -6,6 +6,7 @@ What the caller is given too (the attempts, the skipped providers, the id) stand
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from typing_extensions import TypedDict
 
@@ -31,7 +32,7 @@ def admitted_hold(hold_id: int, nano_usd: int, now: datetime) -> AdmittedHold:
 class Route(TypedDict):
     """A request in progress. It exists from ``budget_check`` to ``record_cost`` only."""
 
-    choices: dict[str, str]
+    choices: dict[str, Any]
     """What protects the caller of this request; a resumed run may bring less, and loses nothing."""
     excluded: list[str]
     """Providers that are not asked again for this request."""
@@ -63,7 +64,7 @@ def new_route() -> Route:
     )
 
 
-def with_choices(route: Route, choices: dict[str, str]) -> Route:
+def with_choices(route: Route, choices: dict[str, Any]) -> Route:
     """The request was read, with the choices that it begins with."""
     return {**route, "choices": choices}
 

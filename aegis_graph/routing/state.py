@@ -39,6 +39,8 @@ class RouterInput(TypedDict, total=False):
     """Names what this request is a part of: one answer, one job. Costs are counted for it."""
     max_cost_usd: str
     """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
+    tags: dict[str, str]
+    """What the request is counted by as well, such as ``{"team": "search"}``: at most 8."""
     options: CallOptions
 
 

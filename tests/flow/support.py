@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import sqlite3
 import threading
 import time
@@ -161,7 +162,8 @@ def assert_sound(db: Path) -> None:
     for row in rows(db):
         scopes = ("total", *(f"{key}:{row[key]}" for key in ("provider", "model", "task")))
         run = [f"run:{row['run_id']}"] if row["run_id"] else []
-        for scope in (*scopes, f"user:{row['user_id']}", *run):
+        tags = [f"tag:{key}={value}" for key, value in json.loads(row["tags"] or "{}").items()]
+        for scope in (*scopes, f"user:{row['user_id']}", *run, *tags):
             sums[scope, row["day"]] += row["cost_nano_usd"]
             counts[scope, row["day"]] += 1
     for total in read(db, "SELECT * FROM totals"):

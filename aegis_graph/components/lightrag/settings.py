@@ -43,6 +43,8 @@ class RunOptions(TypedDict, total=False):
     max_cost_usd: str
     """What the envelope may cost, as decimal text. Extraction leaves a tenth of it for merging
     what it has read."""
+    tags: Mapping[str, str]
+    """What its calls are counted by as well."""
 
 
 _PIECE = re.compile(

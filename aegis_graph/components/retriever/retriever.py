@@ -212,7 +212,7 @@ class _Embedder:
         if not isinstance(embeddings, RoutedEmbeddings):
             return cls(embeddings, None, [])
         # Not the cap of output tokens: a vector has none.
-        wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd")
+        wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd", "tags")
         given = {key: options[key] for key in wanted if key in options}
         return cls(embeddings, embeddings.with_options(**given), [])
 

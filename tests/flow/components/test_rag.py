@@ -280,9 +280,16 @@ async def test_embeddings_are_part_of_the_run_and_of_its_costs(
     config = make_config(server, db, embeddings=[embedder(server, "ollama", dimensions=1024)])
     retriever = create_retriever(PASSAGES, embeddings=create_embeddings(config, environ=KEYS))
     rag = create_rag(open_router(config), retriever, decompose=False)
-    result = await rag.ainvoke(asked(run_id="r", max_cost_usd="1", sensitivity="pii"))
+    chosen: Any = {
+        "run_id": "r",
+        "max_cost_usd": "1",
+        "sensitivity": "pii",
+        "tags": {"team": "ads"},
+    }
+    result = await rag.ainvoke(asked(**chosen))
     assert [(one["task"], one["calls"]) for one in result["costs"]] == [("embed", 2), ("answer", 1)]
     assert {(row["run_id"], row["sensitivity"]) for row in rows(db)} == {("r", "pii")}
+    assert {row["tags"] for row in rows(db)} == {'{"team": "ads"}'}
     assert not result["degraded"]
     server.script("ollama", ANSWER)
     again = await rag.ainvoke(asked())
