@@ -11,7 +11,7 @@ import pytest
 
 import aegis_graph
 
-EXTRAS = {"dashscope", "langgraph_cli", "lightrag"}
+EXTRAS = {"langgraph_cli", "lightrag"}
 """What only an extra installs: a module that needs it is left out where it is missing."""
 
 NAMES = [

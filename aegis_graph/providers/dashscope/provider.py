@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -42,7 +41,7 @@ from aegis_graph.providers.dashscope.messages import (
 )
 from aegis_graph.providers.dashscope.options import DashScopeOptions
 from aegis_graph.providers.dashscope.prices import dashscope_price
-from aegis_graph.providers.dashscope.sdk import BEGUN, INSTALL, load_sdk
+from aegis_graph.providers.dashscope.sdk import BEGUN, load_sdk
 from aegis_graph.providers.http import httpx_client, probe_models
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import FINISH_REASON, CallOptions
@@ -69,11 +68,6 @@ class DashScopeProvider(Provider):
         """The service answers nothing without a key; a server of one's own may."""
         is_own = _OWN_HOST.fullmatch(host_of(self.address))
         return self.spec.api_key_env or (DEFAULT_KEY_ENV if is_own else None)
-
-    @override
-    def missing_package(self) -> str | None:
-        """The line that installs the SDK, where it is missing."""
-        return None if importlib.util.find_spec("dashscope") else INSTALL
 
     @override
     def load(self) -> None:

@@ -1,4 +1,4 @@
-"""DashScope's official SDK, which is an extra of this package."""
+"""DashScope's official SDK: imported when it is first called, and its clients."""
 
 from __future__ import annotations
 
@@ -12,22 +12,13 @@ from langchain_core.outputs import ChatGenerationChunk
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.providers.usage import whole_count
 
-INSTALL = "pip install 'aegis-graph[dashscope]'"
-"""The line that installs the SDK."""
 BEGUN = "a part of the answer came before"
 """The note on an error inside an answer that was asked for whole: its words may be billed."""
 
 
 def load_sdk() -> Any:
-    """The SDK, imported when it is needed: it takes 1.2 s and 60 MiB.
-
-    Raises:
-        ModuleNotFoundError: It is not installed. The message says how to install it.
-    """
-    try:
-        return importlib.import_module("dashscope")
-    except ModuleNotFoundError as missing:
-        raise ModuleNotFoundError(f"DashScope needs: {INSTALL}", name=missing.name) from missing
+    """The SDK, imported when it is first needed: it takes 1.2 s and 60 MiB."""
+    return importlib.import_module("dashscope")
 
 
 def open_client(name: Literal["AsyncClient", "Client"], **settings: Any) -> Any:
