@@ -63,6 +63,32 @@ def is_private_address(address: str) -> bool:
     return "." not in host or host.endswith(PRIVATE_SUFFIXES)
 
 
+def is_loopback(address: str) -> bool:
+    """Whether a call to an address stays on this machine."""
+    host = host_of(address)
+    literal = _ip_address(host)
+    return host == "localhost" if literal is None else literal.is_loopback
+
+
+def webhook_fault(address: str) -> str | None:
+    """Why nothing is posted to an address, without repeating it: it may be a secret itself.
+
+    Example:
+        >>> webhook_fault("https://hooks.example.com/services/T0/B0")
+        >>> webhook_fault("http://hooks.example.com")
+        'must begin with https://, or with http:// on this machine'
+    """
+    scheme = address.partition("://")[0].lower()
+    host = host_of(address)
+    if not host or any(not character.isprintable() or character == " " for character in address):
+        return "must be a complete address without spaces"
+    if scheme != "https" and not (scheme == "http" and is_loopback(address)):
+        return "must begin with https://, or with http:// on this machine"
+    if "@" in urlsplit(address).netloc:
+        return "names a user, which is not sent; the path may have the secret"
+    return None
+
+
 def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
     with suppress(ValueError):
         return ip_address(host.partition("%")[0])

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
+from aegis_graph.config.addresses import webhook_fault
 from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
@@ -19,6 +20,7 @@ from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.price_specs import FREE, PRICED
 from aegis_graph.config.sources import alibaba_limit, read_sources, with_environment
 from aegis_graph.config.specs import (
+    NAME_OF_VARIABLE,
     BudgetSpec,
     DefaultsSpec,
     EmbeddingSpec,
@@ -47,9 +49,23 @@ class RouterConfig(ConfigModel):
     health: HealthSpec = HealthSpec()
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
+    alert_webhook: SecretStr | None = None
+    """Where each budget's alert is posted as JSON: https, or http on this machine. A secret: no
+    log and no dump has it."""
+    alert_webhook_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
+    """Name of the environment variable with that address; where it is set, it goes before the
+    file's."""
     # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default="the default configuration", exclude=True)
     """Where it came from, for error messages."""
+
+    @field_validator("alert_webhook")
+    @classmethod
+    def _check_webhook(cls, address: SecretStr | None) -> SecretStr | None:
+        fault = None if address is None else webhook_fault(address.get_secret_value())
+        if fault is not None:
+            raise ValueError(fault)
+        return address
 
     @model_validator(mode="after")
     def _check_names_and_budgets(self) -> RouterConfig:

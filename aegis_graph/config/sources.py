@@ -37,6 +37,12 @@ def config_path(
     return Path(chosen) if chosen else None
 
 
+def environment_value(name: str, environ: Mapping[str, str] | None) -> str | None:
+    """What the environment has now under a name; ``None`` where that is nothing."""
+    variables = os.environ if environ is None else environ
+    return variables.get(name, "").strip() or None
+
+
 def read_sources(
     path: str | Path | None, environ: Mapping[str, str] | None
 ) -> tuple[dict[str, Any], str, Mapping[str, str]]:

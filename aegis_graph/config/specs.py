@@ -30,6 +30,7 @@ KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
 
 TaskName = Annotated[Task, Field(pattern=TASK_PATTERN)]
 
+NAME_OF_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 URL_PATTERN = r"^https?://[^\s/]+"
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -58,7 +59,7 @@ class ProviderSpec(ConfigModel):
     trusted: str | None = Field(default=None, min_length=1)
     """Why a ``local`` row may have a public address all the same, in words."""
     base_url: str | None = Field(default=None, pattern=URL_PATTERN)
-    api_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    api_key_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with the key; never the key."""
     price: PriceChoice | None = None
     """``free``, a price, or nothing: then the price book must know the model."""

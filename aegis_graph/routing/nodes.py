@@ -177,7 +177,7 @@ class RouterNodes:
         for settlement in pending:
             await self.services.unclaimed.claim(settlement["hold_id"])
         hooks = self.services.hooks
-        await report_alerts(alerts, hooks.on_alert)
+        await report_alerts(alerts, self.services.webhook, hooks.on_alert)
         if hooks.after_attempt is not None:
             for settlement in pending:
                 request = self.read(state, config)

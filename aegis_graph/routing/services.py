@@ -10,6 +10,7 @@ from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import Ledger
+from aegis_graph.routing.alert_webhook import AlertWebhook
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
@@ -26,6 +27,7 @@ class SharedServices:
         portal: Runs the nodes for sync callers.
         clock: Returns the present as an aware datetime in UTC.
         hooks: The functions that the application gave.
+        webhook: Where alerts are posted.
     """
 
     ledger: Ledger
@@ -34,6 +36,7 @@ class SharedServices:
     portal: Portal
     clock: Clock
     hooks: RouterHooks
+    webhook: AlertWebhook
 
     @classmethod
     def of(
@@ -48,4 +51,12 @@ class SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
         used = ledger or create_ledger(config, clock=clock, environ=environ)
         health, unclaimed = Health(config.health, clock), UnclaimedHolds(used)
-        return cls(used, health, unclaimed, Portal(), clock, hooks or RouterHooks())
+        return cls(
+            used,
+            health,
+            unclaimed,
+            Portal(),
+            clock,
+            hooks or RouterHooks(),
+            AlertWebhook(config, environ),
+        )
