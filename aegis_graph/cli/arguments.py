@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from aegis_graph.errors import AegisError
+
 Declare = Callable[[argparse.ArgumentParser], None]
 
 
@@ -71,6 +73,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         " (default: internal)",
     )
     parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    _add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
     parser.add_argument(
         "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
@@ -112,6 +115,7 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
         " results are not kept (default: internal)",
     )
     parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    _add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
     parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
 
@@ -120,18 +124,50 @@ def add_costs(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``costs``."""
     from aegis_graph.types import GroupBy  # noqa: PLC0415
 
+    words = get_args(GroupBy)
+
     parser.add_argument(
         "--month", metavar="YYYY-MM", help="default: this month; with --by month, all of them"
     )
     parser.add_argument(
         "--by",
-        choices=get_args(GroupBy),
-        default="provider",
+        type=_group_by,
+        default=words[0],
+        metavar="WHAT",
+        help=f"one of {', '.join(words)}, or tag:KEY for the values of a tag (default: {words[0]})",
     )
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser.add_argument(
         "--latency", action="store_true", help="add percentiles of the answered calls' time"
     )
+
+
+def _group_by(text: str) -> str:
+    from aegis_graph.ledger.scopes import report_prefix  # noqa: PLC0415
+
+    try:
+        report_prefix(text)
+    except AegisError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("by: ")) from error
+    return text
+
+
+def _add_tags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tag",
+        dest="tags",
+        type=_tag,
+        action="append",
+        metavar="KEY=VALUE",
+        help="what the cost is counted by as well, like team=search; may be given 8 times",
+    )
+
+
+def _tag(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE, like team=search")
+    return key, value
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:
@@ -145,7 +181,9 @@ def add_budgets(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", parents=[shared], help="take a limit away")
     for action in (change, remove):
         action.add_argument(
-            "scope", metavar="SCOPE", help="total, or provider, model, task or user with :NAME"
+            "scope",
+            metavar="SCOPE",
+            help="total, or provider, model, task or user with :NAME, or tag:KEY=VALUE",
         )
         action.add_argument("window", metavar="WINDOW", help=f"one of {', '.join(WINDOWS)}")
     change.add_argument("usd", metavar="USD", help="the limit, like 12.50; 0 allows nothing")

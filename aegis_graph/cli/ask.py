@@ -57,6 +57,7 @@ def ask(options: argparse.Namespace) -> int:
         "question": options.question,
         "sensitivity": options.sensitivity,
         "user_id": options.user,
+        "tags": dict(options.tags or ()),
         "max_output_tokens": options.max_output_tokens,
         "max_cost_usd": options.max_cost_usd,
     }

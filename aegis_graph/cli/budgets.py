@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -21,6 +20,7 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.records import Budget, BudgetStatus
+from aegis_graph.ledger.scopes import each_prefix
 from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 
@@ -118,18 +118,19 @@ async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], l
 def _unused(
     config: RouterConfig, limits: Sequence[Budget], rows: Sequence[BudgetStatus]
 ) -> Iterator[BudgetStatus]:
-    """The limits of each user where no user has spent: the ledger has no user to name."""
+    """The limits of each user or tag's value where none has spent: the ledger has none to name."""
     calendar = calendar_of(config.ledger)
-    users = Counter(row.window for row in rows if row.scope.startswith("user:"))
-    named = Counter(
-        limit.window
-        for limit in limits
-        if limit.scope.startswith("user:") and limit.scope != "user:*"
-    )
     for limit in limits:
-        # A user with a limit of their own is always listed: with no more rows than those, no user
-        # has spent.
-        if limit.scope == "user:*" and users[limit.window] == named[limit.window]:
+        prefix = each_prefix(limit.scope)
+        if prefix is None:
+            continue
+        # One with a limit of its own is always listed: with no more rows than those, none has
+        # spent.
+        listed, named = (
+            sum(one.window == limit.window and one.scope.startswith(prefix) for one in some)
+            for some in (rows, [one for one in limits if one is not limit])
+        )
+        if listed == named:
             days = calendar.days_now(limit.window, utc_now())
             yield BudgetStatus(
                 limit.scope, limit.window, limit.limit_nano_usd, 0, 0, *days, limit.origin

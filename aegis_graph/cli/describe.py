@@ -49,6 +49,7 @@ def describe(options: argparse.Namespace) -> int:
         "language": options.language,
         "sensitivity": options.sensitivity,
         "user_id": options.user,
+        "tags": dict(options.tags or ()),
         "again": options.again,
     }
     if options.max_output_tokens is not None:

@@ -145,7 +145,8 @@ class SqlLedger(LedgerReader):
             spec = BudgetSpec(scope=scope, window=window, limit_usd=limit_usd or Decimal(0))
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
-            raise ConfigError(f"budget {fault['loc'][0]}: {fault['msg']}") from error
+            says = fault["msg"].removeprefix("Value error, ")  # pydantic's word for our own line
+            raise ConfigError(f"budget {fault['loc'][0]}: {says}") from error
         limit = None if limit_usd is None else Budget.of(spec).limit_nano_usd
 
         def work(connection: Connection) -> bool:

@@ -74,6 +74,19 @@ def answer_of(done: CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
+def test_a_question_is_counted_by_its_tags(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    server.script("ollama", Reply("The limit is 40 dollars. [1]"))
+    done = ask(folder, "--tag", "team=search", "--tag", "app=a=b")
+    assert (done.returncode, done.stderr) == (0, "")
+    costs = aegis("costs", "--by", "tag:app", "--config", "aegis.toml", "--json", cwd=folder)
+    assert [row["tag:app"] for row in json.loads(costs.stdout)["rows"]] == ["a=b"]
+    for wrong, says in (("team", "'team' is no KEY=VALUE"), ("a b=c", "tags: 'a b' is no key")):
+        done = ask(folder, "--tag", wrong)
+        assert done.returncode != 0
+        assert says in done.stderr
+
+
 def test_an_answer_is_shown_with_sources_route_cost_budget_and_ledger(
     folder: Path, server: LoopbackServer
 ) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Hold
+from aegis_graph.ledger.scopes import tags_text
 from tests import programs
 from tests.contract.ledger_store import Store, connect, empty_store, hold, settlement
 from tests.flow.cli.command import MAIN, aegis
@@ -125,6 +127,45 @@ def test_a_limit_is_set_removed_and_named_as_removed(run: Runner) -> None:
     assert found["removed"] == ["provider:cheap per month"]
     again = run("budgets", "remove", "total", "day")
     assert again.stdout == "there is no budget total per day\n"
+
+
+def test_budgets_of_tags_are_set_shown_and_removed(run: Runner, store: Store) -> None:
+    run("budgets", "set", "tag:team=*", "month", "2")
+    run("budgets", "set", "tag:team=ads", "month", "1")
+    unused = [(row["scope"], row["limit_usd"]) for row in run.json("budgets")["budgets"]]
+    assert ("tag:team=*", "2") in unused
+    spend(store, hold(100, tags='{"team": "search"}'), cost=40)
+    rows = [row for row in run.json("budgets")["budgets"] if row["scope"].startswith("tag:")]
+    assert [(row["scope"], row["limit_usd"], row["spent_usd"]) for row in rows] == [
+        ("tag:team=search", "2", "0.00000004"),
+        ("tag:team=ads", "1", "0"),
+    ]
+    run("budgets", "remove", "tag:team=*", "month")
+    assert run.json("budgets", "remove", "tag:team=ads", "month")["changed"] is True
+    says = run("budgets", "set", "tag:team", "day", "1", status=2).stderr
+    assert says.startswith("aegis: budget scope: is none; write total, ")
+    assert "tag:KEY=VALUE" in says
+
+
+def test_costs_go_by_the_values_of_a_tag(run: Runner, store: Store) -> None:
+    store.now = datetime.now(UTC)
+    for team, cost in (("ads", 40), ("=search", 90)):
+        spend(store, hold(100, tags=tags_text({"team": team, "env": "live"})), cost=cost)
+    spend(store, hold(100), cost=70)
+    found = run.json("costs", "--by", "tag:team", "--latency")
+    assert [(row["tag:team"], row["cost_usd"]) for row in found["rows"]] == [
+        ("=search", "0.00000009"),
+        ("ads", "0.00000004"),
+    ]
+    first, *lines = run("costs", "--by", "tag:team", "--format", "csv").stdout.splitlines()
+    assert first.startswith("tag:team,calls,")
+    assert [line.split(",")[0] for line in lines] == ["'=search", "ads"]
+    table = run("costs", "--by", "tag:team", fresh=True).stdout
+    assert "by tag:team" in table
+    assert "0.00000013" in table
+    assert "Nothing was recorded" in run("costs", "--by", "tag:app").stdout
+    says = run("costs", "--by", "team", status=2).stderr
+    assert "argument --by: 'team' is none of provider, model" in says
 
 
 @pytest.mark.parametrize(
