@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from aegis_graph.cli import OK
 from aegis_graph.cli.commands import exit_status
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import (
     budget_lines,
@@ -47,7 +48,7 @@ from aegis_graph.text.passages import Passage
 
 def ask(options: argparse.Namespace) -> int:
     """Answer a question and show where the answer, and its cost, came from."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     ledger = create_ledger(config)
     retriever = create_retriever(_read(options.docs))
     router = create_router(config, ledger=ledger)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import OK
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
@@ -27,7 +28,7 @@ from aegis_graph.pricing.money import limit_nano_usd, usd_text
 
 def budgets(options: argparse.Namespace) -> int:
     """Show every limit: what is spent, held and left of it, when it ends, where it comes from."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     rows, removed = run_async(_budgets_in_force(config))
     if options.json:
         found = {"timezone": config.ledger.timezone, "budgets": [_as_json(row) for row in rows]}
@@ -47,7 +48,7 @@ def budgets(options: argparse.Namespace) -> int:
 
 def set_budget(options: argparse.Namespace) -> int:
     """Set a limit for the next request of every process."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     kind, _, subject = options.scope.partition(":")
     # A limit for a misspelled provider would hold nothing back.
     names = [provider.name for provider in config.providers]
@@ -65,7 +66,7 @@ def set_budget(options: argparse.Namespace) -> int:
 
 def remove_budget(options: argparse.Namespace) -> int:
     """Take a limit away for the next request of every process."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     existed = run_async(create_ledger(config).set_budget(options.scope, options.window, None))
     name = _name(options.scope, options.window)
     done = f"budget {name} is removed" if existed else f"there is no budget {name}"

@@ -14,10 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from aegis_graph.cli import OK
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import budget_lines, new_console, new_table
 from aegis_graph.clock import utc_now
-from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
@@ -29,7 +29,7 @@ from aegis_graph.text.spreadsheet import escape_formula
 
 def costs(options: argparse.Namespace) -> int:
     """Show spending by provider, model, task, user, day, month or run."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     by, month, days = options.by, *_period(options, calendar_of(config.ledger))
     rows, budgets = run_async(_ask_ledger(create_ledger(config), by, days, latency=options.latency))
     if options.json or options.format == "json":

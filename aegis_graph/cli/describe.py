@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import budget_lines, new_console
 from aegis_graph.components.image_describer.graph import create_image_describer
@@ -39,7 +40,7 @@ def describe(options: argparse.Namespace) -> int:
     """Describe images, and show what it cost and which providers were asked."""
     # The one line of our own says it already.
     warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
-    config = RouterConfig.load_vision(options.config)
+    config = load_config(options, RouterConfig.load_vision)
     ledger = create_ledger(config)
     router = create_router(config, ledger=ledger)
     graph = create_image_describer(router, store=create_image_store(config))

@@ -13,6 +13,7 @@ from shutil import get_terminal_size
 from typing import Any
 
 from aegis_graph.cli import NOT_ADMITTED, OK
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.clock import utc_now
@@ -116,8 +117,8 @@ class _LedgerCheck:
 
 def doctor(options: argparse.Namespace) -> int:
     """Check every provider and the ledger; status 0 when a request can be answered."""
-    config = RouterConfig.load(options.config)
-    vision = RouterConfig.load_vision(options.config)
+    config = load_config(options)
+    vision = load_config(options, RouterConfig.load_vision)
     chains: dict[str, Sequence[ProviderSpec]] = {
         "providers": config.providers,
         "vision": [row for row in vision.providers if row.images and _serves_vision(row)],
@@ -152,7 +153,7 @@ async def _check_all(
 ) -> tuple[dict[str, list[_ProviderCheck]], _LedgerCheck]:
     found = {
         # All at once: one unreachable server would hold up the others for its time limit.
-        name: list(await asyncio.gather(*(_check_provider(row, config.source) for row in rows)))
+        name: list(await asyncio.gather(*(_check_provider(row, config) for row in rows)))
         for name, rows in chains.items()
     }
     return found, await _check_ledger(config)
@@ -169,13 +170,13 @@ async def _check_ledger(config: RouterConfig) -> _LedgerCheck:
         return _LedgerCheck(url, None, problem=str(error))
 
 
-async def _check_provider(row: ProviderSpec, source: str) -> _ProviderCheck:
+async def _check_provider(row: ProviderSpec, config: RouterConfig) -> _ProviderCheck:
     about = (row.name, row.enabled, row.kind, row.model, row.location)
     if not row.enabled:
         problem = "switched off by enabled = false"
         return _ProviderCheck(*about, None, None, None, price_known=None, problem=problem)
     try:
-        provider = create_provider(row, source=source)
+        provider = create_provider(row, source=config.source, environ=config.variables())
     # A row that the router would refuse is one line of the report, not the end of it.
     except ConfigError as error:
         return _ProviderCheck(*about, None, None, None, price_known=False, problem=str(error))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from aegis_graph.cli import OK
-from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.export.export import require
 from aegis_graph.ledger.factory import create_ledger
@@ -21,7 +21,7 @@ from aegis_graph.ledger.factory import create_ledger
 def export(options: argparse.Namespace) -> int:
     """Write the ledger's rows in the format that was asked for."""
     since, until = _day(options.since, "--since"), _day(options.until, "--until")
-    ledger = create_ledger(RouterConfig.load(options.config))
+    ledger = create_ledger(load_config(options))
     try:
         # Before a file is opened: where a package is missing, nothing is left behind.
         require(options.format)

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.budgets import parse_usd
+from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import new_console, new_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.ledger_spec import LedgerSpec
-from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance
 from aegis_graph.ledger.factory import calendar_of, create_ledger, create_store
@@ -36,7 +36,7 @@ from aegis_graph.pricing.money import to_nano_usd, usd_text
 
 def migrate(options: argparse.Namespace) -> int:
     """Copy a SQLite ledger into PostgreSQL, and say what is there now."""
-    spec = RouterConfig.load(options.config).ledger
+    spec = load_config(options).ledger
     if options.source is None and options.target is None:
         raise ConfigError("name the other ledger: --from sqlite:///FILE or --to postgresql://...")
     source = _store("--from", options.source, spec)
@@ -82,7 +82,7 @@ def _copy(source: Store, target: Store) -> Migrated:
 
 def prune(options: argparse.Namespace) -> int:
     """Drop old rows; the totals stay."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     zone = calendar_of(config.ledger).zone
     before = _day(options.before)
     # A day to come would drop every settled row: it is taken for a slip.
@@ -112,7 +112,7 @@ def _day(text: str) -> date:
 
 def verify(options: argparse.Namespace) -> int:
     """Recompute every total from the rows; status 3 when one differs."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     found = run_async(maintenance.verify(create_ledger(config)))
     if options.json:
         print(json.dumps({"equal": not found, "differences": [row._asdict() for row in found]}))
@@ -137,7 +137,7 @@ def _differences(found: Sequence[Difference]) -> Table:
 
 def reconcile(options: argparse.Namespace) -> int:
     """List the attempts that never reported, or give one of them its real cost."""
-    config = RouterConfig.load(options.config)
+    config = load_config(options)
     ledger = create_ledger(config)
     if options.id is not None:
         return _settle(ledger, options)

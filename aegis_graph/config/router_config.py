@@ -18,7 +18,7 @@ from aegis_graph.config.defaults import (
 )
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.price_specs import FREE, PRICED
-from aegis_graph.config.sources import alibaba_limit, read_sources, with_environment
+from aegis_graph.config.sources import alibaba_limit, environment, read_sources, with_environment
 from aegis_graph.config.specs import (
     NAME_OF_VARIABLE,
     BudgetSpec,
@@ -58,6 +58,8 @@ class RouterConfig(ConfigModel):
     # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default="the default configuration", exclude=True)
     """Where it came from, for error messages."""
+    env_file: Path | None = Field(default=None, exclude=True)
+    """Where a key is looked up that the environment lacks: ``.env`` beside the file."""
 
     @field_validator("alert_webhook")
     @classmethod
@@ -102,7 +104,8 @@ class RouterConfig(ConfigModel):
     ) -> RouterConfig:
         """Read a configuration file over the defaults.
 
-        What the file says wins over the environment; the environment wins over the defaults.
+        What the file says wins over the environment, the environment over a ``.env`` beside the
+        file, and that over the defaults.
 
         Args:
             path: The file. Without it, the one that ``AEGIS_CONFIG`` names; without that, defaults.
@@ -115,8 +118,8 @@ class RouterConfig(ConfigModel):
             >>> RouterConfig.load(environ={"MONTHLY_BUDGET_OPENAI": "5"}).budgets[1].limit_usd
             Decimal('5')
         """
-        document, source, variables = read_sources(path, environ)
-        return cls._checked({**with_environment(document, variables), "source": source}, source)
+        document, facts, variables = read_sources(path, environ)
+        return cls._checked(with_environment(document, variables), facts)
 
     @classmethod
     def load_vision(
@@ -140,19 +143,30 @@ class RouterConfig(ConfigModel):
             >>> [row.name for row in RouterConfig.load_vision(environ={}).providers]
             ['dashscope_vision', 'dashscope_vision_thinking', 'ollama_vision', 'ocr']
         """
-        document, source, variables = read_sources(path, environ)
+        document, facts, variables = read_sources(path, environ)
         # The environment last: it fills in the addresses of the rows that are there by then.
         filled = with_environment(
             with_vision_providers(document, alibaba_limit(variables)), variables
         )
-        return cls._checked({**filled, "source": source}, source)
+        return cls._checked(filled, facts)
 
     @classmethod
-    def _checked(cls, document: Mapping[str, Any], source: str) -> RouterConfig:
+    def _checked(cls, document: Mapping[str, Any], facts: Mapping[str, Any]) -> RouterConfig:
         try:
-            return cls.model_validate(document)
+            return cls.model_validate({**document, **facts})
         except ValidationError as error:
-            raise ConfigError(f"{source}: {first_fault(error)}") from error
+            raise ConfigError(f"{facts['source']}: {first_fault(error)}") from error
+
+    def variables(self, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
+        """Where keys are looked up by name: in the environment, then in the ``.env`` file.
+
+        Args:
+            environ: Environment variables, by default the process's own.
+
+        Raises:
+            ConfigError: The ``.env`` file cannot be read.
+        """
+        return environment(self.env_file, environ)
 
 
 def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 from pydantic import TypeAdapter, ValidationError
 
 from aegis_graph.config.config_model import Usd
 from aegis_graph.config.defaults import DEFAULT_BUDGETS, DEFAULT_EMBEDDINGS, DEFAULT_PROVIDERS
+from aegis_graph.config.env_file import NAME as ENV_FILE
+from aegis_graph.config.env_file import broken_lines, read_env_file
 from aegis_graph.config.ledger_spec import SQLITE, anchored
 from aegis_graph.config.specs import URL_PATTERN, ProviderSpec
 from aegis_graph.errors import ConfigError
+
+logger = logging.getLogger(__name__)
 
 BUDGET_VARIABLES: Mapping[str, str] = {
     "MONTHLY_BUDGET_ALIBABA_CLOUD": "dashscope",
@@ -43,15 +49,47 @@ def environment_value(name: str, environ: Mapping[str, str] | None) -> str | Non
     return variables.get(name, "").strip() or None
 
 
-def read_sources(
-    path: str | Path | None, environ: Mapping[str, str] | None
-) -> tuple[dict[str, Any], str, Mapping[str, str]]:
-    """What the file says, its name, and the environment."""
+def environment(
+    env_file: Path | None, environ: Mapping[str, str] | None = None
+) -> Mapping[str, str]:
+    """The environment as it is whenever a name is looked up, over what a ``.env`` file says now.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
     variables = os.environ if environ is None else environ
-    chosen = config_path(path, environ=variables)
+    values = read_env_file(env_file) if env_file is not None else {}
+    return ChainMap(cast("MutableMapping[str, str]", variables), values) if values else variables
+
+
+class Sources(NamedTuple):
+    """What a configuration is read from."""
+
+    document: dict[str, Any]
+    """What the file says."""
+    facts: dict[str, Any]
+    """The fields of a configuration that say where it came from."""
+    variables: Mapping[str, str]
+    """The environment, over the ``.env`` beside the file."""
+
+
+def read_sources(path: str | Path | None, environ: Mapping[str, str] | None) -> Sources:
+    """Read the file, and the ``.env`` beside it."""
+    chosen = config_path(path, environ=environ)
+    env_file = chosen.absolute().parent / ENV_FILE if chosen else None
+    variables = environment(env_file, environ)
+    if env_file is not None:
+        warn_of_broken_lines(env_file)
     document = _read(chosen) if chosen else {}
     _set_ledger(document, chosen, variables)
-    return document, str(chosen) if chosen else "the default configuration", variables
+    source = str(chosen) if chosen else "the default configuration"
+    return Sources(document, {"source": source, "env_file": env_file}, variables)
+
+
+def warn_of_broken_lines(env_file: Path) -> None:
+    """Name in the log each line of a ``.env`` that says nothing, and not what is in it."""
+    for line in broken_lines(env_file):
+        logger.warning("%s: line %d is not like NAME=value, and is left out", env_file, line)
 
 
 def _set_ledger(document: dict[str, Any], path: Path | None, variables: Mapping[str, str]) -> None:
@@ -78,9 +116,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    # A field of the class, but no key of a file.
-    if "source" in document:
-        raise ConfigError(f"{path}: source: unknown key")
+    # Fields of the class, but no keys of a file.
+    for key in {"source", "env_file"} & document.keys():
+        raise ConfigError(f"{path}: {key}: unknown key")
     return document
 
 

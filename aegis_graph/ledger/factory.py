@@ -41,7 +41,7 @@ def create_ledger(
         limits=[Budget.of(spec) for spec in config.budgets],
         calendar=calendar_of(config.ledger),
         clock=clock,
-        hashes=PromptHashes(store, variable=variable, environ=environ),
+        hashes=PromptHashes(store, variable=variable, environ=config.variables(environ)),
     )
 
 

@@ -35,7 +35,7 @@ class AlertWebhook:
     def __init__(self, config: RouterConfig, environ: Mapping[str, str] | None) -> None:
         self.config = config
         """The one in force; a reload replaces it."""
-        self._environ = environ
+        self._environ = config.variables(environ)
 
     def post_soon(self, alert: Alert) -> None:
         """Post an alert in the background. It neither waits nor raises."""

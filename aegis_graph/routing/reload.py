@@ -150,6 +150,7 @@ class ActiveRouter:
     def _build(self, config: RouterConfig, old: list[Provider]) -> _InForce:
         """The chain of a configuration, with the old providers that it keeps."""
         kept = {provider.spec.name: provider for provider in old}
+        variables = config.variables(self._environ)
         chain = []
         for written in config.providers:
             row = self._services.hooks.priced(written, config.source)
@@ -158,7 +159,7 @@ class ActiveRouter:
             if known is not None and known.spec == row:
                 chain.append(known)
             elif row.enabled:
-                chain.append(create_provider(row, source=config.source, environ=self._environ))
+                chain.append(create_provider(row, source=config.source, environ=variables))
         graph = assemble(chain, self._services, config.defaults)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _InForce(config, chain, router)

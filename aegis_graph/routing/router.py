@@ -112,7 +112,8 @@ def router_builder(
         config: The chain of providers, the budgets and the ledger.
         ledger: A ledger to share, by default the one that the configuration names.
         clock: Returns the present as an aware datetime in UTC.
-        environ: Where keys are looked up by name, by default the process's environment.
+        environ: Where keys are looked up by name, by default the process's environment; then in
+            the `.env` beside the configuration's file.
         before_attempt: As the four that follow, for ``create_router``.
         after_attempt: See there.
         on_alert: See there.
@@ -134,8 +135,9 @@ def router_builder(
         policy=policy,
         price=price,
     )
+    variables = config.variables(environ)
     chain = [
-        create_provider(hooks.priced(row, config.source), source=config.source, environ=environ)
+        create_provider(hooks.priced(row, config.source), source=config.source, environ=variables)
         for row in config.providers
         if row.enabled
     ]
@@ -170,7 +172,8 @@ def create_router(
             resumed run buy nothing twice; ``False`` halves its cost under a durable one.
         name: The graph's name.
         clock: Returns the present as an aware datetime in UTC.
-        environ: Where keys are looked up by name, by default the process's environment.
+        environ: Where keys are looked up by name, by default the process's environment; then in
+            the `.env` beside the configuration's file.
         before_attempt: Sees each call before anything is sent; redacts it, or refuses the provider.
         after_attempt: Sees each call when the ledger has its cost.
         on_alert: Called once per window when a budget's share is spent.

@@ -293,6 +293,6 @@ class RoutedLightRAG:
 
     def _providers(self, rows: Sequence[ProviderSpec]) -> list[Provider]:
         source = self._config.source
-        priced = hooks_of(self.router).priced
+        priced, variables = hooks_of(self.router).priced, self._config.variables(self._environ)
         asked = [priced(row, source) for row in rows if row.enabled]
-        return [create_provider(row, source=source, environ=self._environ) for row in asked]
+        return [create_provider(row, source=source, environ=variables) for row in asked]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from aegis_graph import RouterConfig
 from aegis_graph.errors import ConfigError
+from aegis_graph.providers.registry import create_provider
 
 FILE = """
 [[providers]]
@@ -114,3 +116,60 @@ def test_the_process_environment_counts_where_none_is_given(
     monkeypatch.setenv("MONTHLY_BUDGET_OPENAI", "1.25")
     monkeypatch.delenv("AEGIS_CONFIG", raising=False)
     assert limits(RouterConfig.load())["provider:openai"] == Decimal("1.25")
+
+
+def beside(folder: Path, text: str) -> Path:
+    """A configuration, and a ``.env`` beside it."""
+    (folder / ".env").write_text(text)
+    path = folder / "aegis.toml"
+    path.write_text("")
+    return path
+
+
+def test_the_file_of_variables_beside_a_configuration_fills_in(tmp_path: Path) -> None:
+    path = beside(tmp_path, "MONTHLY_BUDGET_OPENAI=0\nAEGIS_LEDGER_URL=sqlite:////srv/costs.db\n")
+    config = RouterConfig.load(path, environ={})
+    assert limits(config)["provider:openai"] == 0
+    assert config.ledger.url == "sqlite:////srv/costs.db"
+
+
+def test_the_environment_wins_over_the_file_of_variables(tmp_path: Path) -> None:
+    path = beside(tmp_path, "MONTHLY_BUDGET_OPENAI=0\n")
+    config = RouterConfig.load(path, environ={"MONTHLY_BUDGET_OPENAI": "7"})
+    assert limits(config)["provider:openai"] == 7
+
+
+def test_a_key_is_found_beside_the_configuration_and_stays_out_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    config = RouterConfig.load(beside(tmp_path, "OPENAI_API_KEY=sk-from-file\n"))
+    row = next(row for row in config.providers if row.name == "openai")
+    provider = create_provider(row, source=config.source, environ=config.variables())
+    assert provider.api_key() == "sk-from-file"
+    assert "OPENAI_API_KEY" not in os.environ
+    # The environment is looked at when a call is made.
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-from-environment")
+    assert provider.api_key() == "sk-from-environment"
+    assert "sk-from-file" not in repr(config) + str(config.model_dump())
+
+
+def test_a_broken_line_is_named_and_not_quoted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = beside(tmp_path, "# ours\n\nsk secret words\nMONTHLY_BUDGET_OPENAI=0\n")
+    assert limits(RouterConfig.load(path, environ={}))["provider:openai"] == 0
+    assert caplog.messages == [f"{tmp_path}/.env: line 3 is not like NAME=value, and is left out"]
+
+
+def test_a_folder_of_that_name_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    (tmp_path / "aegis.toml").write_text("")
+    assert limits(RouterConfig.load(tmp_path / "aegis.toml", environ={}))
+
+
+def test_a_file_of_variables_that_is_no_text_is_named(tmp_path: Path) -> None:
+    path = beside(tmp_path, "")
+    (tmp_path / ".env").write_bytes(b"KEY=\xff\n")
+    with pytest.raises(ConfigError, match=r"\.env: not text in UTF-8"):
+        RouterConfig.load(path, environ={})
