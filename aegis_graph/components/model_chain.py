@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from aegis_graph.chat.profile import providers_in_force
 from aegis_graph.components.router_node import RouterGraph
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.routing.handle import RouterHandle
-from aegis_graph.routing.router import RouterBuilder
 
 _WITHOUT_EFFECT = {
     *("name", "api_key_env", "price", "max_retries", "retry_wait_s"),
@@ -48,5 +48,4 @@ def provider_specs(router: object) -> tuple[ProviderSpec, ...]:
         'ollama'
     """
     compiled = router.refresh() if isinstance(router, RouterHandle) else router
-    builder = getattr(compiled, "builder", None)
-    return builder.provider_specs if isinstance(builder, RouterBuilder) else ()
+    return tuple(provider.spec for provider in providers_in_force(compiled))

@@ -14,6 +14,7 @@ from aegis_graph.pricing.rates import Rate
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+    from genai_prices.types import Provider as BookProvider
 
 _CONTEXTS: Mapping[str, tuple[Mapping[str, str], ...]] = {
     # OpenAI bills flex at its batch rates: https://developers.openai.com/api/docs/guides/flex-processing
@@ -41,16 +42,10 @@ _RATES: Mapping[str, str] = {
 
 def book_price(spec: ProviderSpec) -> Price | None:
     """The price book's price of a model; ``None`` where the book does not know all of it."""
-    # Imported here: reading the book takes a quarter of the package's import time.
-    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
-
-    # A compatible endpoint is known by its address, whatever protocol it speaks.
-    provider_id = spec.kind if spec.base_url is None else None
-    try:
-        book = get_snapshot()
-        provider, model = book.find_provider_model(spec.model, None, provider_id, spec.base_url)
-    except LookupError:
+    found = _find(spec)
+    if found is None:
         return None
+    provider, model = found
     # Some models are billed by the second, or by the page: the ledger counts tokens.
     needed = {"input_mtok"} if isinstance(spec, EmbeddingSpec) else {"input_mtok", "output_mtok"}
     if not all(needed <= vars(prices).keys() for prices in _all_prices(model)):
@@ -67,6 +62,24 @@ def book_price(spec: ProviderSpec) -> Price | None:
         return None
 
     return Price(rates_at)
+
+
+def book_context(spec: ProviderSpec) -> int | None:
+    """The length of a model's context in tokens, where the price book knows it."""
+    found = _find(spec)
+    return None if found is None else found[1].context_window
+
+
+def _find(spec: ProviderSpec) -> tuple[BookProvider, ModelInfo] | None:
+    # Imported here: reading the book takes a quarter of the package's import time.
+    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
+
+    # A compatible endpoint is known by its address, whatever protocol it speaks.
+    provider_id = spec.kind if spec.base_url is None else None
+    try:
+        return get_snapshot().find_provider_model(spec.model, None, provider_id, spec.base_url)
+    except LookupError:
+        return None
 
 
 def _all_prices(model: ModelInfo) -> list[ModelPrice]:

@@ -33,6 +33,9 @@ class CallArguments:
     """Those of ``request.options.SAMPLING`` that the kind sends. A request that asks for another
     one is not sent to it: without its choice it would be another request."""
 
+    schema_beside_tools: ClassVar[bool] = True
+    """Whether a model that is given a schema by ``json_schema`` can still call a tool."""
+
     adaptable: ClassVar[frozenset[str]] = frozenset()
     """Arguments of a call that ``arguments`` sends in another form, or not at all, as soon as they
     are among those ``refused``."""

@@ -219,7 +219,7 @@ def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
         for place, part in enumerate(parts):
             where = f"messages[{number}].content[{place}]"
             if not isinstance(part, str) and is_image(part):
-                images.append(_request_image(part, where))
+                images.append(request_image(part, where))
                 continue
             text = part if isinstance(part, str) else part.get("text")
             more = _utf8_size(text) if isinstance(text, str) else 0
@@ -233,8 +233,16 @@ def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
     return images
 
 
-def _request_image(part: Mapping[str, Any], where: str) -> RequestImage:
-    """An image is an https address or base64 data; never a path, which a client might read."""
+def request_image(part: Mapping[str, Any], where: str) -> RequestImage:
+    """An image is an https address or base64 data; never a path, which a client might read.
+
+    Args:
+        part: The part of a message that is one.
+        where: What an error calls it.
+
+    Raises:
+        InvalidRequestError: It is neither.
+    """
     # All of them, because it is unknown which one a provider's client prefers.
     texts = [base64_of_address(address) for address in image_addresses(part)]
     data = base64_field(part)

@@ -36,7 +36,7 @@ from typing_extensions import override
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import DefaultsSpec, ProviderSpec
+from aegis_graph.config.specs import DefaultsSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
@@ -70,7 +70,7 @@ Example:
 class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):
     """The routing graph before it is compiled. A caller may add nodes to it."""
 
-    provider_specs: tuple[ProviderSpec, ...] = ()
+    providers: tuple[Provider, ...] = ()
     """The chain, in order."""
 
     default_sensitivity: str = DEFAULT_SENSITIVITY
@@ -233,7 +233,7 @@ def assemble(
     builder.default_sensitivity = defaults.sensitivity or DEFAULT_SENSITIVITY
     builder.host_check = HostCheck()
     builder.hooks = services.hooks
-    builder.provider_specs = tuple(provider.spec for provider in chain)
+    builder.providers = tuple(chain)
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )

@@ -42,6 +42,8 @@ class OllamaProvider(Provider):
     streams_whole_answers = True
     options_type: ClassVar[type[ProviderOptions]] = OllamaOptions
     sampling = frozenset(SAMPLING)
+    # The grammar has no place for a tool call.
+    schema_beside_tools = False
     _longest_context = 0
 
     @cached_property
