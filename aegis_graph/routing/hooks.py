@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class OutgoingAttempt:
     sensitivity: Sensitivity
     user_id: str
     run_id: str | None
+    tags: Mapping[str, str]
     route_id: str
     attempt: int
     """1 for the first call of the request."""
@@ -70,6 +71,7 @@ class SettledAttempt:
     sensitivity: Sensitivity
     user_id: str
     run_id: str | None
+    tags: Mapping[str, str]
     cost_nano_usd: int
     """In billionths of a USD."""
     input_tokens: int | None

@@ -113,7 +113,8 @@ class TestBeforeAttempt:
         row = provider(server, "openai", **flat_price("2"), max_retries=1)
         config = make_config(server, db, providers=[row])
         router = open_router(config, before_attempt=seen.append)
-        await router.ainvoke(ask("Hm?", user_id="ada", task="answer", run_id="r1"))
+        chosen = {"user_id": "ada", "task": "answer", "run_id": "r1", "tags": {"team": "ads"}}
+        await router.ainvoke(ask("Hm?", **chosen))
         assert [(one.provider, one.attempt, one.hold_nano_usd) for one in seen] == [
             ("openai", 1, 2_000_000_000),
             ("openai", 2, 2_000_000_000),
@@ -123,6 +124,7 @@ class TestBeforeAttempt:
             *("gpt-4o", "cloud", "answer", "internal"),
         )
         assert (one.user_id, one.run_id, one.max_output_tokens) == ("ada", "r1", 1)
+        assert one.tags == {"team": "ads"}
         assert [message.text for message in one.messages] == ["Hm?"]
 
     @pytest.mark.parametrize("private", ["openai", "dashscope"])
@@ -276,7 +278,7 @@ class TestAfterAttempt:
             provider(server, "openai"),
         ]
         router = open_router(make_config(server, db, providers=chain), after_attempt=look)
-        result = await router.ainvoke(ask(user_id="ada", run_id="r1"))
+        result = await router.ainvoke(ask(user_id="ada", run_id="r1", tags={"team": "ads"}))
         assert result["messages"][-1].text == "Paris."
         assert [one.record for one in seen] == result["attempts"]
         failed, answered = seen
@@ -284,6 +286,7 @@ class TestAfterAttempt:
         assert (answered.input_tokens, answered.output_tokens, answered.user_id) == (9, 3, "ada")
         assert answered.cost_nano_usd == rows(db)[-1]["cost_nano_usd"]
         assert {one.route_id for one in seen} == {result["route_id"]}
+        assert [one.tags for one in seen] == [{"team": "ads"}] * 2
 
     @pytest.mark.parametrize("streamed", [False, True])
     async def test_what_it_raises_loses_no_paid_answer(
