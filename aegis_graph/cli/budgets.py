@@ -106,7 +106,7 @@ async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], l
     """Every limit in force, and the names of those of the configuration that are not."""
     ledger = create_ledger(config)
     rows = await ledger.budgets()
-    limits = await ledger.read(in_force)
+    limits = await ledger.read(in_force())
     there = {(limit.scope, limit.window) for limit in limits}
     removed = [
         _name(spec.scope, spec.window)

@@ -141,7 +141,7 @@ def reconcile(options: argparse.Namespace) -> int:
     ledger = create_ledger(config)
     if options.id is not None:
         return _settle(ledger, options)
-    found = run_async(ledger.read(lambda rows: maintenance.open_holds(rows, utc_now())))
+    found = run_async(ledger.read(maintenance.open_holds(utc_now())))
     if options.json:
         print(json.dumps({"open_holds": [_as_json(hold) for hold in found]}))
     elif found:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
+from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.scopes import after_prefix, each_prefix
 from aegis_graph.ledger.store import Connection, Rows
 from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.types import Window
 
-_SELECT = "SELECT scope, period, limit_nano_usd, alert_at, origin FROM budgets"
+_SELECT = (
+    "SELECT scope, period, limit_nano_usd, alert_at, origin FROM budgets"
+    " WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period"
+)
 
 
 def seed(connection: Connection, budgets: Sequence[Budget]) -> None:
@@ -65,32 +70,30 @@ def set_limit(connection: Connection, scope: str, window: str, limit_nano_usd: i
 
 def select_limits(connection: Connection) -> Rows:
     """Every limit, in a fixed order; see ``limits_of``."""
-    return connection.execute(f"{_SELECT} WHERE limit_nano_usd IS NOT NULL ORDER BY scope, period")
+    return connection.execute(_SELECT)
 
 
-def limits_of(rows: Rows) -> list[Budget]:
-    """The limits that were asked for."""
+def limits_of(rows: Iterable[Any]) -> list[Budget]:
+    """The limits in these rows."""
     return [
         Budget(scope, window, limit, Decimal(alert) if alert else None, origin)
-        for scope, window, limit, alert, origin in rows.fetchall()
+        for scope, window, limit, alert, origin in rows
     ]
 
 
-def in_force(connection: Connection) -> list[Budget]:
+def in_force() -> Query[list[Budget]]:
     """Every limit, in a fixed order."""
-    return limits_of(select_limits(connection))
+    return limits_of((yield Statement(_SELECT)))
 
 
-def used(
-    connection: Connection, scope: str, budget: Budget, now: datetime, calendar: Calendar
-) -> tuple[int, int]:
-    """Spent and held nano-USD of a scope in the budget's present window."""
-    row = connection.execute(
+def _used(scope: str, days: Days) -> Query[tuple[int, int]]:
+    """Spent and held nano-USD of a scope on some days."""
+    ((spent, held),) = yield Statement(
         "SELECT coalesce(sum(spent_nano_usd), 0), coalesce(sum(held_nano_usd), 0)"
         " FROM totals WHERE scope = ? AND day >= ? AND day < ?",
-        (scope, *calendar.days_now(budget.window, now)),
-    ).fetchone()
-    return int(row[0]), int(row[1])
+        (scope, *days),
+    )
+    return int(spent), int(held)
 
 
 def record_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
@@ -103,16 +106,16 @@ def record_alert(connection: Connection, scope: str, window: Window, days: Days)
     return given is not None
 
 
-def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[BudgetStatus]:
+def statuses(now: datetime, calendar: Calendar) -> Query[list[BudgetStatus]]:
     """Every budget in its present window.
 
     ``user:*`` and ``tag:KEY=*`` once for each user or value with spending in it.
     """
     found = []
-    for budget in in_force(connection):
+    for budget in (yield from in_force()):
         days = calendar.days_now(budget.window, now)
-        for scope in _scopes(connection, budget, days.first, days.end):
-            spent, held = used(connection, scope, budget, now, calendar)
+        for scope in (yield from _scopes(budget, days)):
+            spent, held = yield from _used(scope, days)
             found.append(
                 BudgetStatus(
                     scope, budget.window, budget.limit_nano_usd, spent, held, *days, budget.origin
@@ -121,14 +124,13 @@ def statuses(connection: Connection, now: datetime, calendar: Calendar) -> list[
     return found
 
 
-def _scopes(connection: Connection, budget: Budget, first: str, end: str) -> Iterator[str]:
+def _scopes(budget: Budget, days: Days) -> Query[list[str]]:
     prefix = each_prefix(budget.scope)
     if prefix is None:
-        yield budget.scope
-        return
-    rows = connection.execute(
+        return [budget.scope]
+    rows = yield Statement(
         "SELECT DISTINCT scope FROM totals WHERE scope >= ? AND scope < ?"
         " AND day >= ? AND day < ? ORDER BY scope",
-        (prefix, after_prefix(prefix), first, end),
+        (prefix, after_prefix(prefix), *days),
     )
-    yield from (str(row[0]) for row in rows.fetchall())
+    return [str(row[0]) for row in rows]

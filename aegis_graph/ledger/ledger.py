@@ -30,7 +30,7 @@ from aegis_graph.ledger.records import (
     Hold,
     unused_hold,
 )
-from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunner
 from aegis_graph.ledger.windows import Calendar
 from aegis_graph.ledger.writer import PendingResult, Writer, outcome
@@ -116,17 +116,13 @@ class SqlLedger(LedgerReader):
 
     async def budgets(self) -> list[BudgetStatus]:
         """Every budget, with what is spent, held and left in its present window."""
-
-        def work(connection: Connection) -> list[BudgetStatus]:
-            return budgets.statuses(connection, self._clock(), self._calendar)
-
         # The file's limits are in the database once the writer has opened it. A ledger that was
         # never written to is not created by asking.
         if not self._seeded.is_set() and self.store.exists():
             # What may not be written is read as it is.
             with suppress(ReadOnlyLedgerError):
                 await self.transact(self.store.version)
-        return await self.read(work)
+        return await self.read(budgets.statuses(self._clock(), self._calendar))
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
         """Set a limit, or take it away with ``None``.
@@ -150,7 +146,9 @@ class SqlLedger(LedgerReader):
         limit = None if limit_usd is None else Budget.of(spec).limit_nano_usd
 
         def work(connection: Connection) -> bool:
-            there = {(known.scope, known.window) for known in budgets.in_force(connection)}
+            there = {
+                (known.scope, known.window) for known in answered(connection, budgets.in_force())
+            }
             if limit is None and (scope, window) not in there:
                 return False
             budgets.set_limit(connection, scope, window, limit)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS
@@ -75,7 +76,7 @@ class Database(Protocol):
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction that no other writer overlaps."""
 
-    async def read(self, query: Callable[[Connection], T]) -> T:
+    async def read(self, query: Query[T]) -> T:
         """Run a query that delays no writer."""
 
 
@@ -90,7 +91,7 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
         zone: The time zone by whose midnight that day began.
     """
     day = before.isoformat()
-    last, waiting = await ledger.read(partial(_rows_before, day=day))
+    last, waiting = await ledger.read(_rows_before(day))
     await ledger.transact(partial(_note_pruned, day=day))
     rows = unanswered = 0
     # By ranges of ids, because ``requests`` has no index by day.
@@ -103,14 +104,14 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
     return Pruned(rows, unanswered, waiting)
 
 
-def _rows_before(connection: Connection, day: str) -> tuple[int, int]:
+def _rows_before(day: str) -> Query[tuple[int, int]]:
     """The last row of the days before this one, and how many of them have no outcome yet."""
-    found = connection.execute(
+    ((last, waiting),) = yield Statement(
         f"SELECT max(id), sum(CASE WHEN status IN {UNSETTLED} THEN 1 ELSE 0 END)"
         " FROM requests WHERE day < ?",
         (day,),
-    ).fetchone()
-    return int(found[0] or 0), int(found[1] or 0)
+    )
+    return int(last or 0), int(waiting or 0)
 
 
 def _note_pruned(connection: Connection, day: str) -> None:
@@ -195,13 +196,13 @@ _COMPARE = f"""
 
 async def verify(ledger: Database) -> list[Difference]:
     """Recompute the totals of all days that were not pruned, and say what differs."""
-    return await ledger.read(differences)
+    return await ledger.read(differences())
 
 
-def differences(connection: Connection) -> list[Difference]:
+def differences() -> Query[list[Difference]]:
     """What the totals say that the rows do not; one statement, so of one instant."""
     found = []
-    for scope, day, *sums in connection.execute(_COMPARE, (PRUNED_BEFORE,)).fetchall():
+    for scope, day, *sums in (yield Statement(_COMPARE, (PRUNED_BEFORE,))):
         pairs = zip(TOTAL_COLUMNS, sums[::2], sums[1::2], strict=True)
         found += [
             Difference(scope, day, column, int(total), int(rows))
@@ -211,12 +212,12 @@ def differences(connection: Connection) -> list[Difference]:
     return found
 
 
-def open_holds(connection: Connection, now: datetime) -> list[UnsettledHold]:
+def open_holds(now: datetime) -> Query[list[UnsettledHold]]:
     """The rows of attempts that never reported, oldest first."""
-    rows = connection.execute(
+    rows = yield Statement(
         "SELECT id, status, timestamp, expires_at, hold_nano_usd, provider, model, route_id"
         f" FROM requests WHERE status IN {UNSETTLED} ORDER BY id"
-    ).fetchall()
+    )
     # Instants are compared as text, in the one form in which all are written.
     present = timestamp(now)
     return [

@@ -6,10 +6,12 @@ all that were committed before it, so the same statements are right in both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
-from typing import Any
+from threading import Event
+from typing import Any, TypeVar
 
 try:
     import psycopg
@@ -19,8 +21,11 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.schema import POSTGRES, SCHEMA_VERSION, statements
-from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.store import Connection, answered
+
+T = TypeVar("T")
 
 SCHEMA = "aegis_graph"
 
@@ -84,6 +89,20 @@ class PostgresStore:
     def open_empty(self) -> Connection:
         """See ``Store.open_empty``."""
         return self.open()
+
+    async def ask(self, connect: Callable[[], Connection], query: Query[T]) -> T:
+        """See ``Store.ask``: in a thread, which ends with its statement once it is given up."""
+        given_up = Event()
+
+        def work() -> T:
+            with closing(connect()) as connection:
+                return answered(connection, query, given_up=given_up.is_set)
+
+        try:
+            return await asyncio.to_thread(work)
+        except asyncio.CancelledError:
+            given_up.set()
+            raise
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""

@@ -1,4 +1,4 @@
-"""A file that its owner alone can read."""
+"""A file that its owner alone can read, and which file it is."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 
 def make_private(path: Path, content: bytes = b"") -> None:
@@ -45,3 +46,19 @@ def _sync_folder(path: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+class FileId(NamedTuple):
+    """Which file it is, whatever its name."""
+
+    device: int
+    inode: int
+
+
+def file_id(path: Path) -> FileId | None:
+    """Which file is at a place; ``None`` where there is none."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return FileId(found.st_dev, found.st_ino)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
-from threading import Event
 from typing import BinaryIO, TypeVar
 
-from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, report
 from aegis_graph.ledger.export.export import export_rows
+from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.records import Budget, CostRow, Overrun
-from aegis_graph.ledger.store import Connection, Store
+from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.windows import Days
 from aegis_graph.types import ExportFormat
 
@@ -52,20 +49,18 @@ class LedgerReader:
             ConfigError: There is no report by that.
         """
         days = Days(first_day, end_day)
-        return await self.read(
-            lambda connection: report.spending(connection, by, days, latency=latency)
-        )
+        return await self.read(report.spending(by, days, latency=latency))
 
     async def run_cost(self, run_id: str) -> list[CostRow]:
         """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
 
         It is read from the run's own rows: those that were pruned are missing.
         """
-        return await self.read(lambda connection: report.run_cost(connection, run_id))
+        return await self.read(report.run_cost(run_id))
 
     async def overruns(self, first_day: str) -> list[Overrun]:
         """The providers whose attempts cost more than was reserved since a local day (ISO date)."""
-        return await self.read(lambda connection: report.overruns(connection, first_day))
+        return await self.read(report.overruns(first_day))
 
     async def export(
         self,
@@ -79,26 +74,16 @@ class LedgerReader:
         """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
 
         It is written from another thread, in bounded memory. When the waiting task is cancelled,
-        the export ends where it is.
+        the export ends with the batch that is being written.
 
         Returns:
             The number of rows.
         """
-        cancelled = Event()
-
-        # A thread cannot be cancelled: it stops itself at its next batch.
-        def watch(_: int) -> None:
-            if cancelled.is_set():
-                raise LedgerError("the export was given up")
-
-        work = partial(
-            self.export_blocking, stream, format=format, since=since, until=until, provider=provider
+        return _count(
+            await self.read(
+                _exported(stream, format=format, since=since, until=until, provider=provider)
+            )
         )
-        try:
-            return await asyncio.to_thread(work, progress=watch)
-        except asyncio.CancelledError:
-            cancelled.set()
-            raise
 
     def export_blocking(
         self,
@@ -111,11 +96,9 @@ class LedgerReader:
         progress: Callable[[int], None] | None = None,
     ) -> int:
         """As ``export``, in the calling thread; ``progress`` is called with the rows so far."""
-
-        def work(connection: Connection) -> int | OSError:
-            try:
-                return export_rows(
-                    connection,
+        return _count(
+            self.read_blocking(
+                _exported(
                     stream,
                     format=format,
                     since=since,
@@ -123,29 +106,61 @@ class LedgerReader:
                     provider=provider,
                     progress=progress,
                 )
-            except OSError as error:
-                # The stream's, which must not be taken for one of the store's.
-                return error
+            )
+        )
 
-        count = self.read_blocking(work)
-        if isinstance(count, OSError):
-            raise count
-        return count
+    async def read(self, query: Query[T]) -> T:
+        """Ask a question on a connection of its own: a report delays no admission."""
+        store = self.store
+        try:
+            return await store.ask(self._connect, query)
+        except store.errors as error:
+            raise store.explain(error) from error
 
-    async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run a query on a connection of its own: a report delays no admission."""
-        return await asyncio.to_thread(self.read_blocking, query)
-
-    def read_blocking(self, query: Callable[[Connection], T]) -> T:
+    def read_blocking(self, query: Query[T]) -> T:
         """As ``read``, in the calling thread."""
         store = self.store
         try:
-            if store.exists():
-                with closing(store.open_to_read()) as connection:
-                    return query(connection)
-            # A question does not make a ledger, and is answered from the file's limits.
-            with closing(store.open_empty()) as connection:
-                budgets.seed(connection, self._limits)
-                return query(connection)
+            with closing(self._connect()) as connection:
+                return answered(connection, query)
         except store.errors as error:
             raise store.explain(error) from error
+
+    def _connect(self) -> Connection:
+        if self.store.exists():
+            return self.store.open_to_read()
+        # A question does not make a ledger, and is answered from the file's limits.
+        connection = self.store.open_empty()
+        budgets.seed(connection, self._limits)
+        return connection
+
+
+def _exported(
+    stream: BinaryIO,
+    *,
+    format: ExportFormat,
+    since: str | None,
+    until: str | None,
+    provider: str | None,
+    progress: Callable[[int], None] | None = None,
+) -> Query[int | OSError]:
+    try:
+        return (
+            yield from export_rows(
+                stream,
+                format=format,
+                since=since,
+                until=until,
+                provider=provider,
+                progress=progress,
+            )
+        )
+    except OSError as error:
+        # The stream's, which must not be taken for one of the store's.
+        return error
+
+
+def _count(exported: int | OSError) -> int:
+    if isinstance(exported, OSError):
+        raise exported
+    return exported

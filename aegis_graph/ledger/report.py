@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import CostRow, Latency, Overrun
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS, after_prefix, report_prefix
-from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.windows import Days
 
 _MONTH = "substr(day, 1, 7)"
@@ -29,26 +29,24 @@ _SCOPES = """
 """
 
 
-def spending(
-    connection: Connection, by: str, days: Days, *, latency: bool = False
-) -> list[CostRow]:
+def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRow]]:
     """Spend on some local days, dearest first; by day or month, in their order.
 
     Raises:
         ConfigError: There is no report by that.
     """
     prefix = report_prefix(by)
-    found = latencies(connection, by, days) if latency else {}
+    found = (yield from latencies(by, days)) if latency else {}
     last = after_prefix(prefix)
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
-    rows = connection.execute(
+    rows = yield Statement(
         f"{_SCOPES} SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
         " sum(output_tokens), sum(spent_nano_usd) AS spent, sum(held_nano_usd)"
         " FROM names JOIN totals ON totals.scope = names.scope AND day >= ? AND day < ?"
         f" GROUP BY {name} ORDER BY {order}",
         (prefix, last, last, *days),
-    ).fetchall()
+    )
     report = []
     for scope, *sums in rows:
         name = str(scope).removeprefix(prefix)
@@ -56,7 +54,7 @@ def spending(
     return report
 
 
-def latencies(connection: Connection, by: str, days: Days) -> dict[str, Latency]:
+def latencies(by: str, days: Days) -> Query[dict[str, Latency]]:
     """Percentiles of the answered calls on some local days; reads each of their rows.
 
     By nearest rank: the smallest latency that at least so many percent of the calls had or stayed
@@ -66,7 +64,7 @@ def latencies(connection: Connection, by: str, days: Days) -> dict[str, Latency]
     column = "value" if tag else _COLUMNS[by]
     tags = " JOIN request_tags ON request_id = id AND key = ?" if tag else ""
     # Ranks are compared as integers, so that they are exact.
-    rows = connection.execute(
+    rows = yield Statement(
         "SELECT name, min(CASE WHEN place * 100 >= number * 50 THEN latency_ms END),"
         " min(CASE WHEN place * 100 >= number * 95 THEN latency_ms END),"
         " min(CASE WHEN place * 100 >= number * 99 THEN latency_ms END) FROM ("
@@ -77,26 +75,26 @@ def latencies(connection: Connection, by: str, days: Days) -> dict[str, Latency]
         f" AND {column} IS NOT NULL"
         ") AS ranked GROUP BY name",
         [*([tag] if tag else []), *days],
-    ).fetchall()
+    )
     return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}
 
 
-def overruns(connection: Connection, first_day: str) -> list[Overrun]:
+def overruns(first_day: str) -> Query[list[Overrun]]:
     """The providers whose attempts cost more than was reserved since a local day, dearest first."""
-    rows = connection.execute(
+    rows = yield Statement(
         "SELECT provider, sum(CASE WHEN overrun > 0 THEN 1 ELSE 0 END),"
         " sum(CASE WHEN overrun > 0 THEN overrun ELSE 0 END) AS above,"
         " sum(CASE WHEN overrun < 0 THEN 1 ELSE 0 END)"
         " FROM requests WHERE overrun <> 0 AND day >= ?"
         " GROUP BY provider ORDER BY above DESC, provider",
         (first_day,),
-    ).fetchall()
+    )
     return [Overrun(str(provider), *map(int, counts)) for provider, *counts in rows]
 
 
-def run_cost(connection: Connection, run_id: str) -> list[CostRow]:
+def run_cost(run_id: str) -> Query[list[CostRow]]:
     """Spend of one run by task, dearest first, from the rows that are there."""
-    rows = connection.execute(
+    rows = yield Statement(
         "SELECT task, count(*),"
         " sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END),"
         " sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)),"
@@ -104,7 +102,7 @@ def run_cost(connection: Connection, run_id: str) -> list[CostRow]:
         " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END)"
         " FROM requests WHERE run_id = ? GROUP BY task ORDER BY spent DESC, task",
         (run_id,),
-    ).fetchall()
+    )
     return [_cost_row(str(task), sums) for task, *sums in rows]
 
 

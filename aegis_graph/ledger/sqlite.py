@@ -5,14 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TypeVar, cast
 
 from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
-from aegis_graph.ledger.private_file import make_private
+from aegis_graph.ledger.async_sqlite import ask
+from aegis_graph.ledger.private_file import FileId, file_id, make_private
+from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.schema import SCHEMA_VERSION, SQLITE, statements
 from aegis_graph.ledger.store import Connection
+
+T = TypeVar("T")
 
 APPLICATION_ID = 0x41454749
 """Marks the file as ours ("AEGI" in ASCII), so that no other program's database is written to."""
@@ -46,7 +51,7 @@ class SqliteStore:
     def __init__(self, path: Path, *, busy_timeout_s: float) -> None:
         self.path = path
         self._busy_timeout_s = busy_timeout_s
-        self._written: _FileId | None = None
+        self._written: FileId | None = None
 
     @cached_property
     def key_file(self) -> Path | None:
@@ -71,14 +76,14 @@ class SqliteStore:
 
     def open_to_write(self) -> Connection:
         """See ``Store.open_to_write``."""
-        if self._written is not None and _file_id(self.path) is None:
+        if self._written is not None and file_id(self.path) is None:
             # A new file would have all of the budgets again.
             raise LedgerError(
                 f"the ledger {self.path} was deleted while this program used it; put it back, or"
                 " start the program again to begin a new one"
             )
         connection = self.open()
-        self._written = _file_id(self.path)
+        self._written = file_id(self.path)
         # Only ``begin`` meets other programs' locks, and it waits itself.
         connection.execute("PRAGMA busy_timeout = 0")
         return connection
@@ -86,6 +91,11 @@ class SqliteStore:
     def open_empty(self) -> Connection:
         """See ``Store.open_empty``."""
         return open_database(IN_MEMORY, self._busy_timeout_s)
+
+    async def ask(self, connect: Callable[[], Connection], query: Query[T]) -> T:
+        """See ``Store.ask``."""
+        # What this store opens is SQLite's own connection.
+        return await ask(cast("Callable[[], sqlite3.Connection]", connect), query)
 
     def begin(self, connection: Connection) -> None:
         """See ``Store.begin``."""
@@ -96,7 +106,7 @@ class SqliteStore:
 
     def _check_file(self) -> None:
         """Make sure that the open file is the one at its place: another is counted there now."""
-        here = _file_id(self.path)
+        here = file_id(self.path)
         if self._written in (None, here):
             return
         # Forgotten only where there is another one, which the next transaction opens.
@@ -121,21 +131,6 @@ class SqliteStore:
     def explain(self, error: Exception) -> LedgerError:
         """See ``Store.explain``."""
         return explain(self.path, error)
-
-
-class _FileId(NamedTuple):
-    """Which file it is, whatever its name."""
-
-    device: int
-    inode: int
-
-
-def _file_id(path: Path) -> _FileId | None:
-    try:
-        found = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return _FileId(found.st_dev, found.st_ino)
 
 
 def open_to_read(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
@@ -168,7 +163,7 @@ def open_to_read(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 
 
 def _opened_as(address: str, busy_timeout_s: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(address, timeout=busy_timeout_s, isolation_level=None, uri=True)
+    connection = _connected(address, busy_timeout_s, uri=True)
     try:
         # Connecting opens nothing yet.
         _version(connection)
@@ -191,8 +186,7 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     """
     if path != IN_MEMORY:
         make_private(path)
-    # Without an isolation level the driver begins no transactions of its own.
-    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+    connection = _connected(path, busy_timeout_s)
     try:
         _refuse_foreign(connection, path)
         # SQLite does not wait itself when several programs make the file at once.
@@ -203,6 +197,16 @@ def open_database(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _connected(
+    place: str | Path, busy_timeout_s: float, *, uri: bool = False
+) -> sqlite3.Connection:
+    # Without an isolation level the driver begins no transactions of its own. One thread may open
+    # what another uses then.
+    return sqlite3.connect(
+        place, timeout=busy_timeout_s, isolation_level=None, uri=uri, check_same_thread=False
+    )
 
 
 def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.queries import Query, Statement, advance
+
+T = TypeVar("T")
 
 LIST_LIMIT = 256
 """Values in one list; databases bound how many parameters a statement may have."""
@@ -79,6 +82,14 @@ class Store(Protocol):
     def open_empty(self) -> Connection:
         """A ledger without rows, for questions about one that does not exist."""
 
+    async def ask(self, connect: Callable[[], Connection], query: Query[T]) -> T:
+        """Ask a question from async code, on a connection that is closed then.
+
+        Args:
+            connect: Opens the connection; may take a while.
+            query: The question.
+        """
+
     def begin(self, connection: Connection) -> None:
         """Begin a transaction that no other writer overlaps."""
 
@@ -93,3 +104,30 @@ class Store(Protocol):
 
     def explain(self, error: Exception) -> LedgerError:
         """What one of its errors means and what to do about it, without secrets."""
+
+
+def answered(
+    connection: Connection, query: Query[T], *, given_up: Callable[[], bool] = lambda: False
+) -> T:
+    """The answer to a question, in the calling thread.
+
+    Args:
+        connection: Runs the statements.
+        query: The question.
+        given_up: Is asked after each statement whether the answer is still wanted.
+
+    Raises:
+        LedgerError: It is not.
+    """
+    try:
+        step = advance(query, None)
+        while isinstance(step, Statement):
+            rows = connection.execute(step.sql, step.parameters).fetchall()
+            if given_up():
+                raise LedgerError("the question was given up")
+            step = advance(query, rows)
+    finally:
+        # What it holds open, such as a file that it writes, ends here.
+        query.close()
+    answer: T = step.value
+    return answer

@@ -138,7 +138,7 @@ class _Transaction:
         facts = hashes.select(self._connection) if needed or failed else None
         _count_expired(swept or (), self._totals)
         self._attempts = {row.id: row for answer in answers for row in map(AttemptRow.of, answer)}
-        self._limits = budgets.limits_of(limits)
+        self._limits = budgets.limits_of(limits.fetchall())
         self._free_ids = iter([int(row[0]) for row in free])
         self._totals.read(self._needed(operations))
         if facts is not None:

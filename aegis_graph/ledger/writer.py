@@ -5,6 +5,10 @@ statement, any event loop and any thread can wait for it, and while one commit i
 next batch gathers. No caller is answered before the commit that holds its work. An event loop is
 woken once for all that wait there: woken one by one, the first would ask again before the last is
 awake, and batches would stay small.
+
+Beside the same statements over aiosqlite, with one hop to its thread for each, a reservation and
+its settlement take one caller 0.589 ms instead of 0.914, and 100 callers get 15,959 a second done
+instead of 1,110 (``benchmarks/README.md``). What is only read goes over aiosqlite.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ async def test_a_row_that_vanished_is_found(store: Store) -> None:
     ledger = opened(store)
     number = await call(ledger)
     await ledger.transact(lambda rows: rows.execute("DELETE FROM requests WHERE id = ?", (number,)))
-    found = await ledger.read(differences)
+    found = await ledger.read(differences())
     assert {row.scope for row in found} == {
         "total",
         "provider:cheap",
@@ -182,7 +182,7 @@ async def test_open_holds_are_listed_with_age_and_state(store: Store) -> None:
     store.now += timedelta(minutes=5)
     await ledger.sweep()
     later = store.now + timedelta(minutes=55)
-    found = await ledger.read(lambda rows: open_holds(rows, later))
+    found = await ledger.read(open_holds(later))
     assert [(one.id, one.status, one.overdue) for one in found] == [
         (made[0].hold_id, "expired", True),
         (made[1].hold_id, "reserved", True),

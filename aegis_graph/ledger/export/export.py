@@ -7,16 +7,18 @@ memory stays bounded, and no writer waits.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines, line_sql
-from aegis_graph.ledger.export.focus import focus_lines
+from aegis_graph.ledger.export.focus import write_focus
 from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowFilter, RowReader
-from aegis_graph.ledger.schema import REQUESTS, Column
-from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.schema import REQUESTS
 from aegis_graph.types import EXPORT_FORMATS, ExportFormat
+
+_RowWriter = Callable[[BinaryIO, RowReader], Query[None]]
 
 COLUMNS = tuple(column.name for column in REQUESTS)
 """What every format but FOCUS has."""
@@ -25,7 +27,6 @@ _LINES = {"id": "id", "line": line_sql(PLAIN)}
 
 
 def export_rows(
-    connection: Connection,
     stream: BinaryIO,
     *,
     format: ExportFormat,
@@ -33,7 +34,7 @@ def export_rows(
     until: str | None = None,
     provider: str | None = None,
     progress: Callable[[int], None] | None = None,
-) -> int:
+) -> Query[int]:
     """Write the rows that the ledger has now, in the order they were made.
 
     In ``csv`` and ``focus``, text that a spreadsheet would run as a formula has an apostrophe in
@@ -43,7 +44,6 @@ def export_rows(
     billing period the calendar month.
 
     Args:
-        connection: The ledger's database.
         stream: Takes bytes; text is UTF-8.
         format: How to write them.
         since: The first local day, as an ISO date.
@@ -60,12 +60,9 @@ def export_rows(
     """
     if format not in EXPORT_FORMATS:
         raise ConfigError(f"format: {format!r} is none of {', '.join(EXPORT_FORMATS)}")
-    reader = RowReader(connection, RowFilter(since, until, provider), progress)
-    if format == "parquet":
-        _parquet_writer()(stream, REQUESTS, reader.batches(PLAIN))
-    else:
-        for chunk in _TEXT[format](reader):
-            stream.write(chunk)
+    reader = RowReader(RowFilter(since, until, provider), progress)
+    write = _parquet_writer() if format == "parquet" else _TEXT[format]
+    yield from write(stream, reader)
     stream.flush()
     return reader.count
 
@@ -80,48 +77,47 @@ def require(format: ExportFormat) -> None:
         _parquet_writer()
 
 
-def _parquet_writer() -> Callable[[BinaryIO, Sequence[Column], Iterator[list[LedgerRow]]], None]:
+def _parquet_writer() -> _RowWriter:
     # Imported here: its library is an extra.
     from aegis_graph.ledger.export.parquet import write_parquet  # noqa: PLC0415
 
     return write_parquet
 
 
-def _csv(reader: RowReader) -> Iterator[bytes]:
-    yield csv_lines([COLUMNS])
-    while rows := reader.peek(_LINES):
+def _csv(stream: BinaryIO, reader: RowReader) -> Query[None]:
+    stream.write(csv_lines([COLUMNS]))
+    while rows := (yield from reader.peek(_LINES)):
         text = joined_lines([line for _, line in rows], commas=len(COLUMNS) - 1)
         # One cell that must be quoted or escaped: the same rows again, cell by cell.
         if text is None:
-            rows = reader.peek(ESCAPED)
+            rows = yield from reader.peek(ESCAPED)
             text = csv_lines(rows)
         if rows:
             reader.advance(rows)
-            yield text
+            stream.write(text)
 
 
-def _jsonl(reader: RowReader) -> Iterator[bytes]:
-    for lines in _json_lines(reader):
-        yield ("\n".join(lines) + "\n").encode()
+def _jsonl(stream: BinaryIO, reader: RowReader) -> Query[None]:
+    while rows := (yield from reader.next_rows(PLAIN)):
+        stream.write(("\n".join(_json_lines(rows)) + "\n").encode())
 
 
-def _json(reader: RowReader) -> Iterator[bytes]:
+def _json(stream: BinaryIO, reader: RowReader) -> Query[None]:
     before = "[\n"
-    for lines in _json_lines(reader):
-        yield (before + ",\n".join(lines)).encode()
+    while rows := (yield from reader.next_rows(PLAIN)):
+        stream.write((before + ",\n".join(_json_lines(rows))).encode())
         before = ",\n"
-    yield b"[]\n" if before == "[\n" else b"\n]\n"
+    stream.write(b"[]\n" if before == "[\n" else b"\n]\n")
 
 
-def _json_lines(reader: RowReader) -> Iterator[list[str]]:
+def _json_lines(rows: Sequence[LedgerRow]) -> list[str]:
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    for rows in reader.batches(PLAIN):
-        yield [encode(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    return [encode(dict(zip(COLUMNS, row, strict=True))) for row in rows]
 
 
-_TEXT: Mapping[str, Callable[[RowReader], Iterator[bytes]]] = {
+_TEXT: Mapping[str, _RowWriter] = {
     "csv": _csv,
     "json": _json,
     "jsonl": _jsonl,
-    "focus": focus_lines,
+    "focus": write_focus,
 }

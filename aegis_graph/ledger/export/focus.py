@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import BinaryIO
 
 from aegis_graph.ledger.export.csv_lines import csv_lines
 from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, RowReader
+from aegis_graph.ledger.queries import Query
 
 _TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
 
@@ -70,11 +71,11 @@ Source: https://focus.finops.org/focus-specification/v1-2/
 """
 
 
-def focus_lines(reader: RowReader) -> Iterator[bytes]:
+def write_focus(stream: BinaryIO, reader: RowReader) -> Query[None]:
     """One charge per attempt that has ended, as lines of CSV in UTF-8."""
-    yield csv_lines([FOCUS_COLUMNS])
-    for rows in reader.batches(_FOCUS, ended=True):
-        yield csv_lines(_periods(row[0]) + row[1:] for row in rows)
+    stream.write(csv_lines([FOCUS_COLUMNS]))
+    while rows := (yield from reader.next_rows(_FOCUS, ended=True)):
+        stream.write(csv_lines(_periods(row[0]) + row[1:] for row in rows))
 
 
 @lru_cache(maxsize=64)

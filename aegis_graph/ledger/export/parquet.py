@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
-from itertools import islice
 from typing import Any, BinaryIO
 
 try:
@@ -15,7 +14,9 @@ except ModuleNotFoundError as missing:
         "an export as Parquet needs: pip install 'aegis-graph[parquet]'", name=missing.name
     ) from missing
 
-from aegis_graph.ledger.schema import Column
+from aegis_graph.ledger.export.row_reader import PLAIN, RowReader
+from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.schema import REQUESTS
 
 BATCHES_PER_GROUP = 10
 """Batches that make one row group; they wait in Arrow's form, which is compact."""
@@ -25,13 +26,17 @@ _USD = pyarrow.decimal128(28, 9)
 _TYPES = {"integer": pyarrow.int64(), "text": pyarrow.string(), "usd": _USD}
 
 
-def write_parquet(
-    stream: BinaryIO, columns: Sequence[Column], batches: Iterator[list[tuple[Any, ...]]]
-) -> None:
+def write_parquet(stream: BinaryIO, reader: RowReader) -> Query[None]:
     """Write rows as Parquet; the cost is an exact decimal, everything else as in the ledger."""
-    schema = pyarrow.schema([(column.name, _TYPES[column.type]) for column in columns])
+    schema = pyarrow.schema([(column.name, _TYPES[column.type]) for column in REQUESTS])
     with ParquetWriter(stream, schema) as writer:
-        while group := [_batch(rows, schema) for rows in islice(batches, BATCHES_PER_GROUP)]:
+        group = []
+        while rows := (yield from reader.next_rows(PLAIN)):
+            group.append(_batch(rows, schema))
+            if len(group) == BATCHES_PER_GROUP:
+                writer.write_table(pyarrow.Table.from_batches(group))
+                group = []
+        if group:
             writer.write_table(pyarrow.Table.from_batches(group))
 
 

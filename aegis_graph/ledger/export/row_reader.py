@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from aegis_graph.ledger.export.csv_lines import escape_formula_sql
+from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.schema import REQUESTS
-from aegis_graph.ledger.store import Connection
 
 LedgerRow = tuple[Any, ...]
 
@@ -44,37 +44,33 @@ class RowFilter(NamedTuple):
 class RowReader:
     """Rows in the order of their ids, up to what is the last one when it begins."""
 
-    def __init__(
-        self, connection: Connection, chosen: RowFilter, progress: Callable[[int], None] | None
-    ) -> None:
-        self._connection = connection
+    def __init__(self, chosen: RowFilter, progress: Callable[[int], None] | None) -> None:
         self._filter = chosen
         self._progress = progress
         self._last_read = 0
         self._newest: int | None = None
         self.count = 0
 
-    def batches(
+    def next_rows(
         self, columns: Mapping[str, str], *, ended: bool = False
-    ) -> Iterator[list[LedgerRow]]:
-        """Read all rows, in their order."""
-        id_at = list(columns).index("id" if "id" in columns else "x_Request_Id")
-        while rows := self.peek(columns, ended=ended):
-            self.advance(rows, id_at)
-            yield rows
+    ) -> Query[list[LedgerRow]]:
+        """The next rows, which are passed by it; none at the end."""
+        rows = yield from self.peek(columns, ended=ended)
+        if rows:
+            self.advance(rows, list(columns).index("id" if "id" in columns else "x_Request_Id"))
+        return rows
 
-    def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> list[LedgerRow]:
+    def peek(self, columns: Mapping[str, str], *, ended: bool = False) -> Query[list[LedgerRow]]:
         """The next rows; the same again until they are passed."""
         # The end is fixed once: rows that come meanwhile would keep the export going.
         if self._newest is None:
-            newest = self._connection.execute("SELECT coalesce(max(id), 0) FROM requests")
-            self._newest = newest.fetchone()[0]
+            ((self._newest,),) = yield Statement("SELECT coalesce(max(id), 0) FROM requests")
         query = (
             f"SELECT {', '.join(columns.values())} FROM requests WHERE id > ? AND id <= ?"
             f"{self._filter.sql()}{ENDED if ended else ''} ORDER BY id LIMIT {BATCH_ROWS}"
         )
         values = [value for value in self._filter if value is not None]
-        return self._connection.execute(query, (self._last_read, self._newest, *values)).fetchall()
+        return (yield Statement(query, (self._last_read, self._newest, *values)))
 
     def advance(self, rows: Sequence[LedgerRow], id_at: int = 0) -> None:
         """Go on behind these rows, which have their ids at this place."""
