@@ -210,13 +210,14 @@ def test_an_envelope_stops_an_insert_and_a_wider_one_resumes_it(
     server: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:
     play(server)
+    run: Any = {"run_id": "job", "tags": {"team": "ads"}}
     with open_rag(lightrag_config(server, db), tmp_path / "rag") as rag:
-        stopped = rag.add(DOCUMENTS, run_id="job", max_cost_usd="0.008")
+        stopped = rag.add(DOCUMENTS, max_cost_usd="0.008", **run)
         assert stopped.state == "stopped"
         assert Decimal(spent(db)) / 10**9 <= Decimal("0.008")
-        assert rag.add(DOCUMENTS, run_id="job", max_cost_usd="1").state == "done"
+        assert rag.add(DOCUMENTS, max_cost_usd="1", **run).state == "done"
     assert set(bought(server).values()) == {1}
-    assert {row["run_id"] for row in rows(db)} == {"job"}
+    assert {(row["run_id"], row["tags"]) for row in rows(db)} == {("job", '{"team": "ads"}')}
 
 
 def test_a_failed_document_is_taken_up_by_the_next_insert(

@@ -319,7 +319,8 @@ def test_a_run_keeps_to_its_own_envelope(server: LoopbackServer, db: Path) -> No
         price={"input_usd_per_mtok": "0", "output_usd_per_mtok": "200000"},
     )
     graph = make_extractor(server, db, providers=[row], max_concurrency=1)
-    request = {"documents": people(4), "run_id": "r1", "max_cost_usd": "3"}
+    tags = {"team": "ads"}
+    request = {"documents": people(4), "run_id": "r1", "max_cost_usd": "3", "tags": tags}
 
     first = graph.invoke(request)
     second = graph.invoke({**request, "run_id": "r2"})
@@ -327,6 +328,7 @@ def test_a_run_keeps_to_its_own_envelope(server: LoopbackServer, db: Path) -> No
     assert (len(triples(first)), first["degraded"]) == (3, True)
     assert (triples(second), second["reused"], second["degraded"]) == (all_on(4), 3, False)
     assert [row["run_id"] for row in made(db)] == ["r1"] * 3 + ["r2"]
+    assert {row["tags"] for row in made(db)} == {'{"team": "ads"}'}
 
 
 def test_the_bound_of_the_graph_around_it_wins(server: LoopbackServer, db: Path) -> None:
