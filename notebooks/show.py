@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -25,15 +27,24 @@ COLOURS: Mapping[str, str] = {
 COLUMN = 2.0
 """From one column of nodes to the next; nodes of a column are 1 apart."""
 
+LONG = 20
+"""Characters that a node's name may have on one line."""
+
+CIRCLE = 3800
+"""The area of a node of a network, in square points; the longest word of a name fits into it."""
+
 BEND = 0.18
 """How far a dotted edge bends, as a share of its length."""
 
 
 class Table:
-    """Rows of dicts, as an HTML table and as text."""
+    """Rows of dicts, as an HTML table and as text; numbers are aligned by their point."""
 
     def __init__(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
-        self._rows = [[_text(row.get(column)) for column in columns] for row in rows]
+        texts = [[_text(row.get(column)) for row in rows] for column in columns]
+        self._right = [_is_number(column) for column in texts]
+        pointed = [_to_one_point(column) if _is_number(column) else column for column in texts]
+        self._rows = [list(row) for row in zip(*pointed, strict=True)]
         self._columns = list(columns)
 
     @override
@@ -41,19 +52,23 @@ class Table:
         lines = [self._columns, *self._rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+            "  ".join(
+                cell.rjust(width) if right else cell.ljust(width)
+                for cell, width, right in zip(line, widths, self._right, strict=True)
+            ).rstrip()
             for line in lines
         )
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(column)}</th>" for column in self._columns)
-        body = "".join(
-            "<tr>"
-            + "".join(f"<td style='text-align:left'>{escape(cell)}</td>" for cell in row)
-            + "</tr>"
-            for row in self._rows
-        )
+        head = self._html(self._columns, "th")
+        body = "".join(f"<tr>{self._html(row, 'td')}</tr>" for row in self._rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def _html(self, cells: Sequence[str], tag: str) -> str:
+        return "".join(
+            f"<{tag} style='text-align:{'right' if right else 'left'}'>{escape(cell)}</{tag}>"
+            for cell, right in zip(cells, self._right, strict=True)
+        )
 
 
 def table(rows: Sequence[Mapping[str, Any]], *columns: str) -> Table:
@@ -83,9 +98,11 @@ def draw(
     axes.autoscale_view()
     axes.margins(0.12)
     figure.canvas.draw()
+    attempts = [name for name in boxes if name.startswith("attempt_")]
     for (source, target), chosen in edges.items():
         far = boxes[target].get_position()[0] - boxes[source].get_position()[0] > COLUMN
-        bend = BEND if (target, source) in edges else 2 * BEND * far
+        # Between the rows of what it passes: an even number of nodes leaves the middle free.
+        bend = BEND if (target, source) in edges else (3 - len(attempts) % 2) * BEND * far
         _arrow(axes, boxes[source], boxes[target], bend=bend, dotted=chosen)
     _finish(axes, title)
 
@@ -128,7 +145,7 @@ def draw_network(
     directed = graph if graph.is_directed() else nx.DiGraph(graph.edges(data=True))
     style = "-|>" if graph.is_directed() else "-"
     nx.draw_networkx_edges(
-        directed, places, ax=axes, edge_color=EDGE, arrowstyle=style, node_size=2200
+        directed, places, ax=axes, edge_color=EDGE, arrowstyle=style, node_size=CIRCLE
     )
     for kind, tint in zip(kinds, tints, strict=True):
         members = [name for name, data in graph.nodes(data=True) if str(data.get(node, "")) == kind]
@@ -138,18 +155,22 @@ def draw_network(
             members,
             ax=axes,
             node_color=[tint],
-            node_size=2200,
+            node_size=CIRCLE,
             edgecolors=INK,
             linewidths=0.6,
             label=kind,
         )
-    names = {name: data.get("name", name) for name, data in graph.nodes(data=True)}
+    # A word on a line, so that a name has room in its circle.
+    names = {
+        name: str(data.get("name", name)).replace(" ", "\n")
+        for name, data in graph.nodes(data=True)
+    }
     nx.draw_networkx_labels(graph, places, names, ax=axes, font_size=8, font_color=INK)
     said = {(head, tail): data.get(edge, "") for head, tail, data in graph.edges(data=True)}
     nx.draw_networkx_edge_labels(
         nx.DiGraph(directed), places, said, ax=axes, font_size=7, font_color=INK
     )
-    axes.legend(markerscale=0.25, loc="best", fontsize=8)
+    axes.legend(markerscale=0.2, loc="upper left", bbox_to_anchor=(0.95, 1), fontsize=8)
     _finish(axes, title)
 
 
@@ -162,6 +183,16 @@ def _finish(axes: Axes, title: str) -> None:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _is_number(column: Sequence[str]) -> bool:
+    return all(re.fullmatch(r"-?\d+(\.\d+)?|", cell) for cell in column) and any(column)
+
+
+def _to_one_point(column: Sequence[str]) -> list[str]:
+    """Numbers with as many decimals as the one that has most."""
+    most = max(len(cell.partition(".")[2]) for cell in column)
+    return [f"{Decimal(cell):.{most}f}" if cell else "" for cell in column]
 
 
 def _places(
@@ -190,6 +221,8 @@ def _places(
 def _box(axes: Axes, name: str, place: tuple[float, float]) -> Text:
     colour = next((tint for start, tint in COLOURS.items() if start in name), "#ffffff")
     label = name.removeprefix("__").removesuffix("__").replace(":", "\n")
+    if len(label) > LONG:
+        label = label.replace("attempt_", "attempt_\n")
     look = {"boxstyle": "round,pad=0.45", "facecolor": colour, "edgecolor": INK, "linewidth": 0.8}
     return axes.text(
         *place, label, ha="center", va="center", fontsize=9, color=INK, bbox=look, zorder=3
@@ -207,4 +240,4 @@ def _arrow(axes: Axes, start: Text, end: Text, *, bend: float, dotted: bool) -> 
         "patchA": start.get_bbox_patch(),
         "patchB": end.get_bbox_patch(),
     }
-    axes.annotate("", xy=end.get_position(), xytext=start.get_position(), arrowprops=look, zorder=4)
+    axes.annotate("", xy=end.get_position(), xytext=start.get_position(), arrowprops=look, zorder=2)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import nbformat
 import pytest
 
 from notebooks.execute import execute, notebooks, read, shown
 
 PATHS = {path.stem: path for path in notebooks()}
+FIRST_LINES = 15
+"""Lines of code before a reader sees something."""
 
 
 def test_each_subject_has_its_notebook() -> None:
@@ -46,3 +51,28 @@ def test_it_is_stored_with_the_outputs_of_one_clean_run(name: str) -> None:
         for cell in cells
         for output in cell.outputs
     )
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_something_is_seen_before_long(name: str) -> None:
+    first = next(cell for cell in read(PATHS[name]).cells if cell.cell_type == "code")
+
+    assert first.outputs
+    assert len(first.source.splitlines()) <= FIRST_LINES
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_what_it_says_of_its_outputs_is_asserted_in_its_cells(name: str) -> None:
+    notebook = read(PATHS[name])
+
+    assert "`assert`" in notebook.cells[0].source.replace("\n", " ")
+    checked = [cell for cell in notebook.cells if "assert " in cell.source]
+    assert len(checked) >= len(notebook.cells) / 5
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_it_holds_no_path_of_the_machine_that_ran_it(name: str) -> None:
+    stored = nbformat.writes(read(PATHS[name]))  # type: ignore[no-untyped-call]
+
+    places = ("/tmp/", "/home/", "/root/", "/Users/", str(Path(__file__).parents[2]))
+    assert [place for place in places if place in stored] == []
