@@ -22,6 +22,7 @@ from aegis_graph import (
     NoProviderError,
     OutgoingAttempt,
     RoutedChatModel,
+    RoutedLightRAG,
     RouterHandle,
     SettledAttempt,
     create_embeddings,
@@ -256,6 +257,16 @@ class TestBeforeAttempt:
         with pytest.raises(HookError, match="2 texts are to be embedded, and 1 were left"):
             await dropping.aembed_documents(["Ada", "Paris"])
         assert_sound(db)
+
+    async def test_lightrag_embeds_what_the_router_it_is_given_redacts(
+        self, server: LoopbackServer, db: Path, tmp_path: Path
+    ) -> None:
+        row = embedder(server, "dashscope", dimensions=1024)
+        config = make_config(server, db, embeddings=[row])
+        router = open_router(config, before_attempt=redact)
+        with RoutedLightRAG(config, working_dir=tmp_path, router=router, environ=KEYS) as rag:
+            await rag.embeddings.aembed_query(f"Whose is {SECRET}?")
+        assert [call.body["input"]["texts"] for call in server.calls()] == [["Whose is ***?"]]
 
 
 class TestAfterAttempt:

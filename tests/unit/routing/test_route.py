@@ -16,9 +16,11 @@ from aegis_graph.routing.route import (
     attempted,
     declined,
     new_route,
+    refusals,
     settled,
 )
 from aegis_graph.routing.state import in_progress
+from aegis_graph.types import SkippedRecord
 
 HOLD = admitted_hold(7, 100, datetime(2026, 11, 29, tzinfo=UTC))
 FAILED = unused_hold(6)
@@ -82,3 +84,15 @@ def test_a_new_request_finds_nothing_of_the_last_one_on_its_thread() -> None:
     assert (state["attempts"], state["skipped"], state["route"]) == ([], [], new_route())
     assert state["route_id"] not in ("", "last")
     assert in_progress(state) == state, "in its next steps the request finds its own"
+
+
+def test_a_refusal_lasts_until_the_request_ends() -> None:
+    refusal: SkippedRecord = {"provider": "p", "model": "m", "code": "hook", "reason": "no"}
+    route = declined(admitted(failed_once(), HOLD, "next"), unused_hold(7), refusal=refusal)
+    assert refusals(attempted(settled(route), FAILED)) == [refusal]
+    assert route["excluded"] == ["first", "p"]
+
+
+def test_a_route_of_an_older_version_has_no_refusals() -> None:
+    old: Any = {key: value for key, value in new_route().items() if key != "refusals"}
+    assert refusals(old) == []
