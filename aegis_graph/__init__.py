@@ -13,6 +13,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.components.answer_generator import (
         create_answer_generator as create_answer_generator,
     )
+    from aegis_graph.components.documents import DocumentSet as DocumentSet
     from aegis_graph.components.documents import read_passages as read_passages
     from aegis_graph.components.image_describer import (
         create_image_describer as create_image_describer,
@@ -109,6 +110,7 @@ _HOMES = {
     "ContentRefusedError": "aegis_graph.errors",
     "ContextTooLongError": "aegis_graph.errors",
     "DocumentError": "aegis_graph.errors",
+    "DocumentSet": "aegis_graph.components.documents",
     "HookError": "aegis_graph.errors",
     "InsertError": "aegis_graph.errors",
     "InvalidRequestError": "aegis_graph.errors",

@@ -65,6 +65,16 @@ class UnsupportedContentError(InvalidRequestError):
 class DocumentError(AegisError, ValueError):
     """A document is missing or cannot be read."""
 
+    reason: str = "unreadable"
+    """What it is a case of, in one word, by which a report can count: ``broken``, ``password``."""
+
+    @classmethod
+    def because(cls, reason: str, message: str) -> DocumentError:
+        """An error that says what it is a case of."""
+        error = cls(message)
+        error.reason = reason
+        return error
+
 
 class LedgerError(AegisError, RuntimeError):
     """The ledger cannot be opened, read or written. The message says what to do."""

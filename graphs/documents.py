@@ -18,10 +18,8 @@ DOCUMENTS = Path(
 
 
 def passages() -> Sequence[Passage]:
-    """Under relative paths where that can be, because citations show them."""
-    here = Path.cwd()
-    inside = DOCUMENTS.is_relative_to(here)
-    return read_passages([DOCUMENTS.relative_to(here) if inside else DOCUMENTS])
+    """Each named by its path below the folder, which citations show."""
+    return read_passages([DOCUMENTS])
 
 
 retriever = create_retriever(passages)

@@ -63,7 +63,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="PATH",
-        help="Markdown, text and PDF files, and folders of them",
+        help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
     )
     parser.add_argument(
         "--sensitivity",

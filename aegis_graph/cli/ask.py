@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
@@ -27,7 +27,8 @@ from aegis_graph.cli.output import (
     unsupported_lines,
 )
 from aegis_graph.components.answer_generator.graph import create_answer_generator
-from aegis_graph.components.documents.files import read_passages
+from aegis_graph.components.documents.files import DocumentSet
+from aegis_graph.components.documents.skipped import skipped_lines
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.config.router_config import RouterConfig
@@ -50,7 +51,8 @@ def ask(options: argparse.Namespace) -> int:
     """Answer a question and show where the answer, and its cost, came from."""
     config = load_config(options)
     ledger = create_ledger(config)
-    retriever = create_retriever(_read(options.docs))
+    documents = DocumentSet(options.docs)
+    retriever = create_retriever(_read(documents))
     router = create_router(config, ledger=ledger)
     generator = create_answer_generator(router, verify=options.verify)
     graph = create_rag(router, retriever, decompose=not options.no_plan, generator=generator)
@@ -70,25 +72,33 @@ def ask(options: argparse.Namespace) -> int:
     error = None if result["refusal"] is None else _routing_error(result)
     # A program gets attempts and reasons in the same object, answered or not.
     if options.json:
-        print(json.dumps({**(result["refusal"] or {}), **_as_json(result)}, ensure_ascii=False))
+        skipped = {"skipped_documents": [asdict(one) for one in documents.skipped]}
+        shown = {**(result["refusal"] or {}), **_as_json(result), **skipped}
+        print(json.dumps(shown, ensure_ascii=False))
         return OK if error is None else exit_status(error)
-    if error is not None:
-        # What could be quoted is shown all the same, before the error on standard error.
-        for line in (result["answer"], *source_lines(result["citations"])):
-            print(line)
-        raise error
-    _print_result(Console(highlight=False), result, budgets, config, answer_shown=live.text)
-    return OK
+    if error is None:
+        _print_result(Console(highlight=False), result, budgets, config, answer_shown=live.text)
+        _print_skipped(documents)
+        return OK
+    # What could be quoted is shown all the same, before the error on standard error.
+    for line in (result["answer"], *source_lines(result["citations"])):
+        print(line)
+    _print_skipped(documents)
+    raise error
 
 
-def _read(paths: Sequence[Path]) -> list[Passage]:
+def _print_skipped(documents: DocumentSet) -> None:
+    for line in skipped_lines(documents.skipped):
+        print(line, file=sys.stderr)
+
+
+def _read(documents: DocumentSet) -> list[Passage]:
     """Read the documents, with a progress bar where a person watches."""
     with Progress(
         console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
     ) as bar:
         task = bar.add_task("reading", total=None)
-        return read_passages(
-            paths,
+        return documents.passages(
             on_file=lambda path, number, count: bar.update(
                 task, total=count, completed=number - 1, description=f"reading {path.name}"
             ),

@@ -20,7 +20,7 @@ HIDDEN = "***"
 """Stands where a key was."""
 
 _MAX_READ = 4000
-_CONTROL_SEQUENCE = re.compile(
+CONTROL_SEQUENCE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b."
 )
 _MESSAGE_PIECE = 24
@@ -61,7 +61,7 @@ def clean_text(text: str, *, key: str | None = None) -> str:
         >>> clean_text(f"no{chr(27)}[2J such {chr(10)} key: sk-1", key="sk-1")
         'no such key: ***'
     """
-    text = _CONTROL_SEQUENCE.sub("", text[:_MAX_READ])
+    text = CONTROL_SEQUENCE.sub("", text[:_MAX_READ])
     # Neither controls nor marks of direction nor half a character are printable.
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     for secret in _forms(key):

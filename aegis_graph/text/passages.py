@@ -48,7 +48,8 @@ class Passage:
     """A piece of a document, small enough to quote from and large enough to make sense."""
 
     source: str
-    """Path of the document, as the user gave it."""
+    """The document's name: its path below the folder that was given. Prompts show it, so it is
+    never a path that says something about this machine."""
     text: str
     start: int = 0
     """Where the text begins in the document's text, in characters."""
@@ -56,11 +57,21 @@ class Passage:
     """Page of a PDF document, counted from 1."""
     heading: str = ""
     """The heading that the text stands under, where there is one."""
+    slide: int | None = None
+    """Slide of a presentation, counted from 1."""
+    sheet: str = ""
+    """Sheet of a workbook."""
+    lines: tuple[int, int] | None = None
+    """First and last line in the file, counted from 1, where the text is the file's own."""
 
     @property
     def location(self) -> str:
-        """Source and page, for a reader."""
-        return self.source if self.page is None else f"{self.source}, page {self.page}"
+        """Source with page, slide or sheet, for a reader."""
+        if self.page is not None:
+            return f"{self.source}, page {self.page}"
+        if self.slide is not None:
+            return f"{self.source}, slide {self.slide}"
+        return f"{self.source}, sheet {self.sheet}" if self.sheet else self.source
 
 
 @dataclass(frozen=True, slots=True)

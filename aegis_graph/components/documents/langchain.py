@@ -19,12 +19,22 @@ from aegis_graph.types import DEFAULT_SENSITIVITY, SENSITIVITIES
 
 def document_of(passage: Passage) -> Document:
     """A passage as any LangChain component knows it."""
-    place = {"source": passage.source, "start_index": passage.start, "heading": passage.heading}
-    if passage.page is None:
-        return Document(passage.text, metadata=place)
-    # LangChain's loaders count pages from 0; the label is what a reader sees.
-    pages = {"page": passage.page - 1, "page_label": str(passage.page)}
-    return Document(passage.text, metadata={**place, **pages})
+    place: dict[str, Any] = {
+        "source": passage.source,
+        "start_index": passage.start,
+        "heading": passage.heading,
+    }
+    if passage.page is not None:
+        # LangChain's loaders count pages from 0; the label is what a reader sees.
+        place |= {"page": passage.page - 1, "page_label": str(passage.page)}
+    if passage.slide is not None:
+        place["slide"] = passage.slide
+    if passage.sheet:
+        place["sheet"] = passage.sheet
+    if passage.lines is not None:
+        # A list, because metadata goes through JSON.
+        place["lines"] = list(passage.lines)
+    return Document(passage.text, metadata=place)
 
 
 def passages_of(documents: Sequence[Document]) -> list[Passage]:
@@ -36,6 +46,9 @@ def passages_of(documents: Sequence[Document]) -> list[Passage]:
             start=_as_int(document.metadata.get("start_index")) or 0,
             page=_page(document.metadata),
             heading=str(document.metadata.get("heading") or ""),
+            slide=_as_int(document.metadata.get("slide")),
+            sheet=str(document.metadata.get("sheet") or ""),
+            lines=_lines(document.metadata.get("lines")),
         )
         for n, document in enumerate(documents, start=1)
     ]
@@ -97,6 +110,13 @@ def _page(metadata: Mapping[str, Any]) -> int | None:
     page = _as_int(metadata.get("page"))
     # The label is the number that is printed on the page, where the loader knows it.
     return label if label is not None or page is None else page + 1
+
+
+def _lines(value: object) -> tuple[int, int] | None:
+    match value:
+        case [int(first), int(last)]:
+            return first, last
+    return None
 
 
 def _as_int(value: object) -> int | None:

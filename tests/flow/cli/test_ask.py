@@ -96,7 +96,7 @@ def test_an_answer_is_shown_with_sources_route_cost_budget_and_ledger(
     done = ask(folder, fresh=True, TEST_KEY="sk-test")
     assert (done.returncode, done.stderr) == (0, "")
     assert "The limit is 40 dollars. [1]" in done.stdout
-    assert "[1] docs/budgets.md" in done.stdout
+    assert "[1] budgets.md" in done.stdout
     assert "ollama  llama3.2:3b  failed    HTTP 404" in done.stdout
     assert "Cost    $0.00029\n" in done.stdout  # 80 x $2.50 + 9 x $10 per million
     assert "provider:openai per month: $0.99971 left of $1" in done.stdout
@@ -116,7 +116,7 @@ def test_json_is_one_object_with_the_promised_keys(folder: Path, server: Loopbac
     assert found["answer"] == "It is 40 dollars. [1] Surely."
     [citation] = found["citations"]
     assert citation["n"] == 1
-    assert citation["source"] == "docs/budgets.md"
+    assert citation["source"] == "budgets.md"
     assert citation["quote"] in DOCUMENT
     assert (found["provider"], found["model"], found["cost_usd"]) == ("ollama", "llama3.2:3b", "0")
     assert [row["status"] for row in found["attempts"]] == ["answered"]
@@ -206,7 +206,7 @@ def test_a_spent_budget_ends_with_status_3(folder: Path, server: LoopbackServer)
     assert done.returncode == 3
     assert done.stdout.splitlines()[0] == QUOTE
     assert "(No language model could be asked" in done.stdout
-    assert "[1] docs/budgets.md" in done.stdout
+    assert "[1] budgets.md" in done.stdout
     assert "budget provider:openai per month: needs up to $" in done.stderr
     assert done.stderr.count("\n") == 1
     assert server.calls("openai") == ()
@@ -263,12 +263,34 @@ def test_wrong_usage_is_one_clear_line_and_status_2(
     assert done.stdout == ""
 
 
-def test_a_latin_1_document_is_refused_by_name(folder: Path, server: LoopbackServer) -> None:
+def test_what_was_not_read_is_said_at_the_end(folder: Path, server: LoopbackServer) -> None:
     configure(folder, server)
+    server.always("ollama", Reply("The limit is 40 dollars. [1]", input_tokens=80, output_tokens=9))
     (folder / "docs" / "old.txt").write_bytes("Gebühr".encode("latin-1"))
+    (folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.4")
+    (folder / "docs" / "photo.heic").write_bytes(b"x")
     done = ask(folder)
-    assert done.returncode == 2
-    assert "docs/old.txt: not UTF-8 text" in done.stderr
+    assert (done.returncode, done.stdout != "") == (0, True)
+    said = done.stderr.splitlines()
+    assert said[0] == "1 file was not read:"
+    assert said[1].startswith("  broken.pdf: not a readable PDF")
+    assert said[2] == "1 file of other kinds was not read (.heic 1)"
+    found = json.loads(ask(folder, "--json").stdout)
+    assert [(one["source"], one["reason"]) for one in found["skipped_documents"]] == [
+        ("*.heic", "other_kind"),
+        ("broken.pdf", "broken"),
+    ]
+
+
+def test_a_folder_of_which_nothing_can_be_read_says_why(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    (folder / "docs" / "budgets.md").write_bytes(b"")
+    (folder / "docs" / "broken.pdf").write_bytes(b"%PDF-1.4")
+    done = ask(folder)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "docs: no document could be read: 2 files were not read: broken.pdf: " in done.stderr
     assert server.journal == ()
 
 

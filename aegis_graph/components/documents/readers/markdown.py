@@ -1,0 +1,79 @@
+"""Markdown and MDX, without what is no prose: front matter, comments, directives, badges.
+
+Every line keeps its place: what is taken out leaves an empty line.
+"""
+
+from __future__ import annotations
+
+import re
+
+from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
+from aegis_graph.components.documents.readers.encoding import decode
+
+_FRONT = re.compile(
+    r"(?:(---)[ \t]*\n(.*?)^(?:---|\.\.\.)|(\+\+\+)[ \t]*\n(.*?)^\+\+\+)[ \t]*$", re.M | re.S
+)
+_FIELD = re.compile(r"^[\w-]+[ \t]*[:=]", re.MULTILINE)
+_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(\S[^\n]*)$", re.MULTILINE | re.IGNORECASE)
+_MOST_FRONT = 20_000
+"""Characters that front matter has, at most; a rule at the top of a long text begins none."""
+_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
+_COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
+_DIRECTIVE = re.compile(
+    r"""\s*(?:
+        \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}   # templates, and MkDocs' includes
+      | -{1,2}8<-{1,2}.* | ;-{1,2}8<-{1,2}.*                     # snippets
+      | \.\.\s+(?:include|toctree|literalinclude)::.*
+      | !?\[\[_?TOC_?\]\] | \[TOC\]
+      | :::+.*                                                    # fences of an admonition
+      | (?:\[?!\[[^\]]*\]\([^)]*(?:badge|shield|\.svg)[^)]*\)(?:\]\([^)]*\))?\s*)+   # badges
+    )\s*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_MODULE = re.compile(r"(?:import\s.+|export\s.+)")
+_TAG = re.compile(r"\s*</?[A-Z][\w.]*(?:\s[^<>]*)?/?>\s*$")
+
+
+def read(raw: RawDocument) -> Content:
+    """The text, with its front matter's title."""
+    text = decode(raw.data)
+    text, title = _without_front_matter(text)
+    return Content([Section(text=_cleaned(text, mdx=raw.suffix == ".mdx"), first_line=1)], title)
+
+
+def _without_front_matter(text: str) -> tuple[str, str]:
+    blank = len(text) - len(text.lstrip("\n"))
+    found = _FRONT.match(text, blank, blank + _MOST_FRONT)
+    if found is None:
+        return text, ""
+    fields = found[2] or found[4] or ""
+    # Between two rules there may as well be prose.
+    if fields.strip() and not _FIELD.search(fields):
+        return text, ""
+    title = _TITLE.search(fields)
+    rest = "\n" * text.count("\n", 0, found.end()) + text[found.end() :]
+    return rest, title[1].strip().strip("\"'").strip() if title else ""
+
+
+def _cleaned(text: str, *, mdx: bool) -> str:
+    # Searching for a piece of a line is much faster than matching each line.
+    if not mdx and not any(mark in text for mark in ("<!--", "{", "8<", "..", "[", ":::")):
+        return text
+    if "<!--" in text or "{/*" in text:
+        text = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
+    lines = text.split("\n")
+    fence = ""
+    for number, line in enumerate(lines):
+        mark = _FENCE.match(line) if "`" in line or "~" in line else None
+        if mark is not None and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and _is_no_prose(line, mdx=mdx):
+            lines[number] = ""
+    return "\n".join(lines)
+
+
+def _is_no_prose(line: str, *, mdx: bool) -> bool:
+    start = line.lstrip()[:1]
+    if start and start in "{-;.[!:" and _DIRECTIVE.match(line):
+        return True
+    return mdx and bool(_MODULE.match(line) or _TAG.match(line))

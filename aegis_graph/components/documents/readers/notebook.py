@@ -1,0 +1,74 @@
+"""Jupyter notebooks: the cells, and what they printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aegis_graph.components.documents.readers.content import (
+    Content,
+    RawDocument,
+    Section,
+    unfit,
+)
+from aegis_graph.components.documents.readers.encoding import decode
+from aegis_graph.text.foreign import CONTROL_SEQUENCE
+
+MAX_OUTPUT_CHARS = 2_000
+"""Of one cell's output; what is longer is a log or a picture in disguise."""
+
+
+def read(raw: RawDocument) -> Content:
+    """Markdown cells as they are, code cells and their text outputs as blocks of code."""
+    book = json.loads(decode(raw.data))
+    if not isinstance(book, dict):
+        raise unfit("broken", "not a notebook")
+    language = str(_at(book, "metadata", "kernelspec", "language") or "python")
+    # Before version 4, cells stood in worksheets.
+    cells = book.get("cells") or [
+        cell for sheet in book.get("worksheets") or [] for cell in sheet.get("cells") or []
+    ]
+    texts = [text for cell in cells for text in _of_cell(cell, language) if text.strip()]
+    title = next((text[2:].partition("\n")[0] for text in texts if text.startswith("# ")), "")
+    return Content([Section(text="\n\n".join(texts))], title.strip())
+
+
+def _of_cell(cell: Mapping[str, Any], language: str) -> Iterator[str]:
+    source = _joined(cell.get("source", cell.get("input")))
+    kind = cell.get("cell_type")
+    if kind == "heading":
+        yield f"{'#' * int(cell.get('level') or 1)} {source}"
+    elif kind != "code":
+        yield source
+    elif source.strip():
+        yield _fenced(source, language)
+        for output in cell.get("outputs") or []:
+            text = _output(output)
+            yield f"Output:\n{_fenced(text, '')}" if text.strip() else ""
+
+
+def _output(output: Mapping[str, Any]) -> str:
+    if output.get("output_type") in {"error", "pyerr"}:
+        text = f"{output.get('ename')}: {output.get('evalue')}"
+    else:
+        text = _joined(output.get("text") or _at(output, "data", "text/plain"))
+    text = CONTROL_SEQUENCE.sub("", text)
+    return text if len(text) <= MAX_OUTPUT_CHARS else f"{text[:MAX_OUTPUT_CHARS]}\u2026"
+
+
+def _fenced(text: str, language: str) -> str:
+    body = text.strip("\n").replace("```", "'''")
+    return f"```{language}\n{body}\n```"
+
+
+def _joined(value: object) -> str:
+    if isinstance(value, list):
+        return "".join(str(part) for part in value)
+    return value if isinstance(value, str) else ""
+
+
+def _at(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
