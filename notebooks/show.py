@@ -240,4 +240,5 @@ def _arrow(axes: Axes, start: Text, end: Text, *, bend: float, dotted: bool) -> 
         "patchA": start.get_bbox_patch(),
         "patchB": end.get_bbox_patch(),
     }
-    axes.annotate("", xy=end.get_position(), xytext=start.get_position(), arrowprops=look, zorder=2)
+    # Above the boxes: drawn before them, an arrow does not know yet where they end.
+    axes.annotate("", xy=end.get_position(), xytext=start.get_position(), arrowprops=look, zorder=4)
