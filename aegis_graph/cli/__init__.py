@@ -1,4 +1,4 @@
-"""The command line: ``aegis ask``, ``describe``, ``costs``, ``budgets``, ``ledger``, ``doctor``.
+"""The command line: ``aegis "a prompt"``, and the commands of ``aegis --help``.
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done, 2 wrong usage
 or configuration, 3 nothing may or can be asked (budget, privacy, keys, ledger), 4 every provider

@@ -61,7 +61,6 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         "--docs",
         nargs="+",
         type=Path,
-        required=True,
         metavar="PATH",
         help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
     )
@@ -88,6 +87,36 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-plan", action="store_true", help="never take the question apart, which costs a call"
     )
+
+
+def add_prompt(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``prompt``."""
+    parser.add_argument(
+        "words", nargs="*", metavar="PROMPT", help="- stands for what a pipe brings"
+    )
+    add_chat(parser)
+
+
+def add_chat(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``chat``."""
+    from aegis_graph.types import DEFAULT_TASK, SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument(
+        "--task",
+        default=DEFAULT_TASK,
+        metavar="NAME",
+        help=f"what it is for; budgets and reports go by it (default: {DEFAULT_TASK})",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        default="internal",
+        help="how private it is; confidential, pii and hipaa stay local (default: internal)",
+    )
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
+    _add_tags(parser)
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
+    parser.add_argument("--max-cost-usd", metavar="USD", help="what all of it may cost, like 0.05")
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

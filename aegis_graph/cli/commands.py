@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -15,13 +16,16 @@ from aegis_graph.cli.arguments import (
     LazyParser,
     add_ask,
     add_budgets,
+    add_chat,
     add_costs,
     add_describe,
     add_ledger,
+    add_prompt,
     shared_options,
 )
 from aegis_graph.errors import (
     AegisError,
+    ConfigError,
     LedgerError,
     NoProviderError,
     RoutingError,
@@ -29,6 +33,8 @@ from aegis_graph.errors import (
 )
 
 COMMANDS = {
+    "prompt": "aegis_graph.cli.prompt:prompt",
+    "chat": "aegis_graph.cli.chat:chat",
     "ask": "aegis_graph.cli.ask:ask",
     "describe": "aegis_graph.cli.describe:describe",
     "costs": "aegis_graph.cli.costs:costs",
@@ -54,11 +60,20 @@ def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None 
         on_start: Called when all is imported, before the command begins.
     """
     parser = command_parser()
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = parser.parse_args(with_command(given))
+    except ConfigError as error:
+        print(f"aegis: {error}", file=sys.stderr)
+        return USAGE_ERROR
     if "command" not in options:
         # The one thing that a first look needs.
         parser.print_help()
         return OK
+    if options.command == "ask" and not options.docs:
+        other = f'aegis "{options.question}"'
+        print(f"aegis: ask: name documents with --docs PATH, or try {other}", file=sys.stderr)
+        return USAGE_ERROR
     try:
         return _run(options, on_start)
     except AegisError as error:
@@ -84,6 +99,37 @@ def _run(options: argparse.Namespace, on_start: Callable[[], None] | None) -> in
     if on_start is not None:
         on_start()
     return int(command(options))
+
+
+_LIKENESS = 0.76
+"""How alike a word and a command must be for the word to be taken for a misspelt one: more than
+"what" and "chat" are."""
+
+
+def with_command(arguments: list[str]) -> list[str]:
+    """A command line with its command, which is ``prompt`` where only a prompt is given.
+
+    Raises:
+        ConfigError: The first word may be a misspelt command: an answer to it is not bought.
+
+    Example:
+        >>> with_command(["--json", "What is a hold?"])
+        ['prompt', '--json', 'What is a hold?']
+    """
+    names = {name.split()[0] for name in COMMANDS}
+    rest = list(arguments)
+    while (rest and rest[0].startswith("--config=")) or rest[:1] in (["--json"], ["--config"]):
+        rest = rest[2:] if rest[0] == "--config" else rest[1:]
+    if not rest or rest[0] in {*names, "-h", "--help", "--version"}:
+        return arguments
+    word = rest[0]
+    alike = get_close_matches(word, sorted(names), n=1, cutoff=_LIKENESS)
+    alike += [name for name in sorted(names) if len(word) > 2 and name.startswith(word)]
+    if alike:
+        raise ConfigError(
+            f"there is no command {word!r}; is it {alike[0]}? As a prompt: aegis prompt {word}"
+        )
+    return ["prompt", *arguments]
 
 
 def exit_status(error: AegisError) -> int:
@@ -115,6 +161,7 @@ def command_parser() -> argparse.ArgumentParser:
     shared = shared_options()
     parser = argparse.ArgumentParser(
         prog="aegis",
+        usage='aegis [OPTIONS] "PROMPT" | COMMAND ...',
         description="Route LLM calls under hard budgets, and know what they cost.",
         parents=[shared_options(config=None, json=False)],
     )
@@ -126,6 +173,8 @@ def command_parser() -> argparse.ArgumentParser:
         command.set_defaults(command=name)
         command.declare = declare
 
+    add("prompt", 'send a prompt; `aegis "What is a hold?"` is short for it', add_prompt)
+    add("chat", "talk to the router, answer by answer", add_chat)
     add("ask", "answer a question from documents", add_ask)
     add("describe", "say what is in images, or transcribe them", add_describe)
     add("costs", "show what calls cost", add_costs)

@@ -11,9 +11,10 @@ import pytest
 import aegis_graph
 from aegis_graph import cli
 from aegis_graph.cli.arguments import LazyParser
-from aegis_graph.cli.commands import COMMANDS, command_parser
+from aegis_graph.cli.commands import COMMANDS, command_parser, with_command
 
 GIVEN = {
+    "prompt": ["a hold?"],
     "ask": ["q", "--docs", "a.md"],
     "describe": ["a.png"],
     "budgets set": ["total", "day", "1"],
@@ -67,3 +68,45 @@ def test_the_configuration_may_be_named_before_the_command_or_after_it(
     for line in (["--config", "nowhere.toml", *command], [*command, "--config", "nowhere.toml"]):
         assert cli.main(line) == cli.USAGE_ERROR
         assert capsys.readouterr().err.startswith("aegis: nowhere.toml: cannot be read")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["What is a hold?"],
+        ["hello"],
+        ["what", "is", "a", "hold"],
+        ["-"],
+        ["--", "costs"],
+        ["--task", "summary", "text"],
+        ["--json", "--config", "costs", "What is a hold?"],
+    ],
+)
+def test_a_prompt_needs_no_command(line: list[str]) -> None:
+    assert with_command(line) == ["prompt", *line]
+
+
+@pytest.mark.parametrize(
+    "line", [[], ["costs"], ["--json", "costs"], ["--config=x", "ask", "q"], ["-h"], ["--version"]]
+)
+def test_a_command_stays_one(line: list[str]) -> None:
+    assert with_command(line) == line
+
+
+@pytest.mark.parametrize(
+    ("word", "command"), [("cots", "costs"), ("budget", "budgets"), ("doc", "doctor")]
+)
+def test_a_misspelt_command_buys_no_answer(
+    word: str, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([word]) == cli.USAGE_ERROR
+    line = f"aegis: there is no command {word!r}; is it {command}? As a prompt: aegis prompt {word}"
+    assert capsys.readouterr().err == f"{line}\n"
+
+
+def test_a_question_without_documents_is_shown_both_ways(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["ask", "hello"]) == cli.USAGE_ERROR
+    line = 'aegis: ask: name documents with --docs PATH, or try aegis "hello"'
+    assert capsys.readouterr().err == f"{line}\n"
