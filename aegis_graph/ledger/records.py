@@ -96,6 +96,8 @@ class BudgetRefusal:
 
     provider: str
     budget: Budget
+    scope: str
+    """What it was full for: the one user or value, where the budget is for each."""
     used_nano_usd: int
     """Spent and held in the budget's window when the hold was refused."""
     asked_nano_usd: int
@@ -104,8 +106,9 @@ class BudgetRefusal:
         """The refusal in one line."""
         # Below 0 where the limit was lowered, or a cost passed its hold.
         left = max(0, self.budget.limit_nano_usd - self.used_nano_usd)
+        each = "" if self.scope == self.budget.scope else f" ({self.budget.scope})"
         return (
-            f"budget {self.budget.scope} per {self.budget.window}: "
+            f"budget {self.scope}{each} per {self.budget.window}: "
             f"needs up to ${usd_text(self.asked_nano_usd)}, ${usd_text(left)} left"
         )
 

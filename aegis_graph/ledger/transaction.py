@@ -186,7 +186,7 @@ class _Transaction:
         for limit, scope, days in self._limits_of(hold):
             used = sum(self._totals.used(scope, days))
             if used + hold.nano_usd > limit.limit_nano_usd:
-                return BudgetRefusal(hold.provider, limit, used, hold.nano_usd)
+                return BudgetRefusal(hold.provider, limit, scope, used, hold.nano_usd)
         return None
 
     def _reserve(self, hold: Hold) -> int:

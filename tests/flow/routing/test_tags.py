@@ -83,7 +83,8 @@ async def test_each_team_has_its_own_budget(server: LoopbackServer, db: Path) ->
     router = paid(server, db, ("tag:team=*", "1"))
     for team in ("ads", "search"):
         await router.ainvoke(ask(tags={"team": team}))
-        with pytest.raises(BudgetExceededError, match=r"budget tag:team=\* per month: needs"):
+        says = rf"budget tag:team={team} \(tag:team=\*\) per month: needs up to \$1, \$0 left"
+        with pytest.raises(BudgetExceededError, match=says):
             await router.ainvoke(ask(tags={"team": team}))
 
 
