@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import HumanMessage
-from typing_extensions import override
+from typing_extensions import TypedDict, Unpack, override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Portal
@@ -41,6 +41,17 @@ class EmbeddedTexts:
     """One per text, in their order."""
     attempts: list[AttemptRecord]
     """Every physical call, batch by batch."""
+
+
+class EmbeddingChoices(TypedDict, total=False):
+    """What ``RoutedEmbeddings.with_options`` may choose; see the fields of these."""
+
+    sensitivity: Sensitivity
+    user_id: str | None
+    run_id: str | None
+    max_cost_usd: str | None
+    tags: Mapping[str, str] | None
+    concurrency: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +89,7 @@ class RoutedEmbeddings(Embeddings):
         """Length of a vector."""
         return self.spec.dimensions
 
-    def with_options(self, **changes: Any) -> RoutedEmbeddings:
+    def with_options(self, **changes: Unpack[EmbeddingChoices]) -> RoutedEmbeddings:
         """The same embeddings with another ``sensitivity``, ``user_id``, ``run_id`` or so.
 
         ``tags`` are joined with those that are there.
@@ -87,7 +98,7 @@ class RoutedEmbeddings(Embeddings):
             changes["tags"] = joined_tags(changes["tags"], self.tags)
         return replace(self, **changes)
 
-    def asking(self, **changes: Any) -> RoutedEmbeddings:
+    def asking(self, **changes: Unpack[EmbeddingChoices]) -> RoutedEmbeddings:
         """An older name of ``with_options``."""
         return self.with_options(**changes)
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import Checkpoint
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.host import HostCheck, bound_choices
@@ -20,9 +20,14 @@ _EDGE = "branch:to:"
 
 
 class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, RouterOutput]):
-    """A routing graph that runs on LangGraph's engine."""
+    """A compiled routing graph, as ``create_router`` returns it.
 
-    def with_options(self, **choices: Any) -> Self:
+    Example:
+        >>> def add_router(host: StateGraph, router: Router) -> None:
+        ...     host.add_node("llm", router)
+    """
+
+    def with_options(self, **choices: Unpack[RouterContext]) -> Self:
         """The same router with choices for every request, also where a host's state has no key.
 
         The strictest sensitivity and the smallest envelope of all that speak count, and all of

@@ -14,7 +14,7 @@ from langchain_core.runnables.graph import Graph
 from langgraph.pregel.protocol import PregelProtocol
 from langgraph.types import Checkpointer, StateSnapshot, StateUpdate
 from pydantic import BaseModel
-from typing_extensions import override
+from typing_extensions import Unpack, override
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -196,7 +196,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         bound._bound = merge_configs(self._bound, config, RunnableConfig(**kwargs))  # type: ignore[typeddict-item]
         return bound
 
-    def with_options(self, **choices: Any) -> RouterHandle:
+    def with_options(self, **choices: Unpack[RouterContext]) -> RouterHandle:
         """The same handle with choices for every request; see ``with_options`` of a router.
 
         Raises:

@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 from typing_extensions import override
 
@@ -58,13 +57,8 @@ from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
-Router = CompiledStateGraph[RouterState, RouterContext, RouterInput, RouterOutput]
-"""The type of a compiled routing graph, as ``create_router`` returns it.
-
-Example:
-    >>> def add_router(host: StateGraph, router: Router) -> None:
-    ...     host.add_node("llm", router)
-"""
+Router = CompiledRouter
+"""The type of a compiled routing graph."""
 
 
 class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):

@@ -151,7 +151,7 @@ class HostileRun:
         try:
             if self._stream:
                 async for part in router.astream(request, stream_mode=["messages", "values"]):
-                    last = part[1] if part[0] == "values" else last  # type: ignore[index]
+                    last = part[1] if part[0] == "values" else last
             else:
                 last = await router.ainvoke(request)
         except RoutingError as error:
