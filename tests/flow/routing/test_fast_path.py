@@ -35,7 +35,7 @@ PARIS = Reply("It is Paris.", input_tokens=10, output_tokens=3)
 ENGINE: Any = {"recursion_limit": 100}
 """A limit of the caller's own is the engine's to count."""
 
-OF_THE_MOMENT = {"timestamp", "day", "expires_at", "route_id", "latency_ms", "id"}
+OF_THE_MOMENT = {"timestamp", "day", "expires_at", "route_id", "latency_ms", "id", "query_hash"}
 
 
 class Tasks:
