@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -193,9 +194,9 @@ class RoutedChatModel(DescribedChatModel):
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
         if not has_streaming_callback(run_manager) and not self.streaming:
-            return chat_result(await self._ask(request, self._observer(kwargs)))
+            return chat_result(await self._ask(request, self._observer(kwargs, run_manager)))
         chunks = ChunkConverter()
-        ask, observer = partial(self._ask, request), self._observer(kwargs)
+        ask, observer = partial(self._ask, request), self._observer(kwargs, run_manager)
         async with aclosing(stream_events(ask, observer)) as events:
             async for item in events:
                 if not isinstance(item, StreamEvent):
@@ -215,9 +216,9 @@ class RoutedChatModel(DescribedChatModel):
     ) -> ChatResult:
         request = request_from(self, messages, stop, kwargs)
         if not has_streaming_callback(run_manager) and not self.streaming:
-            return chat_result(self._ask_sync(request, self._observer(kwargs)))
+            return chat_result(self._ask_sync(request, self._observer(kwargs, run_manager)))
         chunks = ChunkConverter()
-        ask, observer = partial(self._ask_sync, request), self._observer(kwargs)
+        ask, observer = partial(self._ask_sync, request), self._observer(kwargs, run_manager)
         with closing(stream_events_sync(ask, observer)) as events:
             for item in events:
                 if not isinstance(item, StreamEvent):
@@ -238,10 +239,11 @@ class RoutedChatModel(DescribedChatModel):
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
             # Nothing of it is worth showing before it is known to fit.
-            yield whole_chunk(await self._ask(request, self._observer(kwargs)))
+            yield whole_chunk(await self._ask(request, self._observer(kwargs, run_manager)))
             return
         chunks = ChunkConverter()
-        observer = self._observer(kwargs, ends_on_interrupt=self.on_interrupt == "raise")
+        ends = self.on_interrupt == "raise"
+        observer = self._observer(kwargs, run_manager, ends_on_interrupt=ends)
         async with aclosing(stream_events(partial(self._ask, request), observer)) as events:
             async for item in events:
                 yield chunks.of(item)
@@ -256,10 +258,11 @@ class RoutedChatModel(DescribedChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         request = request_from(self, messages, stop, kwargs)
         if "response_schema" in request["options"]:
-            yield whole_chunk(self._ask_sync(request, self._observer(kwargs)))
+            yield whole_chunk(self._ask_sync(request, self._observer(kwargs, run_manager)))
             return
         chunks = ChunkConverter()
-        observer = self._observer(kwargs, ends_on_interrupt=self.on_interrupt == "raise")
+        ends = self.on_interrupt == "raise"
+        observer = self._observer(kwargs, run_manager, ends_on_interrupt=ends)
         with closing(stream_events_sync(partial(self._ask_sync, request), observer)) as events:
             for item in events:
                 yield chunks.of(item)
@@ -269,10 +272,15 @@ class RoutedChatModel(DescribedChatModel):
         return asks_privately(self.router, arguments.get("sensitivity") or self.sensitivity)
 
     def _observer(
-        self, kwargs: Mapping[str, Any], *, ends_on_interrupt: bool = False
+        self,
+        kwargs: Mapping[str, Any],
+        run: BaseRunManager | None,
+        *,
+        ends_on_interrupt: bool = False,
     ) -> RunObserver:
         return RunObserver(
             has_own_run=True,
+            run=run,
             ends_on_interrupt=ends_on_interrupt,
             hidden=self._hidden or bool(kwargs.get(HIDDEN)),
             thread_id=kwargs.get(THREAD_ID),

@@ -13,6 +13,9 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from aegis_graph.routing.observer import AttemptDiscarded, StreamEvent
 from aegis_graph.types import FINISH_REASON
 
+_OF_THE_RUN = ("provider", "model", "cost_usd", "cost_basis", "route_id")
+"""What a trace of the model's run says of a whole answer."""
+
 RouterResult = Mapping[str, Any]
 """The router's output."""
 
@@ -110,4 +113,6 @@ def whole_chunk(result: RouterResult) -> ChatGenerationChunk:
 
 def chat_result(result: RouterResult) -> ChatResult:
     """A whole answer."""
-    return ChatResult(generations=[ChatGeneration(message=_answer(result))])
+    answer = _answer(result)
+    facts = {key: answer.response_metadata[key] for key in _OF_THE_RUN}
+    return ChatResult(generations=[ChatGeneration(message=answer)], llm_output=facts)

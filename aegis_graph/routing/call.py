@@ -24,6 +24,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt_timer import AttemptTimer
+from aegis_graph.routing.attempt_trace import AttemptTrace
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
@@ -79,6 +80,13 @@ class Call:
             number=self._number,
             output_cap=self._bound.output_cap,
         )
+        self._trace = AttemptTrace(
+            self._observer.run,
+            request.sensitivity,
+            provider=self._spec.name,
+            model=self._spec.model,
+            number=self._number,
+        )
         in_pieces = self._outgoing.streams or provider.streams_whole_answers
         self._timer = AttemptTimer(provider.spec.time_limits, in_pieces=in_pieces)
         self._recorder = StreamRecorder(
@@ -110,11 +118,12 @@ class Call:
                 asked, before = self._request.query_hash, self._answers_before
                 health.failed(name, error, key=self._key, request=asked, answers_before=before)
             return await self._failed(error, emit, again=again)
-        except BaseException:
+        except BaseException as error:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
             self._services.ledger.settle_soon(self._cancelled())
             health.abandoned(name)
+            self._trace.failed(error)
             raise
         # An answer without any content has sent no piece on yet.
         self._recorder.flush()
@@ -126,6 +135,7 @@ class Call:
         if self._observer.keep:
             # The cost is settled after this node, and nothing is awaited until it ends.
             self._observer.keep(answer)
+        self._trace.answered(answer)
         onward = attempted(route, settlement)
         return self._finish("record_cost", onward, settlement, route["reason"], answer=answer)
 
@@ -141,7 +151,9 @@ class Call:
         try:
             with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
-                send = partial(self._outgoing.send, await provider.model(), self._recorder)
+                model = await provider.model()
+                self._trace.start(model)
+                send = partial(self._outgoing.send, model, self._recorder)
                 async with self._timer:
                     self._answer = await answer_when_loaded(send, provider.translate, self._timer)
         except ProviderError:
@@ -187,6 +199,7 @@ class Call:
         route, reason = route_of(self._state), str(error)
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
         await self._services.unclaimed.register(settlement)
+        self._trace.failed(error)
         if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": reason}
             emit(event)

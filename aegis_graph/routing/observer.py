@@ -20,7 +20,7 @@ from langchain_core.callbacks import (
     BaseCallbackManager,
     Callbacks,
 )
-from langchain_core.callbacks.manager import ahandle_event
+from langchain_core.callbacks.manager import BaseRunManager, ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
@@ -75,6 +75,8 @@ class RunObserver:
     has_own_run: bool = False
     """Whether callbacks see the request as a run of the caller's, as they do a chat model's. They
     do not see the attempts then: these would be counted and shown a second time."""
+    run: BaseRunManager | None = None
+    """That run, below which tracers are shown the attempts."""
     hidden: bool = False
     """Whether a host that streams messages is shown nothing of such a request."""
     thread_id: str | None = None
