@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ async def test_a_missing_key_is_a_reason_and_no_failure(
 
 
 @everywhere
-@promise("Keys are read from the environment when a call is made.")
+@promise("Keys are read from the environment when a call is made")
 async def test_a_key_that_changes_counts_for_the_next_call(
     server: LoopbackServer, db: Path, way: str
 ) -> None:
@@ -134,19 +133,26 @@ async def test_a_key_that_changes_counts_for_the_next_call(
 
 
 @everywhere
-@promise("with a SHA-256 of the prompt and never the prompt")
-@promise("The ledger has a hash of the prompt, and no prompt.", page="docs/privacy.md")
+@promise("with a keyed hash of the prompt and never the prompt")
+@promise(
+    "The ledger has a hash of the prompt under a key of its own, and no prompt",
+    page="docs/privacy.md",
+)
 async def test_no_byte_of_the_ledger_is_a_prompt_or_an_answer(
     server: LoopbackServer, db: Path, way: str
 ) -> None:
     server.script("ollama", Fault.cut(Reply("Adas secret is"), after_chunks=2))
     server.always("openai", Reply("Adas secret is safe."))
-    await HOSTS[way](open_router(make_config(server, db)), SECRET, {"user_id": "ada"})
+    other = db.with_name("other.db")
+    for ledger in (db, other):
+        await HOSTS[way](open_router(make_config(server, ledger)), SECRET, {"user_id": "ada"})
     written = b"".join(path.read_bytes() for path in db.parent.glob(f"{db.name}*"))
     assert b"ada" in written
     assert b"078-05" not in written
     assert b"secret" not in written
-    assert all(len(row["query_hash"]) == hashlib.sha256().digest_size * 2 for row in made(db))
+    # Each ledger has a key of its own: one prompt, two hashes.
+    [hashed], [hashed_elsewhere] = ({row["query_hash"] for row in made(one)} for one in (db, other))
+    assert hashed != hashed_elsewhere
 
 
 @promise("private ones are read on this machine")
