@@ -150,7 +150,8 @@ def with_vision_providers(document: Mapping[str, Any], limit_usd: Decimal | None
         budgets = [
             row for row in budgets if not (isinstance(row, dict) and row.get("scope") in others)
         ]
-    return {**document, "providers": VISION_PROVIDERS, "budgets": budgets}
+    # The file's aliases are names for the other default chain.
+    return {**document, "providers": VISION_PROVIDERS, "budgets": budgets, "aliases": {}}
 
 
 def _takes_images(row: Mapping[str, Any]) -> bool:

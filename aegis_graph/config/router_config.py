@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from aegis_graph.config.addresses import webhook_fault
+from aegis_graph.config.aliases import check_aliases
 from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
@@ -45,6 +46,9 @@ class RouterConfig(ConfigModel):
     embeddings: tuple[EmbeddingSpec, ...] = DEFAULT_EMBEDDINGS
     """The providers of embeddings, in their own order. A row may bear a provider's name, and then
     shares its budgets."""
+    aliases: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Names under which a request may choose providers: of each, the names of providers or of
+    models, in the order in which they are asked."""
     budgets: tuple[BudgetSpec, ...] = DEFAULT_BUDGETS
     health: HealthSpec = HealthSpec()
     defaults: DefaultsSpec = DefaultsSpec()
@@ -79,6 +83,7 @@ class RouterConfig(ConfigModel):
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"providers[{index}].name: {name!r} is used twice")
+        check_aliases(self.aliases, self.providers)
         _check_embeddings(self.embeddings)
         # Only now: a row of embeddings may bear a provider's name.
         names += [row.name for row in self.embeddings]

@@ -1,22 +1,25 @@
 """What a caller chooses for a request, joined from every place that may say it. Pure.
 
-A choice that protects the user (the sensitivity, the envelope) can be made stricter anywhere, and
-looser nowhere; tags are joined, and of the others the nearest to the request counts.
+A choice that protects the user (the sensitivity, the envelope, the limits of price and time) can be
+made stricter anywhere, and looser nowhere; tags are joined, and of the others the nearest to the
+request counts. A model or a list of providers that is bound to a router is narrowed by that, and
+never replaced.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.request.envelope import envelope_usd
+from aegis_graph.request.limits import amount_usd, time_limit_s
 from aegis_graph.request.request import Request
+from aegis_graph.request.selection import NARROWING
 from aegis_graph.request.tags import joined_tags
 from aegis_graph.types import SENSITIVITIES, Sensitivity, Task
 
@@ -36,16 +39,23 @@ class RouterContext(TypedDict, total=False):
     run_id: str
     max_cost_usd: str
     tags: dict[str, str]
+    model: str
+    providers: list[str]
+    timeout_s: float
+    max_price_usd: str
 
 
 CHOICES = tuple(RouterContext.__annotations__)
 """The keys of a request that may be given elsewhere than beside its messages."""
 
-PROTECTING = ("sensitivity", "max_cost_usd")
-"""Those whose loss would send private data to a cloud, or spend over an envelope."""
+PROTECTING = ("sensitivity", "max_cost_usd", "max_price_usd", "timeout_s")
+"""Those whose loss would send private data to a cloud, or spend money or time over a limit."""
 
 _LIKENESS = 0.8
 """How alike two names must be for one to be taken for a misspelt other; 1 is the same name."""
+
+_OTHER_WORDS = frozenset({"mode", "models", "modes"})
+"""Like one of ours, and names of hosts' own."""
 
 
 def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -67,7 +77,8 @@ def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             value = source.get(key)
             if value is not None:
                 joined[key] = _joined(key, joined[key], value) if key in joined else value
-    return joined
+    narrowing = [one for source in sources for one in source.get(NARROWING) or ()]
+    return {**joined, NARROWING: narrowing} if narrowing else joined
 
 
 def check_choices(choices: Mapping[str, Any]) -> None:
@@ -82,10 +93,12 @@ def check_choices(choices: Mapping[str, Any]) -> None:
 def _joined(key: str, nearer: Any, farther: Any) -> Any:
     if key == "sensitivity":
         return max(nearer, farther, key=_level)
-    if key == "max_cost_usd":
-        return min(nearer, farther, key=envelope_usd)
     if key == "tags":
         return joined_tags(nearer, farther)
+    if key in ("max_cost_usd", "max_price_usd"):
+        return min(nearer, farther, key=partial(amount_usd, key))
+    if key == "timeout_s":
+        return min(nearer, farther, key=partial(time_limit_s, key))
     return nearer
 
 
@@ -115,7 +128,9 @@ def refuse_misspelt(where: str, keys: Iterable[object], known: tuple[str, ...]) 
         the request: 'sensitivty' is unknown; is it 'sensitivity'?
     """
     for key in keys:
-        if isinstance(key, str) and key not in known and (ours := _alike(key, known)):
+        if not isinstance(key, str) or key in known or key in _OTHER_WORDS:
+            continue
+        if ours := _alike(key, known):
             raise InvalidRequestError(f"{where}: {key!r} is unknown; is it {ours!r}?")
 
 

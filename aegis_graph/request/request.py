@@ -15,7 +15,6 @@ from langchain_core.runnables import RunnableConfig
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.pricing.rates import InputKind
-from aegis_graph.request.envelope import run_limit
 from aegis_graph.request.images import (
     ImageSize,
     base64_field,
@@ -26,7 +25,9 @@ from aegis_graph.request.images import (
     read_image_header,
 )
 from aegis_graph.request.input_kinds import input_kinds
+from aegis_graph.request.limits import price_limit, run_limit, time_limit_s
 from aegis_graph.request.options import options_bound, options_json, read_options
+from aegis_graph.request.selection import NARROWING, Selection, read_selections
 from aegis_graph.request.tags import checked_tags
 from aegis_graph.request.token_bounds import prompt_bound
 from aegis_graph.types import (
@@ -82,6 +83,12 @@ class Request:
     """What all requests of the run may cost together."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """What its caller counts it by as well; budgets may be for one."""
+    selections: tuple[Selection, ...] = ()
+    """Which providers may be asked, the nearest choice first; each narrows the others."""
+    timeout_s: float | None = None
+    """How long all attempts, waits and retries may take together, in seconds."""
+    max_price_nano_usd: int | None = None
+    """The most that one call may cost."""
 
     @cached_property
     def query_hash(self) -> str:
@@ -103,6 +110,12 @@ class Request:
             chosen["max_cost_usd"] = usd_text(self.run_limit_nano_usd)
         if self.tags:
             chosen["tags"] = dict(self.tags)
+        if self.selections:
+            chosen[NARROWING] = [one.as_json() for one in self.selections]
+        if self.timeout_s is not None:
+            chosen["timeout_s"] = self.timeout_s
+        if self.max_price_nano_usd is not None:
+            chosen["max_price_usd"] = usd_text(self.max_price_nano_usd)
         return chosen
 
     @property
@@ -140,6 +153,7 @@ class Request:
         run_id = _checked_name("run_id", state.get("run_id"))
         options = read_options(state.get("options"))
         thread = (config.get("configurable") or {}).get("thread_id")
+        timeout_s = state.get("timeout_s")
         return cls(
             messages=messages,
             task=_checked_task(state.get("task")),
@@ -155,6 +169,9 @@ class Request:
             run_id=run_id,
             run_limit_nano_usd=run_limit(state.get("max_cost_usd"), run_id),
             tags=checked_tags(state.get("tags")),
+            selections=read_selections(state),
+            timeout_s=None if timeout_s is None else time_limit_s("timeout_s", timeout_s),
+            max_price_nano_usd=price_limit(state.get("max_price_usd")),
         )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
@@ -12,6 +13,7 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import AttemptCommand, Call
+from aegis_graph.routing.deadline import Deadline, is_over, kept
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
@@ -36,7 +38,15 @@ class Attempt:
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
         request = self.read(state, config)
-        route = route_of(state)
+        deadline = Deadline.of(state, request)
+        command = await self._attempt({**state, **kept(deadline)}, request, config)
+        # For the nodes after this one, where a resumed run begins here.
+        return replace(command, update={**cast("RouterState", command.update), **kept(deadline)})
+
+    async def _attempt(
+        self, state: RouterState, request: Request, config: RunnableConfig
+    ) -> AttemptCommand:
+        route, deadline = route_of(state), Deadline.of(state, request)
         # The plan has left such a provider out, but a state can be changed between two nodes, and
         # then private data must stay here all the same.
         if not may_receive(self.provider.spec, request.sensitivity):
@@ -53,7 +63,7 @@ class Attempt:
                 return await self._decline(
                     route, hold, refusal=skip(self.provider.spec, "hook", reason)
                 )
-        if self._try_start(state) is not None:
+        if is_over(deadline) or self._try_start(state) is not None:
             return await self._decline(route, hold)
         call = Call(self.services, self.provider, request, state, hold, config)
         return await call.make()
@@ -71,6 +81,8 @@ class Attempt:
     async def _claim_hold(self, request: Request, state: RouterState) -> AdmittedHold | None:
         """The reservation that ``budget_check`` made, or a new one when it is no longer open.
 
+        ``None`` where no budget, or not the request's own limit of price, has room for one.
+
         That is so after a breakpoint, and when a crashed run is resumed: the call that it may have
         made has a row of its own, and this one needs another.
         """
@@ -80,6 +92,9 @@ class Attempt:
         number = len(state["attempts"]) + 1
         now = self.services.clock()
         wanted = hold_for(self.provider, request, state["route_id"], number, at=now)
+        limit = request.max_price_nano_usd
+        if limit is not None and wanted.nano_usd > limit:
+            return None
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
         return None if hold_id is None else admitted_hold(hold_id, wanted.nano_usd, now)
 

@@ -6,6 +6,7 @@ import asyncio
 from types import TracebackType
 
 from aegis_graph.config.time_limits import TimeLimits
+from aegis_graph.routing.deadline import Deadline
 
 
 class AttemptTimer:
@@ -16,15 +17,21 @@ class AttemptTimer:
     Args:
         limits: How long the attempt may take.
         in_pieces: Whether the answer will arrive in pieces, so that the first is waited for.
+        deadline: When the whole request must have ended.
     """
 
-    def __init__(self, limits: TimeLimits, *, in_pieces: bool) -> None:
+    def __init__(
+        self, limits: TimeLimits, *, in_pieces: bool, deadline: Deadline | None = None
+    ) -> None:
         self._limits = limits
+        self._deadline = deadline
         self._first_token_s = limits.first_token_s if in_pieces else None
         self._idle_s = limits.idle_s
         self._whole = asyncio.timeout(None)
         self._watch: asyncio.TimerHandle | None = None
         self._began = self._last = 0.0
+        self.ends_at = 0.0
+        """When the whole attempt must have ended, by the event loop's clock."""
         self._has_begun = False
         self.is_waiting = False
         """Whether the server is not asked just now, because it is still loading its model."""
@@ -35,14 +42,10 @@ class AttemptTimer:
         """Which limit has passed; ``None`` where none has."""
         return self._problem if self._whole.expired() else None
 
-    @property
-    def ends_at(self) -> float:
-        """When the whole attempt must have ended, by the event loop's clock."""
-        return self._began + self._limits.whole_s
-
     def may_wait(self, seconds: float) -> bool:
         """Whether a server that is loading its model may be asked again so many seconds later."""
-        return self._loop.time() + seconds - self._began < self._limits.to_load_s()
+        again = self._loop.time() + seconds
+        return again - self._began < self._limits.to_load_s() and again < self.ends_at
 
     async def wait(self, seconds: float) -> None:
         """Wait until the server is asked again."""
@@ -61,8 +64,11 @@ class AttemptTimer:
     async def __aenter__(self) -> AttemptTimer:
         self._loop = asyncio.get_running_loop()
         self._began = self._last = now = self._loop.time()
+        self.ends_at = now + self._limits.whole_s
+        if self._deadline is not None and self._deadline.ends_at < self.ends_at:
+            self.ends_at, self._problem = self._deadline.ends_at, self._deadline.problem
         await self._whole.__aenter__()
-        self._whole.reschedule(now + self._limits.whole_s)
+        self._whole.reschedule(self.ends_at)
         if self._first_token_s is not None:
             text = f"no first token within {self._first_token_s:g} s"
             self._watch = self._loop.call_at(now + self._first_token_s, self._expire, text)

@@ -25,6 +25,7 @@ from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt_timer import AttemptTimer
 from aegis_graph.routing.attempt_trace import AttemptTrace
+from aegis_graph.routing.deadline import Deadline, is_over
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
@@ -88,7 +89,10 @@ class Call:
             number=self._number,
         )
         in_pieces = self._outgoing.streams or provider.streams_whole_answers
-        self._timer = AttemptTimer(provider.spec.time_limits, in_pieces=in_pieces)
+        self._deadline = Deadline.of(state, request)
+        self._timer = AttemptTimer(
+            provider.spec.time_limits, in_pieces=in_pieces, deadline=self._deadline
+        )
         self._recorder = StreamRecorder(
             on_piece=self._timer.piece_arrived,
             pass_on=self._pass_on if self._observer.on_event else None,
@@ -112,7 +116,9 @@ class Call:
             texts = [message.text for message in self._request.messages]
             clean_error(error, key=self._key, prompt=texts, known=CODES)
             again = self._has_another_form(error)
-            if again:
+            # A request that gives little time shows nothing of the provider.
+            cut = isinstance(error, ProviderTimeoutError) and is_over(self._deadline)
+            if again or cut:
                 health.abandoned(name)
             else:
                 asked, before = self._request.query_hash, self._answers_before
@@ -152,6 +158,8 @@ class Call:
             with provider.in_use(), without_ambient_callbacks(self._observer):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
+                if self._deadline is not None and is_over(self._deadline):
+                    raise ProviderTimeoutError(self._deadline.problem)
                 self._trace.start(model)
                 send = partial(self._outgoing.send, model, self._recorder)
                 async with self._timer:
@@ -212,8 +220,9 @@ class Call:
             return self._finish("budget_check", attempted(route, settlement), settlement, reason)
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
+        late = self._deadline is not None and (wait_s or 0.0) >= self._deadline.left_s
         # What has begun to answer may bill it, whatever it said in the end.
-        if wait_s is None or self._recorder.has_content:
+        if wait_s is None or late or self._recorder.has_content:
             onward = attempted(route, settlement, exclude=self._spec.name)
         else:
             onward = attempted(route, settlement, retry_after_s=wait_s)

@@ -30,12 +30,14 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
     def with_options(self, **choices: Unpack[RouterContext]) -> Self:
         """The same router with choices for every request, also where a host's state has no key.
 
-        The strictest sensitivity and the smallest envelope of all that speak count, and all of
-        their tags; of the other choices what the request itself says.
+        The strictest sensitivity and the smallest envelope, price and time of all that speak count;
+        and all of their tags; a bound model or list of providers can be narrowed and not replaced;
+        of the other choices what the request itself says.
 
         Args:
             **choices: ``task``, ``sensitivity``, ``user_id``, ``run_id``, ``max_cost_usd`` (USD, as
-                decimal text), ``max_output_tokens`` and ``tags``, as in the state.
+                decimal text), ``max_output_tokens``, ``tags``, ``model``, ``providers``,
+                ``timeout_s`` (in seconds) and ``max_price_usd`` (USD), as in the state.
 
         Raises:
             InvalidRequestError: One of them is unknown, or wrong.
@@ -45,7 +47,8 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
             >>> private = create_router(RouterConfig()).with_options(sensitivity="pii")
         """
         given = {key: value for key, value in choices.items() if value is not None}
-        return self.with_config(bound_choices(self.config or {}, given))
+        names = getattr(self.builder, "provider_names", None)
+        return self.with_config(bound_choices(self.config or {}, given, names))
 
     @override
     def stream(

@@ -20,6 +20,7 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.hooks import (
     AfterAttempt,
     BeforeAttempt,
@@ -203,7 +204,8 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
             InvalidRequestError: One of them is unknown, or wrong.
         """
         given = {key: value for key, value in choices.items() if value is not None}
-        return self.with_config(bound_choices(self._bound, given))
+        names = ProviderNames(self.config.providers, self.config.aliases)
+        return self.with_config(bound_choices(self._bound, given, names))
 
     @override
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:

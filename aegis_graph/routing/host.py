@@ -25,7 +25,9 @@ from aegis_graph.request.choices import (
     refuse_misspelt,
 )
 from aegis_graph.request.request import Request
+from aegis_graph.request.selection import NARROWING, SELECTING, read_selections
 from aegis_graph.request.tags import is_text_mapping
+from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
 from aegis_graph.routing.state import RouterInput, RouterState
 from aegis_graph.types import AttemptRecord, SkippedRecord
@@ -37,6 +39,9 @@ BOUND = "aegis_options"
 
 REQUIRED = "required"
 """In place of a default sensitivity: every request has to say its own."""
+
+_NEVER_LOST = tuple(key for key in PROTECTING if key != "timeout_s")
+"""Of which a misspelt form is refused in ``configurable``, where ``timeout`` is a host's own."""
 
 _INPUT_KEYS = tuple(RouterInput.__annotations__)
 
@@ -119,23 +124,26 @@ def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
     runtime = configurable.get(RUNTIME_KEY)
     context = choices_of_context(runtime.context if isinstance(runtime, Runtime) else None)
     refuse_misspelt("the context", context, CHOICES)
-    refuse_misspelt("configurable", configurable, PROTECTING)
+    refuse_misspelt("configurable", configurable, _NEVER_LOST)
     return [context, _choices_of_configurable(configurable), configurable.get(BOUND) or {}]
 
 
 def _choices_of_configurable(configurable: Mapping[str, Any]) -> Mapping[str, Any]:
     """What protects the caller, those names that are names, and tags that are pairs of text."""
-    # Hosts have names of their own there, in other forms: LangGraph's server an empty ``user_id``.
+    # Hosts have names of their own there, in other forms: LangGraph's server an empty ``user_id``;
+    # and ``model`` is the one that they give to their own models.
     return {
         key: configurable[key]
         for key in CHOICES
-        if key in configurable and _is_choice(key, configurable[key])
+        if key in configurable and key != "model" and _is_choice(key, configurable[key])
     }
 
 
 def _is_choice(key: str, value: object) -> bool:
     if key == "tags":
         return is_text_mapping(value)
+    if key == "providers":
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     return key in PROTECTING or (isinstance(value, str) and value != "")
 
 
@@ -146,12 +154,15 @@ def choices_of_context(context: object) -> Mapping[str, Any]:
     return {key: getattr(context, key) for key in CHOICES if hasattr(context, key)}
 
 
-def bound_choices(config: RunnableConfig, choices: Mapping[str, Any]) -> RunnableConfig:
+def bound_choices(
+    config: RunnableConfig, choices: Mapping[str, Any], names: ProviderNames | None
+) -> RunnableConfig:
     """The configuration that binds choices to a router, beside what is bound already.
 
     Args:
         config: What the router has bound.
         choices: Some of ``CHOICES``, without their absent values.
+        names: Under which a request may choose providers.
 
     Raises:
         InvalidRequestError: One of them is unknown, or wrong.
@@ -160,9 +171,13 @@ def bound_choices(config: RunnableConfig, choices: Mapping[str, Any]) -> Runnabl
     if unknown:
         raise InvalidRequestError(f"{unknown[0]}: is unknown; known are {', '.join(CHOICES)}")
     earlier = (config.get("configurable") or {}).get(BOUND) or {}
-    joined = joined_choices([choices, earlier])
+    selected = {key: choices[key] for key in SELECTING if key in choices}
+    others = {key: value for key, value in choices.items() if key not in SELECTING}
+    joined = joined_choices([{**others, NARROWING: [selected] if selected else []}, earlier])
     # Here, where the mistake stands, and not at the first call. The run may be named elsewhere.
     check_choices({"run_id": "any", **joined})
+    if names is not None:
+        names.chosen(read_selections(joined))
     return {"configurable": {BOUND: joined}}
 
 

@@ -29,19 +29,22 @@ from aegis_graph.errors import (
 )
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.records import Admission, Hold, unused_hold
-from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.alerts import report_alerts
+from aegis_graph.routing.deadline import Deadline, kept, shortened
 from aegis_graph.routing.hooked_attempt import report_settled
 from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
-from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan, skip
+from aegis_graph.routing.planner import Planner
+from aegis_graph.routing.policy import ProviderPlan, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
-from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import admitted, admitted_hold, refusals, settled, with_choices
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord
+
+_KEPT = ("attempts", "route_id", "ends_at")
+"""What ``budget_check`` leaves in the state as it is."""
 
 _REFUSALS = frozenset(
     error.__name__ for error in (BadRequestError, ContentRefusedError, ContextTooLongError)
@@ -54,12 +57,12 @@ class RouterNodes:
     """The two nodes around the attempts.
 
     Args:
-        chain: The providers, in the order in which they are asked.
+        planner: Knows the providers, and which of them may be asked.
         services: The ledger, the providers' health and the unclaimed holds.
         read: Reads the request out of the state.
     """
 
-    chain: Sequence[Provider]
+    planner: Planner
     services: SharedServices
     read: RequestReader
 
@@ -73,20 +76,22 @@ class RouterNodes:
         """
         state = in_progress(state)
         request = self.read(state, config)
+        deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
-        state = {**state, "route": route}
+        state = {**state, "route": route, **kept(deadline)}
         pending = [route["pending"]] if route["pending"] else []
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
             alerts = await self.services.ledger.settle(pending)
             await self._report(pending, alerts, state, config)
             pending = []
-            await asyncio.sleep(route["retry_after_s"])
-        plan = await self._plan(request, state, config, pending)
-        route_id, number = state["route_id"], len(state["attempts"]) + 1
+            await asyncio.sleep(shortened(route["retry_after_s"], deadline))
         now = self.services.clock()
+        plan = self.planner.plan(request, state, deadline, now)
+        plan = await self._planned_by_hook(plan, request, state, config, pending)
+        route_id, number = state["route_id"], len(state["attempts"]) + 1
         holds = [
-            hold_for(self._provider(candidate.spec.name), request, route_id, number, at=now)
+            hold_for(self.planner.provider(candidate.spec.name), request, route_id, number, at=now)
             for candidate in plan.candidates
         ]
         # One transaction: what the failed attempt leaves of its hold is free for the next one.
@@ -129,7 +134,7 @@ class RouterNodes:
     ) -> Command[str]:
         route = route_of(state)
         refused = [
-            skip(self._provider(refusal.provider).spec, "budget", refusal.reason())
+            skip(self.planner.provider(refusal.provider).spec, "budget", refusal.reason())
             for refusal in admission.refusals
         ]
         onward, goto = settled(route), "record_cost"
@@ -140,21 +145,20 @@ class RouterNodes:
             # Until the attempt's node claims it: a run that ends in between spends nothing.
             await self.services.unclaimed.register(unused_hold(hold["id"]))
         update = {
+            **{key: state[key] for key in _KEPT if key in state},  # type: ignore[literal-required]
             "route": onward,
-            "attempts": state["attempts"],
             "skipped": [*plan.skipped, *refused, *refusals(route)],
-            "route_id": state["route_id"],
         }
         return Command(goto=goto, update=update)
 
-    async def _plan(
+    async def _planned_by_hook(
         self,
+        plan: ProviderPlan,
         request: Request,
         state: RouterState,
         config: RunnableConfig,
         pending: Sequence[SettlementRecord],
     ) -> ProviderPlan:
-        plan = make_plan(request, self._provider_states(request, state))
         policy = self.services.hooks.policy
         if policy is None:
             return plan
@@ -183,34 +187,6 @@ class RouterNodes:
                 request = self.read(state, config)
                 await report_settled(hooks.after_attempt, request, state, settlement)
 
-    def _provider_states(self, request: Request, state: RouterState) -> list[ProviderState]:
-        excluded = route_of(state)["excluded"]
-        return [
-            self._provider_state(provider, request, state)
-            for provider in self.chain
-            if provider.spec.name not in excluded
-        ]
-
-    def _provider_state(
-        self, provider: Provider, request: Request, state: RouterState
-    ) -> ProviderState:
-        name, key = provider.spec.name, provider.api_key()
-        # A retry has waited as long as the provider asked for.
-        retry = is_retry(state["attempts"], name)
-        return ProviderState(
-            provider.spec,
-            missing_key=provider.key_env if provider.key_env and not key else None,
-            missing_package=provider.missing_package(),
-            takes_tools=provider.takes_tools,
-            takes_schema=provider.structured is not None,
-            refused_option=provider.refused_option(request.options),
-            unavailable=None if retry else self.services.health.unavailable(name, key=key),
-            fetches_images=provider.fetches_images,
-        )
-
-    def _provider(self, name: str) -> Provider:
-        return next(provider for provider in self.chain if provider.spec.name == name)
-
 
 def _routing_error(state: RouterState) -> RoutingError:
     route = route_of(state)
@@ -230,12 +206,14 @@ def _routing_error(state: RouterState) -> RoutingError:
         )
     kind: type[RoutingError]
     last_words = {row["provider"]: row["error_type"] for row in attempts}
+    late = any(row["code"] == "timeout" for row in skipped)
     if any(row["code"] == "budget" for row in skipped):
         kind, summary = BudgetExceededError, "no provider fits into its budget"
-    elif attempts and _REFUSALS.issuperset(last_words.values()):
+    elif attempts and not late and _REFUSALS.issuperset(last_words.values()):
         kind, summary = RequestRejectedError, "the request was rejected"
     elif attempts:
-        kind, summary = AllProvidersFailedError, "every provider failed"
+        kind = AllProvidersFailedError
+        summary = "no provider answered in time" if late else "every provider failed"
     else:
         kind, summary = NoProviderError, "no provider may be asked"
     return kind(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.pricing.money import usd_text
 from aegis_graph.request.request import Request
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkipCode, SkippedRecord
@@ -26,6 +27,8 @@ class ProviderState(NamedTuple):
     unavailable: Unavailable | None = None
     fetches_images: bool = True
     """Whether it gets an image from an https address by itself."""
+    passed_over: str | None = None
+    """Why what the request chooses leaves it out."""
 
 
 class Candidate(NamedTuple):
@@ -38,6 +41,16 @@ class Candidate(NamedTuple):
 
     spec: ProviderSpec
     reason: str
+
+
+class MostCost(NamedTuple):
+    """The most that one call may cost, in nano-USD."""
+
+    nano_usd: int
+    least_nano_usd: int
+    """The same with an answer of one token."""
+    output_cap: int
+    """Most tokens of the answer."""
 
 
 class ProviderPlan(NamedTuple):
@@ -122,6 +135,10 @@ def _option(request: Request, now: ProviderState) -> SkippedRecord | None:
     return skip(now.spec, "option", f"takes no {now.refused_option}")
 
 
+def _choice(request: Request, now: ProviderState) -> SkippedRecord | None:
+    return None if now.passed_over is None else skip(now.spec, "choice", now.passed_over)
+
+
 def _package(request: Request, now: ProviderState) -> SkippedRecord | None:
     if now.missing_package is None:
         return None
@@ -149,10 +166,48 @@ _RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
     _tools,
     _schema,
     _option,
+    _choice,
     _package,
     _key,
     _health,
 )
+
+
+def within_price(
+    plan: ProviderPlan, request: Request, most_cost: Callable[[str], MostCost]
+) -> ProviderPlan:
+    """The plan without those whose call may cost more than the request allows for one.
+
+    Args:
+        plan: Who may be asked otherwise.
+        request: The request, with its limit if it has one.
+        most_cost: Says what a call of a provider may cost.
+    """
+    limit = request.max_price_nano_usd
+    if limit is None:
+        return plan
+    within = ProviderPlan([], [*plan.skipped])
+    for candidate in plan.candidates:
+        cost = most_cost(candidate.spec.name)
+        if cost.nano_usd <= limit:
+            within.candidates.append(candidate)
+        else:
+            within.skipped.append(skip(candidate.spec, "price", _too_dear(cost, limit)))
+    return within
+
+
+def _too_dear(cost: MostCost, limit_nano_usd: int) -> str:
+    most, limit = usd_text(cost.nano_usd), usd_text(limit_nano_usd)
+    reason = f"a call may cost up to ${most}, more than the max_price_usd of ${limit}"
+    if cost.least_nano_usd > limit_nano_usd:
+        return reason
+    return f"{reason}; a max_output_tokens below {cost.output_cap:,} may make it fit"
+
+
+def out_of_time(plan: ProviderPlan, reason: str) -> ProviderPlan:
+    """The plan of a request whose time is over: no one is asked any more."""
+    late = [skip(candidate.spec, "timeout", reason) for candidate in plan.candidates]
+    return ProviderPlan([], [*plan.skipped, *late])
 
 
 def skip(spec: ProviderSpec, code: SkipCode, reason: str) -> SkippedRecord:

@@ -160,7 +160,7 @@ class ActiveRouter:
                 chain.append(known)
             elif row.enabled:
                 chain.append(create_provider(row, source=config.source, environ=variables))
-        graph = assemble(chain, self._services, config.defaults)
+        graph = assemble(chain, self._services, config)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)
         return _InForce(config, chain, router)
 

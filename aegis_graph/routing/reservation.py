@@ -12,6 +12,7 @@ from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import most_usd
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
+from aegis_graph.routing.policy import MostCost
 
 LEASE_MARGIN_S = 60.0
 """Time beyond an attempt's own limit before its hold counts as lost, in seconds."""
@@ -66,6 +67,29 @@ def hold_for(
 ) -> Hold:
     """The reservation that an attempt at this provider needs which is admitted at this moment."""
     spec, bound = provider.spec, bound_of(provider, request)
+    return Hold(
+        request=request_facts(request, route_id),
+        attempt=attempt,
+        provider=spec.name,
+        model=spec.model,
+        nano_usd=_most_nano_usd(provider, request, bound, at),
+        lease_s=spec.time_limits.whole_s + LEASE_MARGIN_S,
+        run_limit_nano_usd=request.run_limit_nano_usd,
+    )
+
+
+def most_cost(provider: Provider, request: Request, *, at: datetime) -> MostCost:
+    """The most that an attempt at this provider can cost, and whether a shorter answer helps."""
+    bound = bound_of(provider, request)
+    least = bound._replace(output_tokens=provider.output_bound(1))
+    return MostCost(
+        _most_nano_usd(provider, request, bound, at),
+        _most_nano_usd(provider, request, least, at),
+        bound.output_cap,
+    )
+
+
+def _most_nano_usd(provider: Provider, request: Request, bound: Bound, at: datetime) -> int:
     most = most_usd(
         provider.price,
         bound.input_tokens,
@@ -74,12 +98,4 @@ def hold_for(
         service_tier=provider.service_tier,
         kinds=request.input_kinds | provider.input_kinds,
     )
-    return Hold(
-        request=request_facts(request, route_id),
-        attempt=attempt,
-        provider=spec.name,
-        model=spec.model,
-        nano_usd=to_nano_usd(most),
-        lease_s=spec.time_limits.whole_s + LEASE_MARGIN_S,
-        run_limit_nano_usd=request.run_limit_nano_usd,
-    )
+    return to_nano_usd(most)

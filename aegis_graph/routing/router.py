@@ -35,12 +35,12 @@ from typing_extensions import override
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.config.specs import DefaultsSpec
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.hooks import (
@@ -53,6 +53,7 @@ from aegis_graph.routing.hooks import (
 )
 from aegis_graph.routing.host import HostCheck, RequestReader
 from aegis_graph.routing.nodes import RouterNodes
+from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.types import DEFAULT_SENSITIVITY
@@ -75,6 +76,8 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
 
     hooks: RouterHooks = RouterHooks()
     """The functions that the application gave."""
+    provider_names: ProviderNames | None = None
+    """Under which a request may choose providers."""
 
     @override
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
@@ -136,7 +139,7 @@ def router_builder(
         if row.enabled
     ]
     services = SharedServices.of(config, ledger=ledger, clock=clock, hooks=hooks, environ=environ)
-    return assemble(chain, services, config.defaults)
+    return assemble(chain, services, config)
 
 
 def create_router(
@@ -212,11 +215,12 @@ def hooks_of(router: Router) -> RouterHooks:
 
 
 def assemble(
-    chain: Sequence[Provider], services: SharedServices, defaults: DefaultsSpec
+    chain: Sequence[Provider], services: SharedServices, config: RouterConfig
 ) -> RouterBuilder:
     """Put the nodes around a chain of providers together."""
-    read = RequestReader(defaults.model_dump(exclude_none=True))
-    nodes = RouterNodes(chain, services, read)
+    read = RequestReader(config.defaults.model_dump(exclude_none=True))
+    provider_names = ProviderNames(config.providers, config.aliases)
+    nodes = RouterNodes(Planner(chain, services.health, provider_names), services, read)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(
         RouterState,
@@ -224,10 +228,11 @@ def assemble(
         input_schema=RouterInput,
         output_schema=RouterOutput,
     )
-    builder.default_sensitivity = defaults.sensitivity or DEFAULT_SENSITIVITY
+    builder.default_sensitivity = config.defaults.sensitivity or DEFAULT_SENSITIVITY
     builder.host_check = HostCheck()
     builder.hooks = services.hooks
     builder.providers = tuple(chain)
+    builder.provider_names = provider_names
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Required
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
-from langgraph.channels import EphemeralValue
+from langgraph.channels import EphemeralValue, UntrackedValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
@@ -41,6 +41,14 @@ class RouterInput(TypedDict, total=False):
     """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
     tags: dict[str, str]
     """What the request is counted by as well, such as ``{"team": "search"}``: at most 8."""
+    model: str
+    """Which providers may be asked: a model, a provider's name, an alias, or ``auto`` for all."""
+    providers: list[str]
+    """Which providers may be asked, and in which order."""
+    timeout_s: float
+    """How long the request may take with all its attempts, waits and retries, in seconds."""
+    max_price_usd: str
+    """The most that one call may cost, as decimal text."""
     options: CallOptions
 
 
@@ -65,6 +73,8 @@ class RouterState(RouterInput, total=False):
     skipped: list[SkippedRecord]
     route_id: str
     route: Annotated[Route | None, EphemeralValue]
+    ends_at: Annotated[float, UntrackedValue]
+    """When the request's own time is over; for this run only, see ``Deadline``."""
     answer: Annotated[AIMessage | None, EphemeralValue]
 
 

@@ -94,7 +94,7 @@ def instant_router(ledger: Any) -> Any:
     config = RouterConfig.model_validate({"providers": [row], "budgets": []})
     services = SharedServices.of(config, ledger=ledger, clock=utc_now)
     chain = [InstantProvider(config.providers[0], source="the test")]
-    return compiled(assemble(chain, services, config.defaults), checkpointer=None, name="router")
+    return compiled(assemble(chain, services, config), checkpointer=None, name="router")
 
 
 def counting_ledger(path: Path) -> tuple[SqlLedger, Counter[str]]:

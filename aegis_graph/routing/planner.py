@@ -1,0 +1,86 @@
+"""Which providers may be asked now: what the policy needs to know, gathered from where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from aegis_graph.providers.base import Provider
+from aegis_graph.request.request import Request
+from aegis_graph.routing.choosing import ProviderNames, in_order, why_not
+from aegis_graph.routing.deadline import Deadline, is_over
+from aegis_graph.routing.health import Health
+from aegis_graph.routing.policy import (
+    ProviderPlan,
+    ProviderState,
+    make_plan,
+    out_of_time,
+    within_price,
+)
+from aegis_graph.routing.reservation import most_cost
+from aegis_graph.routing.retry import is_retry
+from aegis_graph.routing.state import RouterState, route_of
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Makes the plan of a request from its chain as it is now.
+
+    Args:
+        chain: The providers, in the order in which they are asked.
+        health: Which of them are left alone for now.
+        names: Under which a request may choose among them.
+    """
+
+    chain: Sequence[Provider]
+    health: Health
+    names: ProviderNames
+
+    def plan(
+        self, request: Request, state: RouterState, deadline: Deadline | None, now: datetime
+    ) -> ProviderPlan:
+        """The candidates, in order, and why the others are none.
+
+        Raises:
+            InvalidRequestError: The request chooses a provider that is unknown.
+        """
+        chosen = self.names.chosen(request.selections)
+        excluded = route_of(state)["excluded"]
+        states = [
+            self._state(self.provider(name), request, state, chosen)
+            for name in in_order([provider.spec.name for provider in self.chain], chosen)
+            if name not in excluded
+        ]
+        plan = make_plan(request, states)
+        if deadline is not None and is_over(deadline):
+            plan = out_of_time(plan, deadline.problem)
+        return within_price(
+            plan, request, lambda name: most_cost(self.provider(name), request, at=now)
+        )
+
+    def provider(self, name: str) -> Provider:
+        """A provider of the chain by its name."""
+        return next(provider for provider in self.chain if provider.spec.name == name)
+
+    def _state(
+        self,
+        provider: Provider,
+        request: Request,
+        state: RouterState,
+        chosen: Sequence[str] | None,
+    ) -> ProviderState:
+        name, key = provider.spec.name, provider.api_key()
+        # A retry has waited as long as the provider asked for.
+        retry = is_retry(state["attempts"], name)
+        return ProviderState(
+            provider.spec,
+            missing_key=provider.key_env if provider.key_env and not key else None,
+            missing_package=provider.missing_package(),
+            takes_tools=provider.takes_tools,
+            takes_schema=provider.structured is not None,
+            refused_option=provider.refused_option(request.options),
+            unavailable=None if retry else self.health.unavailable(name, key=key),
+            fetches_images=provider.fetches_images,
+            passed_over=why_not(name, chosen),
+        )
