@@ -311,7 +311,9 @@ async def test_a_handle_knows_the_providers_and_aliases_in_force(
 
 async def test_a_stream_keeps_to_the_choice(router: Any) -> None:
     graph = host(router, RoutedMessagesState)
-    stream = graph.astream(ask(model="fast"), stream_mode="messages")
-    seen = [(one.text, about["provider"]) async for one, about in stream if "provider" in about]
+    stream = graph.astream(ask(model="fast"), stream_mode="messages", subgraphs=True)
+    seen = [
+        (one.text, about["provider"]) async for _, (one, about) in stream if "provider" in about
+    ]
     assert "".join(text for text, _ in seen) == "openai answers."
     assert {name for _, name in seen} == {"openai"}
