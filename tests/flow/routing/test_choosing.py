@@ -17,6 +17,7 @@ from aegis_graph import (
     RoutedMessagesState,
     RouterContext,
     RouterHandle,
+    RoutingError,
 )
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from aegis_graph.testing.loop_clock import LoopClock
@@ -86,7 +87,7 @@ async def test_an_alias_falls_back_in_its_own_order_and_to_no_other(
 ) -> None:
     for kind in ("openai", "ollama"):
         server.always(kind, Fault.status(400))
-    with pytest.raises(Exception, match="not among the chosen: openai, ollama") as caught:
+    with pytest.raises(RoutingError, match="not among the chosen: openai, ollama") as caught:
         await router.ainvoke(ask(model="fast"))
     assert asked({"attempts": caught.value.attempts}) == ["openai", "ollama"]
     assert codes(caught.value) == {"dashscope": "choice"}

@@ -26,8 +26,10 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.nodes import RouterNodes
+from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import admitted, admitted_hold, new_route
 from aegis_graph.routing.services import SharedServices
@@ -216,7 +218,8 @@ class Parts:
         self.services = SharedServices.of(config, ledger=None, clock=utc_now)
         read = RequestReader({})
         self.attempt = Attempt(cloud, self.services, read)
-        self.nodes = RouterNodes([cloud], self.services, read)
+        planner = Planner([cloud], self.services.health, ProviderNames(config.providers))
+        self.nodes = RouterNodes(planner, self.services, read)
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""
