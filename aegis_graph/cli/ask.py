@@ -22,6 +22,7 @@ from aegis_graph.cli.output import (
     budget_lines,
     cost_lines,
     plan_lines,
+    print_lines,
     route_lines,
     source_lines,
     unsupported_lines,
@@ -184,8 +185,7 @@ def _print_result(
         *budget_lines(budgets),
         *_ledger_line(result, config),
     ]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _ledger_line(result: dict[str, Any], config: RouterConfig) -> Iterator[str]:

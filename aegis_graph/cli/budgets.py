@@ -8,13 +8,10 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from rich.table import Table
-from rich.text import Text
-
 from aegis_graph.cli import OK
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
-from aegis_graph.cli.output import new_console, new_table
+from aegis_graph.cli.output import TableColumn, new_console, print_lines, print_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
@@ -31,18 +28,21 @@ def budgets(options: argparse.Namespace) -> int:
     config = load_config(options)
     rows, removed = run_async(_budgets_in_force(config))
     if options.json:
-        found = {"timezone": config.ledger.timezone, "budgets": [_as_json(row) for row in rows]}
+        found = {
+            "timezone": config.ledger.timezone,
+            "budgets": [_as_json(row, config) for row in rows],
+        }
         print(json.dumps({**found, "removed": removed}))
         return OK
     console = new_console()
     if rows:
-        console.print(_table(config, rows))
+        title = f"Budgets in USD (days end at midnight in {config.ledger.timezone})"
+        print_table(console, title, list(_columns(rows, config)))
     else:
-        console.print(
-            f"No budget is in force in {config.ledger.url_without_password}.", markup=False
-        )
-    for name in removed:
-        print(f"Removed by `aegis budgets remove`, though the configuration has it: {name}")
+        nothing = f"No budget is in force in {config.ledger.url_without_password}."
+        print_lines(console, [nothing])
+    why = "Removed by `aegis budgets remove`, though the configuration has it"
+    print_lines(console, [f"{why}: {name}" for name in removed])
     return OK
 
 
@@ -113,36 +113,47 @@ async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], l
         for spec in config.budgets
         if (spec.scope, spec.window) not in there
     ]
-    return [*rows, *_unused(config, limits, rows)], removed
+    return [*_with_rules(config, limits, rows)], removed
 
 
-def _unused(
+def _with_rules(
     config: RouterConfig, limits: Sequence[Budget], rows: Sequence[BudgetStatus]
 ) -> Iterator[BudgetStatus]:
-    """The limits of each user or tag's value where none has spent: the ledger has none to name."""
+    """The budgets, and each rule such as ``user:*`` above those that it made."""
     calendar = calendar_of(config.ledger)
+    left, named = list(rows), {(limit.scope, limit.window) for limit in limits}
     for limit in limits:
         prefix = each_prefix(limit.scope)
-        if prefix is None:
-            continue
-        # One with a limit of its own is always listed: with no more rows than those, none has
-        # spent.
-        listed, named = (
-            sum(one.window == limit.window and one.scope.startswith(prefix) for one in some)
-            for some in (rows, [one for one in limits if one is not limit])
-        )
-        if listed == named:
+        own = [
+            row
+            for row in left
+            if row.window == limit.window
+            and (
+                row.scope == limit.scope
+                if prefix is None
+                else row.scope.startswith(prefix) and (row.scope, row.window) not in named
+            )
+        ]
+        if prefix is not None:
             days = calendar.days_now(limit.window, utc_now())
             yield BudgetStatus(
                 limit.scope, limit.window, limit.limit_nano_usd, 0, 0, *days, limit.origin
             )
+        yield from own
+        left = [row for row in left if row not in own]
+    yield from left
+
+
+def _origin(row: BudgetStatus, config: RouterConfig) -> str:
+    """Where a limit comes from, as a person knows it."""
+    return "default" if row.origin == "file" and not config.is_from_file else row.origin
 
 
 def _until(row: BudgetStatus) -> str | None:
     return None if row.end_day == ALL_DAYS.end else row.end_day
 
 
-def _as_json(row: BudgetStatus) -> dict[str, Any]:
+def _as_json(row: BudgetStatus, config: RouterConfig) -> dict[str, Any]:
     return {
         "scope": row.scope,
         "window": row.window,
@@ -151,23 +162,25 @@ def _as_json(row: BudgetStatus) -> dict[str, Any]:
         "held_usd": usd_text(row.held_nano_usd),
         "left_usd": usd_text(row.left_nano_usd),
         "until": _until(row),
-        "origin": row.origin,
+        "origin": _origin(row, config),
     }
 
 
-def _table(config: RouterConfig, rows: Sequence[BudgetStatus]) -> Table:
-    title = f"Budgets in USD (days end at midnight in {config.ledger.timezone})"
-    table = new_table(title)
-    # On a narrow terminal names are folded; an amount that is cut would be a wrong one.
-    table.add_column("scope", overflow="fold")
-    table.add_column("window", no_wrap=True)
-    for heading in ("limit", "spent", "held", "left"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("until", "from"):
-        table.add_column(heading, no_wrap=True)
-    for row in rows:
-        amounts = (row.limit_nano_usd, row.spent_nano_usd, row.held_nano_usd, row.left_nano_usd)
-        # Names come from users; what looks like markup in them is text.
-        cells = [Text(row.scope), row.window, *map(usd_text, amounts)]
-        table.add_row(*cells, _until(row) or "never", row.origin)
-    return table
+def _columns(rows: Sequence[BudgetStatus], config: RouterConfig) -> Iterator[TableColumn]:
+    yield TableColumn("scope", [row.scope for row in rows])
+    yield TableColumn("window", [row.window for row in rows])
+    yield TableColumn("limit", [usd_text(row.limit_nano_usd) for row in rows], number=True)
+    amounts: tuple[tuple[str, int, list[int]], ...] = (
+        ("spent", 2, [row.spent_nano_usd for row in rows]),
+        ("held", 3, [row.held_nano_usd for row in rows]),
+        ("left", 1, [row.left_nano_usd for row in rows]),
+    )
+    for heading, rank, values in amounts:
+        # A rule for each user has spent nothing: its users have, and stand below it.
+        cells = [
+            "each" if each_prefix(row.scope) is not None else usd_text(value)
+            for row, value in zip(rows, values, strict=True)
+        ]
+        yield TableColumn(heading, cells, number=True, rank=rank)
+    yield TableColumn("until", [_until(row) or "never" for row in rows], rank=4)
+    yield TableColumn("from", [_origin(row, config) for row in rows], rank=5)

@@ -6,17 +6,20 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
-
-from rich.table import Table
-from rich.text import Text
 
 from aegis_graph.cli import OK
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
-from aegis_graph.cli.output import budget_lines, new_console, new_table
+from aegis_graph.cli.output import (
+    TableColumn,
+    budget_lines,
+    new_console,
+    print_lines,
+    print_table,
+)
 from aegis_graph.clock import utc_now
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
@@ -41,13 +44,12 @@ def costs(options: argparse.Namespace) -> int:
     console = new_console()
     when = f" in {month}" if month else ""
     if rows:
-        console.print(_table(rows, by, f"Costs{when} by {by}", latency=options.latency))
+        columns = list(_columns(rows, by, latency=options.latency))
+        print_table(console, f"Costs{when} by {by}", columns, elsewhere="--format csv")
     else:
-        console.print(
-            f"Nothing was recorded{when} in {config.ledger.url_without_password}.", markup=False
-        )
-    for line in budget_lines(budgets):
-        console.print(line, markup=False, soft_wrap=True)
+        nothing = f"Nothing was recorded{when} in {config.ledger.url_without_password}."
+        print_lines(console, [nothing])
+    print_lines(console, budget_lines(budgets))
     return OK
 
 
@@ -73,29 +75,28 @@ async def _ask_ledger(
     return rows, await ledger.budgets()
 
 
-def _table(rows: Sequence[CostRow], by: str, title: str, *, latency: bool) -> Table:
-    table = new_table(title, show_footer=True)
-    table.add_column(by, footer="total", overflow="fold")
-    numbers: list[tuple[str, list[int]]] = [
-        ("calls", [row.calls for row in rows]),
-        ("failed", [row.failures for row in rows]),
-        ("tokens in", [row.input_tokens for row in rows]),
-        ("tokens out", [row.output_tokens for row in rows]),
-    ]
-    for heading, values in numbers:
-        table.add_column(heading, justify="right", footer=f"{sum(values):,}")
-    spent, held = [row.spent_nano_usd for row in rows], [row.held_nano_usd for row in rows]
-    table.add_column("USD", justify="right", footer=usd_text(sum(spent)))
-    table.add_column("held USD", justify="right", footer=usd_text(sum(held)))
-    for name in Latency._fields if latency else ():
-        table.add_column(f"{name} ms", justify="right")
-    for index, row in enumerate(rows):
-        cells = [f"{values[index]:,}" for _, values in numbers]
-        cells += [usd_text(spent[index]), usd_text(held[index])]
-        cells += [f"{value:,}" for value in row.latency_ms or ()]
-        # A name may be a user's: what looks like markup in it is text.
-        table.add_row(Text(row.name), *cells)
-    return table
+def _columns(rows: Sequence[CostRow], by: str, *, latency: bool) -> Iterator[TableColumn]:
+    yield TableColumn(by, [row.name for row in rows], "total")
+    numbers: tuple[tuple[str, int, list[int]], ...] = (
+        ("calls", 1, [row.calls for row in rows]),
+        ("failed", 4, [row.failures for row in rows]),
+        ("tokens in", 5, [row.input_tokens for row in rows]),
+        ("tokens out", 6, [row.output_tokens for row in rows]),
+    )
+    for heading, rank, values in numbers:
+        cells = [f"{value:,}" for value in values]
+        yield TableColumn(heading, cells, f"{sum(values):,}", number=True, rank=rank)
+    amounts: tuple[tuple[str, int, list[int]], ...] = (
+        ("USD", 0, [row.spent_nano_usd for row in rows]),
+        ("held USD", 3, [row.held_nano_usd for row in rows]),
+    )
+    for heading, rank, nano_usd in amounts:
+        cells = [usd_text(value) for value in nano_usd]
+        yield TableColumn(heading, cells, usd_text(sum(nano_usd)), number=True, rank=rank)
+    for number, name in enumerate(Latency._fields if latency else ()):
+        known = [None if row.latency_ms is None else row.latency_ms[number] for row in rows]
+        cells = ["" if value is None else f"{value:,}" for value in known]
+        yield TableColumn(f"{name} ms", cells, number=True, rank=7 + number)
 
 
 def _print_csv(rows: Sequence[CostRow], by: str, *, latency: bool) -> None:

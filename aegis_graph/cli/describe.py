@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
-from aegis_graph.cli.output import budget_lines, new_console
+from aegis_graph.cli.output import budget_lines, new_console, print_lines
 from aegis_graph.components.image_describer.graph import create_image_describer
 from aegis_graph.components.image_describer.results import ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
@@ -115,8 +115,7 @@ def _print_results(
     lines += ["Route", *_route_lines(results), "", *_sum_lines(results)]
     lines += budget_lines([one for one in budgets if one.limit_nano_usd])
     lines += [f"Ledger  {config.ledger.url_without_password.removeprefix('sqlite:///')}"]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    print_lines(console, lines)
 
 
 def _image_lines(one: ImageResult) -> Iterator[str]:

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from shutil import get_terminal_size
 from typing import Any
 
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
+from aegis_graph.cli.output import new_console, print_lines
 from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -131,15 +131,15 @@ def doctor(options: argparse.Namespace) -> int:
         rows = {name: [asdict(finding) for finding in chain] for name, chain in found.items()}
         print(json.dumps({"healthy": healthy, **rows, "ledger": ledger.as_json()}))
     else:
-        # In a file or a pipe nothing is cut.
-        width = get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+        console = new_console()
+        # In a file or a pipe nothing is wrapped.
+        width = console.width if sys.stdout.isatty() else sys.maxsize
         for title, name in _TITLES.items():
-            print(f"{title}, in the order in which they are asked:")
+            print_lines(console, [f"{title}, in the order in which they are asked:"])
             for line in _lines(found[name], width=width):
                 print(line)
             print()
-        for line in ledger.lines():
-            print(line)
+        print_lines(console, ledger.lines())
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return OK if healthy else NOT_ADMITTED
 

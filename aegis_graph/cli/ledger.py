@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
 
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.budgets import parse_usd
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
-from aegis_graph.cli.output import new_console, new_table
+from aegis_graph.cli.output import TableColumn, new_console, print_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.errors import ConfigError
@@ -117,22 +115,20 @@ def verify(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"equal": not found, "differences": [row._asdict() for row in found]}))
     elif found:
-        new_console().print(_differences(found))
+        print_table(new_console(), "Totals that differ from their rows", list(_differences(found)))
     else:
         print("Every total is the sum of its rows.")
     return NOT_ADMITTED if found else OK
 
 
-def _differences(found: Sequence[Difference]) -> Table:
-    table = new_table("Totals that differ from their rows")
-    for heading in ("scope", "day", "column"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("total", "rows", "too much"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in found:
-        numbers = (row.total, row.rows, row.total - row.rows)
-        table.add_row(Text(row.scope), row.day, row.column, *(f"{number:,}" for number in numbers))
-    return table
+def _differences(found: Sequence[Difference]) -> Iterator[TableColumn]:
+    yield TableColumn("scope", [row.scope for row in found])
+    yield TableColumn("day", [row.day for row in found])
+    yield TableColumn("column", [row.column for row in found])
+    yield TableColumn("total", [f"{row.total:,}" for row in found], number=True, rank=1)
+    yield TableColumn("rows", [f"{row.rows:,}" for row in found], number=True, rank=2)
+    much = [f"{row.total - row.rows:,}" for row in found]
+    yield TableColumn("too much", much, number=True)
 
 
 def reconcile(options: argparse.Namespace) -> int:
@@ -145,7 +141,7 @@ def reconcile(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"open_holds": [_as_json(hold) for hold in found]}))
     elif found:
-        new_console().print(_holds(found))
+        print_table(new_console(), "Attempts that never reported", list(_holds(found)))
     else:
         print("Every attempt has reported what it cost.")
     return OK
@@ -186,15 +182,12 @@ def _as_json(hold: UnsettledHold) -> dict[str, Any]:
     }
 
 
-def _holds(found: Sequence[UnsettledHold]) -> Table:
-    table = new_table("Attempts that never reported")
-    for heading in ("id", "age", "USD"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("state", "provider", "model", "route"):
-        # A route that is cut off cannot be looked up.
-        table.add_column(heading, overflow="fold")
-    for hold in found:
-        age = str(timedelta(seconds=int(hold.age.total_seconds())))
-        names = (Text(hold.provider), Text(hold.model), Text(hold.route_id))
-        table.add_row(str(hold.id), age, usd_text(hold.nano_usd), _state(hold), *names)
-    return table
+def _holds(found: Sequence[UnsettledHold]) -> Iterator[TableColumn]:
+    ages = [str(timedelta(seconds=int(hold.age.total_seconds()))) for hold in found]
+    yield TableColumn("id", [str(hold.id) for hold in found], number=True)
+    yield TableColumn("age", ages, number=True, rank=1)
+    yield TableColumn("USD", [usd_text(hold.nano_usd) for hold in found], number=True)
+    yield TableColumn("state", [_state(hold) for hold in found], wraps=True)
+    yield TableColumn("provider", [hold.provider for hold in found], rank=2)
+    yield TableColumn("model", [hold.model for hold in found], rank=3)
+    yield TableColumn("route", [hold.route_id for hold in found], rank=4)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.box import SIMPLE
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.pricing.money import usd_text
@@ -22,15 +27,93 @@ def new_console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
 
 
-def new_table(title: str, *, show_footer: bool = False) -> Table:
-    """A table that is as narrow as it can be."""
-    return Table(
-        title=title,
-        title_justify="left",
-        box=SIMPLE,
-        pad_edge=False,
-        collapse_padding=True,
-        show_footer=show_footer,
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of a table. No cell of it is cut or broken, unless it is text that wraps."""
+
+    heading: str
+    cells: Sequence[str]
+    footer: str = ""
+    number: bool = False
+    """Stands at the right."""
+    wraps: bool = False
+    """At the ends of words, where the terminal is narrow: what is neither money nor a name."""
+    rank: int = 0
+    """The column with the highest is the first that a narrow terminal does without; 0 stays."""
+
+    def least_cells(self) -> Iterator[str]:
+        """What stands in a line whatever the terminal's width is."""
+        cells = (self.heading, self.footer, *self.cells)
+        yield from (word for cell in cells for word in (cell.split() if self.wraps else [cell]))
+
+
+def print_table(
+    console: Console, title: str, columns: Sequence[TableColumn], *, elsewhere: str = "--json"
+) -> None:
+    """Print what fits of a table, and say what was left out.
+
+    Args:
+        console: Where to.
+        title: Stands above it.
+        columns: From left to right.
+        elsewhere: The option that shows all of it on any terminal.
+    """
+    kept = list(columns)
+    while (width := _least_width(kept)) > console.width and any(one.rank for one in kept):
+        kept.remove(max(kept, key=lambda one: one.rank))
+    print_lines(console, [title])
+    # What cannot be narrower is wider than the terminal, which breaks it and cuts nothing.
+    wide = Console(highlight=False, width=max(width, console.width))
+    wide.print(_table(kept))
+    missing = ", ".join(one.heading for one in columns if one not in kept)
+    if missing:
+        hint = f"Columns left out: {missing}; widen the terminal, or use {elsewhere}"
+        print_lines(console, [hint])
+
+
+def _least_width(columns: Sequence[TableColumn]) -> int:
+    """Columns of the terminal that a table needs, with two between any of its own."""
+    return 2 + sum(2 + max(map(cell_len, one.least_cells())) for one in columns)
+
+
+def _table(columns: Sequence[TableColumn]) -> Table:
+    footer = any(one.footer for one in columns)
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True, show_footer=footer)
+    for one in columns:
+        table.add_column(
+            one.heading,
+            footer=one.footer,
+            justify="right" if one.number else "left",
+            no_wrap=not one.wraps,
+            min_width=max(map(cell_len, one.least_cells())),
+            # Of a word that is longer than a line nothing is lost.
+            overflow="fold",
+        )
+    # A name may be a user's: what looks like markup in it is text.
+    for cells in zip(*(one.cells for one in columns), strict=True):
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def print_lines(console: Console, lines: Iterable[str]) -> None:
+    """Print text, wrapped at the ends of words on a terminal, and not at all elsewhere."""
+    for line in lines:
+        print(_wrapped(line, console.width) if sys.stdout.isatty() else line)
+
+
+def _wrapped(text: str, width: int) -> str:
+    """Text in lines that begin below what follows its label, with no word broken."""
+    label = re.match(r"\s*(\S+\s{2,})?", text)
+    indent = " " * (label.end() if label else 0)
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
     )
 
 

@@ -19,7 +19,13 @@ from aegis_graph.config.defaults import (
 )
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.price_specs import FREE, PRICED
-from aegis_graph.config.sources import alibaba_limit, environment, read_sources, with_environment
+from aegis_graph.config.sources import (
+    NO_FILE,
+    alibaba_limit,
+    environment,
+    read_sources,
+    with_environment,
+)
 from aegis_graph.config.specs import (
     NAME_OF_VARIABLE,
     BudgetSpec,
@@ -60,7 +66,7 @@ class RouterConfig(ConfigModel):
     """Name of the environment variable with that address; where it is set, it goes before the
     file's."""
     # Not in a dump: a file made from it would have a key that no file may have.
-    source: str = Field(default="the default configuration", exclude=True)
+    source: str = Field(default=NO_FILE, exclude=True)
     """Where it came from, for error messages."""
     env_file: Path | None = Field(default=None, exclude=True)
     """Where a key is looked up that the environment lacks: ``.env`` beside the file."""
@@ -161,6 +167,11 @@ class RouterConfig(ConfigModel):
             return cls.model_validate({**document, **facts})
         except ValidationError as error:
             raise ConfigError(f"{facts['source']}: {first_fault(error)}") from error
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether a file says what counts, and not the defaults."""
+        return self.source != NO_FILE
 
     def variables(self, environ: Mapping[str, str] | None = None) -> Mapping[str, str]:
         """Where keys are looked up by name: in the environment, then in the ``.env`` file.

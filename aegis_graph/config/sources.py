@@ -22,6 +22,9 @@ from aegis_graph.config.ledger_spec import SQLITE, anchored
 from aegis_graph.config.specs import URL_PATTERN, ProviderSpec
 from aegis_graph.errors import ConfigError
 
+NO_FILE = "the default configuration"
+"""The source of a configuration that is read from no file."""
+
 logger = logging.getLogger(__name__)
 
 BUDGET_VARIABLES: Mapping[str, str] = {
@@ -82,7 +85,7 @@ def read_sources(path: str | Path | None, environ: Mapping[str, str] | None) -> 
         warn_of_broken_lines(env_file)
     document = _read(chosen) if chosen else {}
     _set_ledger(document, chosen, variables)
-    source = str(chosen) if chosen else "the default configuration"
+    source = str(chosen) if chosen else NO_FILE
     return Sources(document, {"source": source, "env_file": env_file}, variables)
 
 

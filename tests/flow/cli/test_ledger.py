@@ -93,9 +93,10 @@ def test_budgets_show_what_is_spent_held_and_left_and_where_limits_come_from(
     found = run.json("budgets")
     assert [(row["scope"], row["window"]) for row in found["budgets"]] == [
         ("provider:cheap", "month"),
+        ("user:*", "total"),
         ("user:ada", "total"),
     ]
-    assert found["budgets"][1] == {
+    assert found["budgets"][2] == {
         "scope": "user:ada",
         "window": "total",
         "limit_usd": "5",
@@ -136,10 +137,11 @@ def test_budgets_of_tags_are_set_shown_and_removed(run: Runner, store: Store) ->
     assert ("tag:team=*", "2") in unused
     spend(store, hold(100, tags='{"team": "search"}'), cost=40)
     rows = [row for row in run.json("budgets")["budgets"] if row["scope"].startswith("tag:")]
-    assert [(row["scope"], row["limit_usd"], row["spent_usd"]) for row in rows] == [
+    assert {(row["scope"], row["limit_usd"], row["spent_usd"]) for row in rows} == {
+        ("tag:team=*", "2", "0"),
         ("tag:team=search", "2", "0.00000004"),
         ("tag:team=ads", "1", "0"),
-    ]
+    }
     run("budgets", "remove", "tag:team=*", "month")
     assert run.json("budgets", "remove", "tag:team=ads", "month")["changed"] is True
     says = run("budgets", "set", "tag:team", "day", "1", status=2).stderr
