@@ -20,7 +20,9 @@ BUSY_TIMEOUT_S = 30.0
 class PrivateStore:
     """The file of a store: opened when it is first used, and from then on until it is closed.
 
-    Threads may share one. Several processes may share the file, unless it is exclusive.
+    Threads may share one. Several processes may share the file, unless it is exclusive. Async
+    code calls it in a thread, and LightRAG's own loop, which serves nothing else, directly: what
+    was paid for is then written to its end, also when the task that waits is cancelled.
 
     Args:
         path: The file; it and its folder are made when it is opened. In memory when absent.
