@@ -6,16 +6,25 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
+from uuid import uuid4
 
-from langchain_core.callbacks import Callbacks
+from langchain_core.callbacks import (
+    AsyncCallbackManager,
+    BaseCallbackManager,
+    CallbackManager,
+    Callbacks,
+)
+from langchain_core.callbacks.manager import BaseRunManager
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import LLMResult
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langgraph.constants import TAG_NOSTREAM
+from pydantic import PrivateAttr
 from typing_extensions import override
 
 from aegis_graph.routing.private_runs import (
+    is_tracer,
     kept_callbacks,
     untraced,
     untraced_stream,
@@ -35,6 +44,8 @@ class ConfiguredChatModel(BaseChatModel):
     LangChain gives these methods none of it. Inside a graph the context has the rest. A private
     call is not traced.
     """
+
+    _stream_run: BaseRunManager | None = PrivateAttr(default=None)
 
     @override
     def generate(
@@ -71,6 +82,19 @@ class ConfiguredChatModel(BaseChatModel):
         """This model, and the callbacks of a call, without tracers."""
         with untraced({"callbacks": callbacks}) as own:
             yield self._without_own_tracers(), own.get("callbacks")
+
+    def _of_stream(
+        self, callbacks: BaseCallbackManager, config: RunnableConfig | None
+    ) -> tuple[Self, RunnableConfig | None]:
+        """This model for one stream: LangChain does not tell ``_stream`` the run that it is."""
+        if not any(map(is_tracer, callbacks.handlers)):
+            return self, config
+        run_id = (config or {}).get("run_id") or uuid4()
+        model = self.model_copy()
+        model._stream_run = BaseRunManager(
+            run_id=run_id, handlers=callbacks.handlers, inheritable_handlers=[]
+        )
+        return model, {**(config or {}), "callbacks": callbacks, "run_id": run_id}
 
     def _without_own_tracers(self) -> Self:
         if not self.callbacks:
@@ -110,7 +134,10 @@ class ConfiguredChatModel(BaseChatModel):
     ) -> Iterator[AIMessageChunk]:
         passed = {"stop": stop, **_with_call_config(config, kwargs)}
         if not self.is_private_call(kwargs):
-            return super().stream(input, config, **passed)
+            around = ensure_config(config).get("callbacks")
+            callbacks = CallbackManager.configure(around, self.callbacks)
+            model, own = self._of_stream(callbacks, config)
+            return super(ConfiguredChatModel, model).stream(input, own, **passed)
         stream = super(ConfiguredChatModel, self._without_own_tracers()).stream
         return untraced_stream_sync(lambda own: stream(input, own, **passed), config)
 
@@ -125,7 +152,10 @@ class ConfiguredChatModel(BaseChatModel):
     ) -> AsyncIterator[AIMessageChunk]:
         passed = {"stop": stop, **_with_call_config(config, kwargs)}
         if not self.is_private_call(kwargs):
-            return super().astream(input, config, **passed)
+            around = ensure_config(config).get("callbacks")
+            callbacks = AsyncCallbackManager.configure(around, self.callbacks)
+            model, own = self._of_stream(callbacks, config)
+            return super(ConfiguredChatModel, model).astream(input, own, **passed)
         stream = super(ConfiguredChatModel, self._without_own_tracers()).astream
         return untraced_stream(lambda own: stream(input, own, **passed), config)
 

@@ -280,7 +280,7 @@ class RoutedChatModel(DescribedChatModel):
     ) -> RunObserver:
         return RunObserver(
             has_own_run=True,
-            run=run,
+            run=run or self._stream_run,
             ends_on_interrupt=ends_on_interrupt,
             hidden=self._hidden or bool(kwargs.get(HIDDEN)),
             thread_id=kwargs.get(THREAD_ID),
