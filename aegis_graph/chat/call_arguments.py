@@ -13,7 +13,18 @@ from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.options import SAMPLING
 from aegis_graph.request.tags import joined_tags
 
-_OF_THE_REQUEST = ("task", "sensitivity", "user_id", "max_output_tokens", "run_id", "max_cost_usd")
+_OF_THE_REQUEST = (
+    "task",
+    "sensitivity",
+    "user_id",
+    "max_output_tokens",
+    "run_id",
+    "max_cost_usd",
+    "model",
+    "providers",
+    "timeout_s",
+    "max_price_usd",
+)
 _TAGS = "request_tags"
 """A request's ``tags``: LangChain's own ``tags`` are words for its traces."""
 _OPTIONS = (
@@ -55,9 +66,11 @@ def request_from(
     """
     # ``with_structured_output`` binds as ``None`` what its caller left out.
     given = {name: value for name, value in given.items() if value is not None}
-    # OpenAI's names for the two, which agents and chains bind.
+    # OpenAI's names for the three, which agents and chains bind.
     if "max_tokens" in given:
         given["max_output_tokens"] = given.pop("max_tokens")
+    if "timeout" in given:
+        given["timeout_s"] = given.pop("timeout")
     if "response_format" in given:
         given["response_schema"] = _schema_of(given.pop("response_format"))
     known = {*_OF_THE_REQUEST, *_OPTIONS, _TAGS, "tool_choice"}

@@ -10,7 +10,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import BaseMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from langgraph.pregel.protocol import PregelProtocol
-from pydantic import model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from aegis_graph.chat.call_config import ConfiguredChatModel
@@ -29,6 +29,11 @@ class DescribedChatModel(ConfiguredChatModel):
 
     router: PregelProtocol[Any, Any, Any, Any]
     max_output_tokens: int | None = None
+    model: str | None = None
+    """A model, a provider's name or an alias of the configuration: which providers may be asked."""
+    providers: list[str] | None = None
+    timeout_s: float | None = Field(default=None, gt=0, alias="timeout")
+    max_price_usd: str | None = None
 
     @model_validator(mode="after")
     def _leave_profile_to_the_chain(self) -> Self:
@@ -59,7 +64,7 @@ class DescribedChatModel(ConfiguredChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
         params["ls_provider"] = "aegis-graph"
-        params["ls_model_name"] = kwargs.get("model", self.router.get_name())
+        params["ls_model_name"] = kwargs.get("model") or self.model or self.router.get_name()
         return params
 
     @override

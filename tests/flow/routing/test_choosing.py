@@ -14,6 +14,7 @@ from aegis_graph import (
     AllProvidersFailedError,
     InvalidRequestError,
     NoProviderError,
+    RoutedChatModel,
     RoutedMessagesState,
     RouterContext,
     RouterHandle,
@@ -318,3 +319,17 @@ async def test_a_stream_keeps_to_the_choice(router: Any) -> None:
     ]
     assert "".join(text for text, _ in seen) == "openai answers."
     assert {name for _, name in seen} == {"openai"}
+
+
+async def test_a_chat_model_passes_its_choices_on(router: Any, server: LoopbackServer) -> None:
+    model = RoutedChatModel(router=router, model="fast", timeout=30)
+    assert (await model.ainvoke("Which city?")).text == "openai answers."
+    chosen = {"model": "cloud", "providers": ["dashscope"], "timeout": 20, "max_price_usd": "1"}
+    assert (await model.ainvoke("Which city?", **chosen)).text == "dashscope answers."
+    assert model._get_ls_params()["ls_model_name"] == "fast"
+    with pytest.raises(NoProviderError, match="max_price_usd"):
+        await model.ainvoke("Which city?", model="openai", max_price_usd="0")
+    clock = LoopClock(asyncio.get_running_loop())
+    server.script("openai", hangs(clock, 3))
+    with pytest.raises(AllProvidersFailedError, match="the 3 s of the whole request"):
+        await model.ainvoke("Which city?", model="openai", timeout=3)
