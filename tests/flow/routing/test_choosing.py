@@ -324,7 +324,12 @@ async def test_a_stream_keeps_to_the_choice(router: Any) -> None:
 async def test_a_chat_model_passes_its_choices_on(router: Any, server: LoopbackServer) -> None:
     model = RoutedChatModel(router=router, model="fast", timeout=30)
     assert (await model.ainvoke("Which city?")).text == "openai answers."
-    chosen = {"model": "cloud", "providers": ["dashscope"], "timeout": 20, "max_price_usd": "1"}
+    chosen: dict[str, Any] = {
+        "model": "cloud",
+        "providers": ["dashscope"],
+        "timeout": 20,
+        "max_price_usd": "1",
+    }
     assert (await model.ainvoke("Which city?", **chosen)).text == "dashscope answers."
     assert model._get_ls_params()["ls_model_name"] == "fast"
     with pytest.raises(NoProviderError, match="max_price_usd"):
