@@ -9,6 +9,8 @@ from typing import Any, get_args
 
 from aegis_graph.errors import AegisError
 
+SHELLS = ("bash", "zsh", "tcsh")
+
 Declare = Callable[[argparse.ArgumentParser], None]
 
 
@@ -25,11 +27,15 @@ class LazyParser(argparse.ArgumentParser):
         self, args: Any = None, namespace: Any = None
     ) -> Any:
         """As the base class does, with the arguments."""
+        self.declare_arguments()
+        return super().parse_known_args(args, namespace)
+
+    def declare_arguments(self) -> None:
+        """Add what is left out until the command is used."""
         # Once only: argparse refuses an argument that is there already.
         declare, self.declare = self.declare, None
         if declare is not None:
             declare(self)
-        return super().parse_known_args(args, namespace)
 
 
 def shared_options(**defaults: object) -> LazyParser:
@@ -117,6 +123,13 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
     _add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
     parser.add_argument("--max-cost-usd", metavar="USD", help="what all of it may cost, like 0.05")
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``completion``."""
+    parser.add_argument(
+        "shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}"
+    )
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

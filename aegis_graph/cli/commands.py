@@ -17,6 +17,7 @@ from aegis_graph.cli.arguments import (
     add_ask,
     add_budgets,
     add_chat,
+    add_completion,
     add_costs,
     add_describe,
     add_ledger,
@@ -42,6 +43,7 @@ COMMANDS = {
     "budgets set": "aegis_graph.cli.budgets:set_budget",
     "budgets remove": "aegis_graph.cli.budgets:remove_budget",
     "doctor": "aegis_graph.cli.doctor:doctor",
+    "completion": "aegis_graph.cli.completion:completion",
     "ledger migrate": "aegis_graph.cli.ledger:migrate",
     "ledger prune": "aegis_graph.cli.ledger:prune",
     "ledger verify": "aegis_graph.cli.ledger:verify",
@@ -180,6 +182,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)
     add("doctor", "check the providers and the ledger")
+    add("completion", "print a script that completes commands in a shell", add_completion)
     ledger = commands.add_parser("ledger", help="take care of the ledger")
     ledger.declare = lambda one: add_ledger(one, shared)
     return parser

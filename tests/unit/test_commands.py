@@ -14,6 +14,7 @@ from aegis_graph.cli.arguments import LazyParser
 from aegis_graph.cli.commands import COMMANDS, command_parser, with_command
 
 GIVEN = {
+    "completion": ["bash"],
     "prompt": ["a hold?"],
     "ask": ["q", "--docs", "a.md"],
     "describe": ["a.png"],
