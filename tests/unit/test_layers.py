@@ -76,6 +76,7 @@ MAY_BE_BEHIND_PURE = {
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
+HEAVY |= {"bs4", "docutils", "docx", "markitdown", "openpyxl", "pptx"}
 
 
 @cache

@@ -155,15 +155,29 @@ def _cut(text: str, block: Block, *, repeat_heads: bool) -> Iterator[Block]:
     before = ""
     for start, after in _units(text, first, last):
         if after - begin + len(before) > MAX_PASSAGE_CHARS and end > begin:
-            yield Block(begin, end, is_heading, before)
+            yield from _bounded(text, Block(begin, end, is_heading, before))
             # Of a block that is cut, only the first piece has the heading.
             begin, is_heading, before = start, False, head
         end = after
-    yield Block(begin, last, is_heading, before)
+    yield from _bounded(text, Block(begin, last, is_heading, before))
+
+
+def _bounded(text: str, block: Block) -> Iterator[Block]:
+    """A piece, cut again where it has more than its sentences: rules, marks, one long word."""
+    begin, last, is_heading, head = block
+    while last - begin + len(head) > MAX_PASSAGE_CHARS:
+        most = begin + MAX_PASSAGE_CHARS - len(head)
+        # A row keeps its cells whole where they fit.
+        cut = max(text.rfind(" ", begin + 1, most), text.rfind("\n", begin + 1, most))
+        cut = most if cut <= begin or not text[begin:cut].strip() else cut
+        yield Block(begin, cut, is_heading, head)
+        begin, is_heading = cut + (len(text[cut:last]) - len(text[cut:last].lstrip())), False
+    if begin < last:
+        yield Block(begin, last, is_heading, head)
 
 
 def _units(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
-    """What is not cut: sentences, rows, lines of code; a piece of one over a passage."""
+    """What is not cut where it fits: sentences, rows, lines of code."""
     for sentence in split_sentences(text[first:last]):
         start = first + sentence.start
         end = start + len(sentence.text)
@@ -174,12 +188,6 @@ def _units(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
         elif sentence.kind == "bullet":
             line = max(text.rfind("\n", first, start) + 1, first)
             start = line if _MARK.fullmatch(text, line, start) else start
-        while end - start > MAX_PASSAGE_CHARS:
-            # A row keeps its cells whole where they fit.
-            cut = text.rfind(" ", start + 1, start + MAX_PASSAGE_CHARS)
-            cut = start + MAX_PASSAGE_CHARS if cut <= start else cut
-            yield start, cut
-            start = cut + (text[cut] == " ")
         yield start, end
 
 

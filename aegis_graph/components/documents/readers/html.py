@@ -12,6 +12,7 @@ from bs4.element import NavigableString, PreformattedString
 
 from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
 from aegis_graph.components.documents.readers.encoding import decode
+from aegis_graph.components.documents.readers.markup import without_traps
 from aegis_graph.components.documents.readers.rows import cell_text, markdown_table
 
 _SKIPPED = {
@@ -58,7 +59,7 @@ def html_text(markup: str) -> tuple[str, str]:
     with warnings.catch_warnings():
         # It warns of markup that looks like XML or like a file's name: both are read all the same.
         warnings.simplefilter("ignore")
-        page = BeautifulSoup(markup, "html.parser")
+        page = BeautifulSoup(without_traps(markup), "html.parser")
     title = page.title.get_text(" ", strip=True) if page.title else ""
     return _Writer().text_of(page), title
 

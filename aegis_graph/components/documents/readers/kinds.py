@@ -60,7 +60,7 @@ KINDS = (
     ),
     DocumentKind("AsciiDoc file", "asciidoc", _suffixes("adoc asciidoc asc")),
     DocumentKind(
-        "reStructuredText file", "restructured_text", _suffixes("rst rest"), "documents", 5_000_000
+        "reStructuredText file", "restructured_text", _suffixes("rst rest"), "documents", 1_000_000
     ),
     HTML,
     DOCX,

@@ -18,7 +18,6 @@ _TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(\S[^\n]*)$", re.MULTILINE | re.IGNO
 _MOST_FRONT = 20_000
 """Characters that front matter has, at most; a rule at the top of a long text begins none."""
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
-_COMMENT = re.compile(r"<!--.*?-->|\{/\*.*?\*/\}", re.DOTALL)
 _DIRECTIVE = re.compile(
     r"""\s*(?:
         \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}   # templates, and MkDocs' includes
@@ -59,8 +58,8 @@ def _cleaned(text: str, *, mdx: bool) -> str:
     # Searching for a piece of a line is much faster than matching each line.
     if not mdx and not any(mark in text for mark in ("<!--", "{", "8<", "..", "[", ":::")):
         return text
-    if "<!--" in text or "{/*" in text:
-        text = _COMMENT.sub(lambda comment: "\n" * comment[0].count("\n"), text)
+    for opening, closing in (("<!--", "-->"), ("{/*", "*/}")):
+        text = _without(text, opening, closing)
     lines = text.split("\n")
     fence = ""
     for number, line in enumerate(lines):
@@ -70,6 +69,19 @@ def _cleaned(text: str, *, mdx: bool) -> str:
         elif not fence and _is_no_prose(line, mdx=mdx):
             lines[number] = ""
     return "\n".join(lines)
+
+
+def _without(text: str, opening: str, closing: str) -> str:
+    """A text without its comments; one that is not closed is none, as in a code example."""
+    kept: list[str] = []
+    at = 0
+    while (start := text.find(opening, at)) >= 0:
+        end = text.find(closing, start)
+        if end < 0:
+            break
+        kept += [text[at:start], "\n" * text.count("\n", start, end)]
+        at = end + len(closing)
+    return "".join([*kept, text[at:]]) if at else text
 
 
 def _is_no_prose(line: str, *, mdx: bool) -> bool:
