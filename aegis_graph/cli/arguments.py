@@ -125,6 +125,12 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-cost-usd", metavar="USD", help="what all of it may cost, like 0.05")
 
 
+def add_init(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``init``."""
+    parser.add_argument("--yes", action="store_true", help="ask nothing, take the defaults")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
 def add_completion(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``completion``."""
     parser.add_argument(

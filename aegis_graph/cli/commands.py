@@ -20,6 +20,7 @@ from aegis_graph.cli.arguments import (
     add_completion,
     add_costs,
     add_describe,
+    add_init,
     add_ledger,
     add_prompt,
     shared_options,
@@ -42,6 +43,7 @@ COMMANDS = {
     "budgets": "aegis_graph.cli.budgets:budgets",
     "budgets set": "aegis_graph.cli.budgets:set_budget",
     "budgets remove": "aegis_graph.cli.budgets:remove_budget",
+    "init": "aegis_graph.cli.init:init",
     "doctor": "aegis_graph.cli.doctor:doctor",
     "completion": "aegis_graph.cli.completion:completion",
     "ledger migrate": "aegis_graph.cli.ledger:migrate",
@@ -181,6 +183,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("describe", "say what is in images, or transcribe them", add_describe)
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)
+    add("init", "write a first aegis.toml, from three questions", add_init)
     add("doctor", "check the providers and the ledger")
     add("completion", "print a script that completes commands in a shell", add_completion)
     ledger = commands.add_parser("ledger", help="take care of the ledger")
