@@ -30,6 +30,7 @@ from aegis_graph.cli.output import (
 from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.components.documents.files import DocumentSet
 from aegis_graph.components.documents.skipped import skipped_lines
+from aegis_graph.components.documents.sources import shown
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.config.router_config import RouterConfig
@@ -101,7 +102,10 @@ def _read(documents: DocumentSet) -> list[Passage]:
         task = bar.add_task("reading", total=None)
         return documents.passages(
             on_file=lambda path, number, count: bar.update(
-                task, total=count, completed=number - 1, description=f"reading {path.name}"
+                task,
+                total=count,
+                completed=number - 1,
+                description=escape(f"reading {shown(path.name)}"),
             ),
         )
 

@@ -16,6 +16,7 @@ _FENCED = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 # A line at the margin that begins something: no closing bracket, and no `else`.
+_MAX_NAME_CHARS = 200
 _TOP = re.compile(r"^[^\s)\]}]", re.MULTILINE)
 
 
@@ -84,14 +85,18 @@ def marked_headings(text: str) -> list[str]:
 
 
 def code_blocks(text: str, size: int) -> Iterator[Block]:
-    """Functions and classes; their paragraphs, or lines, where one is over ``size`` characters."""
+    """Functions and classes; of a longer one than ``size`` the parts, each with its first line."""
     for start, end in _top_level(text):
         block = _lines_only(text, start, end)
         if block.end - block.begin <= size:
             yield from (block,) if block.end > block.begin else ()
             continue
+        first_line = text[block.begin : text.find("\n", block.begin) + 1]
+        # What a part belongs to: a class, a function. A line of data is too long to be said again.
+        head = first_line if len(first_line) <= _MAX_NAME_CHARS else ""
         for part in _BLOCK.finditer(text, block.begin, block.end):
-            yield from _in_lines(text, _lines_only(text, *part.span()), size)
+            for lines in _in_lines(text, _lines_only(text, *part.span()), size - len(head)):
+                yield lines._replace(head=head if lines.begin > block.begin else "")
 
 
 def _top_level(text: str) -> Iterator[tuple[int, int]]:

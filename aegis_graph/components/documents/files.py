@@ -19,6 +19,7 @@ from aegis_graph.components.documents.skipped import (
     one_line,
     summary,
 )
+from aegis_graph.components.documents.sources import shown
 from aegis_graph.errors import DocumentError
 from aegis_graph.text.passages import Passage
 
@@ -84,7 +85,7 @@ class DocumentSet:
     def __init__(self, paths: Sequence[Path], *, converted: Collection[str] = ()) -> None:
         self._reader = DocumentReader(converted=frozenset(converted))
         found = find_documents(paths, self._reader)
-        self._named = ", ".join(str(path) for path in paths)
+        self._named = ", ".join(shown(str(path)) for path in paths)
         self._not_found = found.skipped
         self.files: tuple[DocumentFile, ...] = tuple(found.files)
         """The files of kinds that are read, each with the source that its passages will have."""

@@ -77,7 +77,7 @@ def split_text(text: str, *, code: bool = False, repeat_heads: bool = False) -> 
         yield from _code_pieces(text)
         return
     heading, marked = "", has_marked_headings(text)
-    for begin, end, head in _packed(_fitting(text, repeat_heads=repeat_heads)):
+    for begin, end, head in _packed(text, _fitting(text, repeat_heads=repeat_heads)):
         piece = text[begin:end]
         titles = _titles(piece, marked=marked)
         if titles and piece.startswith("#"):
@@ -87,7 +87,7 @@ def split_text(text: str, *, code: bool = False, repeat_heads: bool = False) -> 
         heading = titles[-1] if titles else heading
 
 
-def _packed(blocks: Iterable[Block]) -> Iterator[tuple[int, int, str]]:
+def _packed(text: str, blocks: Iterable[Block]) -> Iterator[tuple[int, int, str]]:
     """Neighbouring blocks that fill a passage each."""
     begin = end = -1
     before = ""
@@ -97,7 +97,8 @@ def _packed(blocks: Iterable[Block]) -> Iterator[tuple[int, int, str]]:
             size < FULL_PASSAGE_CHARS
             and last - begin + len(before) <= MAX_PASSAGE_CHARS
             and not (is_heading and size >= MIN_SECTION_CHARS)
-            and not head
+            # What has its head in the piece already needs none.
+            and (not head or head == before or text.startswith(head, begin))
         )
         if begin >= 0 and room:
             end = last
@@ -209,8 +210,8 @@ def _head(block: str) -> str:
 
 
 def _code_pieces(text: str) -> Iterator[Piece]:
-    for begin, end, _ in _packed(code_blocks(text, MAX_PASSAGE_CHARS)):
-        yield Piece(begin, end, "")
+    for begin, end, head in _packed(text, code_blocks(text, MAX_PASSAGE_CHARS)):
+        yield Piece(begin, end, "", head)
 
 
 def _titles(piece: str, *, marked: bool) -> list[str]:

@@ -210,6 +210,15 @@ def test_code_is_cut_between_functions(tmp_path: Path) -> None:
         assert "\n".join(lines[first - 1 : last]) == passage.text
 
 
+def test_a_part_of_a_long_class_says_which_class_it_is(tmp_path: Path) -> None:
+    methods = [f"    def step_{n}(self):\n        return {n}  # {'x' * 300}\n" for n in range(9)]
+    data = "class Journey:\n" + "\n".join(methods)
+    passages = read(tmp_path, "a.py", data.encode()).passages()
+    assert len(passages) > 3
+    assert all(one.text.startswith("class Journey:\n    def step_") for one in passages)
+    assert "".join(one.text for one in passages).count("def step_") == 9
+
+
 @pytest.mark.parametrize(
     ("text", "encoding"),
     [
