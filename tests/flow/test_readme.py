@@ -107,7 +107,12 @@ def test_no_command_of_the_readme_is_left_out() -> None:
 
 def test_the_picture_is_the_default_graph() -> None:
     [picture] = blocks("mermaid")
-    drawn = set(re.findall(r"^  (\w+) -+\.?[^>]*> (\w+)$", picture, re.M))
+    drawn = {
+        (start, end)
+        for starts, ends in re.findall(r"^  ([\w &]+) -+\.?[^>]*> ([\w &]+)$", picture, re.M)
+        for start in starts.split(" & ")
+        for end in ends.split(" & ")
+    }
     graph = create_router(RouterConfig()).get_graph()
     names = {"__start__": "START", "__end__": "END"}
     real = {(names.get(e.source, e.source), names.get(e.target, e.target)) for e in graph.edges}
@@ -130,7 +135,13 @@ def test_the_example_configuration_is_valid_and_has_every_key() -> None:
     text = (ROOT / "aegis.example.toml").read_text()
     rows = (config.providers[0], config.embeddings[0], config.budgets[0])
     sections = (config, config.ledger, *rows, config.health)
-    keys = {key for section in sections for key in type(section).model_fields} - {"source"}
+    # What is left out of a dump is no key of a file: where the configuration came from.
+    keys = {
+        key
+        for section in sections
+        for key, field in type(section).model_fields.items()
+        if not field.exclude
+    }
     missing = {key for key in keys if not re.search(rf"^(\[+{key}\]+|(# )?{key} =)", text, re.M)}
     assert missing == set()
 
@@ -149,4 +160,4 @@ def test_the_example_environment_names_every_variable_that_is_read() -> None:
 
 
 def test_it_is_short() -> None:
-    assert README.count("\n") < 140
+    assert README.count("\n") < 136
