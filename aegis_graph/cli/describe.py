@@ -62,9 +62,8 @@ def describe(options: argparse.Namespace) -> int:
         print(json.dumps(summary, ensure_ascii=False))
     else:
         _print_results(new_console(), results, budgets, config)
-    for one in results:
-        if one["error"] is not None:
-            print(f"aegis: {one['source']}: {one['error']}", file=sys.stderr)
+    for line in _error_lines(results):
+        print(line, file=sys.stderr)
     return _status(results)
 
 
@@ -118,10 +117,20 @@ def _print_results(
     print_lines(console, lines)
 
 
+def _error_lines(results: Sequence[ImageResult]) -> Iterator[str]:
+    """Each reason once, with the images that it is about."""
+    images: dict[str, list[str]] = {}
+    for one in results:
+        if one["error"] is not None:
+            images.setdefault(one["error"], []).append(one["source"])
+    for error, sources in images.items():
+        yield f"aegis: {', '.join(sources)}: {error}"
+
+
 def _image_lines(one: ImageResult) -> Iterator[str]:
     yield one["source"]
     if one["error"] is not None:
-        yield f"  {'No answer':<{LABEL}}{one['error']}"
+        yield f"  {'No answer':<{LABEL}}for the reason on standard error"
     if one["degraded_reason"]:
         yield f"  {'Note':<{LABEL}}{one['degraded_reason']}"
     yield from _block("Description", one["description"])

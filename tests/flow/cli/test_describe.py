@@ -89,7 +89,9 @@ def test_each_bad_file_has_one_line_and_the_others_go_on(
     done = describe(folder, *bad, "gone.png", "cat.png")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        *(f"aegis: {name}: {error}" for name, (_, error) in bad.items()),
+        # A reason stands once, with all that it is about.
+        f"aegis: bomb.png, big.png: {bad['bomb.png'][1]}",
+        *(f"aegis: {name}: {bad[name][1]}" for name in ("cut.jpg", "empty.png", "page.html")),
         "aegis: gone.png: no such file or folder; check the path",
     ]
     assert "1 of 7 answered, 6 without an answer" in done.stdout
