@@ -249,7 +249,7 @@ def test_every_provider_failing_ends_with_status_4(folder: Path, server: Loopbac
         (["costs", "--month", "2026-13"], "'2026-13' is not a month like 2026-11"),
         (["costs", "--config", "nowhere.toml"], "nowhere.toml: cannot be read"),
         (["doctor", "--config", "broken.toml"], "broken.toml: not valid TOML"),
-        (["dance"], "invalid choice"),
+        (["doctr"], "is it doctor?"),
     ],
 )
 def test_wrong_usage_is_one_clear_line_and_status_2(
