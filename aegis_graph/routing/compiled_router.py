@@ -11,6 +11,7 @@ from typing_extensions import Unpack, override
 
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.host import HostCheck, bound_choices
+from aegis_graph.routing.langchain_internals import DURABILITY_KEY
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.types import DEFAULT_SENSITIVITY
@@ -55,14 +56,14 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
         self._check_input(input, config)
-        return super().stream(input, config, **more)
+        return super().stream(input, self._without_durability(config), **more)
 
     @override
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
         self._check_input(input, config)
-        return super().astream(input, config, **more)
+        return super().astream(input, self._without_durability(config), **more)
 
     @property
     @override
@@ -74,6 +75,15 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         check: HostCheck | None = getattr(self.builder, "host_check", None)
         if check is not None:
             check.check(asked, self.config, config)
+
+    def _without_durability(self, config: RunnableConfig | None) -> RunnableConfig | None:
+        # A graph without a checkpointer in a host that runs with ``durability="sync"`` would wait
+        # for a checkpoint that it never writes, and fail; only the host has something to keep.
+        configurable = (config or {}).get("configurable") or {}
+        if config is None or self.checkpointer is not False or DURABILITY_KEY not in configurable:
+            return config
+        kept = {key: value for key, value in configurable.items() if key != DURABILITY_KEY}
+        return {**config, "configurable": kept}
 
     @override
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
