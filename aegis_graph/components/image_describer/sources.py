@@ -12,6 +12,7 @@ from typing import Any, final
 
 from typing_extensions import TypedDict
 
+from aegis_graph.components.documents.sources import shown
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.images import image_bytes, is_image
 
@@ -141,7 +142,7 @@ def _of_file(file: Path, root: Path | None) -> Iterator[FoundImage]:
     try:
         data = _read(file)
     except DocumentError as error:
-        yield BadImage(source=str(file), error=str(error).removeprefix(f"{file}: "))
+        yield _bad(file, str(error).removeprefix(f"{file}: "))
         return
     if data.startswith(b"%PDF"):
         yield from _of_pdf(file)
@@ -175,7 +176,7 @@ def _of_pdf(file: Path) -> Iterator[FoundImage]:
                     yield found
     except DocumentError as error:
         count += 1
-        yield BadImage(source=str(file), error=str(error).removeprefix(f"{file}: "))
+        yield _bad(file, str(error).removeprefix(f"{file}: "))
     if not count:
         yield _bad(file, "a PDF without images; its text is for `aegis ask`")
 
@@ -235,12 +236,12 @@ def _ref(
 ) -> ImageRef:
     digest = hashlib.sha256(data).hexdigest()
     return ImageRef(
-        source=source, path=path, page=page, number=number, sha256=digest, size=len(data)
+        source=shown(source), path=path, page=page, number=number, sha256=digest, size=len(data)
     )
 
 
 def _bad(source: object, why: str) -> BadImage:
-    return BadImage(source=str(source), error=why)
+    return BadImage(source=shown(str(source)), error=shown(why))
 
 
 def _reason(error: OSError) -> str:

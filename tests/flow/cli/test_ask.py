@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -280,6 +281,22 @@ def test_what_was_not_read_is_said_at_the_end(folder: Path, server: LoopbackServ
         ("*.heic", "other_kind"),
         ("broken.pdf", "broken"),
     ]
+
+
+def test_a_name_that_is_no_text_reaches_a_model_as_text(
+    folder: Path, server: LoopbackServer
+) -> None:
+    configure(folder, server)
+    server.always("ollama", Reply("The limit is 40 dollars. [1]", input_tokens=80, output_tokens=9))
+    document = folder / "docs" / "budgets.md"
+    document.rename(document.with_name(os.fsdecode(b"caf\xe9.md")))
+    done = ask(folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"[1] caf\xe9.md" in done.stdout
+    # Neither the folder's place on this machine nor half a character is in the prompt.
+    sent = json.dumps([str(call.body) for call in server.journal])
+    assert "caf" in sent
+    assert str(folder) not in sent
 
 
 def test_a_folder_of_which_nothing_can_be_read_says_why(

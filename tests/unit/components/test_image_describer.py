@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -55,6 +56,17 @@ def pdf(path: Path, *images: Image.Image) -> Path:
 
 def sources(found: list[Any]) -> list[tuple[str, str]]:
     return [(Path(one["source"]).name, one.get("error", "")) for one in found]
+
+
+def test_an_image_whose_name_is_no_text_is_named_with_its_bytes(tmp_path: Path) -> None:
+    name = tmp_path / os.fsdecode(b"caf\xe9.png")
+    Image.new("RGB", (40, 40), "red").save(name)
+    (tmp_path / os.fsdecode(b"b\xe9.png")).write_bytes(b"")
+    broken, found = find_images([tmp_path])
+    assert broken["source"] == str(tmp_path / r"b\xe9.png")
+    assert found["source"] == str(tmp_path / r"caf\xe9.png")
+    assert "sha256" in found
+    assert load_image(found) == name.read_bytes()
 
 
 def test_a_folder_is_read_in_order_and_what_cannot_be_used_says_why(tmp_path: Path) -> None:

@@ -34,6 +34,8 @@ _SIGNS = frozenset(
     b"\xa0\xa1\xa3\xa5\xa7\xa9\xaa\xab\xae\xb0\xb1\xb2\xb3\xb5\xb7\xb9\xba\xbb\xbc\xbd\xbe\xbf"
     b"\xd7".decode("cp1252")
 )
+_FOREIGN = re.compile(r"[^\x00-\x7f]")
+_LETTER = re.compile(r"[^\W\d_]")
 _SIGN_IN_WORD = re.compile(r"[^\W\d_][^\w\s\u2018\u2019\u2013\u2014\x00-\x7f][^\W\d_]")
 # Latin-1 is a part of the first.
 _SIMPLE = ("cp1252", "cp850", "mac_roman")
@@ -131,11 +133,11 @@ def _is_western(sample: bytes, encoding: str) -> bool:
     Asked first: of a few words, a guess by statistics is often wrong.
     """
     text = sample.decode(encoding, "replace")
-    foreign = [c for c in text if ord(c) > 127]
+    foreign = _FOREIGN.findall(text)
     # Of DOS and of old Macs only the letters: their signs look like letters of all others.
     if any(c not in _WESTERN and (c not in _SIGNS or encoding != "cp1252") for c in foreign):
         return False
-    letters = sum(c.isalpha() for c in text)
+    letters = len(_LETTER.findall(text))
     # Greek and Cyrillic read so are words of accented letters only.
     if sum(c in _WESTERN for c in foreign) > 0.34 * max(letters, 3):
         return False
