@@ -109,6 +109,15 @@ def test_csv_finds_its_delimiter_and_encoding(tmp_path: Path) -> None:
     assert "| a: 1 | b: 2 |" in read(tmp_path, "c.tsv", b"a\tb\n1\t2\n").text
 
 
+def test_years_name_columns_and_a_table_without_names_is_read_as_it_is(tmp_path: Path) -> None:
+    years = read(tmp_path, "a.csv", b"Office,2023,2024\nBerlin,12,14\n").text
+    assert "| Office: Berlin | 2023: 12 | 2024: 14 |" in years
+    titled = read(tmp_path, "b.csv", b"Desks by office,\n,\nOffice,Desks\nBerlin,12\n").text
+    assert titled.startswith("Desks by office\n")
+    assert "| Office: Berlin | Desks: 12 |" in titled
+    assert "| Berlin | 12 |" in read(tmp_path, "c.csv", b"Berlin,12\nUlm,3\n").text
+
+
 def test_a_wide_row_is_cut_between_cells(tmp_path: Path) -> None:
     names = ",".join(f"column {n}" for n in range(200))
     values = ",".join(f"value {n}" for n in range(200))

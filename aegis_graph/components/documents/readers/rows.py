@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 MAX_ROW_CHARS = 800
 """A longer row is cut between cells; each part begins with the row's first cell."""
 MAX_CELL_CHARS = 32_767
 """What a cell of a spreadsheet can hold."""
+_NUMBER = re.compile(r"[-+]?\d[\d.,' ]*(?:%|[€$£]|[A-Za-z]{1,3})?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 
 def markdown_table(rows: Iterable[Sequence[str]]) -> str:
@@ -77,6 +80,10 @@ def cell_text(cell: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a cell has a number, with a sign, a unit or separators."""
-    digits = sum(c.isdigit() for c in text)
-    return digits > 0 and digits >= sum(c.isalpha() for c in text)
+    """Whether a cell has a number, perhaps with a unit; a year may as well name a column.
+
+    Example:
+        >>> [is_number(text) for text in ("12.50 EUR", "2024", "Q1 2024")]
+        [True, False, False]
+    """
+    return _NUMBER.fullmatch(text) is not None and _YEAR.fullmatch(text) is None
