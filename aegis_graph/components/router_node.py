@@ -24,7 +24,15 @@ from typing_extensions import TypedDict
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.choices import check_choices
-from aegis_graph.types import AttemptRecord, Sensitivity, SkippedRecord, Task
+from aegis_graph.text.reasoning import spoken_part
+from aegis_graph.types import (
+    CUT_OFF,
+    FINISH_REASON,
+    AttemptRecord,
+    Sensitivity,
+    SkippedRecord,
+    Task,
+)
 
 RouterGraph = PregelProtocol[Any, Any, Any, Any]
 """A compiled router, a handle of one, or a graph with its input and output."""
@@ -88,6 +96,21 @@ class RouterOutcome:
     attempts: list[AttemptRecord]
     skipped: list[SkippedRecord]
     route_id: str
+
+    @property
+    def text(self) -> str:
+        """The answer's text without reasoning and halves of characters; empty without an answer.
+
+        Every component reads a model through it.
+        """
+        return "" if self.answer is None else spoken_part(self.answer.text)
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer ended at a cap of tokens."""
+        return (
+            self.answer is not None and self.answer.response_metadata.get(FINISH_REASON) == CUT_OFF
+        )
 
     @property
     def refusal(self) -> RefusalRecord | None:
@@ -170,7 +193,7 @@ def ask_router(
         >>> node = ask_router(
         ...     router,
         ...     prepare=lambda state: RouterCall(messages=[HumanMessage("Hi")], task="chat"),
-        ...     conclude=lambda state, outcome: {"text": outcome.answer and outcome.answer.text},
+        ...     conclude=lambda state, outcome: {"text": outcome.text},
         ... )  # doctest: +SKIP
     """
     # LangGraph's own tag, which keeps a model's tokens out of the message stream.

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ContentRefusedError, ProviderError, UnfitAnswerError
 from aegis_graph.providers.finish_reasons import FinishReason
-from aegis_graph.text.json_text import spoken_part
+from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.text.runaway import runs_away
 
 REFUSAL = "refusal"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Container, Iterator, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from aegis_graph.errors import ProviderError
@@ -23,6 +24,7 @@ _MAX_READ = 4000
 CONTROL_SEQUENCE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b."
 )
+_HALF = re.compile("[\ud800-\udfff]")
 _MESSAGE_PIECE = 24
 _CODE_PIECE = 8
 """So many characters in a row, spaces left out, that are in the prompt as well are no chance."""
@@ -69,6 +71,35 @@ def clean_text(text: str, *, key: str | None = None) -> str:
         if _squeeze(secret) in _squeeze(text):
             return HIDDEN
     return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1]}…"
+
+
+def whole_characters(text: str) -> str:
+    r"""A text in which halves of characters, which no database or wire takes, are U+FFFD.
+
+    Example:
+        >>> whole_characters("ok \ud83d"), whole_characters("\ud83d\ude00") == "\U0001f600"
+        ('ok \ufffd', True)
+    """
+    # Nearly every text has none, and is left as it is.
+    if _HALF.search(text) is None:
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def with_whole_characters(value: Any) -> Any:
+    """A JSON value whose texts and keys are ``whole_characters``.
+
+    It is the same object where it has no half of one.
+    """
+    if isinstance(value, str):
+        return whole_characters(value)
+    if isinstance(value, list):
+        made: Any = [with_whole_characters(one) for one in value]
+    elif isinstance(value, dict):
+        made = {with_whole_characters(k): with_whole_characters(v) for k, v in value.items()}
+    else:
+        return value
+    return value if made == value else made
 
 
 def _forms(key: str | None) -> Iterator[str]:

@@ -8,6 +8,9 @@ from typing import Any, SupportsIndex
 
 from typing_extensions import override
 
+from aegis_graph.text.foreign import with_whole_characters
+from aegis_graph.text.reasoning import spoken_part
+
 MAX_NESTING = 100
 """Deeper than any answer, and shallow enough for whatever walks through it."""
 
@@ -21,23 +24,12 @@ thousands at one of a text made to hold it up."""
 
 _DECODER = json.JSONDecoder()
 
-_REASONING_END = re.compile(
-    r"</(?:think|thinking|thought|reasoning|reflection|seed:think)>"
-    r"|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>"
-)
-"""Where a model stops to think, as its template writes it: Qwen and DeepSeek, Mistral, Kimi,
-gpt-oss. Some templates leave the beginning to the server, so only the end is looked for."""
-
-_REASONING_START = re.compile(
-    r"<(?:think|thinking|thought|reasoning|reflection|seed:think)>"
-    r"|\[THINK\]|◁think▷|<\|channel\|>analysis"
-)
-
 _OPENING = re.compile(
     r"(?:```\w*|<tool_call>|<function_call>|<tools?>|<\|python_tag\|>|\[TOOL_CALLS\]\s*\[?)\s*(?={)"
 )
 """What models write before an object: a fence, or their template's mark of a tool call."""
 
+_ESCAPED = re.compile(r"\\.")
 _CLOSINGS = ("```", "</tool_call>", "</function_call>", "</tool>", "</tools>", "]", "<|im_end|>")
 
 
@@ -50,27 +42,10 @@ def answer_part(text: str) -> str:
         >>> answer_part('Here:\n```json\n{"usd": 10}\n```')
         '{"usd": 10}\n```'
     """
-    text = text.strip()
-    # A mark inside of an object is part of one of its texts.
-    if not text.startswith("{") and not _OPENING.match(text):
-        end = _REASONING_END.search(text)
-        text = text[end.end() :].strip() if end else spoken_part(text)
+    text = spoken_part(text).strip()
     if not text.startswith("{") and (opening := _OPENING.search(text)):
         text = text[opening.end() :]
     return text
-
-
-def spoken_part(text: str) -> str:
-    """A text without the reasoning that it begins with; nothing where that has no end.
-
-    Example:
-        >>> spoken_part("<think>Hm.</think> Ulm."), spoken_part("<think>Hm."), spoken_part("Ulm.")
-        ('Ulm.', '', 'Ulm.')
-    """
-    if not _REASONING_START.match(text.lstrip()):
-        return text
-    end = _REASONING_END.search(text)
-    return text[end.end() :].strip() if end else ""
 
 
 def whole_json(text: str) -> Any:
@@ -99,7 +74,7 @@ def leading_json(text: str) -> tuple[Any, int]:
         raise ValueError("nested too deep") from error
     if is_too_deep(value):
         raise ValueError("nested too deep")
-    return value, end
+    return with_whole_characters(value), end
 
 
 def repaired_json(text: str) -> Any:
@@ -121,7 +96,28 @@ def repaired_json(text: str) -> Any:
     # What it says of brackets nested a thousand deep, and what stops it.
     except (RecursionError, ValueError):
         return None
-    return None if is_too_deep(value) else value
+    return None if is_too_deep(value) else with_whole_characters(value)
+
+
+def is_cut_off(text: str, *, at_cap: bool) -> bool:
+    """Whether an answer stops half-way, and not only its closing brackets are missing.
+
+    Args:
+        text: Begins with the value, where it has one.
+        at_cap: Whether the answer ended at a cap of tokens; then it has to be whole.
+
+    Example:
+        >>> is_cut_off('["Who?", "When do', at_cap=False), is_cut_off('["Who?"', at_cap=False)
+        (True, False)
+    """
+    if not text.startswith(("{", "[")):
+        return at_cap
+    try:
+        leading_json(text)
+    except ValueError:
+        in_text = _ESCAPED.sub("", text).count('"') % 2 == 1
+        return at_cap or (in_text and not text.rstrip().endswith(("}", "]", "`")))
+    return False
 
 
 class _CountedText(str):

@@ -229,7 +229,7 @@ class _Nodes:
         if outcome.answer is None:
             reason = {"degraded": True, "degraded_reason": str(outcome.error)}
             return {**update, **reason, "refusal": outcome.refusal, "draft": self._quoted(state)}
-        update["draft"] = outcome.answer.text
+        update["draft"] = outcome.text
         # The embedded provider is no language model: it quotes the documents.
         if outcome.answer.response_metadata.get("extractive"):
             return {**update, "degraded": True, "degraded_reason": no_model_reason(outcome)}

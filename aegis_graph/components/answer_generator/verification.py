@@ -68,7 +68,7 @@ class Verifier:
 
     def judge(self, state: Mapping[str, Any], outcome: RouterOutcome) -> dict[str, Any]:
         """Take the verdicts over; where there are none, keep the rule's and say so."""
-        verdicts = {} if outcome.answer is None else _verdicts(outcome.answer.text)
+        verdicts = _verdicts(outcome.text)
         sentences = [
             _judged(sentence, verdicts.get(n))
             for n, sentence in enumerate(state["sentences"], start=1)

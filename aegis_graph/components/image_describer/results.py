@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.image_describer.colors import Colour
 from aegis_graph.text.json_text import repaired_json
+from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, ResultKind, SkippedRecord
 
 STRUCTURED: frozenset[ResultKind] = frozenset({"description", "chart"})
@@ -132,7 +133,7 @@ def _ocr_fields(facts: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def _model_fields(answer: AIMessage, kind: ResultKind) -> tuple[dict[str, Any], str | None]:
-    text = answer.text.strip()
+    text = spoken_part(answer.text).strip()
     # A transcription is taken as it stands, apart from a fence around all of it.
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None

@@ -23,6 +23,7 @@ from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput
+from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import CUT_OFF, FINISH_REASON, SENSITIVITIES, AttemptRecord, Sensitivity
 
 if TYPE_CHECKING:
@@ -284,7 +285,7 @@ def _messages(
 def _as_paid_answer(message: AIMessage) -> PaidAnswer:
     usage = message.usage_metadata
     return PaidAnswer(
-        message.text,
+        spoken_part(message.text),
         truncated=message.response_metadata.get(FINISH_REASON) == CUT_OFF,
         output_tokens=usage["output_tokens"] if usage is not None else None,
     )
@@ -295,5 +296,4 @@ def _as_lightrag_reads(answer: PaidAnswer) -> str:
         return answer.text
     from lightrag.utils import TruncatedResponse  # type: ignore[import-untyped]  # noqa: PLC0415  heavy, and loaded by now
 
-    text: str = TruncatedResponse(answer.text)
-    return text
+    return cast(str, TruncatedResponse(answer.text))

@@ -226,7 +226,7 @@ class _AnswerStep:
     def conclude(self, state: LightRAGState, outcome: RouterOutcome) -> dict[str, Any]:
         update: dict[str, Any] = {"attempts": [*state["attempts"], *outcome.attempts]}
         if outcome.answer is not None:
-            return {**update, "answer": outcome.answer.text}
+            return {**update, "answer": outcome.text}
         return {**update, "degraded": True, "degraded_reason": f"no answer: {outcome.error}"}
 
 

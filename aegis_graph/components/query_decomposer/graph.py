@@ -206,7 +206,7 @@ class _Planner:
         if outcome.answer is None:
             return self._fallback(outcome, f"no plan was made: {outcome.error}")
         try:
-            plan = parse_plan(outcome.answer.text, state["question"], most=self.most)
+            plan = parse_plan(outcome.text, state["question"], most=self.most, cut=outcome.cut)
         except InvalidPlanError as error:
             return self._fallback(outcome, f"the plan could not be used: {error}")
         # Only a model's plan: the question itself needs no showing.

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from typing_extensions import TypedDict
 
-from aegis_graph.text.json_text import repaired_json
+from aegis_graph.text.json_text import answer_part, is_cut_off, repaired_json
 from aegis_graph.text.words import topic_words, words
 
 QuestionKind = Literal["simple", "compound", "comparison", "multi-hop", "temporal"]
@@ -120,7 +120,7 @@ _NOT_PLAIN = re.compile(
 """What joins, compares, orders in time, or hides a question in a question."""
 
 
-def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
+def parse_plan(text: str, question: str, *, most: int = MAX_STEPS, cut: bool = False) -> QueryPlan:
     """Read the plan that a model wrote, mending what can be mended without guessing.
 
     Broken JSON is repaired, steps are numbered anew in an order in which each comes after those it
@@ -130,10 +130,11 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
         text: The model's reply.
         question: The question that was to be planned; a simple one is asked as it is.
         most: Steps of a plan, at most.
+        cut: Whether the reply ended at a cap of tokens: a plan that is not whole is none then.
 
     Raises:
-        InvalidPlanError: There is no plan in it, or it has a cycle, a reference to a step that
-            is not there, or too many steps.
+        InvalidPlanError: There is no plan in it, it was cut off, or it has a cycle, a reference to
+            a step that is not there, or too many steps.
 
     Example:
         >>> parse_plan('{"kind": "multi-hop", "steps": ["Who?", "When was {1} born?"]}', "...")
@@ -141,6 +142,10 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS) -> QueryPlan:
         {'kind': 'multi-hop', 'steps': [{'id': 1, 'question': 'Who?', 'needs': []},
          {'id': 2, 'question': 'When was {1} born?', 'needs': [1]}]}
     """
+    text = answer_part(text)
+    # Mended, half a question would be looked up.
+    if is_cut_off(text, at_cap=cut):
+        raise InvalidPlanError("it was cut off")
     kind, rows = _outline(text)
     # The user's own words, whatever steps the model wrote all the same.
     if kind == "simple":

@@ -98,7 +98,7 @@ class StepAnswers:
             done["degraded_reason"] = f"step {result['id']} was answered by a quote: {why}"
             done["answer"] = _quote(lookup["question"], result["documents"])
         else:
-            done["answer"] = _short(outcome.answer.text)
+            done["answer"] = _short(outcome.text)
         return {"results": _done(done)}
 
 

@@ -33,7 +33,7 @@ from aegis_graph.components.relation_extractor.store import (
 )
 from aegis_graph.components.router_node import RouterCall, RouterGraph, RouterOutcome, ask_router
 from aegis_graph.errors import AllProvidersFailedError, RoutingError, StreamInterruptedError
-from aegis_graph.types import CUT_OFF, DEFAULT_SENSITIVITY, FINISH_REASON, AttemptRecord
+from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord
 
 UNFIT = "UnfitAnswerError"
 """Type of an attempt whose answer did not fit the schema that was asked for."""
@@ -176,9 +176,8 @@ class _ChunkNodes:
         unfit = error is not None and _answer_is_unfit(error)
         return {
             "attempts": attempts,
-            "answer": "" if outcome.answer is None else outcome.answer.text,
-            "cut": outcome.answer is not None
-            and outcome.answer.response_metadata.get(FINISH_REASON) == CUT_OFF,
+            "answer": outcome.text,
+            "cut": outcome.cut,
             "asked": state.get("asked", False) or bool(outcome.attempts),
             "retry": _retry(outcome),
             "refusal": None if error is None or unfit else (type(error).__name__, str(error)),

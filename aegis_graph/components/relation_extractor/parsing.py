@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aegis_graph.text.json_text import repaired_json
+from aegis_graph.text.reasoning import spoken_part
 
-# A thought or a fence without an end belongs to an answer that was cut.
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+# A fence without an end belongs to an answer that was cut.
 _FENCED = re.compile(r"```[a-zA-Z]*\s*\n?(.*?)(?:```|\Z)", re.DOTALL)
 
 _ENTITIES = ("entities", "nodes", "entitäten")
@@ -76,7 +76,8 @@ def parse_extraction(answer: str) -> ParsedExtraction:
         >>> parse_extraction("I cannot do that.").fault
         'the answer contains no JSON object'
     """
-    text = _THOUGHT.sub("", answer)
+    # Answers that were kept from earlier runs have their reasoning still.
+    text = spoken_part(answer)
     values = [value for piece in _candidates(text) if (value := _json(piece)) is not None]
     if not values:
         return ParsedExtraction(fault="the answer contains no JSON object")

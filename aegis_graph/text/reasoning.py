@@ -1,0 +1,111 @@
+"""The reasoning that models write into their answers, cut off: the one place for it.
+
+Every component reads a model's text through ``spoken_part``, so that no reasoning is shown, and no
+draft in it is taken for the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from aegis_graph.text.code import code_spans, is_inside
+from aegis_graph.text.foreign import whole_characters
+
+_NAMES = r"(?:think|thinking|thought|reasoning|reflection|scratchpad|scratch_pad|seed:think)"
+
+_END = re.compile(
+    rf"</\s*{_NAMES}\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|END_THINKING\|>"
+    r"|<\|channel\|>\s*final\s*(?:<\|constrain\|>\w*\s*)?<\|message\|>",
+    re.IGNORECASE,
+)
+"""Where a model stops to think, as its template writes it: Qwen and DeepSeek, Mistral, Kimi,
+Cohere, gpt-oss. Some templates leave the beginning to the server, so only the end is sure."""
+
+_START = re.compile(
+    rf"<\s*{_NAMES}\s*>|\[THINK\]|\u25c1think\u25b7|<\|START_THINKING\|>"
+    r"|(?:<\|start\|>assistant\s*)?<\|channel\|>\s*(?:analysis|commentary)",
+    re.IGNORECASE,
+)
+_LINE_START = re.compile(rf"^[ \t]*(?:{_START.pattern})", re.IGNORECASE | re.MULTILINE)
+
+_AROUND = re.compile(
+    r"<(?P<name>answer|output|response)>(?P<inner>.*?)(?:</(?P=name)>\s*)?\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What some templates put around the answer that follows the reasoning."""
+
+_LEFT_OVER = re.compile(r"(?:<\|(?:end|return|im_end|END_RESPONSE)\|>\s*)+\Z")
+_JSON_START = re.compile(r"\s*(?:```\w*\s*)?(?=\{)")
+_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+_DECODER = json.JSONDecoder()
+_MOST_CUTS = 8
+"""Marks that are looked at one by one; in a text with more of them, the last one counts."""
+
+
+def spoken_part(text: str) -> str:
+    r"""A model's text without its reasoning: what follows the last mark that ends one.
+
+    A mark in code, in quotes, or in a text of the JSON value that the text begins with, is part of
+    the answer. Reasoning that has no end leaves nothing of what follows its beginning. Halves of
+    characters are U+FFFD.
+
+    Example:
+        >>> spoken_part("<think>Hm.</think> Ulm."), spoken_part("<think>Hm."), spoken_part("Ulm.")
+        ('Ulm.', '', 'Ulm.')
+        >>> spoken_part('{"draft": 1}</think>{"plan": 2}'), spoken_part("It ends with `</think>`.")
+        ('{"plan": 2}', 'It ends with `</think>`.')
+    """
+    text = whole_characters(text)
+    rest = text
+    for _ in range(_MOST_CUTS):
+        if (end := _end_of_reasoning(rest)) is None:
+            break
+        rest = rest[end:].lstrip()
+    else:
+        rest = rest[max((mark.end() for mark in _END.finditer(rest)), default=0) :]
+    spoken = _without_open(rest)
+    if spoken is text:
+        return text
+    spoken = _LEFT_OVER.sub("", spoken.strip())
+    around = _AROUND.match(spoken)
+    return (around["inner"] if around else spoken).strip()
+
+
+def _end_of_reasoning(text: str) -> int | None:
+    """Where the first reasoning of a text ends, if any does."""
+    marks = list(_END.finditer(text))
+    if not marks:
+        return None
+    # Reasoning that is begun ends at the first mark, whatever its text is like.
+    if _START.match(text.lstrip()):
+        return marks[0].end()
+    value = _JSON_START.match(text)
+    code = [] if value else code_spans(text, closed_only=True)
+    inside = 0 if value is None else _end_of_value(text, value.end())
+    for mark in marks:
+        around = text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
+        mentioned = all(one and one in _QUOTES for one in around)
+        if not mentioned and mark.start() >= inside and not is_inside(mark.start(), code):
+            return mark.end()
+    return None
+
+
+def _end_of_value(text: str, start: int) -> int:
+    """Where the JSON value ends that begins at a place; the place itself where it is damaged."""
+    try:
+        return _DECODER.raw_decode(text, start)[1]
+    # Brackets nested beyond the stack are no value either.
+    except (ValueError, RecursionError):
+        return start
+
+
+def _without_open(text: str) -> str:
+    """A text up to where reasoning begins that has no end."""
+    if _START.match(text.lstrip()):
+        return ""
+    opened = _LINE_START.search(text)
+    if opened is None or _JSON_START.match(text):
+        return text
+    code = code_spans(text)
+    return text if is_inside(opened.end() - 1, code) else text[: opened.start()].rstrip()
