@@ -6,6 +6,8 @@ from aegis_graph.chat.profile import providers_in_force
 from aegis_graph.components.router_node import RouterGraph
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.routing.handle import RouterHandle
+from aegis_graph.routing.policy import may_receive
+from aegis_graph.types import Sensitivity, Task
 
 _WITHOUT_EFFECT = {
     *("name", "api_key_env", "price", "max_retries", "retry_wait_s"),
@@ -15,7 +17,13 @@ _WITHOUT_EFFECT = {
 """What of a provider's row does not change its answers."""
 
 
-def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
+def model_chain(
+    router: RouterGraph,
+    *,
+    with_images: bool = False,
+    task: Task | None = None,
+    sensitivity: Sensitivity | None = None,
+) -> list[str]:
     """What identifies the models that a router asks now, in order, and how it asks them.
 
     A handle that watches its file reads it, which blocks. Empty for a graph that only looks like
@@ -24,6 +32,8 @@ def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
     Args:
         router: The compiled router, or a handle.
         with_images: Whether only providers that take images count.
+        task: Whether only providers that do this task count.
+        sensitivity: Whether only providers that may be given such data count.
 
     Example:
         >>> from aegis_graph import RouterConfig, create_router
@@ -32,7 +42,13 @@ def model_chain(router: RouterGraph, *, with_images: bool = False) -> list[str]:
         True
     """
     # In the order of the chain: it decides which model answers.
-    rows = [row for row in provider_specs(router) if row.images or not with_images]
+    rows = [
+        row
+        for row in provider_specs(router)
+        if (row.images or not with_images)
+        and (task is None or row.tasks is None or task in row.tasks)
+        and (sensitivity is None or may_receive(row, sensitivity))
+    ]
     return [row.model_dump_json(exclude=_WITHOUT_EFFECT) for row in rows]
 
 

@@ -6,17 +6,23 @@ import asyncio
 import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
-from contextvars import ContextVar
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from aegis_graph.components.lightrag.budget_queue import BudgetQueue
+from aegis_graph.components.lightrag.keywords import Keywords
 from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
-from aegis_graph.components.lightrag.settings import RunOptions, checked_sensitivity
-from aegis_graph.components.lightrag.spending import Operation, Spending
+from aegis_graph.components.lightrag.run import (
+    CURRENT_DOCUMENT,
+    CURRENT_RUN,
+    MAY_WAIT,
+    NoKeywordsError,
+    Run,
+    RunEndedError,
+)
+from aegis_graph.components.lightrag.spending import Operation
+from aegis_graph.components.model_chain import model_chain
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.providers.embedding_model import TextType
@@ -31,67 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MERGE_SHARE = Decimal("0.1")
-"""The share of a run's envelope that extraction leaves for merging what it has extracted."""
-
 _CACHED: frozenset[Operation] = frozenset({"extract", "glean", "summary"})
 """Answers that are needed again when an insert is resumed; a question is asked anew each time."""
-
-_MAY_WAIT: frozenset[Operation] = frozenset({"extract", "glean"})
-"""Operations that may wait: none of their documents is half written."""
-
-
-class RunEndedError(AegisError, RuntimeError):
-    """A call of a run that was stopped. LightRAG leaves tasks behind; they may buy nothing."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One insert or one query: what its calls choose, and what came of them.
-
-    Raises:
-        InvalidRequestError: The options name an unknown sensitivity.
-    """
-
-    options: RunOptions
-    """What the caller chose."""
-    queue: BudgetQueue | None = None
-    """Where an insert's calls wait for room; a query's do not wait."""
-    spending: Spending = field(default_factory=Spending)
-    active: bool = True
-    error: AegisError | None = None
-    """The latest error. LightRAG swallows what its functions raise, or changes its class."""
-    answer: str | None = None
-    """The answer as the model gave it; LightRAG takes words out of it."""
-
-    def __post_init__(self) -> None:
-        level = self.options.get("sensitivity")
-        if level is not None:
-            checked_sensitivity(level)
-
-    @property
-    def refusal(self) -> BudgetExceededError | None:
-        """What an insert stopped for."""
-        return None if self.queue is None else self.queue.refusal
-
-    def restarted(self) -> Run:
-        """The same run from its beginning: tasks that the first one left behind stay dead."""
-        queue = None if self.queue is None else self.queue.renewed()
-        return Run(self.options, queue, self.spending)
-
-    def request(self, operation: Operation) -> dict[str, Any]:
-        """The run's part of a request to the router."""
-        chosen = {key: value for key, value in self.options.items() if value is not None}
-        # A call is sent at the workspace's level, which may be higher.
-        chosen.pop("sensitivity", None)
-        if operation in _MAY_WAIT and "max_cost_usd" in chosen:
-            chosen["max_cost_usd"] = _without_merge_share(chosen["max_cost_usd"])
-        return chosen
-
-
-CURRENT_RUN: ContextVar[Run | None] = ContextVar("aegis_lightrag_run", default=None)
-CURRENT_DOCUMENT: ContextVar[str | None] = ContextVar("aegis_lightrag_document", default=None)
-"""LightRAG takes the context of a caller along into its queues and tasks."""
 
 
 def operation_of(role: str, system_prompt: str | None, history: Sequence[Any]) -> Operation:
@@ -157,13 +104,19 @@ class RoutedCalls:
         asked = run.options.get("sensitivity") or self.default_run.options["sensitivity"]
         return max(asked, self.answers.sensitivity, key=SENSITIVITIES.index)
 
+    def models(self, operation: Operation, level: Sensitivity) -> list[str]:
+        """What identifies the models that may answer, in order."""
+        return model_chain(self.router, task=operation, sensitivity=level)
+
     async def _answer(self, operation: Operation, messages: Sequence[BaseMessage]) -> str:
         run = CURRENT_RUN.get() or self.default_run
         level = self.sensitivity_of(run)
         texts = [(message.type, message.text) for message in messages]
         cap = self.output_tokens[operation]
-        # With the cap: an answer that it cut is asked for again once there is a larger one.
-        key = request_key(operation, level, cap, texts)
+        models = self.models(operation, level)
+        # With the cap: an answer that it cut is asked for again once there is a larger one. With
+        # the models: a better one is asked for what another could not do.
+        key = request_key(operation, level, cap, models, texts)
         lock = self._locks.setdefault(key, asyncio.Lock())
         # Two chunks with the same text are one request, also when they are asked at once.
         async with lock:
@@ -181,6 +134,11 @@ class RoutedCalls:
                 )
         if operation == "answer":
             run.answer = found.text
+        if operation == "keywords":
+            run.keywords = Keywords.read(found.text)
+            if not any(run.keywords):
+                raise NoKeywordsError("the model's answer has no keywords that can be read")
+            return run.keywords.as_json
         return _as_lightrag_reads(found)
 
     async def _buy(
@@ -230,14 +188,6 @@ class RoutedCalls:
         return [found[keys[text]] for text in texts]
 
 
-def _without_merge_share(usd: object) -> object:
-    try:
-        return f"{Decimal(str(usd)) * (1 - MERGE_SHARE):f}"
-    except InvalidOperation:
-        # The router says what is wrong with it.
-        return usd
-
-
 async def _recording_errors(run: Run, operation: Operation, asked: Awaitable[T]) -> T:
     """Remember the error that LightRAG will not pass on, and what it cost."""
     try:
@@ -260,7 +210,7 @@ async def _through_queue(run: Run, operation: Operation, buy: Callable[[], Await
 
     if run.queue is None:
         return await ask()
-    if operation in _MAY_WAIT:
+    if operation in MAY_WAIT:
         return await run.queue.run_when_there_is_room(ask)
     try:
         return await run.queue.run_now(ask)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
-from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run
+from aegis_graph.components.lightrag.run import CURRENT_RUN, Run
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import InsertError, InvalidRequestError
 
@@ -54,15 +54,20 @@ async def document_states(workspace: Workspace) -> dict[str, str]:
     return {name: status_word(record.status) for name, record in records.items()}
 
 
-async def records_by_name(workspace: Workspace) -> dict[str, Any]:
-    """Every document's record by name, without LightRAG's notes of attempted duplicates."""
+async def records_by_id(workspace: Workspace) -> dict[str, Any]:
+    """Every document's record by LightRAG's identifier, without its notes of duplicates."""
     statuses = list(import_module("lightrag.base").DocStatus)
     found = await workspace.rag.doc_status.get_docs_by_statuses(statuses)
     return {
-        record.file_path: record
-        for record in found.values()
+        doc_id: record
+        for doc_id, record in found.items()
         if not record.metadata.get("is_duplicate")
     }
+
+
+async def records_by_name(workspace: Workspace) -> dict[str, Any]:
+    """Every document's record by name."""
+    return {one.file_path: one for one in (await records_by_id(workspace)).values()}
 
 
 def status_word(status: Any) -> str:
@@ -89,6 +94,7 @@ async def delete(workspace: Workspace, name: str, run: Run) -> None:
             f"document {name!r}: is not in workspace {workspace.rag.workspace!r}"
         )
     async with workspace.changing:
+        workspace.use_models_of(run)
         token = CURRENT_RUN.set(run)
         try:
             result = await workspace.rag.adelete_by_doc_id(found[0])

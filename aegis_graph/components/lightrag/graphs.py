@@ -13,10 +13,10 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from aegis_graph.components.dual_node import DualCall, dual_node
-from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.insert import InsertReport
 from aegis_graph.components.lightrag.query import Mode, Retrieved
 from aegis_graph.components.lightrag.rag import RoutedLightRAG
+from aegis_graph.components.lightrag.run import Run
 from aegis_graph.components.lightrag.settings import RunOptions
 from aegis_graph.components.lightrag.state import (
     InsertRecord,
@@ -201,6 +201,8 @@ class _Search:
         before = state.get("attempts") or [] if continued else []
         found = self.found
         ask = found is not None and found.prompt and not state.get("only_retrieve")
+        if found is not None and self.reason is None:
+            self.reason = found.degraded_reason
         silent = "" if found is None or found.prompt else NOTHING_FOUND[language_of(self.question)]
         level = {} if found is None else {"sensitivity": found.sensitivity}
         reason = (state.get("degraded_reason") if continued else None) or self.reason
@@ -253,15 +255,18 @@ def _inserted(options: dict[str, Any], report: InsertReport) -> dict[str, Any]:
         state=report.state,
         documents=dict(report.documents),
         errors=dict(report.errors),
+        warnings=dict(report.warnings),
         by_operation=dict(report.by_operation),
         cost_usd=str(report.cost_usd),
     )
+    warned = "; ".join(f"{name}: {why}" for name, why in report.warnings.items()) or None
+    reason = warned if report.state == "done" else report.reason
     return {
         **_nothing_inserted(options),
         "insert": record,
         "attempts": report.attempts,
-        "degraded": report.state != "done",
-        "degraded_reason": report.reason,
+        "degraded": reason is not None,
+        "degraded_reason": reason,
     }
 
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib import import_module
 from typing import Literal
 from uuid import uuid4
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
-from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run, RunEndedError
-from aegis_graph.components.lightrag.documents import new_documents, records_by_name, status_word
+from aegis_graph.components.lightrag.documents import (
+    new_documents,
+    records_by_id,
+    records_by_name,
+    status_word,
+)
+from aegis_graph.components.lightrag.extraction_check import extraction_warnings
+from aegis_graph.components.lightrag.run import CURRENT_RUN, Run, RunEndedError
 from aegis_graph.components.lightrag.settings import Documents, OnProgress, texts_by_name
 from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
@@ -41,6 +47,9 @@ class InsertReport:
     """By name: ``processed``, ``failed``, ``duplicate``, or LightRAG's word for one in progress."""
     errors: Mapping[str, str]
     """Why a document failed, by its name."""
+    warnings: Mapping[str, str]
+    """What is missing of a document that is done, by its name: nothing was extracted from it, or
+    an answer was cut."""
     reason: str | None
     """Why it stopped or failed, in one line."""
     refusal: BudgetExceededError | None
@@ -87,6 +96,7 @@ async def _insert(
 ) -> InsertReport:
     # First, so that no call for the documents is less private than they are.
     workspace.answers.raise_sensitivity(workspace.calls.sensitivity_of(run))
+    workspace.use_models_of(run)
     new = await new_documents(workspace, documents)
     if new:
         await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=list(new))
@@ -104,7 +114,7 @@ async def _insert(
             await _process_documents(workspace, run)
     finally:
         workspace.on_document = None
-    return await _report(workspace, documents, run)
+    return await _report(workspace, documents, run, events.read)
 
 
 @asynccontextmanager
@@ -196,8 +206,11 @@ async def _repair_stuck(workspace: Workspace) -> bool:
     return True
 
 
-async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) -> InsertReport:
-    records = await records_by_name(workspace)
+async def _report(
+    workspace: Workspace, documents: Mapping[str, str], run: Run, read_now: Collection[str]
+) -> InsertReport:
+    by_id = await records_by_id(workspace)
+    records = {record.file_path: record for record in by_id.values()}
     pipeline = import_module("lightrag.utils_pipeline")
     states = {name: status_word(record.status) for name, record in records.items()}
     for name in documents:
@@ -219,6 +232,7 @@ async def _report(workspace: Workspace, documents: Mapping[str, str], run: Run) 
         state,
         states,
         errors,
+        await extraction_warnings(workspace.rag, by_id, read_now=read_now),
         reason,
         run.refusal,
         run.spending.cost_usd,
@@ -240,8 +254,11 @@ class _DocumentEvents:
     workspace: Workspace
     run: Run
     on_progress: OnProgress
+    read: set[str] = field(default_factory=set)
+    """LightRAG's identifiers of the documents that were begun."""
 
     async def changed(self, doc_id: str) -> None:
+        self.read.add(doc_id)
         record = await self.workspace.rag.doc_status.get_by_id(doc_id) or {}
         status = record.get("status", "")
         in_progress = doc_id in self.workspace.phases

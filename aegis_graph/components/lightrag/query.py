@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-from aegis_graph.components.lightrag.calls import CURRENT_RUN, Run
+from aegis_graph.components.lightrag.run import CURRENT_RUN, Run
 from aegis_graph.components.lightrag.settings import OnProgress
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import AegisError, InvalidRequestError
 from aegis_graph.types import Sensitivity
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["naive", "local", "global", "hybrid", "mix"]
 """``naive`` searches chunks by vector, ``local`` entities, ``global`` relations, ``hybrid`` both,
@@ -36,6 +39,13 @@ class Retrieved:
     entities: list[dict[str, Any]]
     relations: list[dict[str, Any]]
     chunks: list[dict[str, Any]]
+    degraded_reason: str | None = None
+    """Why it was searched in the mode ``naive`` instead of the one asked for."""
+
+
+NO_KEYWORDS = (
+    "the question was searched without keywords: the model's answer had none that can be read"
+)
 
 
 async def retrieve(
@@ -52,11 +62,11 @@ async def retrieve(
     param = import_module("lightrag").QueryParam(
         mode=mode, only_need_prompt=True, enable_rerank=False
     )
-    result = await _query(workspace, question, param, run, on_progress)
+    result, without_keywords = await _search(workspace, question, param, run, on_progress)
     data = result.get("data") or {}
     prompt = result["llm_response"]["content"] if result["status"] == "success" else ""
     return Retrieved(
-        mode,
+        "naive" if without_keywords else mode,
         workspace.calls.sensitivity_of(run),
         # The graph sends the question as a message of its own.
         prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
@@ -64,6 +74,7 @@ async def retrieve(
         data.get("entities") or [],
         data.get("relationships") or [],
         data.get("chunks") or [],
+        NO_KEYWORDS if without_keywords else None,
     )
 
 
@@ -86,12 +97,34 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
             "param.stream: stream the graph of create_lightrag_query instead,"
             ' with stream_mode="messages"'
         )
-    result = await _query(workspace, question, given, run, lambda _: None)
+    result, without_keywords = await _search(workspace, question, given, run, lambda _: None)
+    if without_keywords:
+        logger.warning("LightRAG: %s", NO_KEYWORDS)
     # The model's own words: LightRAG deletes some of them where they are in the prompt as well.
     return run.answer or str(result["llm_response"]["content"] or "")
 
 
-async def _query(
+async def _search(
+    workspace: Workspace, question: str, param: Any, run: Run, on_progress: OnProgress
+) -> tuple[dict[str, Any], bool]:
+    """LightRAG's result, and whether it is one of the mode ``naive`` for want of keywords."""
+    result = await _ask(workspace, question, param, run, on_progress)
+    without_keywords = run.keywords is not None and not run.keywords.serve(param.mode)
+    if without_keywords and run.error is None:
+        naive = replace(param, mode="naive")
+        result = await _ask(workspace, question, naive, run, on_progress)
+    if run.error is not None:
+        raise run.error
+    if (
+        # With a reason it has found nothing, which is an answer and no error.
+        result["status"] == "failure"
+        and (result.get("metadata") or {}).get("failure_reason") is None
+    ):
+        raise AegisError(f"LightRAG: {result['message']}")
+    return result, without_keywords
+
+
+async def _ask(
     workspace: Workspace, question: str, param: Any, run: Run, on_progress: OnProgress
 ) -> dict[str, Any]:
     async def stage(name: Any) -> None:
@@ -107,12 +140,4 @@ async def _query(
         raise InvalidRequestError(f"question: {error}") from error
     finally:
         CURRENT_RUN.reset(token)
-    if run.error is not None:
-        raise run.error
-    if (
-        # With a reason it has found nothing, which is an answer and no error.
-        result["status"] == "failure"
-        and (result.get("metadata") or {}).get("failure_reason") is None
-    ):
-        raise AegisError(f"LightRAG: {result['message']}")
     return result

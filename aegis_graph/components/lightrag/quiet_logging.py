@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aegis_graph.components.lightrag.calls import RunEndedError
+from aegis_graph.components.lightrag.run import RunEndedError
 
 _LOG = logging.getLogger("lightrag")
 

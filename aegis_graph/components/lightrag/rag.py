@@ -10,11 +10,11 @@ from typing import Any, Self
 from typing_extensions import Unpack
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
-from aegis_graph.components.lightrag.calls import Run
 from aegis_graph.components.lightrag.documents import delete, document_states
 from aegis_graph.components.lightrag.forecast import Forecast, forecast_insert
 from aegis_graph.components.lightrag.insert import InsertReport, insert, require_done
 from aegis_graph.components.lightrag.query import Mode, Retrieved, answer, retrieve
+from aegis_graph.components.lightrag.run import Run
 from aegis_graph.components.lightrag.session import Session
 from aegis_graph.components.lightrag.settings import (
     Documents,

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
 
 from aegis_graph.components.lightrag import library
-from aegis_graph.components.lightrag.calls import RoutedCalls, Run
+from aegis_graph.components.lightrag.calls import RoutedCalls
 from aegis_graph.components.lightrag.paid_answers import PaidAnswers
 from aegis_graph.components.lightrag.quiet_logging import ignore_ended_runs
+from aegis_graph.components.lightrag.run import Run
 from aegis_graph.components.lightrag.settings import LightRAGSettings
 from aegis_graph.components.lightrag.workspace import Workspace, open_workspace
 from aegis_graph.concurrency.portal import Portal

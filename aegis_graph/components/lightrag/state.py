@@ -19,6 +19,8 @@ class InsertRecord(TypedDict):
     state: Literal["done", "stopped", "failed"]
     documents: dict[str, str]
     errors: dict[str, str]
+    warnings: dict[str, str]
+    """What is missing of documents that are done."""
     by_operation: dict[str, OperationCost]
     cost_usd: str
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from aegis_graph.components.lightrag import library
-from aegis_graph.components.lightrag.calls import CURRENT_DOCUMENT, RoutedCalls
-from aegis_graph.components.lightrag.paid_answers import PaidAnswers
+from aegis_graph.components.lightrag.calls import RoutedCalls
+from aegis_graph.components.lightrag.paid_answers import PaidAnswers, request_key
+from aegis_graph.components.lightrag.run import CURRENT_DOCUMENT, Run
 from aegis_graph.errors import ConfigError
 
 Phase = Literal["prepare", "extract", "merge"]
@@ -51,6 +52,14 @@ class Workspace:
     def can_stop(self) -> bool:
         """Whether no document is at a point at which the graph may be half written."""
         return all(phase == "extract" for phase in self.phases.values())
+
+    def use_models_of(self, run: Run) -> None:
+        """Have LightRAG's own cache of extractions know which models answer them.
+
+        It is for the time of a change: what one model could not do, another is asked for.
+        """
+        models = self.calls.models("extract", self.calls.sensitivity_of(run))
+        self.rag.set_role_llm_metadata("extract", model=request_key(models)[:16])
 
     def track_documents(self) -> None:
         """Follow each document, and let its calls know which one they are for.
