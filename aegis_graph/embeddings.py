@@ -24,7 +24,7 @@ from aegis_graph.routing.hooks import AfterAttempt, BeforeAttempt, OnAlert, Poli
 from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput
-from aegis_graph.types import DEFAULT_SENSITIVITY, AttemptRecord, Sensitivity
+from aegis_graph.types import AttemptRecord, Sensitivity
 
 MAX_BATCH_BYTES = 300_000
 """Most text of one call: OpenAI takes 300,000 tokens, and a token is at least a byte."""
@@ -46,7 +46,7 @@ class EmbeddedTexts:
 class EmbeddingChoices(TypedDict, total=False):
     """What ``RoutedEmbeddings.with_options`` may choose; see the fields of these."""
 
-    sensitivity: Sensitivity
+    sensitivity: Sensitivity | None
     user_id: str | None
     run_id: str | None
     max_cost_usd: str | None
@@ -71,7 +71,8 @@ class RoutedEmbeddings(Embeddings):
     spec: EmbeddingSpec
     """The first row: model, dimensions and space are those of all of them."""
     texts_per_call: int
-    sensitivity: Sensitivity = DEFAULT_SENSITIVITY
+    sensitivity: Sensitivity | None = None
+    """The configuration's when absent."""
     user_id: str | None = None
     """The user whose budgets count."""
     run_id: str | None = None
@@ -171,9 +172,9 @@ class RoutedEmbeddings(Embeddings):
             # A message's name is where the provider's model reads what the text is for.
             "messages": [HumanMessage(text, name=text_type) for text in texts],
             "task": "embed",
-            "sensitivity": self.sensitivity,
         }
         optional = {
+            "sensitivity": self.sensitivity,
             "user_id": self.user_id,
             "run_id": self.run_id,
             "max_cost_usd": self.max_cost_usd,
@@ -194,7 +195,7 @@ def create_embeddings(
     config: RouterConfig | None = None,
     *,
     ledger: Ledger | None = None,
-    sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
+    sensitivity: Sensitivity | None = None,
     clock: Clock = utc_now,
     environ: Mapping[str, str] | None = None,
     before_attempt: BeforeAttempt | None = None,
@@ -212,7 +213,8 @@ def create_embeddings(
     Args:
         config: Its ``embeddings`` are the providers, in their order; the defaults when absent.
         ledger: A ledger to share with a router, by default the one that the configuration names.
-        sensitivity: How private the texts are; the last three levels stay on local providers.
+        sensitivity: How private the texts are; the last three levels stay on local providers. What
+            the configuration says when absent.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
         before_attempt: As the four that follow, for ``create_router``: each text is a message, and

@@ -59,8 +59,9 @@ class RoutedChatModel(DescribedChatModel):
 
     router: PregelProtocol[Any, Any, Any, Any] = Field(repr=False, exclude=True)
     """From ``create_router``, or a ``RouterHandle``. Its own checkpointer is left out."""
-    task: Task = "chat"
-    sensitivity: Sensitivity = "internal"
+    task: Task | None = None
+    """The configuration's when absent; so is the level of privacy."""
+    sensitivity: Sensitivity | None = None
     user_id: str | None = None
     max_output_tokens: int | None = Field(default=None, ge=1, alias="max_tokens")
     run_id: str | None = None

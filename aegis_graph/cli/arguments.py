@@ -73,11 +73,10 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sensitivity",
         choices=SENSITIVITIES,
-        default="internal",
         help="how private question and documents are; confidential, pii and hipaa stay local"
-        " (default: internal)",
+        " (default: the file's, or internal)",
     )
-    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
     _add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
     parser.add_argument(
@@ -108,16 +107,19 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
     from aegis_graph.types import DEFAULT_TASK, SENSITIVITIES  # noqa: PLC0415
 
     parser.add_argument(
+        "--model", metavar="NAME", help="a model or a provider of the configuration, or an alias"
+    )
+    parser.add_argument(
         "--task",
-        default=DEFAULT_TASK,
         metavar="NAME",
-        help=f"what it is for; budgets and reports go by it (default: {DEFAULT_TASK})",
+        help="what it is for; budgets and reports go by it"
+        f" (default: the file's, or {DEFAULT_TASK})",
     )
     parser.add_argument(
         "--sensitivity",
         choices=SENSITIVITIES,
-        default="internal",
-        help="how private it is; confidential, pii and hipaa stay local (default: internal)",
+        help="how private it is; confidential, pii and hipaa stay local"
+        " (default: the file's, or internal)",
     )
     parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
     _add_tags(parser)
@@ -158,11 +160,10 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sensitivity",
         choices=SENSITIVITIES,
-        default="internal",
         help="how private the images are; confidential, pii and hipaa stay local, and their"
-        " results are not kept (default: internal)",
+        " results are not kept (default: the file's, or internal)",
     )
-    parser.add_argument("--user", default="default", metavar="ID", help="whom the cost belongs to")
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
     _add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
     parser.add_argument("--again", action="store_true", help="ask also where a result was kept")

@@ -21,7 +21,7 @@ from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.extractive.chat_model import MODEL_NAME as EXTRACTIVE
 from aegis_graph.routing.router import create_router
-from aegis_graph.types import DEFAULT_USER
+from aegis_graph.types import DEFAULT_TASK, DEFAULT_USER
 
 NO_MODEL_HINT = (
     "aegis: to get a model, install Ollama and pull one, or set a key such as OPENAI_API_KEY;"
@@ -82,13 +82,14 @@ class Conversation:
         self._json: bool = options.json
         self._ledger = create_ledger(config)
         self._tags = dict(options.tags or ())
-        self._user = options.user or DEFAULT_USER
-        self._task = options.task
+        self._user = options.user or config.defaults.user_id or DEFAULT_USER
+        self._task = options.task or config.defaults.task or DEFAULT_TASK
         # One envelope for the whole conversation.
         envelope = options.max_cost_usd and {"run_id": uuid4().hex}
         self._model = RoutedChatModel(
             router=create_router(config, ledger=self._ledger),
             task=options.task,
+            model=options.model,
             sensitivity=options.sensitivity,
             user_id=options.user,
             request_tags=self._tags or None,

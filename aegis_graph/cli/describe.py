@@ -44,7 +44,7 @@ def describe(options: argparse.Namespace) -> int:
     ledger = create_ledger(config)
     router = create_router(config, ledger=ledger)
     graph = create_image_describer(router, store=create_image_store(config))
-    request: dict[str, Any] = {
+    asked: dict[str, Any] = {
         "paths": [str(path) for path in options.paths],
         "kind": options.kind,
         "language": options.language,
@@ -52,9 +52,9 @@ def describe(options: argparse.Namespace) -> int:
         "user_id": options.user,
         "tags": dict(options.tags or ()),
         "again": options.again,
+        "max_output_tokens": options.max_output_tokens,
     }
-    if options.max_output_tokens is not None:
-        request["max_output_tokens"] = options.max_output_tokens
+    request = {key: value for key, value in asked.items() if value is not None}
     result, budgets = run_async(_run(graph, request, ledger))
     results: list[ImageResult] = result["results"]
     if options.json:

@@ -141,7 +141,7 @@ def create_rag(
     builder.add_edge("prepare", first)
     builder.add_edge(first, "answer")
     builder.add_edge("answer", END)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
 
 
 def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:

@@ -48,6 +48,9 @@ class RouterContext(TypedDict, total=False):
 CHOICES = tuple(RouterContext.__annotations__)
 """The keys of a request that may be given elsewhere than beside its messages."""
 
+REQUIRED = "required"
+"""In place of a default sensitivity: every request has to say its own."""
+
 PROTECTING = ("sensitivity", "max_cost_usd", "max_price_usd", "timeout_s")
 """Those whose loss would send private data to a cloud, or spend money or time over a limit."""
 
@@ -100,6 +103,35 @@ def _joined(key: str, nearer: Any, farther: Any) -> Any:
     if key == "timeout_s":
         return min(nearer, farther, key=partial(time_limit_s, key))
     return nearer
+
+
+def strictest(levels: Sequence[object], *, default: str) -> str:
+    """The level of privacy that counts for a request.
+
+    Args:
+        levels: What each place says.
+        default: What counts where none says one; ``REQUIRED`` counts for nothing.
+
+    Raises:
+        InvalidRequestError: None says one where one is required, or one is unknown.
+
+    Example:
+        >>> strictest(["public", "pii"], default="internal"), strictest([], default="hipaa")
+        ('pii', 'hipaa')
+    """
+    if levels:
+        return SENSITIVITIES[max(map(_level, levels))]
+    if default == REQUIRED:
+        raise missing_sensitivity()
+    return default
+
+
+def missing_sensitivity() -> InvalidRequestError:
+    """Says that a request must say how private it is."""
+    return InvalidRequestError(
+        "sensitivity: the configuration requires one for every request; give it in the"
+        " state, in the context, or by router.with_options(sensitivity=...)"
+    )
 
 
 def _level(sensitivity: object) -> int:

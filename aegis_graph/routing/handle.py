@@ -30,7 +30,6 @@ from aegis_graph.routing.hooks import (
     RouterHooks,
 )
 from aegis_graph.routing.host import bound_choices
-from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
@@ -186,9 +185,16 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
 
     def is_private(self, asked: object, config: RunnableConfig | None = None) -> bool:
         """Whether any place that may say so says that a request is private."""
-        router = self.router
-        assert isinstance(router, PrivateRuns), "every router of this package is one"
-        return router.is_private(asked, self._with(config))
+        return self.router.is_private(asked, self._with(config))
+
+    def said_levels(self, asked: object, config: RunnableConfig | None = None) -> list[Any]:
+        """What each place that may say how private a request is says, where it does."""
+        return self.router.said_levels(asked, self._with(config))
+
+    @property
+    def default_sensitivity(self) -> str:
+        """How private a request is that does not say it."""
+        return self.router.default_sensitivity
 
     @override
     def with_config(self, config: RunnableConfig | None = None, **kwargs: Any) -> RouterHandle:

@@ -20,8 +20,10 @@ from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.choices import (
     CHOICES,
     PROTECTING,
+    REQUIRED,
     check_choices,
     joined_choices,
+    missing_sensitivity,
     refuse_misspelt,
 )
 from aegis_graph.request.request import Request
@@ -36,9 +38,6 @@ logger = logging.getLogger(__name__)
 
 BOUND = "aegis_options"
 """Key of ``configurable`` with what is bound to a router; a caller's own keys stand beside it."""
-
-REQUIRED = "required"
-"""In place of a default sensitivity: every request has to say its own."""
 
 _NEVER_LOST = tuple(key for key in PROTECTING if key != "timeout_s")
 """Of which a misspelt form is refused in ``configurable``, where ``timeout`` is a host's own."""
@@ -96,10 +95,7 @@ class RequestReader:
         begun = route.get("choices", {}) if route is not None else {}
         chosen = joined_choices([state, begun, *choices_around(config)])
         if self._required and "sensitivity" not in chosen:
-            raise InvalidRequestError(
-                "sensitivity: the configuration requires one for every request; give it in the"
-                " state, in the context, or by router.with_options(sensitivity=...)"
-            )
+            raise missing_sensitivity()
         # A default is what nothing else says: a caller may choose a lower level than the file's.
         joined = {**self._defaults, **chosen}
         if "max_cost_usd" in joined and "max_cost_usd" not in chosen:

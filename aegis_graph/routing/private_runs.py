@@ -17,6 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import override
 
+from aegis_graph.request.choices import refuse_misspelt, strictest
 from aegis_graph.routing.host import choices_around, choices_of_context, configurable_of
 from aegis_graph.routing.langchain_internals import (
     RUNNING_CONFIG,
@@ -121,14 +122,47 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     """A graph that runs untraced where its input is private."""
 
     @classmethod
-    def of(cls, graph: CompiledStateGraph[StateT, ContextT, InputT, OutputT]) -> Self:
-        """The same graph as one of this class, made as every compiled graph's ``copy`` is."""
+    def of(
+        cls,
+        graph: CompiledStateGraph[StateT, ContextT, InputT, OutputT],
+        *,
+        router: object = None,
+    ) -> Self:
+        """The same graph as one of this class, made as every compiled graph's ``copy`` is.
+
+        Args:
+            graph: The graph.
+            router: The router that the graph asks. What is bound to it, and its default, count for
+                the graph's input as well.
+        """
+        # On the builder, because every copy of a compiled graph is made from its fields.
+        vars(graph.builder)["router"] = router
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
     @property
     def default_sensitivity(self) -> str:
         """How private an input is that does not say it."""
-        return DEFAULT_SENSITIVITY
+        return getattr(self._router, "default_sensitivity", DEFAULT_SENSITIVITY)
+
+    @property
+    def _router(self) -> object:
+        return getattr(self.builder, "router", None)
+
+    def said_levels(
+        self, asked: object, config: RunnableConfig | None = None, context: object = None
+    ) -> list[Any]:
+        """What each place that may say how private an input is says, where it does.
+
+        Args:
+            asked: The input.
+            config: The call's configuration; the running one counts beside it.
+            context: The call's context.
+        """
+        around = choices_around({"configurable": configurable_of(self.config, config)})
+        places = [choices_of_context(asked), choices_of_context(context), *around]
+        levels = [place.get("sensitivity") for place in places]
+        bound = getattr(self._router, "said_levels", None)
+        return [level for level in levels if level is not None] + (bound({}) if bound else [])
 
     def is_private(
         self, asked: object, config: RunnableConfig | None = None, context: object = None
@@ -144,16 +178,14 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         """
         if not isinstance(asked, Mapping):
             return True
-        around = choices_around({"configurable": configurable_of(self.config, config)})
-        places = [asked, choices_of_context(context), *around]
-        said = [place.get("sensitivity") for place in places]
-        levels = [level for level in said if level is not None]
-        return any(level not in _PUBLIC for level in levels or [self.default_sensitivity])
+        levels = self.said_levels(asked, config, context) or [self.default_sensitivity]
+        return any(level not in _PUBLIC for level in levels)
 
     @override
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
+        input = self._with_choices(input, config, more.get("context"))
         if not self.is_private(input, config, more.get("context")):
             return super().astream(input, config, **more)
         stream = super(PrivateRuns, self._without_own_tracers()).astream
@@ -163,10 +195,22 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
+        input = self._with_choices(input, config, more.get("context"))
         if not self.is_private(input, config, more.get("context")):
             return super().stream(input, config, **more)
         stream = super(PrivateRuns, self._without_own_tracers()).stream
         return untraced_stream_sync(lambda own: stream(input, own, **more), config)
+
+    def _with_choices(self, asked: Any, config: RunnableConfig | None, context: object) -> Any:
+        """The input with the level that counts: a retriever or a store asks no router for it."""
+        if self._router is None or not isinstance(asked, Mapping):
+            return asked
+        # LangGraph drops what a graph's input lacks in silence.
+        refuse_misspelt(
+            "the request", asked, tuple(self.builder.schemas[self.builder.input_schema])
+        )
+        levels = self.said_levels(asked, config, context)
+        return {**asked, "sensitivity": strictest(levels, default=self.default_sensitivity)}
 
     def _without_own_tracers(self) -> Self:
         """The graph itself, or where ``with_config`` gave it tracers, one without them."""
@@ -175,11 +219,13 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         return self.copy({"config": _without_tracers(self.config or {})})
 
 
-def asks_privately(router: object, sensitivity: str) -> bool:
+def asks_privately(router: object, sensitivity: str | None) -> bool:
     """Whether a request of a level is private for a router, which may be bound to another one."""
     # Any other graph than a router of this package says nothing of it.
     ask = getattr(router, "is_private", None)
-    return sensitivity not in _PUBLIC if ask is None else bool(ask({"sensitivity": sensitivity}))
+    if ask is not None:
+        return bool(ask({"sensitivity": sensitivity}))
+    return (sensitivity or DEFAULT_SENSITIVITY) not in _PUBLIC
 
 
 def is_tracer(handler: object) -> bool:

@@ -159,7 +159,7 @@ def create_answer_generator(
         check = ask_router(router, prepare=verifier.ask, conclude=verifier.judge)
         builder.add_node("verify", check)
         builder.add_edge("verify", END)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,7 @@ def create_image_describer(
     builder.add_conditional_edges("find", _each, ["look", "gather"])
     builder.add_edge("look", "gather")
     builder.add_edge("gather", END)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
 
 
 async def describe_image(

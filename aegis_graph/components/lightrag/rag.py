@@ -21,8 +21,8 @@ from aegis_graph.components.lightrag.settings import (
     LightRAGSettings,
     OnProgress,
     RunOptions,
-    checked_sensitivity,
     texts_by_path,
+    workspace_sensitivity,
 )
 from aegis_graph.components.lightrag.workspace import Workspace, checked_name
 from aegis_graph.config.router_config import RouterConfig
@@ -33,7 +33,7 @@ from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router, hooks_of
-from aegis_graph.types import DEFAULT_SENSITIVITY, Sensitivity
+from aegis_graph.types import Sensitivity
 
 
 def _ignore_progress(event: Mapping[str, Any]) -> None:
@@ -53,7 +53,8 @@ class RoutedLightRAG:
         config: The providers, embeddings, budgets and ledger; the defaults when absent.
         working_dir: Where its files are.
         workspace: The folder in there; one object may have it open.
-        sensitivity: How private documents and questions are that do not say it themselves.
+        sensitivity: How private documents and questions are that do not say it themselves; what is
+            bound to the router, or its configuration says, when absent.
         settings: How LightRAG works.
         ledger: A ledger to share, by default the one that the configuration names.
         router: The compiled router, by default built from the configuration.
@@ -77,7 +78,7 @@ class RoutedLightRAG:
         *,
         working_dir: str | Path,
         workspace: str = "default",
-        sensitivity: Sensitivity = DEFAULT_SENSITIVITY,
+        sensitivity: Sensitivity | None = None,
         settings: LightRAGSettings | None = None,
         ledger: Ledger | None = None,
         router: Router | None = None,
@@ -108,7 +109,7 @@ class RoutedLightRAG:
             # Without a checkpointer: with one, each of its thousands of calls would be kept.
             self.router.copy({"checkpointer": False}),
             self.embeddings,
-            checked_sensitivity(sensitivity),
+            workspace_sensitivity(sensitivity, self.router),
         )
 
     async def aadd(

@@ -12,6 +12,8 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.request.choices import strictest
+from aegis_graph.routing.router import Router
 from aegis_graph.types import SENSITIVITIES, Sensitivity
 
 OUTPUT_TOKENS: Mapping[Operation, int] = {
@@ -179,3 +181,13 @@ def texts_by_path(texts: str | Sequence[str], names: str | Sequence[str] | None)
 def _name_of(text: str) -> str:
     # By content: the same text gets the same name, and is not inserted twice.
     return f"text-{sha256(text.encode('utf-8', errors='replace')).hexdigest()[:12]}"
+
+
+def workspace_sensitivity(given: Sensitivity | None, router: Router) -> Sensitivity:
+    """How private a workspace is, as its application or its router says.
+
+    Raises:
+        InvalidRequestError: It is unknown, or must be said and is not.
+    """
+    said = router.said_levels({} if given is None else {"sensitivity": given})
+    return checked_sensitivity(strictest(said, default=router.default_sensitivity))

@@ -161,7 +161,7 @@ def create_query_decomposer(
     builder.add_node("finish", steps.finish)
     for edge in ((START, "prepare"), ("plan", "dispatch"), ("note", "dispatch"), ("finish", END)):
         builder.add_edge(*edge)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name))
+    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
 
 
 @dataclass(frozen=True, slots=True)

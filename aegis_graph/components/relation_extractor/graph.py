@@ -127,7 +127,7 @@ def create_relation_extractor(
     limits = (max_gleanings, max_retries, retry_wait_s, chunk_chars)
     nodes = _Nodes(RelationSchema.of(schema), *limits, structured)
     built = _build(nodes, chunk_graph).compile(checkpointer=checkpointer, name=name)
-    return PrivateRuns.of(built).with_config(max_concurrency=max_concurrency)
+    return PrivateRuns.of(built, router=router).with_config(max_concurrency=max_concurrency)
 
 
 def _build(
