@@ -159,8 +159,13 @@ async def start(rag: Any) -> None:
             f"workspace {rag.workspace!r} is open in this process already;"
             " close it first, or give this one another name"
         )
-    with _without_installing():
-        await rag.initialize_storages()
+    try:
+        with _without_installing():
+            await rag.initialize_storages()
+    # Whatever it is: the name would be taken for as long as the process lives.
+    except BaseException:
+        await _forget(rag.workspace)
+        raise
 
 
 async def stop(rag: Any) -> None:
@@ -169,10 +174,16 @@ async def stop(rag: Any) -> None:
     for function in functions:
         if hasattr(function, "shutdown"):
             await function.shutdown(graceful=True, timeout=SHUTDOWN_S)
-    await rag.finalize_storages()
+    try:
+        await rag.finalize_storages()
+    finally:
+        await _forget(rag.workspace)
+
+
+async def _forget(workspace: str) -> None:
     shared = import_module("lightrag.kg.shared_storage")
-    await shared.finalize_pipeline_ingress(rag.workspace)
-    shared.finalize_scan_job_store(rag.workspace)
+    await shared.finalize_pipeline_ingress(workspace)
+    shared.finalize_scan_job_store(workspace)
     # Closing a store leaves its flags and data here: opened again, it would pass for open.
     tables = (
         shared._shared_dicts,
@@ -181,7 +192,7 @@ async def stop(rag: Any) -> None:
         shared._namespace_data_cache,
     )
     for table in filter(None, tables):
-        for name in [name for name in table if name.startswith(f"{rag.workspace}:")]:
+        for name in [name for name in table if name.startswith(f"{workspace}:")]:
             table.pop(name)
 
 

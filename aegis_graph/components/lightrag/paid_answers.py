@@ -53,6 +53,7 @@ class PaidAnswers:
     """
 
     def __init__(self, path: Path) -> None:
+        self.name = path.name
         self._store = PrivateStore(path, _TABLES, exclusive=True)
         try:
             self._store.open()

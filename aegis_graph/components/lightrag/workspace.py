@@ -13,6 +13,7 @@ from aegis_graph.components.lightrag import library
 from aegis_graph.components.lightrag.calls import RoutedCalls
 from aegis_graph.components.lightrag.paid_answers import PaidAnswers, request_key
 from aegis_graph.components.lightrag.run import CURRENT_DOCUMENT, Run
+from aegis_graph.components.lightrag.store_files import opening_error
 from aegis_graph.errors import ConfigError
 
 Phase = Literal["prepare", "extract", "merge"]
@@ -100,8 +101,10 @@ class Workspace:
 
     async def close(self) -> None:
         """Write everything, end everything."""
-        await library.stop(self.rag)
-        self.answers.close()
+        try:
+            await library.stop(self.rag)
+        finally:
+            self.answers.close()
 
     async def _notify(self, doc_id: str) -> None:
         if self.on_document is not None:
@@ -130,19 +133,31 @@ async def open_workspace(
         changing: The lock of whatever changes documents.
 
     Raises:
-        ConfigError: A setting is refused, or the workspace is open in this process.
+        ConfigError: A setting is refused, the workspace is open in this process, or its vectors
+            are of another length.
+        StoreError: One of its files is damaged; the message names it.
         ModuleNotFoundError: LightRAG is not installed.
     """
-    rag = library.build(
-        working_dir=str(folder),
-        workspace=workspace,
-        tokenizer=tokenizer,
-        role_functions={role: calls.chat_function(role) for role in _ROLES},
-        embed=calls.embedding_function(),
-        dimensions=calls.embeddings.dimensions,
-        settings=settings,
-    )
-    await library.start(rag)
+    try:
+        rag = library.build(
+            working_dir=str(folder),
+            workspace=workspace,
+            tokenizer=tokenizer,
+            role_functions={role: calls.chat_function(role) for role in _ROLES},
+            embed=calls.embedding_function(),
+            dimensions=calls.embeddings.dimensions,
+            settings=settings,
+        )
+        await library.start(rag)
+    # LightRAG raises whatever its files make it raise; where they are sound, it goes on as it is.
+    except Exception as error:
+        fault = await asyncio.to_thread(
+            opening_error,
+            folder / workspace,
+            dimensions=calls.embeddings.dimensions,
+            paid=answers.name,
+        )
+        raise fault or error from error
     opened = Workspace(rag, answers, calls, changing)
     opened.track_documents()
     return opened
