@@ -22,7 +22,7 @@ LONGEST = 400
 """Characters after which text without any sentence end is cut at a space."""
 
 _WINDOW = 40
-_FENCE = re.compile(r"\s{0,3}(?:```|~~~)")
+_FENCE = re.compile(r"[ \t]*(?:```|~~~)")
 _HEADING = re.compile(r"\s{0,3}(#{1,6})\s+")
 _UNDERLINE = re.compile(r"\s{0,3}(?:=+|-{3,})\s*$")
 _RULE = re.compile(r"\s{0,3}(?:[-*_=]\s*){3,}$")

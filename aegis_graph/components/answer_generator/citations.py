@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from typing_extensions import TypedDict
 
 from aegis_graph.text.passages import Passage, replace_citations
-from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.sentences import Sentence, split_sentences
 from aegis_graph.text.support import Verdict, best_evidence, judge
 
 _WORD = re.compile(r"\w")
@@ -67,6 +68,8 @@ class _Claim:
     bare: str
     """The sentence without its numbers."""
     numbers: tuple[int, ...]
+    is_code: bool = False
+    """Whether it is a block of code, which the sentence before it leads to."""
 
 
 def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()) -> CheckedAnswer:
@@ -147,9 +150,14 @@ def _claims(text: str) -> Iterator[_Claim]:
 
     # Only for the places of the marks: the text that it gives is not used.
     replace_citations(text, note)
+    before: tuple[int, ...] = ()
     for start, end in _sections(text, marks):
         inside = [mark for mark in marks if start <= mark[0] < end]
-        yield from _claims_between(text, start, end, inside)
+        for claim in _claims_between(text, start, end, inside):
+            # No number can stand in code: it is where the sentence that leads to it is from.
+            led_to = claim.is_code and not claim.numbers
+            yield replace(claim, numbers=before) if led_to else claim
+            before = before if led_to else claim.numbers
 
 
 def _sections(text: str, marks: Sequence[_Mark]) -> Iterator[tuple[int, int]]:
@@ -164,10 +172,11 @@ def _sections(text: str, marks: Sequence[_Mark]) -> Iterator[tuple[int, int]]:
 
 def _claims_between(text: str, start: int, end: int, marks: Sequence[_Mark]) -> Iterator[_Claim]:
     bare, places = _bare(text, start, end, marks)
-    # A heading claims nothing, and neither does a line of marks without a word.
-    sentences = [
-        one for one in split_sentences(bare) if one.kind != "heading" and _WORD.search(one.text)
-    ]
+    # A line of marks without a word claims nothing, and neither does a heading, unless it alone
+    # has a number: an answer may be a word in capitals.
+    spoken = [one for one in split_sentences(bare) if _WORD.search(one.text)]
+    sentences = [one for one in spoken if one.kind != "heading"] or (spoken if marks else [])
+    sentences = list(_with_blocks_of_code(bare, sentences))
     # Numbers that stand alone still say where the answer is from.
     if marks and not sentences:
         yield _Claim(marks[0][0], marks[-1][1], "", tuple(dict.fromkeys(_numbers(marks))))
@@ -180,7 +189,28 @@ def _claims_between(text: str, start: int, end: int, marks: Sequence[_Mark]) -> 
         last = places[sentence.start + len(sentence.text) - 1] + 1
         numbers = dict.fromkeys(_numbers(own))
         stop = max([last, *(mark[1] for mark in own)])
-        yield _Claim(first, stop, sentence.text, tuple(numbers))
+        yield _Claim(first, stop, sentence.text, tuple(numbers), sentence.kind == "code")
+
+
+def _with_blocks_of_code(text: str, sentences: Sequence[Sentence]) -> Iterator[Sentence]:
+    """The sentences, with the lines of each block of code as one."""
+    for is_code, run in groupby(sentences, key=lambda one: one.kind == "code"):
+        lines = list(run)
+        while is_code and lines:
+            first, *rest = lines
+            # A fence between two lines begins another block.
+            size = next((i for i, one in enumerate(rest, 1) if _fenced(text, lines, i)), len(lines))
+            last = lines[size - 1]
+            whole = text[first.start : last.start + len(last.text)]
+            yield Sentence(first.start, whole, "code", first.context)
+            lines = lines[size:]
+        yield from lines
+
+
+def _fenced(text: str, lines: Sequence[Sentence], at: int) -> bool:
+    before = lines[at - 1]
+    between = text[before.start + len(before.text) : lines[at].start]
+    return "```" in between or "~~~" in between
 
 
 def _numbers(marks: Sequence[_Mark]) -> Iterator[int]:

@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from aegis_graph.text.passages import parse_passages, parse_question
 from aegis_graph.text.quotes import quoted_lines
+from aegis_graph.text.quoting.question import is_in_another_language
 from aegis_graph.text.words import language_of
 
 MODEL_NAME = "best-sentences"
@@ -22,22 +23,25 @@ MARKER = "(Extractive answer: sentences quoted from the documents; no language m
 NO_PASSAGES = "The prompt has no passages, so there is nothing to quote."
 NOTHING_FOUND = "No passage was found for this question, so there is nothing to quote."
 NO_ANSWER = "None of the passages answers this question."
+OTHER_LANGUAGE = "Only questions in English and German can be answered by quoting."
 GERMAN = {
     MARKER: "(Zitate aus den Dokumenten; kein Sprachmodell wurde gefragt.)",
     NO_PASSAGES: "Der Prompt enthält keine Textstellen, also gibt es nichts zu zitieren.",
     NOTHING_FOUND: "Zu dieser Frage wurde keine Textstelle gefunden, die zu zitieren wäre.",
     NO_ANSWER: "Keine der Textstellen beantwortet diese Frage.",
 }
-NOTICES = (*GERMAN, *GERMAN.values())
+NOTICES = (*GERMAN, *GERMAN.values(), OTHER_LANGUAGE)
 """The sentences of its own, beside quotes, in English and in German."""
 
 
 class ChatExtractive(BaseChatModel):
-    """Answers the last human message with the best-matching sentences of the prompt's passages.
+    """Answers the last human message by quoting what of the prompt's passages answers it.
 
-    Sentences are quoted word for word, with line breaks and the spaces around them as one space,
-    and ``[...]`` where the document itself has a number in square brackets, which would read as
-    one of ours. A table row comes with its table's head. Usage counts words as tokens.
+    It is a rule for English and German: a question's kind (who, when, how much) must be met, and
+    its words must be there; otherwise it says that nothing answers. Sentences are quoted word for
+    word, with line breaks and the spaces around them as one space, and ``[...]`` where the document
+    itself has a number in square brackets, which would read as one of ours. A table row comes with
+    its table's head, code whole with the sentence that leads to it. Usage counts words as tokens.
 
     Example:
         >>> from aegis_graph.text.passages import Passage, format_question
@@ -130,6 +134,8 @@ def _answer(messages: Sequence[BaseMessage]) -> str:
     lines = quoted_lines(question, passages) if passages else []
     if not lines:
         notice = NO_PASSAGES if passages is None else NO_ANSWER if passages else NOTHING_FOUND
+        if passages and is_in_another_language(question):
+            notice = OTHER_LANGUAGE
         lines = [notices.get(notice, notice)]
     return "\n".join([*lines, "", notices.get(MARKER, MARKER)])
 

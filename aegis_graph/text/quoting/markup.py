@@ -1,0 +1,77 @@
+"""What stands in a document and is no prose: front matter, directives, badges, tags.
+
+Documents that were read from files have little of it left; passages of other origin have it all.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FRONT = re.compile(
+    r"\s*(---|\+\+\+)[ \t]*\n(?P<fields>.{0,8000}?)^(?:\1|\.\.\.)[ \t]*$", re.M | re.S
+)
+_FIELD = re.compile(r"^[\w-]+[ \t]*[:=]", re.MULTILINE)
+_COMMENT = re.compile(r"<!--.*?-->|<(style|script)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
+_LINE = re.compile(
+    r"""\s*(?:
+        \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}        # templates, MkDocs' includes
+      | -{1,2}8<-{1,2}.* | ;-{1,2}8<-{1,2}.* | <<<\s.* | @include.* | !include\s.*     # snippets
+      | \.\.\s+[\w:-]+::.* | :[\w-]+:(?:\s.*)? | \.\.\s+_[^:]+:.*    # reStructuredText
+      | (?:include|image|ifdef|ifndef|endif|toc)::.*                 # AsciiDoc
+      | !?\[\[_?TOC_?\]\] | \[TOC\] | \[![A-Z]+\]
+      | :::+.* | \?\?\?\+?\s.* | !!!\s.* | ///.* | ===\s+["'].*       # admonitions, tabs
+      | \[[^\]]+\]:\s+\S+.*                                           # targets of links
+      | (?:[-*+]\s+)?\[[^\]]*\]\(\#[^)]*\)                            # a table of contents
+      | (?:[|·•\s]|\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?)+          # badges and pictures
+      | (?:[-*+]\s+)?\[[^\]]*\]\([^)]*\)\{[^}]*\}                     # buttons
+      | (?:</?[a-z][^<>]*>|<br\s*/?>|&\w+;|\s)+                       # tags without text
+      | <?/?[a-z-]+=["'].*>? | [\w-]+=["'][^"']*["']>?               # a tag over several lines
+      | \{[:.\#][^}]*\}
+    )\s*$""",
+    re.VERBOSE | re.IGNORECASE,
+)
+_QUOTED_MARK = re.compile(r"\s*>\s*\[![A-Z]+\]\s*$")
+_STARTS = frozenset("{-;<@!.:[?/=*+|>&ir\u00b7\u2022")
+
+
+def without_markup(text: str) -> str:
+    r"""The text with a space for each character that is no prose: every place in it stays.
+
+    Example:
+        >>> without_markup("!!! note\nIt is blue.").split()
+        ['It', 'is', 'blue.']
+    """
+    front = _FRONT.match(text)
+    if front and (not front["fields"].strip() or _FIELD.search(front["fields"])):
+        text = _blank(front[0]) + text[front.end() :]
+    if "<" in text:
+        text = _COMMENT.sub(lambda found: _blank(found[0]), text)
+    lines, fence = text.split("\n"), ""
+    for number, line in enumerate(lines):
+        mark = _FENCE.match(line)
+        if mark is not None and (not fence or mark[1].startswith(fence)):
+            fence = "" if fence else mark[1]
+        elif not fence and _is_markup(line):
+            lines[number] = " " * len(line)
+    return "\n".join(lines)
+
+
+def plain(text: str) -> str:
+    """The words of a piece of Markdown: a link is its text, and no mark of emphasis is left."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)", r"\1", text)
+    text = re.sub(r"\b(?:https?|ftp)://\S+", " ", text)
+    return re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text)
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n]", " ", text)
+
+
+def _is_markup(line: str) -> bool:
+    start = line.lstrip()[:1].casefold()
+    if not start:
+        return False
+    if start in _STARTS or "=" in line:
+        return bool(_LINE.match(line) or _QUOTED_MARK.match(line))
+    return False
