@@ -170,7 +170,9 @@ def read_image_header(data: bytes) -> ImageHeader | None:
 
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            facts = ImageHeader(str(image.format), ImageSize(*image.size))
+            # A JPEG with a second picture in it, as many phones write it.
+            kind = "JPEG" if image.format == "MPO" else str(image.format)
+            facts = ImageHeader(kind, ImageSize(*image.size))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InvalidRequestError(_TOO_MANY_PIXELS) from error
     except Exception:  # noqa: BLE001  Pillow raises anything at hostile bytes: they are no image
