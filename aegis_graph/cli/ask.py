@@ -69,7 +69,7 @@ def ask(options: argparse.Namespace) -> int:
     question = {key: value for key, value in asked.items() if value is not None}
     # A pipe gets the checked answer alone: what was printed cannot be taken back there.
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
-    result, budgets = run_async(_answer(graph, question, ledger, live))
+    result, budgets = run_async(_answer(graph, question, ledger, live), before_leaving=ledger.close)
     live.end()
     error = None if result["refusal"] is None else _routing_error(result)
     # A program gets attempts and reasons in the same object, answered or not.

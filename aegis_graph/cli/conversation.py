@@ -100,6 +100,10 @@ class Conversation:
         )
         self._said: list[AnyMessage] = []
 
+    def close(self) -> None:
+        """Write down what an answer that was broken off has cost."""
+        self._ledger.close()
+
     async def ask(self, text: str) -> None:
         """Print the answer to what comes next, and its cost.
 

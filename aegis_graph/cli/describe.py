@@ -55,7 +55,7 @@ def describe(options: argparse.Namespace) -> int:
         "max_output_tokens": options.max_output_tokens,
     }
     request = {key: value for key, value in asked.items() if value is not None}
-    result, budgets = run_async(_run(graph, request, ledger))
+    result, budgets = run_async(_run(graph, request, ledger), before_leaving=ledger.close)
     results: list[ImageResult] = result["results"]
     if options.json:
         summary = {**result, "cost_usd": f"{cost_usd(result['attempts']):f}"}

@@ -84,10 +84,17 @@ class InterruptHandler:
             self._cancel = None
 
 
-def run_async(work: Coroutine[Any, Any, T]) -> T:
+def run_async(
+    work: Coroutine[Any, Any, T], *, before_leaving: Callable[[], None] | None = None
+) -> T:
     """``asyncio.run`` for a command: Ctrl-C cancels it and ends the process.
 
     Not by unwinding: a thread that waits for a server or for a lock would hold up the end.
+
+    Args:
+        work: What the command does.
+        before_leaving: Writes down what the cancelled work has left, such as a ledger's ``close``;
+            bounded, because a person waits for it.
     """
     import asyncio  # noqa: PLC0415  as above
 
@@ -99,6 +106,8 @@ def run_async(work: Coroutine[Any, Any, T]) -> T:
             return handler.run(runner, work)
         except KeyboardInterrupt:
             runner.run(_put_down())
+            if before_leaving is not None:
+                before_leaving()
             leave()
 
 

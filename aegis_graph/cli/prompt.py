@@ -27,7 +27,7 @@ def prompt(options: argparse.Namespace) -> int:
     text = _text(options.words)
     conversation = Conversation(options, load_config(options))
     try:
-        run_async(conversation.ask(text))
+        run_async(conversation.ask(text), before_leaving=conversation.close)
     except RoutingError as error:
         if options.json:
             print(failure_json(error))
