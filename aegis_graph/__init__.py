@@ -61,6 +61,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import InsertError as InsertError
     from aegis_graph.errors import InvalidRequestError as InvalidRequestError
     from aegis_graph.errors import LedgerError as LedgerError
+    from aegis_graph.errors import LimitExceededError as LimitExceededError
     from aegis_graph.errors import MalformedAnswerError as MalformedAnswerError
     from aegis_graph.errors import ModelAccessError as ModelAccessError
     from aegis_graph.errors import ModelLoadingError as ModelLoadingError
@@ -116,6 +117,7 @@ _HOMES = {
     "InvalidRequestError": "aegis_graph.errors",
     "LedgerError": "aegis_graph.errors",
     "LightRAGSettings": "aegis_graph.components.lightrag.settings",
+    "LimitExceededError": "aegis_graph.errors",
     "MalformedAnswerError": "aegis_graph.errors",
     "ModelAccessError": "aegis_graph.errors",
     "ModelLoadingError": "aegis_graph.errors",

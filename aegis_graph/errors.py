@@ -12,7 +12,8 @@ AegisError
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
 │   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
-│   │   └── BudgetExceededError         the budgets leave no room for any of them
+│   │   ├── BudgetExceededError         the budgets leave no room for any of them
+│   │   └── LimitExceededError          a limit of calls or tokens has no room for now
 │   ├── AllProvidersFailedError         every provider that may be asked failed
 │   ├── RequestRejectedError            every provider that was asked refused the request itself
 │   ├── StreamInterruptedError          the answer broke off after its first words went out
@@ -129,6 +130,35 @@ class NoProviderError(RoutingError):
 
 class BudgetExceededError(NoProviderError):
     """Every provider that might have answered is out of budget."""
+
+
+class LimitExceededError(NoProviderError):
+    """Limits of calls or tokens left no room for any provider, and waiting for them was in vain.
+
+    Args:
+        message: One line that says why.
+        route_id: Identifier of the request, as in the ledger.
+        attempts: The physical calls that were made: none.
+        skipped: The providers that were not asked, each with its reason.
+        retry_after_s: When the first of them has room unless others take it, in seconds; ``None``
+            where that depends on calls that are under way.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        route_id: str,
+        attempts: Sequence[Mapping[str, Any]] = (),
+        skipped: Sequence[Mapping[str, Any]] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message, route_id=route_id, attempts=attempts, skipped=skipped)
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
+        rebuild, message = super().__reduce__()
+        return partial(rebuild, retry_after_s=self.retry_after_s), message
 
 
 class AllProvidersFailedError(RoutingError):

@@ -14,6 +14,15 @@ Status = Literal["answered", "failed", "cancelled"]
 Window = Literal["day", "week", "month", "total"]
 """The time that a budget's limit is for; each begins anew by the ledger's calendar, ``total`` never
 does."""
+LimitUnit = Literal[
+    "max_concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "requests_per_day",
+    "tokens_per_day",
+]
+"""What a limit counts: calls under way, or requests and tokens of the last 60 seconds or of the
+ledger's day."""
 ResultKind = Literal["description", "text", "table", "chart"]
 """What may be wanted of an image."""
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
@@ -42,6 +51,7 @@ MAX_TAGS = 8
 RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 WINDOWS: tuple[Window, ...] = get_args(Window)
+LIMIT_UNITS: tuple[LimitUnit, ...] = get_args(LimitUnit)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)
 LOCAL_ONLY: frozenset[Sensitivity] = frozenset({"confidential", "pii", "hipaa"})
 """Requests of these levels go to no provider but those with the location ``local``."""
@@ -93,6 +103,7 @@ SkipCode = Literal[
     "price",
     "timeout",
     "budget",
+    "limit",
     "hook",
     "policy",
 ]

@@ -37,6 +37,7 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import (
     AllProvidersFailedError,
     BudgetExceededError,
+    LimitExceededError,
     NoProviderError,
     RequestRejectedError,
     RoutingError,
@@ -128,7 +129,13 @@ async def _answer(
 
 def _routing_error(result: dict[str, Any]) -> RoutingError:
     """The error of a run without an answer: the command fails, whatever it could quote."""
-    kinds = (AllProvidersFailedError, BudgetExceededError, NoProviderError, RequestRejectedError)
+    kinds = (
+        AllProvidersFailedError,
+        BudgetExceededError,
+        LimitExceededError,
+        NoProviderError,
+        RequestRejectedError,
+    )
     # The graph's state is JSON: it holds the error's name, of which the error is made again.
     kind = next(kind for kind in kinds if kind.__name__ == result["refusal"]["error"])
     return kind(

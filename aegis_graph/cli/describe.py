@@ -31,7 +31,7 @@ from aegis_graph.routing.router import create_router
 
 # By name: a result is JSON, and carries the name of its error's class.
 _USAGE_ERRORS = {DocumentError.__name__, InvalidRequestError.__name__}
-_NOT_ADMITTED = {"NoProviderError", "BudgetExceededError"}
+_NOT_ADMITTED = {"NoProviderError", "BudgetExceededError", "LimitExceededError"}
 LABEL = 12
 """Columns before what a label names."""
 

@@ -18,6 +18,7 @@ from aegis_graph.config.defaults import (
     with_vision_providers,
 )
 from aegis_graph.config.ledger_spec import LedgerSpec
+from aegis_graph.config.limit_specs import LimitSpec
 from aegis_graph.config.price_specs import FREE, PRICED
 from aegis_graph.config.sources import (
     NO_FILE,
@@ -56,6 +57,8 @@ class RouterConfig(ConfigModel):
     """Names under which a request may choose providers: of each, the names of providers or of
     models, in the order in which they are asked."""
     budgets: tuple[BudgetSpec, ...] = DEFAULT_BUDGETS
+    limits: tuple[LimitSpec, ...] = ()
+    """Limits in other units than money, beside those of the providers' rows."""
     health: HealthSpec = HealthSpec()
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
@@ -107,6 +110,7 @@ class RouterConfig(ConfigModel):
                     f"budgets[{index}]: a second budget for {budget.scope!r} per {budget.window}"
                 )
             seen.add((budget.scope, budget.window))
+        _check_limits(self.limits, names)
         return self
 
     @classmethod
@@ -183,6 +187,15 @@ class RouterConfig(ConfigModel):
             ConfigError: The ``.env`` file cannot be read.
         """
         return environment(self.env_file, environ)
+
+
+def _check_limits(limits: tuple[LimitSpec, ...], names: list[str]) -> None:
+    for index, limit in enumerate(limits):
+        kind, _, subject = limit.scope.partition(":")
+        if kind == "provider" and subject not in names:
+            raise ValueError(f"limits[{index}].scope: no provider is named {subject!r}")
+        if limit.scope in [other.scope for other in limits[:index]]:
+            raise ValueError(f"limits[{index}]: a second row for {limit.scope!r}; join them")
 
 
 def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:

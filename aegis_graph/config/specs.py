@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -10,12 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from aegis_graph.config.config_model import ConfigModel, Usd
+from aegis_graph.config.limit_specs import UseLimits, checked_scope
 from aegis_graph.config.price_specs import PriceChoice
-from aegis_graph.config.time_limits import DEFAULT_LIMITS, Location, TimeLimits
+from aegis_graph.config.time_limits import DEFAULT_LIMITS, DEFAULT_QUEUE_S, Location, TimeLimits
 from aegis_graph.types import (
     MAX_OUTPUT_TOKENS,
-    MAX_TAG_VALUE,
-    TAG_KEY_PATTERN,
     TASK_PATTERN,
     Sensitivity,
     Task,
@@ -40,7 +38,7 @@ SchemaMethod = Literal["json_schema", "json_mode", "tool", "prompt"]
 arguments of a tool, or by words alone."""
 
 
-class ProviderSpec(ConfigModel):
+class ProviderSpec(UseLimits):
     """One provider in the chain: what to call, with which key, and what it may serve.
 
     Example:
@@ -76,6 +74,9 @@ class ProviderSpec(ConfigModel):
     """How often a refusal that did no work (429, 5xx) is tried again at this provider."""
     retry_wait_s: float = Field(default=0.5, ge=0, le=60)
     """Wait before the first retry, doubled each time, where the provider asked for none."""
+    queue_s: float | None = Field(default=None, ge=0, le=3600)
+    """How long a request waits for the row while a limit is full, before the next one is asked; 60
+    for ``local`` and 0 for ``cloud`` when absent."""
     max_output_tokens: int = Field(default=1024, ge=1, le=MAX_OUTPUT_TOKENS)
     """Cap sent to the provider when the request names none."""
     tasks: tuple[TaskName, ...] | None = None
@@ -101,6 +102,11 @@ class ProviderSpec(ConfigModel):
             self.first_token_timeout_s or default.first_token_s,
             self.idle_timeout_s or default.idle_s,
         )
+
+    @property
+    def longest_queue_s(self) -> float:
+        """How long a request waits for the row while a limit is full, in seconds."""
+        return DEFAULT_QUEUE_S[self.location] if self.queue_s is None else self.queue_s
 
     @field_validator("base_url")
     @classmethod
@@ -135,9 +141,6 @@ class EmbeddingSpec(ProviderSpec):
         return (self.space or self.model, self.dimensions)
 
 
-_TAG_SCOPE = rf"tag:{TAG_KEY_PATTERN}=.{{1,{MAX_TAG_VALUE}}}"
-
-
 class BudgetSpec(ConfigModel):
     """A hard limit on spending. ``0`` means that nothing may be spent.
 
@@ -157,13 +160,7 @@ class BudgetSpec(ConfigModel):
     @field_validator("scope")
     @classmethod
     def _known_scope(cls, scope: str) -> str:
-        known = re.fullmatch(rf"total|(provider|model|task|user):\S+|{_TAG_SCOPE}", scope)
-        if not known or not scope.isprintable():
-            raise ValueError(
-                "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME,"
-                " tag:KEY=VALUE, or user:* for each user and tag:KEY=* for each value"
-            )
-        return scope
+        return checked_scope(scope)
 
 
 class DefaultsSpec(ConfigModel):

@@ -34,3 +34,7 @@ DEFAULT_LIMITS: Mapping[Location, TimeLimits] = {
     "local": TimeLimits(600.0, 300.0, 60.0),
 }
 """What counts where a row says nothing."""
+
+DEFAULT_QUEUE_S: Mapping[Location, float] = {"cloud": 0.0, "local": 60.0}
+"""How long a request waits for a provider whose limits are full, in seconds: one's own machine
+answers the calls before it soon, and beside a cloud there is another."""

@@ -167,7 +167,8 @@ _SUMS = """
     count(*) AS calls,
     sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
     sum(coalesce(input_tokens, 0)) AS input_tokens,
-    sum(coalesce(output_tokens, 0)) AS output_tokens
+    sum(coalesce(output_tokens, 0)) AS output_tokens,
+    sum(CASE status WHEN 'reserved' THEN 1 ELSE 0 END) AS open_holds
 """
 
 _COMPARE = f"""

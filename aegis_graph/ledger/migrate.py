@@ -43,6 +43,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "alerts": (("scope", "period", "first_day"), ()),
     "facts": (("name",), ("value",)),
+    "limit_counts": (("scope", "part"), ("requests", "tokens")),
 }
 """Each table's key and its other columns, in the order in which they are copied."""
 
@@ -52,7 +53,7 @@ _CHECKS = (
     " sum(cache_write_tokens), sum(overrun),"
     " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) FROM requests",
     "SELECT count(*), sum(spent_nano_usd), sum(held_nano_usd), sum(calls), sum(failures),"
-    " sum(input_tokens), sum(output_tokens) FROM totals",
+    " sum(input_tokens), sum(output_tokens), sum(open_holds) FROM totals",
     "SELECT count(*) FROM request_tags",
     "SELECT count(*) FROM unanswered",
     "SELECT count(*) FROM alerts",

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.alerts import Alert
-from aegis_graph.ledger.scopes import each_prefix, scopes_of
+from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
+from aegis_graph.ledger.scopes import matching_scope, scopes_of
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
 
@@ -38,10 +39,7 @@ class Budget(NamedTuple):
 
     def matching_scope(self, scopes: Sequence[str]) -> str | None:
         """The one of an attempt's scopes that this limit is about, if any."""
-        prefix = each_prefix(self.scope)
-        if prefix is None:
-            return self.scope if self.scope in scopes else None
-        return next((scope for scope in scopes if scope.startswith(prefix)), None)
+        return matching_scope(self.scope, scopes)
 
 
 class RequestFacts(NamedTuple):
@@ -74,6 +72,14 @@ class Hold:
     """Seconds after which the attempt counts as lost when nothing was reported."""
     run_limit_nano_usd: int | None = None
     """What all attempts of the run may cost together, at the time of this one."""
+    tokens: int = 0
+    """The most tokens that the attempt can use, of its prompt and its answer."""
+    limits: tuple[UnitLimit, ...] = ()
+    """What it must fit into beside the budgets."""
+    waits: bool = False
+    """Whether it is waited for where a limit is full: then no later hold is made instead."""
+    queued_ms: int | None = None
+    """How long the request has waited for it; ``None`` where no limit is in force for it."""
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""
@@ -94,6 +100,7 @@ class Hold:
 class BudgetRefusal:
     """A hold that did not fit into a budget."""
 
+    code: ClassVar[Literal["budget"]] = "budget"
     provider: str
     budget: Budget
     scope: str
@@ -121,9 +128,17 @@ class Admission:
     """The ledger's row of the admitted hold; ``None`` when none fitted."""
     index: int | None
     """Which of the holds was admitted."""
-    refusals: tuple[BudgetRefusal, ...]
+    refusals: tuple[BudgetRefusal | LimitRefusal, ...]
+    """Of the holds before that one; where the last is of a hold that ``waits``, none after it was
+    looked at."""
     alerts: tuple[Alert, ...] = ()
     """What the settlements of the same transaction made due."""
+
+    @property
+    def free_in_s(self) -> float | None:
+        """When the first limit that was full has room again, in seconds, where that is known."""
+        limits = [one.free_in_s for one in self.refusals if isinstance(one, LimitRefusal)]
+        return min((free_in_s for free_in_s in limits if free_in_s is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,17 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from aegis_graph.ledger.limit_counts import counted_scopes
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
 from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS, scopes_of, tags_of
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
 
-_COLUMNS = f"id, day, status, hold_nano_usd, {', '.join(SCOPE_COLUMNS.values())}, tags"
+_COLUMNS = (
+    "id, day, status, hold_nano_usd, timestamp, hold_tokens, counted_scopes,"
+    f" {', '.join(SCOPE_COLUMNS.values())}, tags"
+)
 
 
 class AttemptRow(NamedTuple):
@@ -24,13 +28,17 @@ class AttemptRow(NamedTuple):
     status: str
     hold: int
     """In nano-USD."""
+    timestamp: str
+    hold_tokens: int | None
+    """What it is counted for in ``limit_counts``."""
+    counted_scopes: str | None
     scopes: tuple[str, ...]
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> AttemptRow:
         """Read a row of the statements below."""
-        number, day, status, hold, *names = row
-        return cls(number, day, status, hold, scopes_of(*names))
+        number, day, status, hold, timestamp, tokens, counted, *names = row
+        return cls(number, day, status, hold, timestamp, tokens, counted, scopes_of(*names))
 
 
 def select_attempts(connection: Connection, ids: Sequence[int]) -> list[Rows]:
@@ -103,6 +111,8 @@ def write_holds(
                 "model": hold.model,
                 "hold_nano_usd": hold.nano_usd,
                 "expires_at": ends[hold.lease_s],
+                "queued_ms": hold.queued_ms,
+                **_counted(hold),
             }
         )
         for number, hold in made
@@ -116,6 +126,12 @@ def write_holds(
     ]
     if tags:
         connection.executemany(_TAG, tags)
+
+
+def _counted(hold: Hold) -> dict[str, Any]:
+    """What a row has to be taken out of the counts of limits again."""
+    scopes = counted_scopes(hold)
+    return {"counted_scopes": scopes, "hold_tokens": None if scopes is None else hold.tokens}
 
 
 _SETTLE = (

@@ -4,7 +4,8 @@
 per scope and local day, kept by the transaction that writes the row it counts: a budget's window
 and a month's report are sums over a few of them, at any size of ``requests``. ``unanswered`` has
 one row per request without an answer. ``budgets`` has the limits in force, ``alerts`` the windows
-whose alert was given, and ``facts`` what the ledger knows of itself.
+whose alert was given, and ``facts`` what the ledger knows of itself. ``limit_counts`` has the last
+minute's use of scopes with limits, by the second, and what a day's totals lack for them.
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ REQUESTS: tuple[Column, ...] = (
     Column("served_model", "text", "settlement", free_text=True),
     Column("overrun", "integer", "settlement"),
     Column("tags", "text", "hold", free_text=True),
+    Column("queued_ms", "integer", "hold"),
+    Column("hold_tokens", "integer", "hold"),
+    Column("counted_scopes", "text", "hold", free_text=True),
 )
 """The columns that the migrations below give ``requests``, in their order. What is written,
 exported and copied is derived from these."""
@@ -174,6 +178,39 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # scopes that it moves from the row that it reads anyway, and an export needs no join.
         "ALTER TABLE requests ADD COLUMN tags TEXT",
         "ALTER TABLE unanswered ADD COLUMN tags TEXT",
+    ),
+    (
+        "ALTER TABLE requests ADD COLUMN queued_ms {integer}",
+        # What a row is counted for in ``limit_counts``, and under which scopes, as JSON: it is
+        # taken out again by whichever program settles it.
+        "ALTER TABLE requests ADD COLUMN hold_tokens {integer}",
+        "ALTER TABLE requests ADD COLUMN counted_scopes TEXT",
+        "ALTER TABLE totals ADD COLUMN open_holds {integer} NOT NULL DEFAULT 0",
+        # Of the few rows that are open, so that a large ledger is not read through.
+        """
+        UPDATE totals SET open_holds = (
+            SELECT count(*) FROM requests
+            WHERE requests.status = 'reserved' AND requests.day = totals.day AND (
+                totals.scope = 'total'
+                OR totals.scope = 'provider:' || provider OR totals.scope = 'model:' || model
+                OR totals.scope = 'task:' || task OR totals.scope = 'user:' || user_id
+                OR totals.scope = 'run:' || run_id OR EXISTS (
+                    SELECT 1 FROM request_tags WHERE request_id = requests.id
+                    AND totals.scope = 'tag:' || key || '=' || value
+                )
+            )
+        ) WHERE day IN (SELECT day FROM requests WHERE status = 'reserved')
+        """,
+        """
+        CREATE TABLE limit_counts (
+            scope {text} NOT NULL,
+            part {text} NOT NULL,
+            requests {integer} NOT NULL,
+            tokens {integer} NOT NULL,
+            PRIMARY KEY (scope, part)
+        ) {keyed}
+        """,
+        "CREATE INDEX limit_counts_part ON limit_counts (part)",
     ),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import get_args
 
@@ -75,6 +75,29 @@ def each_prefix(scope: str) -> str | None:
     """
     found = _EACH.fullmatch(scope)
     return found and found[1]
+
+
+def matching_scope(name: str, scopes: Sequence[str]) -> str | None:
+    """The one of an attempt's scopes that a limit of this name is about, if any.
+
+    Example:
+        >>> matching_scope("user:*", ("total", "user:ada")), matching_scope("user:bob", ("total",))
+        ('user:ada', None)
+    """
+    prefix = each_prefix(name)
+    if prefix is None:
+        return name if name in scopes else None
+    return next((scope for scope in scopes if scope.startswith(prefix)), None)
+
+
+def scope_list_text(scopes: Iterable[str]) -> str:
+    """Some scopes as a row has them: JSON."""
+    return json.dumps(list(scopes), ensure_ascii=False)
+
+
+def scope_list(text: str | None) -> list[str]:
+    """The scopes that a row has."""
+    return list(json.loads(text)) if text else []
 
 
 def report_prefix(by: str) -> str:

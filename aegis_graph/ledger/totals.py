@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from operator import add
+from typing import NamedTuple, TypeVar
 
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, padded_count
 from aegis_graph.ledger.windows import Days
@@ -15,17 +16,34 @@ TOTAL_COLUMNS = (
     "failures",
     "input_tokens",
     "output_tokens",
+    "open_holds",
 )
 """The columns of ``totals`` that rows are counted into."""
+
+
+class Sums(NamedTuple):
+    """Those columns, added up over some days."""
+
+    spent_nano_usd: int = 0
+    held_nano_usd: int = 0
+    calls: int = 0
+    failures: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    open_holds: int = 0
+
 
 _Place = TypeVar("_Place")
 _Key = tuple[str, Days]
 
 _ADD = (
-    f"INSERT INTO totals (scope, day, {', '.join(TOTAL_COLUMNS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+    f"INSERT INTO totals (scope, day, {', '.join(TOTAL_COLUMNS)})"
+    f" VALUES (?, ?{', ?' * len(TOTAL_COLUMNS)})"
     " ON CONFLICT (scope, day) DO UPDATE SET"
     f" {', '.join(f'{name} = totals.{name} + excluded.{name}' for name in TOTAL_COLUMNS)}"
 )
+
+_SUMS = ", ".join(f"sum({name})" for name in TOTAL_COLUMNS)
 
 _CHANGE = (
     f"UPDATE totals SET {', '.join(f'{name} = {name} + ?' for name in TOTAL_COLUMNS)}"
@@ -43,7 +61,7 @@ class Totals:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._windows: dict[str, dict[Days, list[int]]] = {}
-        """Spent and held of each scope and window that was asked for."""
+        """The sums of each scope and window that was asked for."""
         self._changes: dict[tuple[str, tuple[str, ...]], Sequence[int]] = {}
         """What is to be added, by day and scopes: many attempts have the same."""
 
@@ -61,22 +79,29 @@ class Totals:
         rows = self._connection.execute(
             "WITH asked (scope, since, until) AS (VALUES "
             f"{', '.join(['(?, ?, ?)'] * number)})"
-            " SELECT asked.scope, since, until, sum(spent_nano_usd), sum(held_nano_usd)"
+            f" SELECT asked.scope, since, until, {_SUMS}"
             " FROM asked JOIN totals ON totals.scope = asked.scope AND day >= since AND day < until"
             " GROUP BY asked.scope, since, until",
             values,
         ).fetchall()
         # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
-        found = {(scope, Days(*days)): (int(s), int(h)) for scope, *days, s, h in rows}
+        found = {(row[0], Days(*row[1:3])): [*map(int, row[3:])] for row in rows}
         for scope, days in new:
-            self._windows.setdefault(scope, {})[days] = list(found.get((scope, days), (0, 0)))
+            self._windows.setdefault(scope, {})[days] = found.get((scope, days)) or [0] * len(
+                TOTAL_COLUMNS
+            )
             self._add_unwritten(scope, days)
 
     def used(self, scope: str, days: Days) -> tuple[int, int]:
         """Spent and held nano-USD of a scope in a window."""
         self.read([(scope, days)])
-        spent, held = self._windows[scope][days]
+        spent, held, *_ = self._windows[scope][days]
         return spent, held
+
+    def sums(self, scope: str, days: Days) -> Sums:
+        """All that is counted of a scope in a window."""
+        self.read([(scope, days)])
+        return Sums(*self._windows[scope][days])
 
     def add(self, day: str, scopes: tuple[str, ...], changes: Sequence[int]) -> None:
         """Add to a day's totals of some scopes, in the order of ``TOTAL_COLUMNS``."""
@@ -84,8 +109,7 @@ class Totals:
         for scope in scopes:
             for days, sums in self._windows.get(scope, {}).items():
                 if days.first <= day < days.end:
-                    sums[0] += changes[0]
-                    sums[1] += changes[1]
+                    sums[:] = map(add, sums, changes)
 
     def write(self) -> None:
         """Bring the table up to date."""
@@ -108,8 +132,7 @@ class Totals:
         sums = self._windows[scope][days]
         for (day, scopes), changes in self._changes.items():
             if scope in scopes and days.first <= day < days.end:
-                sums[0] += changes[0]
-                sums[1] += changes[1]
+                sums[:] = map(add, sums, changes)
 
 
 def _add(sums: dict[_Place, Sequence[int]], place: _Place, changes: Sequence[int]) -> None:

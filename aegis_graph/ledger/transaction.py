@@ -16,6 +16,8 @@ from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, rows
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.limit_counts import LimitCounts
+from aegis_graph.ledger.limits import LimitRefusal
 from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.records import Admission, Budget, BudgetRefusal, FailedRequest, Hold
 from aegis_graph.ledger.rows import AttemptRow
@@ -98,7 +100,7 @@ class TransactionRunner:
 
 def _count_expired(rows: Iterable[Any], totals: Totals) -> None:
     for lost in map(AttemptRow.of, rows):
-        totals.add(lost.day, lost.scopes, (lost.hold, -lost.hold, 0, 1, 0, 0))
+        totals.add(lost.day, lost.scopes, (lost.hold, -lost.hold, 0, 1, 0, 0, -1))
 
 
 class _Transaction:
@@ -111,6 +113,7 @@ class _Transaction:
         self._day = today.isoformat()
         self._windows = calendar.windows(today)
         self._totals = Totals(connection)
+        self._counts = LimitCounts(connection, self._totals, now, calendar)
         self._limits: list[Budget] = []
         self._attempts: dict[int, AttemptRow] = {}
         self._free_ids: Iterator[int] = iter(())
@@ -141,6 +144,7 @@ class _Transaction:
         self._limits = budgets.limits_of(limits.fetchall())
         self._free_ids = iter([int(row[0]) for row in free])
         self._totals.read(self._needed(operations))
+        self._counts.read(hold for operation in operations for hold in operation.holds)
         if facts is not None:
             self._hash = hashes.hasher(self._connection, facts)
 
@@ -149,6 +153,7 @@ class _Transaction:
         for operation in operations:
             for hold in operation.holds:
                 yield from ((scope, days) for _, scope, days in self._limits_of(hold))
+                yield from self._counts.needed_totals(hold)
             for record in operation.settle:
                 if (row := self._attempts.get(record["hold_id"])) is not None:
                     for limit in self._limits:
@@ -174,25 +179,29 @@ class _Transaction:
         alerts = self._due_alerts(list(dict.fromkeys(spent)))
         if operation.failed_request is not None:
             self._failed_requests.append(operation.failed_request)
-        refusals: list[BudgetRefusal] = []
+        refusals: list[BudgetRefusal | LimitRefusal] = []
         for index, hold in enumerate(operation.holds):
             refusal = self._refusal(hold)
             if refusal is None:
                 return Admission(self._reserve(hold), index, tuple(refusals), alerts)
             refusals.append(refusal)
+            if hold.waits and isinstance(refusal, LimitRefusal):
+                break
         return Admission(None, None, tuple(refusals), alerts)
 
-    def _refusal(self, hold: Hold) -> BudgetRefusal | None:
+    def _refusal(self, hold: Hold) -> BudgetRefusal | LimitRefusal | None:
         for limit, scope, days in self._limits_of(hold):
             used = sum(self._totals.used(scope, days))
             if used + hold.nano_usd > limit.limit_nano_usd:
                 return BudgetRefusal(hold.provider, limit, scope, used, hold.nano_usd)
-        return None
+        # Last, because of waiting only they are mended.
+        return self._counts.refusal(hold)
 
     def _reserve(self, hold: Hold) -> int:
         number = next(self._free_ids)
         self._new_holds.append((number, hold))
-        self._totals.add(self._day, hold.scopes(), (0, hold.nano_usd, 1, 0, 0, 0))
+        self._totals.add(self._day, hold.scopes(), (0, hold.nano_usd, 1, 0, 0, 0, 1))
+        self._counts.reserve(hold)
         return number
 
     def _settle(self, record: SettlementRecord) -> Sequence[str]:
@@ -221,8 +230,10 @@ class _Transaction:
             int(record["status"] != "answered") - int(expired),
             record["input_tokens"] or 0,
             record["output_tokens"] or 0,
+            -int(not expired),
         )
         self._totals.add(row.day, row.scopes, changes)
+        self._counts.settle(row, record)
         return row.scopes if record["cost_nano_usd"] else ()
 
     def _due_alerts(self, scopes: Sequence[str]) -> tuple[Alert, ...]:
@@ -248,3 +259,4 @@ class _Transaction:
         rows.write_settlements(self._connection, self._settled)
         rows.write_failed_requests(self._connection, self._failed_requests, self._now, self._hash)
         self._totals.write()
+        self._counts.write()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
@@ -41,6 +41,10 @@ class Calendar:
     def day(self, now: datetime) -> date:
         """The day that an instant falls on."""
         return now.astimezone(self.zone).date()
+
+    def begin(self, day: date) -> datetime:
+        """The instant at which a day begins."""
+        return datetime.combine(day, time(), self.zone)
 
     def days(self, window: Window, today: date) -> Days:
         """The days that a window covers when today is one of them.

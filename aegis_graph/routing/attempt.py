@@ -9,6 +9,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from aegis_graph.errors import AttemptRefusedError, HookError
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
@@ -34,6 +35,8 @@ class Attempt:
     provider: Provider
     services: SharedServices
     read: RequestReader
+    limits: tuple[UnitLimit, ...] = ()
+    """What it must fit into beside the budgets."""
 
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
@@ -91,7 +94,9 @@ class Attempt:
             return open_hold
         number = len(state["attempts"]) + 1
         now = self.services.clock()
-        wanted = hold_for(self.provider, request, state["route_id"], number, at=now)
+        wanted = hold_for(
+            self.provider, request, state["route_id"], number, at=now, limits=self.limits
+        )
         limit = request.max_price_nano_usd
         if limit is not None and wanted.nano_usd > limit:
             return None

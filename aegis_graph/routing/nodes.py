@@ -7,7 +7,7 @@ attempt leads back to ``budget_check``, so every attempt has a reservation of it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -22,12 +22,14 @@ from aegis_graph.errors import (
     ContentRefusedError,
     ContextTooLongError,
     HookError,
+    LimitExceededError,
     NoProviderError,
     RequestRejectedError,
     RoutingError,
     StreamInterruptedError,
 )
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import Admission, Hold, unused_hold
 from aegis_graph.request.request import Request
 from aegis_graph.routing.alerts import report_alerts
@@ -38,10 +40,10 @@ from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import ProviderPlan, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
-from aegis_graph.routing.route import admitted, admitted_hold, refusals, settled, with_choices
+from aegis_graph.routing.route import admitted, admitted_hold, full, refusals, settled, with_choices
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
-from aegis_graph.types import SettlementRecord
+from aegis_graph.types import SettlementRecord, SkippedRecord
 
 _KEPT = ("attempts", "route_id", "ends_at")
 """What ``budget_check`` leaves in the state as it is."""
@@ -60,11 +62,13 @@ class RouterNodes:
         planner: Knows the providers, and which of them may be asked.
         services: The ledger, the providers' health and the unclaimed holds.
         read: Reads the request out of the state.
+        limits: What an attempt must fit into beside the budgets, by provider.
     """
 
     planner: Planner
     services: SharedServices
     read: RequestReader
+    limits: Mapping[str, tuple[UnitLimit, ...]]
 
     async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """Settle the attempt that failed, if any, and reserve the next one.
@@ -91,8 +95,15 @@ class RouterNodes:
         plan = await self._planned_by_hook(plan, request, state, config, pending)
         route_id, number = state["route_id"], len(state["attempts"]) + 1
         holds = [
-            hold_for(self.planner.provider(candidate.spec.name), request, route_id, number, at=now)
-            for candidate in plan.candidates
+            hold_for(
+                self.planner.provider(name),
+                request,
+                route_id,
+                number,
+                at=now,
+                limits=self.limits[name],
+            )
+            for name in (candidate.spec.name for candidate in plan.candidates)
         ]
         # One transaction: what the failed attempt leaves of its hold is free for the next one.
         admission = await self.services.ledger.admit(holds, settle=pending)
@@ -134,10 +145,10 @@ class RouterNodes:
     ) -> Command[str]:
         route = route_of(state)
         refused = [
-            skip(self.planner.provider(refusal.provider).spec, "budget", refusal.reason())
+            skip(self.planner.provider(refusal.provider).spec, refusal.code, refusal.reason())
             for refusal in admission.refusals
         ]
-        onward, goto = settled(route), "record_cost"
+        onward, goto = full(settled(route), admission.free_in_s), "record_cost"
         if admission.hold_id is not None and admission.index is not None:
             chosen = plan.candidates[admission.index]
             hold = admitted_hold(admission.hold_id, holds[admission.index].nano_usd, now)
@@ -204,6 +215,13 @@ def _routing_error(state: RouterState) -> RoutingError:
             skipped=skipped,
             partial_text=route["broken_off"],
         )
+    if not attempts and _of_limits(skipped):
+        return LimitExceededError(
+            f"no provider has room for it now: {reasons}",
+            route_id=state["route_id"],
+            skipped=skipped,
+            retry_after_s=route.get("free_in_s"),
+        )
     kind: type[RoutingError]
     last_words = {row["provider"]: row["error_type"] for row in attempts}
     late = any(row["code"] == "timeout" for row in skipped)
@@ -219,3 +237,9 @@ def _routing_error(state: RouterState) -> RoutingError:
     return kind(
         f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
     )
+
+
+def _of_limits(skipped: Sequence[SkippedRecord]) -> bool:
+    """Whether limits are why no provider was asked, and no budget is."""
+    codes = {row["code"] for row in skipped}
+    return "limit" in codes and "budget" not in codes

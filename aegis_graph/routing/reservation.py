@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from aegis_graph.errors import RoutingError
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
 from aegis_graph.ledger.scopes import tags_text
 from aegis_graph.pricing.money import to_nano_usd
@@ -63,7 +64,13 @@ def failed_request(request: Request, error: RoutingError) -> FailedRequest:
 
 
 def hold_for(
-    provider: Provider, request: Request, route_id: str, attempt: int, *, at: datetime
+    provider: Provider,
+    request: Request,
+    route_id: str,
+    attempt: int,
+    *,
+    at: datetime,
+    limits: tuple[UnitLimit, ...] = (),
 ) -> Hold:
     """The reservation that an attempt at this provider needs which is admitted at this moment."""
     spec, bound = provider.spec, bound_of(provider, request)
@@ -75,6 +82,8 @@ def hold_for(
         nano_usd=_most_nano_usd(provider, request, bound, at),
         lease_s=spec.time_limits.whole_s + LEASE_MARGIN_S,
         run_limit_nano_usd=request.run_limit_nano_usd,
+        tokens=bound.input_tokens + bound.output_tokens,
+        limits=limits,
     )
 
 

@@ -6,7 +6,7 @@ What the caller is given too (the attempts, the skipped providers, the id) stand
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -48,6 +48,8 @@ class Route(TypedDict):
     """How long to wait before the next attempt, in seconds."""
     broken_off: str | None
     """What the caller was given of an answer that broke off, where that ends the request."""
+    free_in_s: NotRequired[float | None]
+    """When a limit that was full has room again, in seconds, where that is known."""
 
 
 def new_route() -> Route:
@@ -72,6 +74,11 @@ def with_choices(route: Route, choices: dict[str, Any]) -> Route:
 def settled(route: Route) -> Route:
     """The ledger has the attempt that ended, and any wait before the next one is over."""
     return {**route, "hold": None, "pending": None, "retry_after_s": 0.0}
+
+
+def full(route: Route, free_in_s: float | None) -> Route:
+    """No provider was admitted; ``free_in_s`` is when the first limit has room again."""
+    return {**route, "free_in_s": free_in_s}
 
 
 def admitted(route: Route, hold: AdmittedHold, reason: str) -> Route:

@@ -52,6 +52,7 @@ from aegis_graph.routing.hooks import (
     RouterHooks,
 )
 from aegis_graph.routing.host import HostCheck, RequestReader
+from aegis_graph.routing.limits import limits_of
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.services import SharedServices
@@ -220,7 +221,9 @@ def assemble(
     """Put the nodes around a chain of providers together."""
     read = RequestReader(config.defaults.model_dump(exclude_none=True))
     provider_names = ProviderNames(config.providers, config.aliases)
-    nodes = RouterNodes(Planner(chain, services.health, provider_names), services, read)
+    limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
+    planner = Planner(chain, services.health, provider_names)
+    nodes = RouterNodes(planner, services, read, limits)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(
         RouterState,
@@ -237,7 +240,7 @@ def assemble(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services, read)
+        attempt = Attempt(provider, services, read, limits[provider.spec.name])
         _add(builder, name, Node(attempt.run, services.portal), ("budget_check", "record_cost"))
     _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
     builder.add_edge(START, "budget_check")

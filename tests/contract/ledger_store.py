@@ -15,7 +15,15 @@ from psycopg.rows import dict_row
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.records import Admission, FailedRequest, Hold, RequestFacts, unused_hold
+from aegis_graph.ledger.records import (
+    Admission,
+    Budget,
+    BudgetRefusal,
+    FailedRequest,
+    Hold,
+    RequestFacts,
+    unused_hold,
+)
 from aegis_graph.types import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -93,6 +101,13 @@ def failed_request(reasons: str = "no provider may", **changes: Any) -> FailedRe
     return FailedRequest(
         request=request_facts(**changes), error_type="NoProviderError", reasons=reasons
     )
+
+
+def full_budget(admission: Admission) -> Budget:
+    """The budget that the first hold did not fit into."""
+    refusal = admission.refusals[0]
+    assert isinstance(refusal, BudgetRefusal)
+    return refusal.budget
 
 
 def settlement(admission: Admission, cost: int, **more: Any) -> SettlementRecord:

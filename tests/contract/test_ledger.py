@@ -9,7 +9,15 @@ import pytest
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.records import Admission, unused_hold
-from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement, spent_and_held
+from tests.contract.ledger_store import (
+    DAYS,
+    USD,
+    Store,
+    full_budget,
+    hold,
+    settlement,
+    spent_and_held,
+)
 
 
 async def test_a_hold_is_taken_from_every_budget_it_touches(store: Store) -> None:
@@ -27,7 +35,7 @@ async def test_one_budget_without_room_refuses_and_nothing_is_taken(
     ledger = store.open(*((s, "month", "0.000000009" if s == tight else "1") for s in scopes))
     refused = await ledger.admit([hold(10)])
     assert refused.hold_id is None
-    assert refused.refusals[0].budget.scope == tight
+    assert full_budget(refused).scope == tight
     assert store.rows() == []
     assert store.rows("totals") == []
     assert (await ledger.admit([hold(9)])).hold_id is not None

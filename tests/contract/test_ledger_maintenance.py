@@ -157,6 +157,7 @@ async def test_verifying_says_which_total_differs_and_by_what(store: Store) -> N
         ("failures", 0, 1),
         ("input_tokens", 0, 14),
         ("output_tokens", 0, 6),
+        ("open_holds", 0, 1),
     }
     assert len(found) == 2 + 3 * 6
 

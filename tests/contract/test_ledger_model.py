@@ -25,6 +25,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import Admission, Hold
 from aegis_graph.ledger.scopes import tags_text
@@ -86,10 +87,20 @@ ROWS = " UNION ALL ".join(
     )
 )  # fmt: skip
 
+UNITS = (
+    UnitLimit("provider:cheap", "max_concurrency", 3),
+    UnitLimit("user:*", "max_concurrency", 2),
+    UnitLimit("user:*", "requests_per_minute", 4),
+    UnitLimit("total", "tokens_per_minute", 90),
+    UnitLimit("tag:team=*", "requests_per_day", 5),
+    UnitLimit("provider:dear", "tokens_per_day", 120),
+)
+"""Limits in other units; a program has all of them or none."""
+
 amounts = st.integers(0, 60)
 wishes = st.lists(
     st.builds(
-        lambda usd, provider, user, run, tags: hold(
+        lambda usd, provider, user, run, tags, limits, tokens, waits: hold(
             usd,
             provider=provider,
             user=user,
@@ -97,12 +108,18 @@ wishes = st.lists(
             run_id=run[0],
             run_limit_nano_usd=run[1],
             tags=tags,
+            limits=limits,
+            tokens=tokens,
+            waits=waits,
         ),
         amounts,
         st.sampled_from(["cheap", "dear"]),
         st.sampled_from(USERS),
         st.sampled_from(RUNS),
         st.sampled_from(TAGS),
+        st.sampled_from([UNITS, ()]),
+        st.integers(0, 40),
+        st.booleans(),
     ),
     min_size=1,
     max_size=3,
@@ -118,6 +135,10 @@ class Entry:
     at: datetime
     cost: int | None = None
     settled: bool = False
+    used: bool = True
+    """Whether a call was made, as far as is known."""
+    tokens: int | None = None
+    """What was reported."""
 
     @property
     def spent_or_held(self) -> tuple[int, int]:
@@ -143,7 +164,50 @@ class Model:
         ]
         return sum(spent for spent, _ in mine), sum(held for _, held in mine)
 
-    def fits(self, one: Hold) -> bool:
+    def decide(self, holds: list[Hold]) -> tuple[int | None, int]:
+        """Which hold is made, and how many are refused."""
+        for number, one in enumerate(holds):
+            affordable = self.is_affordable(one)
+            if affordable and self.has_room(one):
+                return number, number
+            if affordable and one.waits:
+                return None, number + 1
+        return None, len(holds)
+
+    def has_room(self, one: Hold) -> bool:
+        return all(
+            self.in_use(scope, limit.unit) + (one.tokens if "tokens" in limit.unit else 1)
+            <= limit.most
+            for limit in one.limits
+            for scope in EACH.get(limit.scope, {limit.scope})
+            if scope in one.scopes()
+        )
+
+    def in_use(self, scope: str, unit: str) -> int:
+        mine = [entry for entry in self.entries if scope in entry.hold.scopes()]
+        if unit == "max_concurrency":
+            return sum(entry.cost is None for entry in mine)
+        if unit.endswith("minute"):
+            oldest = (self.now - timedelta(seconds=61)).replace(microsecond=0)
+            mine = [
+                entry
+                for entry in mine
+                if entry.hold.limits and entry.at.replace(microsecond=0) > oldest
+            ]
+        else:
+            mine = [entry for entry in mine if entry.at.date() == self.now.date()]
+        if unit.startswith("requests"):
+            return sum(entry.used or not entry.hold.limits for entry in mine)
+        return sum(self.tokens_of(entry) for entry in mine)
+
+    def tokens_of(self, entry: Entry) -> int:
+        if not entry.used:
+            return 0
+        # Of a program without limits no upper bound is known.
+        most = entry.hold.tokens if entry.hold.limits else 0
+        return most if entry.tokens is None else entry.tokens
+
+    def is_affordable(self, one: Hold) -> bool:
         return one.nano_usd == 0 or all(
             sum(self.used(scope, window)) + one.nano_usd <= limit
             for scope, window, limit in self.limits_of(one)
@@ -170,9 +234,9 @@ class Model:
             entry.cost = entry.hold.nano_usd
         return len(lost)
 
-    def settle(self, entry: Entry, cost: int) -> None:
+    def settle(self, entry: Entry, cost: int, *, used: bool, tokens: int | None) -> None:
         if not entry.settled:
-            entry.settled, entry.cost = True, cost
+            entry.settled, entry.cost, entry.used, entry.tokens = True, cost, used, tokens
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -207,9 +271,8 @@ class LedgerMachine(RuleBasedStateMachine):
     def admit(self, holds: list[Hold]) -> None:
         made = self.runner.run(self.ledger.admit(holds))
         self.model.sweep()
-        fitting = next((n for n, one in enumerate(holds) if self.model.fits(one)), None)
-        assert made.index == fitting
-        assert len(made.refusals) == (len(holds) if fitting is None else fitting)
+        fitting, refused = self.model.decide(holds)
+        assert (made.index, len(made.refusals)) == (fitting, refused)
         if fitting is not None:
             self.model.entries.append(Entry(holds[fitting], made, self.model.now))
 
@@ -225,26 +288,38 @@ class LedgerMachine(RuleBasedStateMachine):
 
         self.runner.run(start_and_cancel())
         self.model.sweep()
-        fitting = next((one for one in holds if self.model.fits(one)), None)
+        fitting, _ = self.model.decide(holds)
         if fitting is not None:
-            gone = Admission(None, None, ())
-            self.model.entries.append(Entry(fitting, gone, self.model.now, cost=0, settled=True))
+            entry = Entry(holds[fitting], Admission(None, None, ()), self.model.now)
+            self.model.entries.append(entry)
+            self.model.settle(entry, 0, used=False, tokens=None)
 
     @precondition(lambda self: self.model.known())
     @rule(data=st.data(), soon=st.booleans())
     def settle(self, data: Any, soon: bool) -> None:
         entry = data.draw(st.sampled_from(self.model.known()))
         cost = data.draw(st.integers(0, entry.hold.nano_usd))
-        status = data.draw(st.sampled_from(["answered", "failed", "cancelled"]))
-        record = settlement(entry.made, cost, status=status)
+        status = data.draw(st.sampled_from(["answered", "failed", "cancelled", "unused"]))
+        tokens = data.draw(st.none() | st.integers(0, 50))
+        used = status != "unused"
+        cost, tokens = (cost, tokens) if used else (0, None)
+        counts = {"input_tokens": tokens, "output_tokens": None if tokens is None else 0}
+        basis = "none" if not used else "held" if tokens is None else "reported"
+        record = settlement(
+            entry.made,
+            cost,
+            status=status if used else "cancelled",
+            cost_basis=basis,
+            **counts,
+        )
         if soon:
             self.ledger.settle_soon(record)
             self.runner.run(self.ledger.check())
         else:
             self.runner.run(self.ledger.settle([record]))
-        self.model.settle(entry, cost)
+        self.model.settle(entry, cost, used=used, tokens=tokens)
 
-    @rule(seconds=st.sampled_from([0.5, 60, 91, 3600, 43_200, 86_400, 604_800, 2_678_400]))
+    @rule(seconds=st.sampled_from([0.5, 20, 60, 91, 3600, 43_200, 86_400, 604_800, 2_678_400]))
     def wait(self, seconds: float) -> None:
         self.model.now += timedelta(seconds=seconds)
         self.store.now = self.model.now

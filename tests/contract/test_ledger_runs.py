@@ -17,7 +17,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import prune, verify
 from aegis_graph.ledger.records import Hold
-from tests.contract.ledger_store import DAYS, USD, Store, hold, settlement
+from tests.contract.ledger_store import DAYS, USD, Store, full_budget, hold, settlement
 from tests.contract.processes import WAIT_S, ended, heard, start
 
 
@@ -41,8 +41,9 @@ async def test_fifty_concurrent_requests_share_an_envelope_to_the_nano_dollar(st
     made = await asyncio.gather(*(ledgers[n % 3].admit([step(8)]) for n in range(50)))
     assert sum(one.hold_id is not None for one in made) == 12
     assert await used(ledgers[0]) == (0, 96)
-    (refusal,) = next(one.refusals for one in made if one.hold_id is None)
-    assert refusal.budget.scope == "run:r"
+    refused = next(one for one in made if one.hold_id is None)
+    (refusal,) = refused.refusals
+    assert full_budget(refused).scope == "run:r"
     assert refusal.reason() == (
         "budget run:r per total: needs up to $0.000000008, $0.000000004 left"
     )
@@ -80,12 +81,12 @@ async def test_the_processes_of_a_run_share_its_envelope(store: Store) -> None:
 
 async def test_an_envelope_is_one_more_budget_and_all_must_admit(store: Store) -> None:
     ledger = opened(store, ("total", "month", "0.00000005"))
-    assert (await ledger.admit([step(60)])).refusals[0].budget.scope == "total"
-    assert (await ledger.admit([step(40, 30)])).refusals[0].budget.scope == "run:r"
+    assert full_budget(await ledger.admit([step(60)])).scope == "total"
+    assert full_budget(await ledger.admit([step(40, 30)])).scope == "run:r"
     assert store.rows() == []
     assert (await ledger.admit([step(30, 30)])).hold_id is not None
     assert (await ledger.admit([hold(20)])).hold_id is not None
-    assert (await ledger.admit([step(1, run="other")])).refusals[0].budget.scope == "total"
+    assert full_budget(await ledger.admit([step(1, run="other")])).scope == "total"
 
 
 async def test_a_cheaper_provider_may_fit_where_the_first_does_not(store: Store) -> None:

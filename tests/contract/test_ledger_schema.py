@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.migrate import TABLES
 from aegis_graph.ledger.records import Origin
 from aegis_graph.ledger.schema import REQUESTS, SET_BY_SETTLEMENT
@@ -90,7 +91,9 @@ async def test_a_migration_copies_every_table(made: Store) -> None:
 
 async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
     ledger = store.open()
-    made = await ledger.admit([hold(100, thread_id="t", run_id="r", tags='{"team": "search"}')])
+    tagged = {"thread_id": "t", "run_id": "r", "tags": '{"team": "search"}'}
+    limits = (UnitLimit("total", "tokens_per_minute", 9),)
+    made = await ledger.admit([hold(100, **tagged, limits=limits, tokens=9, queued_ms=7)])
     (before,) = store.rows()
     counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "cache_write_tokens": 3}
     names = {"error_type": "E", "service_tier": "flex", "served_model": "m-2026"}

@@ -61,6 +61,7 @@ PURE = ("policy", "reservation", "retry", "route", "settlement")
 
 MAY_BE_BEHIND_PURE = {
     "aegis_graph.ledger.alerts",
+    "aegis_graph.ledger.limits",
     "aegis_graph.ledger.records",
     "aegis_graph.ledger.scopes",
     "aegis_graph.providers.answer_check",

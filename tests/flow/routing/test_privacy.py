@@ -219,7 +219,7 @@ class Parts:
         read = RequestReader({})
         self.attempt = Attempt(cloud, self.services, read)
         planner = Planner([cloud], self.services.health, ProviderNames(config.providers))
-        self.nodes = RouterNodes(planner, self.services, read)
+        self.nodes = RouterNodes(planner, self.services, read, {"openai": ()})
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """A budget check that was made for a public request, with a real reservation."""

@@ -1,0 +1,72 @@
+"""Limits in other units than money: calls at a time, and requests and tokens by time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
+
+from aegis_graph.types import LimitUnit
+
+
+class UnitLimit(NamedTuple):
+    """A limit that an attempt must fit into."""
+
+    scope: str
+    """As in a budget."""
+    unit: LimitUnit
+    most: int
+
+    @property
+    def counted(self) -> bool:
+        """Whether ``limit_counts`` has a part of its use."""
+        return self.unit != "max_concurrency"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRefusal:
+    """A hold for which a limit had no room."""
+
+    code: ClassVar[Literal["limit"]] = "limit"
+    provider: str
+    limit: UnitLimit
+    scope: str
+    """What it was full for: the one user or value, where the limit is for each."""
+    used: int
+    asked: int
+    free_in_s: float | None
+    """When there is room unless others take it, in seconds; ``None`` where that depends on calls
+    that are under way, or where the limit is too small for the request at any time."""
+
+    @property
+    def may_fit(self) -> bool:
+        """Whether waiting can help."""
+        return self.asked <= self.limit.most
+
+    def reason(self, waited_s: float = 0.0) -> str:
+        """The refusal in one line; ``waited_s`` is how long it was waited for in vain."""
+        scope, unit, most = self.limit.scope, self.limit.unit, self.limit.most
+        used = min(self.used, most) if unit == "max_concurrency" else self.used
+        if not self.may_fit:
+            what = f"needs up to {self.asked:,} tokens, more than the {most:,} that {_PER[unit]}"
+            what += " may take"
+        else:
+            needs = f"needs up to {self.asked:,} tokens, " if unit.startswith("tokens") else ""
+            what = f"{needs}{used:,} of {most:,} {_WORDS[unit]}"
+        if waited_s:
+            what += f" for {waited_s:.0f} s" if waited_s >= 1 else f" for {waited_s:.1f} s"
+        if self.free_in_s is not None:
+            what += f", free in {max(1, round(self.free_in_s))} s"
+        if scope == f"provider:{self.provider}":
+            return what
+        each = "" if self.scope == scope else f" ({scope})"
+        return f"limit {self.scope}{each}: {what}"
+
+
+_WORDS: dict[LimitUnit, str] = {
+    "max_concurrency": "slots busy",
+    "requests_per_minute": "requests in the last minute",
+    "tokens_per_minute": "tokens in the last minute",
+    "requests_per_day": "requests today",
+    "tokens_per_day": "tokens today",
+}
+_PER: dict[LimitUnit, str] = {"tokens_per_minute": "a minute", "tokens_per_day": "a day"}
