@@ -22,6 +22,8 @@ if typing.TYPE_CHECKING:
     from aegis_graph.components.image_describer.store import (
         create_image_store as create_image_store,
     )
+    from aegis_graph.components.index import create_index as create_index
+    from aegis_graph.components.index.rerank import HttpReranker as HttpReranker
     from aegis_graph.components.lightrag.graphs import create_lightrag as create_lightrag
     from aegis_graph.components.lightrag.graphs import (
         create_lightrag_insert as create_lightrag_insert,
@@ -113,6 +115,7 @@ _HOMES = {
     "DocumentError": "aegis_graph.errors",
     "DocumentSet": "aegis_graph.components.documents",
     "HookError": "aegis_graph.errors",
+    "HttpReranker": "aegis_graph.components.index.rerank",
     "InsertError": "aegis_graph.errors",
     "InvalidRequestError": "aegis_graph.errors",
     "LedgerError": "aegis_graph.errors",
@@ -156,6 +159,7 @@ _HOMES = {
     "create_embeddings": "aegis_graph.embeddings",
     "create_image_describer": "aegis_graph.components.image_describer",
     "create_image_store": "aegis_graph.components.image_describer.store",
+    "create_index": "aegis_graph.components.index",
     "create_ledger": "aegis_graph.ledger.factory",
     "create_lightrag": "aegis_graph.components.lightrag.graphs",
     "create_lightrag_insert": "aegis_graph.components.lightrag.graphs",

@@ -8,7 +8,7 @@ AegisError
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
 │   └── ReadOnlyLedgerError             it can be read, and may not be written
-├── StoreError (RuntimeError)           a store of paid results cannot be read or written
+├── StoreError (RuntimeError)           a store of paid results, or an index, cannot be used
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
 │   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
@@ -86,7 +86,7 @@ class ReadOnlyLedgerError(LedgerError):
 
 
 class StoreError(AegisError, RuntimeError):
-    """A store of results that were paid for cannot be opened, read or written."""
+    """A store of paid results, or an index of documents, cannot be opened, read or written."""
 
 
 class InsertError(AegisError, RuntimeError):

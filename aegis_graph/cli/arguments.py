@@ -57,43 +57,6 @@ def shared_options(**defaults: object) -> LazyParser:
     return shared
 
 
-def add_ask(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``ask``."""
-    # Imported here, like the others below: only the command that was given pays for it.
-    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
-
-    parser.add_argument("question", metavar="QUESTION")
-    parser.add_argument(
-        "--docs",
-        nargs="+",
-        type=Path,
-        metavar="PATH",
-        help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
-    )
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private question and documents are; confidential, pii and hipaa stay local"
-        " (default: the file's, or internal)",
-    )
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    _add_tags(parser)
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
-    parser.add_argument(
-        "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
-    )
-    parser.add_argument(
-        "--verify",
-        choices=("rule", "model"),
-        default="rule",
-        help="who judges whether the sources support each sentence; a model costs a call"
-        " (default: rule)",
-    )
-    parser.add_argument(
-        "--no-plan", action="store_true", help="never take the question apart, which costs a call"
-    )
-
-
 def add_prompt(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``prompt``."""
     parser.add_argument(
@@ -122,7 +85,7 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
         " (default: the file's, or internal)",
     )
     parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    _add_tags(parser)
+    add_tags(parser)
     parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
     parser.add_argument("--max-cost-usd", metavar="USD", help="what all of it may cost, like 0.05")
 
@@ -138,35 +101,6 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "shell", choices=SHELLS, metavar="SHELL", help=f"one of {', '.join(SHELLS)}"
     )
-
-
-def add_describe(parser: argparse.ArgumentParser) -> None:
-    """The arguments of ``describe``."""
-    from aegis_graph.text.words import LANGUAGES  # noqa: PLC0415
-    from aegis_graph.types import RESULT_KINDS, SENSITIVITIES  # noqa: PLC0415
-
-    parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
-    )
-    parser.add_argument(
-        "--kind",
-        choices=RESULT_KINDS,
-        default=RESULT_KINDS[0],
-        help="what is wanted (default: description)",
-    )
-    parser.add_argument(
-        "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
-    )
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private the images are; confidential, pii and hipaa stay local, and their"
-        " results are not kept (default: the file's, or internal)",
-    )
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    _add_tags(parser)
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
-    parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
 
 
 def add_costs(parser: argparse.ArgumentParser) -> None:
@@ -201,7 +135,8 @@ def _group_by(text: str) -> str:
     return text
 
 
-def _add_tags(parser: argparse.ArgumentParser) -> None:
+def add_tags(parser: argparse.ArgumentParser) -> None:
+    """The option of the commands whose calls cost something."""
     parser.add_argument(
         "--tag",
         dest="tags",

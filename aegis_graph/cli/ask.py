@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,11 +29,15 @@ from aegis_graph.cli.output import (
 )
 from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.components.documents.files import DocumentSet
-from aegis_graph.components.documents.skipped import skipped_lines
+from aegis_graph.components.documents.skipped import SkippedDocument, skipped_lines
 from aegis_graph.components.documents.sources import shown
+from aegis_graph.components.index.embedding import space_name
+from aegis_graph.components.index.index import create_index
 from aegis_graph.components.rag import create_rag
+from aegis_graph.components.retriever.base import CostedRetriever
 from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.embeddings import create_embeddings
 from aegis_graph.errors import (
     AllProvidersFailedError,
     BudgetExceededError,
@@ -54,8 +58,7 @@ def ask(options: argparse.Namespace) -> int:
     """Answer a question and show where the answer, and its cost, came from."""
     config = load_config(options)
     ledger = create_ledger(config)
-    documents = DocumentSet(options.docs)
-    retriever = create_retriever(_read(documents))
+    retriever, read_skipped = _retriever(options, config, ledger)
     router = create_router(config, ledger=ledger)
     generator = create_answer_generator(router, verify=options.verify)
     graph = create_rag(router, retriever, decompose=not options.no_plan, generator=generator)
@@ -75,24 +78,42 @@ def ask(options: argparse.Namespace) -> int:
     error = None if result["refusal"] is None else _routing_error(result)
     # A program gets attempts and reasons in the same object, answered or not.
     if options.json:
-        skipped = {"skipped_documents": [asdict(one) for one in documents.skipped]}
+        skipped = {"skipped_documents": [asdict(one) for one in read_skipped]}
         shown = {**(result["refusal"] or {}), **_as_json(result), **skipped}
         print(json.dumps(shown, ensure_ascii=False))
         return OK if error is None else exit_status(error)
     if error is None:
         _print_result(Console(highlight=False), result, budgets, config, answer_shown=live.text)
-        _print_skipped(documents)
+        _print_skipped(read_skipped)
         return OK
     # What could be quoted is shown all the same, before the error on standard error.
     for line in (result["answer"], *source_lines(result["citations"])):
         print(line)
-    _print_skipped(documents)
+    _print_skipped(read_skipped)
     raise error
 
 
-def _print_skipped(documents: DocumentSet) -> None:
-    for line in skipped_lines(documents.skipped):
+def _print_skipped(skipped: Sequence[SkippedDocument]) -> None:
+    for line in skipped_lines(skipped):
         print(line, file=sys.stderr)
+
+
+def _retriever(
+    options: argparse.Namespace, config: RouterConfig, ledger: SqlLedger
+) -> tuple[CostedRetriever, Sequence[SkippedDocument]]:
+    """What is asked, and what could not be read of it."""
+    if options.docs:
+        documents = DocumentSet(options.docs)
+        return create_retriever(_read(documents)), documents.skipped
+    spaces = create_index(options.index, folder=options.index_dir).status().spaces
+    embeddings = None
+    # A question is embedded only where there are vectors that it can be compared with.
+    if spaces and any(row.enabled for row in config.embeddings):
+        embeddings = create_embeddings(config, ledger=ledger)
+        embeddings = embeddings if space_name(embeddings) in spaces else None
+    # What was skipped was said when the index was made.
+    index = create_index(options.index, folder=options.index_dir, embeddings=embeddings)
+    return index.retriever(), ()
 
 
 def _read(documents: DocumentSet) -> list[Passage]:

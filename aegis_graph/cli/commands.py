@@ -14,17 +14,16 @@ from aegis_graph.cli import INTERRUPTED, NOT_ADMITTED, OK, PROVIDERS_FAILED, USA
 from aegis_graph.cli.arguments import (
     Declare,
     LazyParser,
-    add_ask,
     add_budgets,
     add_chat,
     add_completion,
     add_costs,
-    add_describe,
     add_init,
     add_ledger,
     add_prompt,
     shared_options,
 )
+from aegis_graph.cli.document_arguments import add_ask, add_describe, add_index
 from aegis_graph.errors import (
     AegisError,
     ConfigError,
@@ -38,6 +37,7 @@ COMMANDS = {
     "prompt": "aegis_graph.cli.prompt:prompt",
     "chat": "aegis_graph.cli.chat:chat",
     "ask": "aegis_graph.cli.ask:ask",
+    "index": "aegis_graph.cli.index:index",
     "describe": "aegis_graph.cli.describe:describe",
     "costs": "aegis_graph.cli.costs:costs",
     "budgets": "aegis_graph.cli.budgets:budgets",
@@ -74,9 +74,11 @@ def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None 
         # The one thing that a first look needs.
         parser.print_help()
         return OK
-    if options.command == "ask" and not options.docs:
+    if options.command == "ask" and bool(options.docs) == bool(options.index):
         other = f'aegis "{options.question}"'
-        print(f"aegis: ask: name documents with --docs PATH, or try {other}", file=sys.stderr)
+        what = "name either --docs PATH or --index NAME" if options.docs else None
+        what = what or f"name documents with --docs PATH or --index NAME, or try {other}"
+        print(f"aegis: ask: {what}", file=sys.stderr)
         return USAGE_ERROR
     try:
         return _run(options, on_start)
@@ -180,6 +182,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("prompt", 'send a prompt; `aegis "What is a hold?"` is short for it', add_prompt)
     add("chat", "talk to the router, answer by answer", add_chat)
     add("ask", "answer a question from documents", add_ask)
+    add("index", "read documents into an index that stays", add_index)
     add("describe", "say what is in images, or transcribe them", add_describe)
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)

@@ -17,6 +17,7 @@ from aegis_graph.config.defaults import (
     DEFAULT_PROVIDERS,
     with_vision_providers,
 )
+from aegis_graph.config.index_spec import IndexSpec
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.config.limit_specs import LimitSpec
 from aegis_graph.config.price_specs import FREE, PRICED
@@ -62,6 +63,7 @@ class RouterConfig(ConfigModel):
     health: HealthSpec = HealthSpec()
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
+    index: IndexSpec = IndexSpec()
     alert_webhook: SecretStr | None = None
     """Where each budget's alert is posted as JSON: https, or http on this machine. A secret: no
     log and no dump has it."""

@@ -109,5 +109,5 @@ def test_a_question_without_documents_is_shown_both_ways(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main(["ask", "hello"]) == cli.USAGE_ERROR
-    line = 'aegis: ask: name documents with --docs PATH, or try aegis "hello"'
+    line = 'aegis: ask: name documents with --docs PATH or --index NAME, or try aegis "hello"'
     assert capsys.readouterr().err == f"{line}\n"

@@ -16,6 +16,8 @@ def shown(name: str) -> str:
         >>> print(shown("caf\udce9.md"))
         caf\xe9.md
     """
+    if name.isascii() and name.isprintable():
+        return name
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     # Neither a line break nor what turns the direction of writing may stand in a prompt's header.
     return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode() for c in text)
@@ -37,8 +39,10 @@ def source_names(files: Sequence[tuple[Path, Path]]) -> list[str]:
         >>> source_names([(Path("/a/x/1.md"), Path("/a/x")), (Path("/a/y/1.md"), Path("/a/y"))])
         ['x/1.md', 'y/1.md']
     """
-    parts = [Path(os.path.abspath(file)).parts[1:] for file, _ in files]
-    lengths = [max(len(file.relative_to(root).parts), 1) for file, root in files]
+    # As texts: building paths of tens of thousands of files takes seconds.
+    parts = [os.path.abspath(file).split(os.sep)[1:] for file, _ in files]
+    depths = {root: len(root.parts) for _, root in files}
+    lengths = [max(len(file.parts) - depths[root], 1) for file, root in files]
     while True:
         names = ["/".join(part[-size:]) for part, size in zip(parts, lengths, strict=True)]
         counts = Counter(names)

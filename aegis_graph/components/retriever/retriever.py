@@ -11,44 +11,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForRetrieverRun,
-    CallbackManagerForRetrieverRun,
-)
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, PrivateAttr
-from typing_extensions import TypedDict, override
+from typing_extensions import override
 
 from aegis_graph.components.documents.langchain import document_of
+from aegis_graph.components.retriever.base import CostedRetriever, RetrieverResult, fuse
 from aegis_graph.components.retriever.bm25 import PassageIndex
-from aegis_graph.embeddings import RoutedEmbeddings
+from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
-from aegis_graph.providers.embedding_model import TextType
 from aegis_graph.text.passages import Passage
-from aegis_graph.types import LOCAL_ONLY, AttemptRecord
-
-RRF_K = 60
-"""Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009: what tells ranks apart."""
+from aegis_graph.types import AttemptRecord
 
 DEPTH_FACTOR = 4
 """Times the limit: how far down each of the two rankings is read."""
-
-OPTIONS_KEY = "aegis_choices"
-"""The key of a run's metadata under which a request's common options reach a retriever."""
-
-
-class RetrieverResult(TypedDict):
-    """Documents, and what it cost to find them."""
-
-    documents: list[Document]
-    """Best first."""
-    attempts: list[AttemptRecord]
-    """The calls for embeddings that went through the router."""
-    degraded_reason: str | None
-    """Why the search was by words alone, where it should not have been."""
-
 
 Passages = Sequence[Passage] | Callable[[], Sequence[Passage]]
 
@@ -98,7 +75,7 @@ class _Corpus:
         return cls(PassageIndex(full), [document_of(passage) for passage in full])
 
 
-class PassageRetriever(BaseRetriever):
+class PassageRetriever(CostedRetriever):
     """Searches passages in memory. Build it with ``create_retriever``.
 
     Where the embeddings may not or cannot be asked, a question is searched by words alone.
@@ -117,23 +94,16 @@ class PassageRetriever(BaseRetriever):
     _vectors: list[Any] = PrivateAttr(default_factory=list)
     """The matrix of the passages' unit vectors, once they are embedded."""
 
+    @override
     def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
-        """Search, and say what it cost.
-
-        Args:
-            question: What to look for.
-            options: The request's, such as ``sensitivity`` and ``run_id``; every call of
-                routed embeddings is made with them.
-        """
+        """See ``CostedRetriever.find``."""
         given = dict(options or {})
         by_words = self._read().index.places(question, self.limit * DEPTH_FACTOR)
         if self.embeddings is None:
             return self._found(by_words)
-        sensitivity = given.get("sensitivity")
-        embedder = _Embedder.of(self.embeddings, given)
-        # Routed embeddings keep what is private on local providers themselves.
-        if embedder.routed is None and sensitivity in LOCAL_ONLY and not self._is_local():
-            return self._found(by_words, reason=f"{sensitivity} is not embedded in a cloud")
+        embedder = RequestEmbedder.of(self.embeddings, given, location=self.embeddings_location)
+        if embedder.refusal is not None:
+            return self._found(by_words, reason=embedder.refusal)
         try:
             by_meaning = self._places_by_meaning(question, embedder)
         except RoutingError as error:
@@ -142,23 +112,12 @@ class PassageRetriever(BaseRetriever):
             return self._found(by_words, attempts=attempts, reason=str(error))
         return self._found(fuse([by_words, by_meaning]), attempts=embedder.attempts)
 
+    @override
     async def afind(
         self, question: str, options: Mapping[str, Any] | None = None
     ) -> RetrieverResult:
         """As ``find``, in a thread: the first question builds what it searches in."""
         return await asyncio.to_thread(self.find, question, options)
-
-    @override
-    def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return self.find(query, run_manager.metadata.get(OPTIONS_KEY))["documents"]
-
-    @override
-    async def _aget_relevant_documents(
-        self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
-    ) -> list[Document]:
-        return (await self.afind(query, run_manager.metadata.get(OPTIONS_KEY)))["documents"]
 
     def _read(self) -> _Corpus:
         with self._lock:
@@ -166,9 +125,6 @@ class PassageRetriever(BaseRetriever):
                 given = self.passages() if callable(self.passages) else self.passages
                 self._corpus.append(_Corpus.of(given))
             return self._corpus[0]
-
-    def _is_local(self) -> bool:
-        return self.embeddings_location == "local"
 
     def _found(
         self,
@@ -183,7 +139,7 @@ class PassageRetriever(BaseRetriever):
             degraded_reason=None if reason is None else f"searched by words alone: {reason}",
         )
 
-    def _places_by_meaning(self, question: str, embedder: _Embedder) -> list[int]:
+    def _places_by_meaning(self, question: str, embedder: RequestEmbedder) -> list[int]:
         import numpy as np  # noqa: PLC0415 - only a search waits for it
 
         documents = self._read().documents
@@ -196,49 +152,6 @@ class PassageRetriever(BaseRetriever):
         scores = self._vectors[0] @ _unit(embedder.embed([question], "query"))[0]
         best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]
         return [int(place) for place in best if scores[place] > 0]
-
-
-@dataclass(frozen=True, slots=True)
-class _Embedder:
-    """Embeddings for one request, and what they cost."""
-
-    plain: Embeddings
-    routed: RoutedEmbeddings | None
-    """The same, when it goes through the router: it takes the request's options and tells costs."""
-    attempts: list[AttemptRecord]
-
-    @classmethod
-    def of(cls, embeddings: Embeddings, options: Mapping[str, Any]) -> _Embedder:
-        if not isinstance(embeddings, RoutedEmbeddings):
-            return cls(embeddings, None, [])
-        # Not the cap of output tokens: a vector has none.
-        wanted = ("sensitivity", "user_id", "run_id", "max_cost_usd", "tags")
-        given = {key: options[key] for key in wanted if key in options}
-        return cls(embeddings, embeddings.with_options(**given), [])
-
-    def embed(self, texts: list[str], text_type: TextType) -> list[list[float]]:
-        routed = self.routed
-        if routed is not None:
-            done = routed.portal.run(lambda: routed.aembed(texts, text_type=text_type))
-            self.attempts.extend(done.attempts)
-            return done.vectors
-        if text_type == "query":
-            return [self.plain.embed_query(text) for text in texts]
-        return self.plain.embed_documents(texts)
-
-
-def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:
-    """Join rankings by reciprocal rank fusion, best first; ties keep the order of the first.
-
-    Example:
-        >>> fuse([[1, 2, 3], [3, 1]])
-        [1, 3, 2]
-    """
-    scores: dict[int, float] = {}
-    for ranking in rankings:
-        for rank, place in enumerate(ranking, start=1):
-            scores[place] = scores.get(place, 0.0) + 1 / (RRF_K + rank)
-    return sorted(scores, key=lambda place: -scores[place])
 
 
 def _unit(vectors: Sequence[Sequence[float]]) -> Any:

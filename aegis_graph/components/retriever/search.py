@@ -15,7 +15,7 @@ from langgraph.pregel.protocol import PregelProtocol
 
 from aegis_graph.components.documents.langchain import read_documents
 from aegis_graph.components.dual_node import DualCall
-from aegis_graph.components.retriever.retriever import OPTIONS_KEY, PassageRetriever
+from aegis_graph.components.retriever.base import OPTIONS_KEY, CostedRetriever
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.types import AttemptRecord
 
@@ -50,7 +50,7 @@ async def search(
         InvalidRequestError: It gives something else than documents, a text or a dict.
     """
     # A runnable as well; but only its own method says what the search cost.
-    if isinstance(source, PassageRetriever):
+    if isinstance(source, CostedRetriever):
         return _result(await call(source.find, source.afind, question, options))
     if isinstance(source, Runnable):
         request, config = _request(source, question, options, config)

@@ -20,7 +20,7 @@ PAGES = {
     "rag": rag,
     "relation_extractor": relation_state,
 }
-OTHERS = ("embeddings", "ledger", "lightrag", "privacy", "providers", "vision")
+OTHERS = ("embeddings", "index", "ledger", "lightrag", "privacy", "providers", "vision")
 SILENT = {"relation_extractor", "embeddings"}
 """Their programs print nothing where there is no model."""
 

@@ -18,7 +18,8 @@ from typing_extensions import override
 
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.rag import create_rag
-from aegis_graph.components.retriever.retriever import OPTIONS_KEY, create_retriever
+from aegis_graph.components.retriever.base import OPTIONS_KEY
+from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.text.passages import Passage

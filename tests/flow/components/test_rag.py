@@ -18,7 +18,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict, override
 
 from aegis_graph import create_answer_generator, create_embeddings, create_rag, create_retriever
-from aegis_graph.components.retriever.retriever import OPTIONS_KEY
+from aegis_graph.components.retriever.base import OPTIONS_KEY
 from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.routing import unclaimed_holds as holds
 from aegis_graph.testing import Fault, LoopbackServer, Reply

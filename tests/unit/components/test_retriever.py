@@ -13,7 +13,8 @@ from langchain_core.embeddings import Embeddings
 from typing_extensions import override
 
 from aegis_graph.components.documents.langchain import document_of, passages_of
-from aegis_graph.components.retriever.retriever import OPTIONS_KEY, create_retriever, fuse
+from aegis_graph.components.retriever.base import OPTIONS_KEY, fuse
+from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.text.passages import Passage
 
 PASSAGES = [

@@ -1,0 +1,121 @@
+"""The arguments of the commands that read documents and images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from aegis_graph.cli.arguments import add_tags
+
+
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``ask``."""
+    # Imported here, like the others below: only the command that was given pays for it.
+    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument(
+        "--docs",
+        nargs="+",
+        type=Path,
+        metavar="PATH",
+        help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
+    )
+    parser.add_argument("--index", metavar="NAME", help="an index of `aegis index`, or its file")
+    _add_index_dir(parser)
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        help="how private question and documents are; confidential, pii and hipaa stay local"
+        " (default: the file's, or internal)",
+    )
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
+    add_tags(parser)
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
+    parser.add_argument(
+        "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
+    )
+    parser.add_argument(
+        "--verify",
+        choices=("rule", "model"),
+        default="rule",
+        help="who judges whether the sources support each sentence; a model costs a call"
+        " (default: rule)",
+    )
+    parser.add_argument(
+        "--no-plan", action="store_true", help="never take the question apart, which costs a call"
+    )
+
+
+def add_index(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``index``."""
+    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="documents and folders of them; without any, all that the index has is read again"
+        " where it changed",
+    )
+    parser.add_argument(
+        "--name",
+        default="documents",
+        metavar="NAME",
+        help="the index, or the file that it is (default: documents)",
+    )
+    _add_index_dir(parser)
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        help="how private all of the documents are, at least; a file .aegis-sensitivity with one"
+        " word says it for its folder",
+    )
+    parser.add_argument(
+        "--embed",
+        action="store_true",
+        help="embed what has no vector yet, so that it is found by its meaning too",
+    )
+    parser.add_argument("--max-cost-usd", metavar="USD", help="what embedding may cost, like 0.05")
+    parser.add_argument("--run-id", metavar="ID", help="the envelope that it counts in")
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
+    add_tags(parser)
+
+
+def add_describe(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``describe``."""
+    from aegis_graph.text.words import LANGUAGES  # noqa: PLC0415
+    from aegis_graph.types import RESULT_KINDS, SENSITIVITIES  # noqa: PLC0415
+
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
+    )
+    parser.add_argument(
+        "--kind",
+        choices=RESULT_KINDS,
+        default=RESULT_KINDS[0],
+        help="what is wanted (default: description)",
+    )
+    parser.add_argument(
+        "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
+    )
+    parser.add_argument(
+        "--sensitivity",
+        choices=SENSITIVITIES,
+        help="how private the images are; confidential, pii and hipaa stay local, and their"
+        " results are not kept (default: the file's, or internal)",
+    )
+    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
+    add_tags(parser)
+    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
+    parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
+
+
+def _add_index_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--index-dir",
+        type=Path,
+        metavar="DIR",
+        help="where indexes are (default: in the folder of your data)",
+    )
