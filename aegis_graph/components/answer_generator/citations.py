@@ -13,6 +13,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
+from aegis_graph.components.answer_generator.places import QuotePlace, place_of
 from aegis_graph.text.passages import Passage, replace_citations
 from aegis_graph.text.sentences import Sentence, split_sentences
 from aegis_graph.text.support import Verdict, best_evidence, judge
@@ -22,7 +23,7 @@ _Mark = tuple[int, int, list[int]]
 """Begin, end and numbers of square brackets in a text."""
 
 
-class Citation(TypedDict):
+class Citation(QuotePlace):
     """Where a sentence of an answer comes from."""
 
     n: int
@@ -122,7 +123,12 @@ def _verdict(claim: _Claim, quoted: Sequence[Citation]) -> Verdict | Literal["un
 def _citation(claim: _Claim, n: int, passage: Passage) -> Citation:
     start, end, _ = best_evidence(claim.bare, passage.text)
     return Citation(
-        n=n, source=passage.location, quote=passage.text[start:end], start=start, end=end
+        n=n,
+        source=passage.location,
+        quote=passage.text[start:end],
+        start=start,
+        end=end,
+        **place_of(passage, start, end),
     )
 
 
