@@ -14,7 +14,7 @@ PEERS := .venv-bench/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench studio notebooks lock clean
+.PHONY: help demo test check bench quality studio notebooks lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,13 @@ check: $(INSTALLED) ## The same without tests that start a server or a process (
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/ledger.py
+
+# A run that was stopped goes on where it was: the file has every answer.
+quality: $(INSTALLED) ## Measure the components beside the plainest prompt on the model at AEGIS_QUALITY_URL
+	@if [ -z "$$AEGIS_QUALITY_URL" ]; then \
+		echo "make quality AEGIS_QUALITY_URL=http://127.0.0.1:8080/v1 (an OpenAI-compatible address;" \
+		"AEGIS_QUALITY_MODEL and AEGIS_QUALITY_EMBEDDINGS_URL are optional)"; \
+	else $(BIN)/python benchmarks/quality.py all --baseline --results data/quality.jsonl; fi
 
 # Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
 studio: $(INSTALLED) ## Serve every graph on this machine and open LangGraph Studio

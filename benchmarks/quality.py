@@ -1,10 +1,13 @@
-"""How good the components are with your providers, on your copy of a public data set.
+"""How good the components are with your models, on our data or on your copy of a public data set.
 
+    python benchmarks/quality.py answers --baseline --results results.jsonl
+    python benchmarks/quality.py relations --baseline --providers ollama
     python benchmarks/quality.py relations conll04_test.json --providers ollama,openai
     python benchmarks/quality.py decomposition hotpot_dev_distractor_v1.json --limit 100
     python benchmarks/quality.py citations asqa_eval_gtr_top100.json --judge openai --json out.json
 
-It asks real models and costs what they cost; the budgets of the configuration hold.
+It asks real models and costs what they cost; the budgets of the configuration hold. With
+AEGIS_QUALITY_URL it asks the model at that address instead, which is taken to be free.
 """
 
 from __future__ import annotations
@@ -12,56 +15,109 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from scoring.arguments import LIMIT, PUBLIC_ONLY, parser
 from scoring.formats import BadFileError, read_citations, read_names, read_questions, read_relations
+from scoring.local_model import URL, local_config
+from scoring.own_runs import OWN_TASKS, OwnRun
 from scoring.runs import Column, Setting, run_citations, run_questions, run_relations
+from scoring.tables import show_columns, show_sides, sides_json
 
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import AegisError
 
-LIMIT = 50
-"""Examples by default, so that nobody pays for a whole data set by mistake."""
 
-
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
     """Run from the command line: 0 done, 2 wrong usage, file or configuration, 3 not possible."""
-    options = _parser().parse_args(arguments)
+    options = parser(str(__doc__)).parse_args(arguments)
     try:
-        config = RouterConfig.load(options.config)
-        providers = _providers(config, options.providers)
-        _providers(config, options.judge)
-        setting = Setting(
-            config, options.concurrency, options.gleanings, options.store, options.judge
-        )
-        columns = asyncio.run(_run(options, setting, providers))
+        with tempfile.TemporaryDirectory() as folder:
+            config = _config(options, os.environ if environ is None else environ, Path(folder))
+            providers = _providers(config, options.providers)
+            _providers(config, options.judge)
+            report = _run(options, config, providers)
     except (BadFileError, ValueError) as error:
         print(f"quality: {error}", file=sys.stderr)
         return 2
     except AegisError as error:
         print(f"quality: {error}", file=sys.stderr)
         return 3
-    _show(options, columns)
     if options.json is not None:
-        report = {"task": options.task, "data": str(options.data), "judge": _judge(options)}
-        columns_json = {name: asdict(column) for name, column in columns.items()}
-        options.json.write_text(json.dumps({**report, "columns": columns_json}, indent=2) + "\n")
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
-async def _run(
+def _config(options: argparse.Namespace, environ: Mapping[str, str], folder: Path) -> RouterConfig:
+    """What the arguments name, else the model that the environment names, else the default."""
+    named = options.config is not None or options.providers is not None
+    if (options.task == "all" and not named) or (environ.get(URL) and not named):
+        return local_config(environ, folder)
+    return RouterConfig.load(options.config)
+
+
+def _run(
+    options: argparse.Namespace, config: RouterConfig, providers: Sequence[str]
+) -> dict[str, Any]:
+    """Run, show and report."""
+    if options.data is None:
+        tasks = OWN_TASKS if options.task == "all" else [options.task]
+        return {task: _run_own(task, options, config, providers) for task in tasks}
+    for name in ("baseline", "results"):
+        if getattr(options, name, None):
+            raise ValueError(f"--{name}: only over our own data; leave {options.data} out")
+    setting = Setting(config, options.concurrency, options.gleanings, options.store, options.judge)
+    columns = asyncio.run(_run_public(options, setting, providers))
+    judge = "by words" if options.judge is None else f"by {options.judge}"
+    note = f"Entailment judged {judge}; its calls are not in the cost above."
+    show_columns(
+        f"{options.task}: {options.data.name}", columns, note * (options.task == "citations")
+    )
+    facts = {"task": options.task, "data": str(options.data), "judge": judge}
+    return {**facts, "columns": {name: asdict(one) for name, one in columns.items()}}
+
+
+def _run_own(
+    task: str, options: argparse.Namespace, config: RouterConfig, providers: Sequence[str]
+) -> dict[str, Any]:
+    """Over our own data, once per provider; a search asks none, so it runs once."""
+    for name in PUBLIC_ONLY:
+        if getattr(options, name, None) is not None:
+            raise ValueError(f"--{name.replace('_', '-')}: only over a public data set; name one")
+    report = {}
+    embeddings = options.embeddings or (config.source == URL and bool(config.embeddings))
+    for provider in providers[:1] if task == "retrieval" else providers:
+        run = OwnRun(
+            config,
+            provider,
+            options.limit,
+            options.concurrency,
+            options.gleanings,
+            options.max_output_tokens,
+            options.baseline,
+            embeddings,
+            options.results,
+        )
+        sides = asyncio.run(run.run(task))
+        model = next(row.model for row in config.providers if row.name == provider)
+        show_sides(task if task == "retrieval" else f"{task}: {provider}, {model}", sides)
+        report["search" if task == "retrieval" else provider] = sides_json(sides)
+    return report
+
+
+async def _run_public(
     options: argparse.Namespace, setting: Setting, providers: Sequence[str]
 ) -> dict[str, Column]:
     """One provider after the other, so that their times can be compared."""
     columns: dict[str, Column] = {}
-    path, limit = options.data, options.limit
+    path, limit = options.data, options.limit or LIMIT
     if options.task == "relations":
         names = read_names(options.relation_names) if options.relation_names else None
         relations = list(islice(read_relations(path, names), limit))
@@ -87,69 +143,6 @@ def _providers(config: RouterConfig, wanted: str | None) -> list[str]:
         if name not in known:
             raise ValueError(f"no provider {name!r} in {config.source}; known: {', '.join(known)}")
     return names
-
-
-def _show(options: argparse.Namespace, columns: dict[str, Column]) -> None:
-    table = Table(title=f"{options.task}: {options.data.name}")
-    table.add_column("")
-    for label in columns:
-        table.add_column(label, justify="right")
-    for figure in next(iter(columns.values())).figures:
-        table.add_row(figure, *(_percent(one.figures[figure]) for one in columns.values()))
-    rows: dict[str, list[Any]] = {
-        "model": [one.model for one in columns.values()],
-        "examples": [one.examples for one in columns.values()],
-        "not complete": [one.incomplete for one in columns.values()],
-        "calls": [one.calls for one in columns.values()],
-        "cost in USD": [one.cost_usd for one in columns.values()],
-        "seconds": [f"{one.seconds:.1f}" for one in columns.values()],
-    }
-    for name, values in rows.items():
-        table.add_row(name, *map(str, values))
-    console = Console(width=max(100, 24 * (1 + len(columns))))
-    console.print(table)
-    if options.task == "citations":
-        console.print(f"Entailment judged {_judge(options)}; its calls are not in the cost above.")
-
-
-def _judge(options: argparse.Namespace) -> str:
-    return "by words" if options.judge is None else f"by {options.judge}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="quality", description=__doc__.splitlines()[0])
-    tasks = parser.add_subparsers(dest="task", required=True)
-    helps = {
-        "relations": "CoNLL04 (SpERT's JSON) or Re-DocRED: micro-F1 of entities and relations",
-        "decomposition": "HotpotQA or MuSiQue: recall@5 and answer F1, with and without",
-        "citations": "ALCE: citation recall and precision, answer match",
-    }
-    for task, text in helps.items():
-        one = tasks.add_parser(task, help=text, description=text)
-        one.add_argument("data", type=Path, help="your copy of the file, JSON or JSON lines")
-        one.add_argument("--providers", help="names from the configuration, by comma; default all")
-        one.add_argument("--config", help="the configuration; default as everywhere")
-        one.add_argument("--limit", type=_positive, default=LIMIT, help=f"examples ({LIMIT})")
-        one.add_argument("--concurrency", type=_positive, default=4, help="examples at once (4)")
-        one.add_argument("--json", type=Path, help="write the figures there as well")
-        one.set_defaults(gleanings=0, store=None, judge=None, relation_names=None)
-    relations, cited = tasks.choices["relations"], tasks.choices["citations"]
-    relations.add_argument("--gleanings", type=int, default=0, help="rounds at most (0)")
-    relations.add_argument("--store", type=Path, help="file that keeps answers for the next run")
-    relations.add_argument("--relation-names", type=Path, help="Re-DocRED's rel_info.json")
-    cited.add_argument("--judge", help="provider that judges entailment; default: by words")
-    return parser
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
 
 
 if __name__ == "__main__":

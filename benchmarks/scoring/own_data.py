@@ -24,6 +24,10 @@ class GoldPassage:
     quote: str
     """Verbatim, and once in the document."""
 
+    def is_in(self, text: str) -> bool:
+        """Whether a text holds the quote, whatever its line breaks."""
+        return " ".join(self.quote.split()) in " ".join(text.split())
+
 
 @dataclass(frozen=True)
 class OwnQuestion:
@@ -91,11 +95,6 @@ def own_relations(folder: Path = DATA) -> OwnRelations:
         {one["name"]: (one["head"], one["tail"], one["means"]) for one in data["relations"]},
         [_sentence(row) for row in data["sentences"]],
     )
-
-
-def holds(passage: str, quote: str) -> bool:
-    """Whether a passage holds a gold quote, whatever its line breaks."""
-    return " ".join(quote.split()) in " ".join(passage.split())
 
 
 def _sentence(row: Mapping[str, Any]) -> OwnSentence:

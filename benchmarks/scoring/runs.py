@@ -23,6 +23,7 @@ from aegis_graph.text.passages import Passage
 from scoring.citations import Judge, answer_match, judge_by_words, score_citations
 from scoring.formats import CitationExample, Paragraph, QuestionExample, RelationExample
 from scoring.questions import exact_match, f1, recall_at, without_citations
+from scoring.records import Progress
 from scoring.relations import Score, score_relations
 
 SHORT = Path(__file__).parent / "prompts"
@@ -82,10 +83,13 @@ class Setting:
     ) -> Column:
         """Run all examples, a few at once, and add up."""
         slots = asyncio.Semaphore(self.concurrency)
+        progress = Progress(provider, len(examples))
 
         async def one(example: T) -> Mapping[str, Any]:
             async with slots:
-                return await work(example)
+                result = await work(example)
+                progress.tick()
+                return result
 
         began = time.perf_counter()
         results = await asyncio.gather(*(one(example) for example in examples))

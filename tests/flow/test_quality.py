@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
 from aegis_graph.testing import LoopbackServer
-from tests import programs
 from tests.flow.components.extraction_support import reply
+from tests.flow.quality_support import configuration, run, write
 from tests.quality_excerpts import ALCE, CONLL04, HOTPOTQA
 
-ROOT = Path(__file__).parents[2]
 GOOD = json.dumps(
     {
         "entities": [{"name": "Ada Berg", "type": "Peop"}, {"name": "Ulm", "type": "Loc"}],
@@ -25,36 +22,6 @@ GOOD = json.dumps(
     }
 )
 POOR = json.dumps({"entities": [{"name": "Ulm", "type": "Peop"}], "relations": []})
-
-
-def write(folder: Path, name: str, value: Any) -> str:
-    path = folder / name
-    path.write_text(json.dumps(value), encoding="utf-8")
-    return str(path)
-
-
-def configuration(folder: Path, server: LoopbackServer) -> str:
-    path = folder / "aegis.toml"
-    rows = [
-        f"[[providers]]\nname = '{name}'\nkind = 'openai'\nmodel = 'model-{name}'\n"
-        f"base_url = '{server.openai_url}'\nlocation = 'local'\n"
-        "price = { input_usd_per_mtok = '2', output_usd_per_mtok = '10' }\n"
-        for name in ("good", "poor")
-    ]
-    ledger = f"[ledger]\nurl = 'sqlite:///{folder / 'costs.db'}'\n"
-    path.write_text("\n".join([*rows, ledger]), encoding="utf-8")
-    return str(path)
-
-
-PROGRAM = """
-import runpy, sys
-sys.path.insert(0, "benchmarks")
-runpy.run_path("benchmarks/quality.py", run_name="__main__")
-"""
-
-
-def run(*arguments: str, fresh: bool = False) -> CompletedProcess[str]:
-    return programs.run_text(PROGRAM, *arguments, cwd=ROOT, environ=os.environ, fresh=fresh)
 
 
 def measured(

@@ -1,0 +1,99 @@
+"""What is compared where passages are searched: by words, by meaning, by both."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bm25s  # type: ignore[import-untyped]
+import numpy as np
+
+from aegis_graph.components.retriever.bm25 import PassageIndex
+from aegis_graph.components.retriever.retriever import create_retriever
+from aegis_graph.embeddings import RoutedEmbeddings
+from aegis_graph.text.passages import Passage
+from scoring.own_answers import gold_within
+from scoring.own_data import OwnQuestion
+from scoring.records import code_of, key_of
+from scoring.systems import Said, System
+
+DEPTH = 10
+"""Passages that are looked at: what nDCG@10 needs."""
+
+
+def searching(
+    passages: Sequence[Passage],
+    embeddings: RoutedEmbeddings | None,
+    corpus: str,
+    *,
+    baseline: bool,
+) -> list[System]:
+    """The retriever by words and, with embeddings, by meaning and both; and BM25 of whole words."""
+    code = key_of(code_of("components/documents", "components/retriever", "text"), corpus)
+    plain = System("BM25 of whole words", _whole_words(passages), code)
+    systems = [*([plain] if baseline else []), System("bm25", _words(passages), code)]
+    if embeddings is None:
+        return systems
+    vectors = System("vectors", _meaning(passages, embeddings), code)
+    return [*systems, vectors, System("hybrid", _both(passages, embeddings), code)]
+
+
+def _words(passages: Sequence[Passage]) -> Any:
+    index = PassageIndex(passages)
+
+    async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
+        return _said(question, index.search(question.question, DEPTH))
+
+    return ask
+
+
+def _whole_words(passages: Sequence[Passage]) -> Any:
+    index = bm25s.BM25()
+    index.index([_split(one.text) for one in passages], show_progress=False)
+
+    async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
+        scores = index.get_scores(_split(question.question))
+        return _said(question, [passages[place] for place in np.argsort(-scores)[:DEPTH]])
+
+    return ask
+
+
+def _meaning(passages: Sequence[Passage], embeddings: RoutedEmbeddings) -> Any:
+    matrix: list[Any] = []
+    lock = asyncio.Lock()
+
+    async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
+        async with lock:
+            if not matrix:
+                matrix.append(_unit(await embeddings.aembed_documents([p.text for p in passages])))
+        routed = embeddings.with_options(run_id=options["run_id"])
+        scores = matrix[0] @ _unit([await routed.aembed_query(question.question)])[0]
+        return _said(question, [passages[place] for place in np.argsort(-scores)[:DEPTH]])
+
+    return ask
+
+
+def _both(passages: Sequence[Passage], embeddings: RoutedEmbeddings) -> Any:
+    retriever = create_retriever(passages, embeddings=embeddings, limit=DEPTH)
+
+    async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
+        result = await retriever.afind(question.question, {"run_id": options["run_id"]})
+        found = [(one.metadata["source"], one.page_content) for one in result["documents"]]
+        return {"holds": gold_within(question, found)}
+
+    return ask
+
+
+def _said(question: OwnQuestion, found: Sequence[Passage]) -> Said:
+    return {"holds": gold_within(question, [(one.source, one.text) for one in found])}
+
+
+def _split(text: str) -> list[str]:
+    return re.findall(r"\w+", text.casefold())
+
+
+def _unit(vectors: Sequence[Sequence[float]]) -> Any:
+    matrix = np.asarray(vectors, dtype=float)
+    return matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
