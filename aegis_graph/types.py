@@ -157,6 +157,9 @@ class CallOptions(TypedDict, total=False):
     stop: list[str]
     """Words at which the answer ends."""
     temperature: float
+    default_temperature: float
+    """The temperature where neither the request nor the provider's row names one. It leaves no
+    provider out: one that takes no temperature, or that thinks, is asked without it."""
     top_p: float
     top_k: int
     seed: int

@@ -31,7 +31,7 @@ def prompt(name: str, language: Language, folder: str | Path | None = None) -> T
             that the component fills in.
 
     Example:
-        >>> "[1]" in prompt("answer_generator", "en").substitute()
+        >>> "square brackets" in prompt("answer_generator", "en").substitute()
         True
     """
     shipped = SHIPPED / f"{name}.{language}.md"

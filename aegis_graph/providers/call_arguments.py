@@ -33,6 +33,10 @@ class CallArguments:
     """Those of ``request.options.SAMPLING`` that the kind sends. A request that asks for another
     one is not sent to it: without its choice it would be another request."""
 
+    takes_default_temperature: bool = False
+    """Whether a request's ``default_temperature`` is sent. Only a kind that is sure to do without
+    the argument where its model refuses it, or whose models all take it, says yes."""
+
     schema_beside_tools: ClassVar[bool] = True
     """Whether a model that is given a schema by ``json_schema`` can still call a tool."""
 
@@ -113,6 +117,8 @@ class CallArguments:
         """What the caller asks for, without the output cap."""
         given: Mapping[str, Any] = options
         asked = {name: given[name] for name in ("stop", *SAMPLING) if name in given}
+        if "temperature" not in asked and self._may_default_temperature(options):
+            asked["temperature"] = options["default_temperature"]
         tools, choice = self.offered_tools(options)
         if tools:
             asked["tools"] = tools
@@ -121,6 +127,20 @@ class CallArguments:
             if "parallel_tool_calls" in options:
                 asked["parallel_tool_calls"] = options["parallel_tool_calls"]
         return {**asked, **self.schema_arguments(options)}
+
+    def _may_default_temperature(self, options: CallOptions) -> bool:
+        """Whether the request's own default counts; the row's temperature goes before it.
+
+        Models that think repeat themselves without end when they are sampled greedily.
+        Source: https://huggingface.co/Qwen/Qwen3-8B#best-practices
+        """
+        return (
+            "default_temperature" in options
+            and self.takes_default_temperature
+            and self.spec.temperature is None
+            and not self.spec.thinking
+            and "temperature" not in self.refused
+        )
 
     def offered_tools(self, options: CallOptions) -> tuple[list[dict[str, Any]], str | None]:
         """The tools to offer, and which must be called."""

@@ -71,7 +71,7 @@ class LangChainProvider(LibraryModelProvider):
     with it. The others keep their own, and some of those share it between event loops.
     """
 
-    adaptable = LibraryModelProvider.adaptable | {"max_tokens"}
+    adaptable = LibraryModelProvider.adaptable | {"max_tokens", "temperature"}
     options_type = LangChainOptions
 
     @property
@@ -79,6 +79,13 @@ class LangChainProvider(LibraryModelProvider):
     def sampling(self) -> frozenset[str]:  # type: ignore[override]  # decided by the row
         """As the integration's own; what is not known of one is not sent."""
         return _SAMPLING.get(self.library_name, super().sampling)
+
+    @property
+    @override
+    def takes_default_temperature(self) -> bool:  # type: ignore[override]  # decided by the row
+        """Where the refusal of one is understood, and the row's own arguments name none."""
+        names = {"temperature", "reasoning", "think"} & self.options.arguments.keys()
+        return self.library_name in _CLASSES and not names
 
     options: LangChainOptions
     _latest: BaseChatModel | None = None

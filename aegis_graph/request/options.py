@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn, TypeGuard
 
 from aegis_graph.errors import InvalidRequestError
@@ -120,9 +121,9 @@ def _check_stop(value: object) -> None:
         _refuse("options.stop", "must be a list of texts")
 
 
-def _check_temperature(value: object) -> None:
+def _check_temperature(value: object, name: str = "temperature") -> None:
     if not _is_number(value) or not 0 <= value < 2:
-        _refuse("options.temperature", "must be a number from 0 to below 2")
+        _refuse(f"options.{name}", "must be a number from 0 to below 2")
 
 
 def _check_top_p(value: object) -> None:
@@ -195,6 +196,7 @@ _CHECKS: Mapping[str, Callable[[object], None]] = {
     "parallel_tool_calls": _check_flag,
     "stop": _check_stop,
     "temperature": _check_temperature,
+    "default_temperature": partial(_check_temperature, name="default_temperature"),
     "top_p": _check_top_p,
     "top_k": _check_top_k,
     "seed": _check_seed,

@@ -1,6 +1,6 @@
 """Numbered passages in a prompt: how they are written, read back and cited. The one place for it.
 
-A prompt holds one block between two delimiter lines, then the question:
+A prompt holds one block between two delimiter lines, then the question, then what to do:
 
 ```
 <passages>
@@ -9,10 +9,15 @@ The limit is 10 USD a month.
 </passages>
 
 Question: What is the limit?
+
+<instructions>
+Answer from the passages only.
+</instructions>
 ```
 
-A line of a passage that looks like part of this frame gets a backslash in front, which reading
-takes away again. So no document can end the block, start a passage or ask the question.
+The instructions come last: a small model follows what it has read last. A line of a passage or of
+a question that looks like part of this frame gets a backslash in front, which reading takes away
+again. So no document can end the block, start a passage, ask the question or say what to do.
 """
 
 from __future__ import annotations
@@ -22,8 +27,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 _OPEN, _CLOSE, _QUESTION = "<passages>", "</passages>", "Question:"
+_TO_DO, _END_TO_DO = "<instructions>", "</instructions>"
 # Backslashes in front count as well: a document's own must survive the one that reading takes away.
-_FRAME = re.compile(r"\\*(?:\[\d+\] \(source: |</?passages>|Question:)")
+_FRAME = re.compile(r"\\*(?:\[\d+\] \(source: |</?passages>|</?instructions>|Question:)")
+_FRAME_BELOW = re.compile(r"\\*</?instructions>")
+"""What a line of a question could be taken for."""
 # Nine digits are more than any prompt has; Python refuses to read thousands of them as a number.
 _HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
 _RANGE = r"\d{1,3}\s*[-\u2013]\s*\d{1,3}"
@@ -83,8 +91,8 @@ class NumberedPassage:
     text: str
 
 
-def format_passages(passages: Sequence[Passage]) -> str:
-    """Write passages as the numbered block of a prompt, counted from 1.
+def format_passages(passages: Sequence[Passage], numbers: Sequence[int] | None = None) -> str:
+    """Write passages as the numbered block of a prompt, counted from 1 unless numbers are given.
 
     Example:
         >>> print(format_passages([Passage(source="a.md", text="It is blue.")]))
@@ -94,7 +102,7 @@ def format_passages(passages: Sequence[Passage]) -> str:
         </passages>
     """
     lines = [_OPEN]
-    for n, passage in enumerate(passages, start=1):
+    for n, passage in zip(numbers or range(1, len(passages) + 1), passages, strict=True):
         lines.append(f"[{n}] (source: {_one_line(passage.location)})")
         # Not ``splitlines``: it also cuts at other characters than line feeds, and the text must
         # read back exactly.
@@ -103,18 +111,27 @@ def format_passages(passages: Sequence[Passage]) -> str:
 
 
 def format_question(
-    question: str, passages: Sequence[Passage], *, notes: Sequence[str] = ()
+    question: str,
+    passages: Sequence[Passage],
+    *,
+    numbers: Sequence[int] | None = None,
+    notes: Sequence[str] = (),
+    instructions: str = "",
 ) -> str:
-    """Write the text of a human message: the passages, then the question.
+    """Write the text of a human message: the passages, then the question, then what to do.
 
     Args:
         question: The question.
         passages: What to answer it from.
+        numbers: The number of each passage; counted from 1 when absent.
         notes: Lines about the question that are shown before it, and are no passages.
+        instructions: How to answer.
     """
     listed = "".join(f"- {_one_line(note)}\n" for note in notes)
     between = f"{listed}\n" if listed else ""
-    return f"{format_passages(passages)}\n\n{between}{_QUESTION} {question}"
+    asked = "\n".join(_escape(line, _FRAME_BELOW) for line in question.split("\n"))
+    below = f"\n\n{_TO_DO}\n{instructions}\n{_END_TO_DO}" if instructions else ""
+    return f"{format_passages(passages, numbers)}\n\n{between}{_QUESTION} {asked}{below}"
 
 
 def parse_passages(prompt_text: str) -> list[NumberedPassage] | None:
@@ -134,11 +151,13 @@ def parse_passages(prompt_text: str) -> list[NumberedPassage] | None:
 def parse_question(prompt_text: str) -> str:
     """The question of a human message: what follows ``Question:``, or all but the passages."""
     _, rest = _split(prompt_text)
+    if _TO_DO in rest:
+        rest = rest[: rest.index(_TO_DO)]
     for index, line in enumerate(rest):
         if line.startswith(_QUESTION):
-            rest = [line.removeprefix(_QUESTION), *rest[index + 1 :]]
+            rest = [line.removeprefix(_QUESTION).removeprefix(" "), *rest[index + 1 :]]
             break
-    return "\n".join(rest).strip()
+    return "\n".join(_unescape(line, _FRAME_BELOW) for line in rest).strip()
 
 
 def replace_citations(text: str, replace: Callable[[re.Match[str], list[int]], str]) -> str:
@@ -177,12 +196,12 @@ def _split(prompt_text: str) -> tuple[list[str] | None, list[str]]:
     return lines[start + 1 : end], lines[end + 1 :]
 
 
-def _escape(line: str) -> str:
-    return f"\\{line}" if _FRAME.match(line) else line
+def _escape(line: str, frame: re.Pattern[str] = _FRAME) -> str:
+    return f"\\{line}" if frame.match(line) else line
 
 
-def _unescape(line: str) -> str:
-    return line[1:] if line.startswith("\\") and _FRAME.match(line) else line
+def _unescape(line: str, frame: re.Pattern[str] = _FRAME) -> str:
+    return line[1:] if line.startswith("\\") and frame.match(line) else line
 
 
 def _one_line(source: str) -> str:

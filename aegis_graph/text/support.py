@@ -57,7 +57,7 @@ def judge(claim: str, text: str) -> Verdict:
         return "words"
     if not _numbers(claim) <= _numbers(text):
         return "numbers"
-    if (_NOT.search(claim) is None) != (_NOT.search(text) is None):
+    if is_negative(claim) != is_negative(text):
         return "negation"
     return "supported"
 
@@ -109,6 +109,16 @@ def best_evidence(claim: str, text: str) -> Evidence:
                 return Evidence(start, end, "supported")
     start, end = spans[best]
     return Evidence(start, end, judge(claim, text[start:end]))
+
+
+def is_negative(text: str) -> bool:
+    """Whether a text says no.
+
+    Example:
+        >>> is_negative("It is not hard."), is_negative("It is hard.")
+        (True, False)
+    """
+    return _NOT.search(text) is not None
 
 
 def _share(wanted: Set[str], text: str) -> float:

@@ -107,6 +107,17 @@ async def test_the_next_provider_that_takes_it_answers(server: LoopbackServer, d
     assert server.calls()[0].body["reasoning_effort"] == "high"
 
 
+@pytest.mark.parametrize("wire", WIRES)
+async def test_a_default_temperature_leaves_no_provider_out(
+    server: LoopbackServer, db: Path, wire: str
+) -> None:
+    model, read = model_of(server, db, wire)
+    await model.router.ainvoke(ask(options={"default_temperature": 0.0}))
+    (call,) = server.calls()
+    # Of any-llm's providers it is not known whether the refusal of one would be understood.
+    assert read(call.body).get("temperature") == (None if wire.startswith("anyllm") else 0)
+
+
 async def test_openais_own_service_takes_no_top_k(server: LoopbackServer, db: Path) -> None:
     row = provider(server, "openai", base_url="https://api.openai.com/v1")
     model = RoutedChatModel(router=open_router(make_config(server, db, providers=[row])))

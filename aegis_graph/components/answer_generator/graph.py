@@ -22,16 +22,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Annotated, Any, Literal, Required
+from typing import Any, Literal
 
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage, SystemMessage
-from langgraph.channels import EphemeralValue
+from langchain_core.messages import HumanMessage
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command
 
-from aegis_graph.components.answer_generator.citations import Citation, CitedSentence, cite
+from aegis_graph.chat.profile import providers_in_force
+from aegis_graph.components.answer_generator.attribution import check_answer
+from aegis_graph.components.answer_generator.citations import cite
+from aegis_graph.components.answer_generator.shown_passages import room_of, shown_passages
+from aegis_graph.components.answer_generator.state import (
+    AnswerInput,
+    AnswerOutput,
+    AnswerState,
+)
 from aegis_graph.components.answer_generator.verification import Verifier, emit_citations
 from aegis_graph.components.documents.langchain import (
     passages_of,
@@ -40,9 +47,6 @@ from aegis_graph.components.documents.langchain import (
 )
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.router_node import (
-    CommonInput,
-    CommonOutput,
-    RefusalRecord,
     RouterCall,
     RouterGraph,
     RouterOutcome,
@@ -57,50 +61,12 @@ from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words
 from aegis_graph.text.words import Language, language_of
-from aegis_graph.types import SkippedRecord
 
 Relevance = Callable[[str, Document], float]
 """How relevant a document is to a question, from 0 to 1."""
 
 THRESHOLD = 0.2
 """Share of a question's words that one document must have, by the rule that needs no model."""
-
-
-class AnswerInput(CommonInput, total=False):
-    """What a caller gives. ``question`` and ``documents`` are required."""
-
-    question: Required[str]
-    documents: Required[list[Document]]
-    """In the order of their numbers: ``[1]`` is the first. A thread keeps them."""
-    notes: Annotated[list[str], EphemeralValue]
-    """What was found out on the way to the question; shown to the model, never cited."""
-    parts: Annotated[list[str], EphemeralValue]
-    """Its sub-questions: a document that speaks of one of them is relevant as well."""
-
-
-class AnswerOutput(CommonOutput):
-    """What a caller gets."""
-
-    answer: str
-    """The text; every number in it is one of ``citations``."""
-    citations: list[Citation]
-    sentences: list[CitedSentence]
-    removed: int
-    """Numbers that the model gave and that point at no document."""
-    relevant: bool
-    """Whether any document speaks of the question; otherwise no provider was asked."""
-    refusal: RefusalRecord | None
-    """Why no provider answered; the documents are quoted by rule then."""
-    skipped: list[SkippedRecord]
-    route_id: str | None
-
-
-class AnswerState(AnswerInput, AnswerOutput):
-    """The graph's own state."""
-
-    options: dict[str, Any]
-    noted: list[str]
-    draft: Annotated[str, EphemeralValue]
 
 
 AnswerGenerator = CompiledStateGraph[AnswerState, None, AnswerInput, AnswerOutput]
@@ -142,7 +108,8 @@ def create_answer_generator(
         >>> graph.invoke({"question": "Is it hard?", "documents": []})["answer"]
         'The documents do not answer this question.'
     """
-    nodes = _Nodes(threshold, relevance or _shared_words, _Texts.read(prompts_folder), verify)
+    texts = _Texts.read(prompts_folder)
+    nodes = _Nodes(router, threshold, relevance or _shared_words, texts, verify)
     builder = StateGraph(AnswerState, input_schema=AnswerInput, output_schema=AnswerOutput)
     builder.add_node("prepare", nodes.prepare)
     builder.add_node("decline", nodes.decline)
@@ -180,6 +147,7 @@ class _Texts:
 class _Nodes:
     """What happens before and after the router is asked."""
 
+    router: RouterGraph
     threshold: float
     relevance: Relevance
     texts: _Texts
@@ -212,12 +180,23 @@ class _Nodes:
         return emit_citations(state, {"answer": text})
 
     def ask(self, state: AnswerState) -> RouterCall:
-        """The prompt: instructions, the numbered passages, the question."""
-        question = state["question"]
+        """The prompt: the numbered passages, the question, and what to do."""
+        question, options, noted = state["question"], state["options"], state["noted"]
         instructions = self.texts.instructions[language_of(question)].substitute()
-        prompt = format_question(question, passages_of(state["documents"]), notes=state["noted"])
-        messages = [SystemMessage(instructions), HumanMessage(prompt)]
-        return RouterCall(messages=messages, task="answer", options=state["options"])
+        shown = shown_passages(
+            question,
+            passages_of(state["documents"]),
+            room_of(providers_in_force(self.router), options),
+            beside=[instructions, *noted],
+        )
+        prompt = format_question(
+            question,
+            [one.passage for one in shown],
+            numbers=[one.n for one in shown],
+            notes=noted,
+            instructions=instructions,
+        )
+        return RouterCall(messages=[HumanMessage(prompt)], task="answer", options=options)
 
     def draft(self, state: AnswerState, outcome: RouterOutcome) -> dict[str, Any]:
         """Take the answer, or quote the documents where there is none."""
@@ -237,11 +216,17 @@ class _Nodes:
 
     def cite(self, state: AnswerState) -> Command[Literal["verify", "__end__"]]:
         """Check the draft's citations and its sentences, by rule."""
-        cited = cite(
-            state["draft"],
-            passages_of(state["documents"]),
-            ignore=self._notices(language_of(state["question"])),
-        )
+        question, passages = state["question"], passages_of(state["documents"])
+        notices = self._notices(language_of(question))
+        if state["degraded"]:
+            # Quotes by rule have the documents' own words, and their numbers.
+            cited = cite(state["draft"], passages, ignore=notices)
+        else:
+            model = state["attempts"][-1]["model"]
+            checked = check_answer(question, state["draft"], passages, model=model, ignore=notices)
+            if checked is None:
+                return self._unsupported(state)
+            cited = checked
         update = {
             "answer": cited.text,
             "citations": cited.citations,
@@ -251,6 +236,13 @@ class _Nodes:
         # Only what a model wrote and cited is judged: quotes by rule have the documents' own words.
         if self.verify == "model" and cited.citations and not state["degraded"]:
             return Command(goto="verify", update=update)
+        return Command(goto="__end__", update=emit_citations(state, update))
+
+    def _unsupported(self, state: AnswerState) -> Command[Literal["verify", "__end__"]]:
+        """Decline in place of an answer that no document bears out."""
+        text = self.texts.no_context[language_of(state["question"])].substitute()
+        reason = "no document bears out what the model answered"
+        update = {"answer": text, "degraded": True, "degraded_reason": reason}
         return Command(goto="__end__", update=emit_citations(state, update))
 
     def _notices(self, language: Language) -> tuple[str, ...]:

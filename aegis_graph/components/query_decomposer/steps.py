@@ -8,7 +8,7 @@ from string import Template
 from typing import Any, cast
 
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.types import Command, Send
@@ -81,8 +81,10 @@ class StepAnswers:
         question, result = lookup["question"], lookup["result"]
         assert result is not None, "only a step that was looked up comes here"
         instructions = self.instructions[language_of(question)].substitute()
-        prompt = format_question(question, passages_of(result["documents"]))
-        messages = [SystemMessage(instructions), HumanMessage(prompt)]
+        prompt = format_question(
+            question, passages_of(result["documents"]), instructions=instructions
+        )
+        messages = [HumanMessage(prompt)]
         options = with_highest_sensitivity(lookup["options"], result["documents"])
         return RouterCall(messages=messages, task="decompose", options=options)
 

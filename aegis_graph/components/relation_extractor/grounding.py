@@ -178,11 +178,13 @@ class _Grounding:
         return None
 
     def _evidence(self, raw: RawRelation, head: int, tail: int) -> Stretch | None:
-        """The quotation's place; where there is none, the first sentence that names both."""
-        # A quotation that is not in the text drops the relation: another sentence does not make up
-        # for an invented one.
-        if raw.quote:
-            return find_quote(raw.quote, self._text)
+        """The quotation's place; where the text has none, the first sentence that names both.
+
+        Small models quote in words of their own what the sentence says.
+        """
+        quoted = find_quote(raw.quote, self._text) if raw.quote else None
+        if quoted is not None:
+            return quoted
         ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])
         return next(
             (s for s in self._sentences if all(any(_within(p, s) for p in e) for e in ends)),

@@ -133,6 +133,12 @@ class DashScopeProvider(Provider):
         return tool_choice_to_wire("required", tools)
 
     @property
+    @override
+    def takes_default_temperature(self) -> bool:  # type: ignore[override]  # decided by the row
+        """Where the model does not think."""
+        return not self._thinks
+
+    @property
     def _thinks(self) -> bool:
         mode = thinking_mode(self.spec.model)
         return mode == "always" or (mode == "optional" and self.spec.thinking)

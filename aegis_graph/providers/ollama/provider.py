@@ -53,6 +53,12 @@ class OllamaProvider(Provider):
 
     @property
     @override
+    def takes_default_temperature(self) -> bool:  # type: ignore[override]  # decided by the row
+        """Where the row does not ask the model to think."""
+        return not self.settings.think
+
+    @property
+    @override
     def address(self) -> str:
         return self.spec.base_url or DEFAULT_URL
 

@@ -31,6 +31,8 @@ class OpenAIProvider(Provider):
         {"max_completion_tokens", "max_tokens", RESPONSE_FORMAT, "stream_options", "temperature"}
     )
 
+    takes_default_temperature = True
+
     @property
     @override
     def sampling(self) -> frozenset[str]:  # type: ignore[override]  # decided by the row

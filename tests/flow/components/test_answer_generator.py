@@ -49,8 +49,12 @@ def asked(question: str = QUESTION, **more: Any) -> Any:
     return {"question": question, "documents": DOCUMENTS, **more}
 
 
-def system_of(server: LoopbackServer, call: int = -1) -> str:
-    return str(server.calls("ollama")[call].body["messages"][0]["content"])
+def instructions_of(server: LoopbackServer, call: int = -1) -> str:
+    """They come last, after the passages and the question."""
+    prompt = str(server.calls("ollama")[call].body["messages"][-1]["content"])
+    _, _, below = prompt.rpartition("\n<instructions>\n")
+    assert below.endswith("\n</instructions>")
+    return below.removesuffix("\n</instructions>")
 
 
 async def test_an_answer_comes_with_checked_citations_and_sentences(
@@ -134,13 +138,13 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     server.always("ollama", Reply("10 USD. [1]"))
     german = "Was ist das Limit, und wann beginnt die Woche?"
     await build(server, db).ainvoke(asked(german))
-    assert system_of(server).startswith("Beantworte die Frage nur aus den nummerierten Textstellen")
+    assert instructions_of(server).startswith("Antworte kurz, in ganzen Sätzen")
     (tmp_path / "answer_generator.de.md").write_text("Antworte kurz.")
     own = build(server, db, prompts_folder=tmp_path)
     await own.ainvoke(asked(german))
-    assert system_of(server) == "Antworte kurz."
+    assert instructions_of(server) == "Antworte kurz."
     await own.ainvoke(asked())
-    assert system_of(server).startswith("Answer the question from the numbered passages only")
+    assert instructions_of(server).startswith("Answer from the passages only")
     (tmp_path / "answer_verifier.en.md").write_text("$oops")
     with pytest.raises(ConfigError, match=r"answer_verifier\.en\.md: \$oops is unknown"):
         build(server, db, prompts_folder=tmp_path, verify="model")
@@ -359,3 +363,37 @@ def test_the_drawing_opens_the_router(server: LoopbackServer, db: Path) -> None:
         ("verify", "__end__"),
         ("decline", "__end__"),
     }
+
+
+async def test_what_a_small_model_makes_up_is_no_answer(server: LoopbackServer, db: Path) -> None:
+    server.always("ollama", Reply("The limit weighs 70 kilograms. [1]"))
+    small = [provider(server, "ollama", model="llama3.2:3b")]
+    result = await build(server, db, rows=small).ainvoke(asked())
+    assert result["answer"] == "The documents do not answer this question."
+    assert (result["citations"], result["sentences"]) == ([], [])
+    assert result["degraded_reason"] == "no document bears out what the model answered"
+    large = [provider(server, "ollama", model="qwen3:32b")]
+    result = await build(server, db, rows=large).ainvoke(asked())
+    assert result["answer"] == "The limit weighs 70 kilograms. [1]"
+    assert [one["supported"] for one in result["sentences"]] == [False]
+
+
+async def test_a_missing_number_is_set_by_rule(server: LoopbackServer, db: Path) -> None:
+    server.always("ollama", Reply("The limit is 10 USD a month. [2] Weeks begin on Monday."))
+    result = await build(server, db).ainvoke(asked())
+    assert result["answer"] == "The limit is 10 USD a month. [1] Weeks begin on Monday. [2]"
+    assert [one["supported"] for one in result["sentences"]] == [True, True]
+
+
+async def test_the_documents_are_cut_to_the_context_of_the_row(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("ollama", Reply("10 USD. [2]"))
+    row = provider(server, "ollama", options={"num_ctx": 1024}, max_output_tokens=256)
+    long = Document("Nothing is said here. " * 4000, metadata={"source": "long.md"})
+    documents = [long, *DOCUMENTS]
+    result = await build(server, db, rows=[row]).ainvoke(asked(documents=documents))
+    prompt = server.calls("ollama")[-1].body["messages"][-1]["content"]
+    assert len(prompt) < 3 * (1024 - 256) + 200
+    assert all(one.page_content in prompt for one in DOCUMENTS)
+    assert result["citations"][0]["source"] == "a.md"

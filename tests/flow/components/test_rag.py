@@ -110,7 +110,8 @@ async def test_what_was_found_on_the_way_is_shown_to_the_model(
     server.script("ollama", PLAN, NOTE, ANSWER)
     await build(server, db).ainvoke(asked())
     prompt = server.calls("ollama")[-1].body["messages"][-1]["content"]
-    assert prompt.endswith(f"</passages>\n\n- Who founded Acme? Ann Lee\n\nQuestion: {QUESTION}")
+    noted = f"</passages>\n\n- Who founded Acme? Ann Lee\n\nQuestion: {QUESTION}\n"
+    assert noted in prompt
 
 
 async def test_only_the_answer_is_streamed_and_then_its_citations(

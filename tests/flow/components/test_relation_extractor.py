@@ -401,7 +401,7 @@ def test_a_model_that_cannot_be_read_twice_fails_the_chunk(
 
 
 def test_strict_schemas_drop_and_count_and_open_ones_keep(server: LoopbackServer, db: Path) -> None:
-    text = "Ada met Bob in Paris. Ada founded Acme."
+    text = "Ada met Bob in Paris. Ada founded Acme. London is large."
     answer = {
         "entities": [
             {"name": "Ada", "type": "person"},
@@ -409,13 +409,14 @@ def test_strict_schemas_drop_and_count_and_open_ones_keep(server: LoopbackServer
             {"name": "Paris", "type": "CITY"},
             {"name": "Acme", "type": "Company"},
             {"name": "Zoë", "type": "Person"},
+            {"name": "London", "type": "City"},
         ],
         "relations": [
             {"head": "Ada", "relation": "lives in", "tail": "Paris", "quote": "in Paris"},
             {"head": "Paris", "relation": "LIVES_IN", "tail": "Ada", "quote": "in Paris"},
             {"head": "Ada", "relation": "MET", "tail": "Bob", "quote": "Ada met Bob"},
             {"head": "Ada", "relation": "FOUNDED", "tail": "Acme", "quote": "Ada founded Acme"},
-            {"head": "Ada", "relation": "LIVES_IN", "tail": "Paris", "quote": "Ada adores Paris"},
+            {"head": "Ada", "relation": "LIVES_IN", "tail": "London", "quote": "Ada adores it"},
             {"head": "Ada", "relation": "LIVES_IN", "tail": "Ada", "quote": "Ada"},
         ],
     }

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.documents import Document
 
 from aegis_graph import RoutedChatModel
+from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.errors import RoutingError
 from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
 from tests.flow.support import (
@@ -74,6 +76,21 @@ async def test_the_other_form_is_tried_once_and_remembered(
     assert caps == [77, 77, 77], "the cap is never left out"
     assert_one_row_per_call(db, server.calls())
     assert_sound(db)
+
+
+@pytest.mark.parametrize("more", [{}, {"kind": "langchain", "model": "openai:gpt-4o"}])
+async def test_a_model_that_takes_no_temperature_answers_a_component_all_the_same(
+    server: LoopbackServer, db: Path, more: dict[str, Any]
+) -> None:
+    server.always("openai", refusing("temperature"))
+    asked = open_router(make_config(server, db, providers=[provider(server, "openai") | more]))
+    generator = create_answer_generator(asked)
+    document = Document("The city is Paris.", metadata={"source": "a.md"})
+    for calls in (2, 3):
+        result = await generator.ainvoke({"question": "Which city?", "documents": [document]})
+        assert (len(server.calls()), result["degraded"]) == (calls, False)
+    sent = [call.body.get("temperature") for call in server.calls()]
+    assert sent == [0, None, None], "the refusal is remembered"
 
 
 async def test_the_kind_langchain_knows_the_other_name_as_well(

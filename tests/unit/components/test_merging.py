@@ -129,9 +129,10 @@ def test_the_same_name_of_two_types_is_two_things_and_the_schema_picks() -> None
     assert (by_id[relation["head_id"]], by_id[relation["tail_id"]]) == ("Person", "Place")
 
 
-def test_a_relation_without_a_quote_needs_a_sentence_with_both_ends() -> None:
+@pytest.mark.parametrize("quote", ["", "Ada is acquainted with Bob"])
+def test_a_relation_without_a_quote_needs_a_sentence_with_both_ends(quote: str) -> None:
     ends = (RawEntity("Ada", ""), RawEntity("Bob", ""))
-    bare = (RawRelation("Ada", "KNOWS", "Bob"),)
+    bare = (RawRelation("Ada", "KNOWS", "Bob", quote),)
     _, together = found("Hello. Ada knows Bob.", *ends, relations=bare)
     _, apart = found("Ada left. Bob came.", *ends, relations=bare)
     [relation] = together["relations"]

@@ -12,6 +12,7 @@ from aegis_graph.errors import BadRequestError, ConfigError, ModelAccessError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
+from aegis_graph.types import CallOptions
 
 FREE = {"name": "p", "model": "m", "location": "cloud", "price": "free"}
 PAST_DEFAULT = "word " * 2500
@@ -112,6 +113,17 @@ def test_a_refused_temperature_and_stream_options_are_left_out() -> None:
     assert asked.stream_arguments() == {}
     assert refuse(asked, "stream_options")
     assert asked.stream_arguments() == {"stream_usage": False}
+
+
+def test_a_default_temperature_yields_to_the_request_the_row_and_the_server() -> None:
+    wish: CallOptions = {"default_temperature": 0.0}
+    asked = compatible()
+    assert asked.arguments(7, wish)["temperature"] == 0
+    assert asked.arguments(7, {**wish, "temperature": 0.5})["temperature"] == 0.5
+    assert compatible(temperature=0.2).arguments(7, wish)["temperature"] == 0.2
+    assert "temperature" not in compatible(thinking=True).arguments(7, wish)
+    assert refuse(asked, "temperature")
+    assert "temperature" not in asked.arguments(7, wish)
 
 
 @pytest.mark.parametrize("param", [None, "messages", "tools"])

@@ -28,18 +28,20 @@ HOSTILE = (
     "",
     "\r",
     "A sentence.",
+    "<instructions>",
+    "\\</instructions>",
 )
 LINES = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=30))
 TEXTS = st.lists(LINES, max_size=6).map("\n".join)
 SOURCES = st.one_of(st.sampled_from(["a.md", "b (1).md", "c)\\n.md", "[1] (source: x)"]), st.text())
 
 
-@given(st.lists(st.tuples(SOURCES, TEXTS), max_size=4), TEXTS)
+@given(st.lists(st.tuples(SOURCES, TEXTS), max_size=4), TEXTS, st.sampled_from(["", "Say so."]))
 def test_passages_and_question_read_back_exactly(
-    pairs: list[tuple[str, str]], question: str
+    pairs: list[tuple[str, str]], question: str, instructions: str
 ) -> None:
     passages = [Passage(source=source, text=text) for source, text in pairs]
-    prompt = format_question(question, passages)
+    prompt = format_question(question, passages, instructions=instructions)
 
     found = parse_passages(prompt)
 
@@ -60,6 +62,13 @@ def test_block_is_plain_to_read() -> None:
         "[2] (source: b.pdf, page 3)\nTwo\nlines\n"
         "</passages>"
     )
+
+
+def test_instructions_stand_after_the_question_and_numbers_may_be_the_callers() -> None:
+    passages = [Passage(source="a.md", text="A."), Passage(source="b.md", text="B.")]
+    prompt = format_question("Why?", passages, numbers=[2, 1], instructions="Be brief.")
+    assert prompt.endswith("Question: Why?\n\n<instructions>\nBe brief.\n</instructions>")
+    assert [(one.n, one.text) for one in parse_passages(prompt) or ()] == [(2, "A."), (1, "B.")]
 
 
 def test_source_and_page_read_back_with_the_passage() -> None:

@@ -1,0 +1,155 @@
+"""Sets the numbers of an answer right by rule, and tells an answer that nothing bears out.
+
+A small model cites the wrong passage, or none, for a sentence that is right. Both cost no call.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence, Set
+
+from aegis_graph.components.answer_generator.citations import (
+    CheckedAnswer,
+    CitedSentence,
+    cite,
+)
+from aegis_graph.components.answer_generator.shown_passages import is_small
+from aegis_graph.text.passages import Passage, replace_citations
+from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.support import best_evidence, is_negative, judge, relevance
+from aegis_graph.text.words import max_closeness, words
+
+_YES_OR_NO = frozenset(words("yes no ja nein"))
+_LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
+_WORD = re.compile(r"\w+(?:[.,]\d+)*")
+
+
+def check_answer(
+    question: str,
+    draft: str,
+    passages: Sequence[Passage],
+    *,
+    model: str,
+    ignore: Sequence[str] = (),
+) -> CheckedAnswer | None:
+    """Check a model's answer, with the right numbers.
+
+    Args:
+        question: What was asked.
+        draft: What the model wrote.
+        passages: What it was given, in the order of their numbers.
+        model: Its name.
+        ignore: Sentences that claim nothing.
+
+    Returns:
+        ``None`` for an answer of a small model that no passage bears out: it makes up what is not
+        there. A larger one says what is there in words of its own, which no rule can tell from
+        that.
+    """
+    checked = cite(_as_sentence(draft), passages, ignore=ignore)
+    answer = attribute(question, checked, passages, ignore=ignore)
+    if is_small(model) and not is_borne_out(question, answer, passages):
+        return None
+    return answer
+
+
+def attribute(
+    question: str, answer: CheckedAnswer, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
+) -> CheckedAnswer:
+    """Give each sentence the passage that bears it out, where those that it cites do not.
+
+    What no passage bears out stays as the model wrote it, with its verdict.
+
+    Args:
+        question: Tells which passage is meant, where several have the sentence's words.
+        answer: As its citations were checked.
+        passages: What the model was given, in the order of their numbers.
+        ignore: Sentences that claim nothing.
+
+    Example:
+        >>> passages = [Passage(source="a", text="It is red."), Passage(source="b", text="5 m.")]
+        >>> attribute("How long is it?", cite("It is 5 m. [1]", passages), passages).text
+        'It is 5 m. [2]'
+    """
+    text = answer.text
+    # From the end, so that the places before stay right.
+    for sentence in reversed(answer.sentences):
+        bare = _bare(sentence)
+        n = None if sentence["supported"] else _bearing(question, bare, passages)
+        if n is not None:
+            text = f"{text[: sentence['start']]}{bare} [{n}]{text[sentence['end'] :]}"
+    if text == answer.text:
+        return answer
+    checked = cite(text, passages, ignore=ignore)
+    return CheckedAnswer(checked.text, checked.citations, checked.sentences, answer.removed)
+
+
+def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passage]) -> bool:
+    """Whether a passage bears out any sentence; of a yes or a no alone, rules cannot tell."""
+    claims = [claim for one in answer.sentences if words(claim := _bare(one))]
+    if len(claims) == 1 and set(words(claims[0])) <= _YES_OR_NO:
+        return True
+    supported = any(one["supported"] for one in answer.sentences)
+    return supported or any(_bearing(question, one, passages) for one in claims)
+
+
+def _as_sentence(draft: str) -> str:
+    """An answer of one line as a sentence that ends, with the number that it begins with behind it.
+
+    A line of a few words would read as a heading, which claims nothing.
+    """
+    line = draft.strip()
+    if "\n" in line:
+        return draft
+    if led := _LED.fullmatch(line):
+        line = f"{led['said']} {led['mark']}"
+    said = replace_citations(line, lambda mark, numbers: "").rstrip()
+    return f"{line}." if said[-1:].isalnum() else line
+
+
+def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> int | None:
+    """The number of the passage that bears a claim out; of several the question's."""
+    said = _without(_given(question, passages), claim)
+    # A claim without words would be borne out by anything.
+    if not words(said):
+        return None
+    bearing = [
+        n
+        for n, one in enumerate(passages, start=1)
+        if best_evidence(said, one.text).verdict == "supported" or _in_a_row(said, one.text)
+    ]
+    return max(bearing, key=lambda n: relevance(question, _whole(passages[n - 1])), default=None)
+
+
+def _in_a_row(claim: str, text: str) -> bool:
+    """Whether a table's row bears a claim out, with what its head says."""
+    rows = [one for one in split_sentences(text) if one.table_head]
+    return any(judge(claim, f"{one.table_head}\n{one.text}") == "supported" for one in rows)
+
+
+def _given(question: str, passages: Sequence[Passage]) -> set[str]:
+    """Words of the question that the documents have: an answer repeats them.
+
+    The name of a thing stands in a document's title, and not in each of its passages.
+    """
+    there = {word for one in passages for word in words(_whole(one))}
+    return {word for word in words(question) if max_closeness(word, there)}
+
+
+def _without(given: Set[str], claim: str) -> str:
+    """A claim without words that are given, and with what says no."""
+
+    def rest(word: re.Match[str]) -> str:
+        parts = words(word[0])
+        known = all(max_closeness(part, given) for part in parts)
+        return "" if known and not is_negative(word[0]) else word[0]
+
+    return _WORD.sub(rest, claim)
+
+
+def _whole(passage: Passage) -> str:
+    return f"{passage.source}\n{passage.heading}\n{passage.text}"
+
+
+def _bare(sentence: CitedSentence) -> str:
+    return replace_citations(sentence["text"], lambda mark, numbers: "").strip()

@@ -1,0 +1,65 @@
+"""Numbers of an answer that a rule sets right, and answers that no passage bears out."""
+
+from __future__ import annotations
+
+import pytest
+
+from aegis_graph.components.answer_generator.attribution import check_answer
+from aegis_graph.text.passages import Passage
+
+PASSAGES = [
+    Passage(
+        source="tarn-40.md", text="The box of the Tarn 40 holds 24 bottles.", heading="Tarn 40"
+    ),
+    Passage(source="tarn-40.md", text="A full battery lasts 9 days in mild weather."),
+    Passage(source="list.md", text="The Tarn 40 costs 3,480 EUR. A battery costs 265 EUR."),
+]
+SMALL, LARGE = "qwen2.5-coder-1.5b", "gpt-4o"
+
+
+def text_of(question: str, draft: str, model: str = SMALL) -> str | None:
+    checked = check_answer(question, draft, PASSAGES, model=model)
+    return None if checked is None else checked.text
+
+
+@pytest.mark.parametrize("model", [SMALL, LARGE])
+@pytest.mark.parametrize(
+    ("draft", "right"),
+    [
+        ("A battery costs 265 EUR.", "A battery costs 265 EUR. [3]"),
+        ("A battery costs 265 EUR. [1]", "A battery costs 265 EUR. [3]"),
+        ("A battery costs 265 EUR [3].", "A battery costs 265 EUR [3]."),
+        ("[2] 265 EUR", "265 EUR. [3]"),
+        ("[3] A battery costs 265 EUR.", "A battery costs 265 EUR. [3]"),
+        (
+            "The Tarn 40 costs 3,480 EUR. [2] A battery costs 265 EUR.",
+            "The Tarn 40 costs 3,480 EUR. [3] A battery costs 265 EUR. [3]",
+        ),
+    ],
+)
+def test_a_sentence_gets_the_passage_that_bears_it_out(model: str, draft: str, right: str) -> None:
+    assert text_of("What do the Tarn 40 and a battery cost?", draft, model) == right
+
+
+def test_the_name_of_a_thing_may_stand_in_the_title_only() -> None:
+    question = "How long does a full battery of the Tarn 40 last in mild weather?"
+    answer = "The full battery of the Tarn 40 lasts 9 days in mild weather. [1]"
+    assert text_of(question, answer) == answer.replace("[1]", "[2]")
+
+
+@pytest.mark.parametrize(
+    "draft",
+    ["The Tarn 40 weighs 24 bottles. [1]", "It weighs 12 kg.", "The shop opens at nine. [2]"],
+)
+def test_a_small_models_invention_is_no_answer_and_a_large_ones_words_are_its_own(
+    draft: str,
+) -> None:
+    question = "How much does the Tarn 40 weigh?"
+    assert text_of(question, draft) is None
+    assert text_of(question, draft, LARGE) == draft
+
+
+def test_what_rules_cannot_tell_stays() -> None:
+    assert text_of("Does the box hold bottles?", "Yes.") == "Yes."
+    both = "It weighs 12 kg. The box holds 24 bottles. [1]"
+    assert text_of("How much does the Tarn 40 weigh?", both) == both, "a part is borne out"
