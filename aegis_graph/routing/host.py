@@ -42,6 +42,9 @@ BOUND = "aegis_options"
 _NEVER_LOST = tuple(key for key in PROTECTING if key != "timeout_s")
 """Of which a misspelt form is refused in ``configurable``, where ``timeout`` is a host's own."""
 
+_HOSTS_OWN = frozenset({"provider", "timeout"})
+"""Keys of a context that look like ours, and that hosts have for themselves."""
+
 _INPUT_KEYS = tuple(RouterInput.__annotations__)
 
 
@@ -119,7 +122,7 @@ def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:
     configurable = config.get("configurable") or {}
     runtime = configurable.get(RUNTIME_KEY)
     context = choices_of_context(runtime.context if isinstance(runtime, Runtime) else None)
-    refuse_misspelt("the context", context, CHOICES)
+    refuse_misspelt("the context", context.keys() - _HOSTS_OWN, CHOICES)
     refuse_misspelt("configurable", configurable, _NEVER_LOST)
     return [context, _choices_of_configurable(configurable), configurable.get(BOUND) or {}]
 
@@ -146,8 +149,14 @@ def _is_choice(key: str, value: object) -> bool:
 def choices_of_context(context: object) -> Mapping[str, Any]:
     """A host's context has a form of the host's choice: a table, a dataclass, a model."""
     if isinstance(context, Mapping):
-        return context
-    return {key: getattr(context, key) for key in CHOICES if hasattr(context, key)}
+        keys, given = set(context), context
+    else:
+        keys = set(getattr(context, "__dict__", ()) or getattr(context, "__slots__", ()))
+        given = {key: getattr(context, key) for key in CHOICES if hasattr(context, key)}
+    if keys <= set(CHOICES):
+        return given
+    # Of a context with keys of the host's own, the model is the host's own, too.
+    return {key: value for key, value in given.items() if key != "model"}
 
 
 def bound_choices(

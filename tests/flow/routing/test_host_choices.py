@@ -314,3 +314,23 @@ def test_the_context_is_a_form(router: Any) -> None:
 def test_errors_are_public() -> None:
     assert issubclass(BudgetExceededError, NoProviderError)
     assert issubclass(AllProvidersFailedError, RuntimeError)
+
+
+async def test_a_host_has_a_model_and_a_provider_of_its_own_in_its_context(
+    server: LoopbackServer, db: Path, router: Any
+) -> None:
+    @dataclass
+    class Context:
+        model: str = "anthropic/claude"
+        system_prompt: str = "Be kind."
+
+    graph = host(router, context_schema=Context)
+    assert (await graph.ainvoke(ask(), context=Context()))["messages"][-1].text == "Seen."
+    own = {"model": "anthropic/claude", "provider": "anthropic", "timeout": 5}
+    graph = host(router, context_schema=dict)
+    assert (await graph.ainvoke(ask(), context=own))["messages"][-1].text == "Seen."
+    # One that has the router's keys alone is the router's.
+    with pytest.raises(InvalidRequestError, match="'anthropic/claude' is unknown"):
+        await host(router, context_schema=RouterContext).ainvoke(
+            ask(), context={"model": "anthropic/claude"}
+        )
