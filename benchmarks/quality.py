@@ -36,7 +36,11 @@ from aegis_graph.errors import AegisError
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
-    """Run from the command line: 0 done, 2 wrong usage, file or configuration, 3 not possible."""
+    """Run from the command line.
+
+    Returns:
+        0 done, 2 wrong usage, file or configuration, 3 not possible, 130 stopped.
+    """
     options = parser(str(__doc__)).parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -50,6 +54,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     except AegisError as error:
         print(f"quality: {error}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        kept = f"; {options.results} has what was said so far" if options.results else ""
+        print(f"quality: stopped{kept}", file=sys.stderr)
+        return 130
     if options.json is not None:
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from scoring.figures import Scores
@@ -34,31 +35,33 @@ def normal_triple(head: str, relation: str, tail: str) -> Triple:
 
 
 def read_triples(answer: str) -> list[Triple]:
-    """The relations in a plain answer: any JSON list or object with a list, fenced or not.
+    """The relations in a plain answer: all that stands in it as JSON, fenced or not.
 
     Empty where there is no JSON: what a program that uses the plain prompt would have.
     """
-    value = _first_json(answer)
+    return list(_triples(list(_json_values(answer))))
+
+
+def _triples(value: Any) -> Iterator[Triple]:
+    """Every object with the three keys, however deep it lies."""
     if isinstance(value, dict):
-        lists = [one for one in value.values() if isinstance(one, list)]
-        value = value.get("relations", lists[0] if lists else [value])
-    rows = value if isinstance(value, list) else []
-    keys = ("head", "relation", "tail")
-    return [
-        (row["head"], row["relation"], row["tail"])
-        for row in rows
-        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in keys)
-    ]
+        head, relation, tail = (value.get(key) for key in ("head", "relation", "tail"))
+        if isinstance(head, str) and isinstance(relation, str) and isinstance(tail, str):
+            yield head, relation, tail
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _triples(one)
 
 
-def _first_json(answer: str) -> Any:
-    decoder = json.JSONDecoder()
-    for match in re.finditer(r"[\[{]", answer):
-        try:
-            return decoder.raw_decode(answer, match.start())[0]
-        except ValueError:
-            continue
-    return None
+def _json_values(answer: str) -> Iterator[Any]:
+    decoder, place = json.JSONDecoder(), 0
+    while match := re.compile(r"[\[{]").search(answer, place):
+        place = match.end()
+        # What only looks like JSON is passed over.
+        with suppress(ValueError):
+            value, place = decoder.raw_decode(answer, match.start())
+            yield value
 
 
 def _name(text: str) -> str:

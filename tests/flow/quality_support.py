@@ -40,9 +40,17 @@ runpy.run_path("benchmarks/quality.py", run_name="__main__")
 """
 
 
+def started(*arguments: str) -> programs.Program:
+    """The benchmark in a process that runs on."""
+    return programs.start(PROGRAM, *arguments, cwd=ROOT, environ=clean())
+
+
 def run(*arguments: str, fresh: bool = False, **environ: str) -> CompletedProcess[str]:
-    """Run the benchmark; a variable of the developer's own shell changes nothing."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_QUALITY")}
     return programs.run_text(
-        PROGRAM, *arguments, cwd=ROOT, environ={**kept, **environ}, fresh=fresh
+        PROGRAM, *arguments, cwd=ROOT, environ={**clean(), **environ}, fresh=fresh
     )
+
+
+def clean() -> dict[str, str]:
+    """The environment, in which a variable of the developer's own shell changes nothing."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("AEGIS_QUALITY")}

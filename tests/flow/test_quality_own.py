@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from aegis_graph.testing import Fault, LoopbackServer
 from tests.flow.components.extraction_support import reply
-from tests.flow.quality_support import configuration, run, write
+from tests.flow.quality_support import configuration, run, started, write
 from tests.quality_excerpts import CONLL04
 
 PLAIN = "Answer from these passages. If they do not answer, say so."
@@ -80,6 +81,23 @@ def test_a_rerun_asks_only_for_what_is_missing(tmp_path: Path, server: LoopbackS
     assert (
         again["systems"]["plain prompt"]["figures"] == first["systems"]["plain prompt"]["figures"]
     )
+
+
+def test_a_run_that_is_stopped_has_its_pairs(tmp_path: Path, server: LoopbackServer) -> None:
+    answers = [reply("Not said.")] * 4
+    server.script("openai", *answers, Fault.hang())
+    results = tmp_path / "results.jsonl"
+    arguments = ("--config", configuration(tmp_path, server), "--providers", "good", "--baseline")
+
+    with started("answers", *arguments, "--results", str(results), "--concurrency", "1") as running:
+        server.wait_for_calls(5)
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate()
+
+    assert running.returncode == 130
+    assert f"quality: stopped; {results} has what was said so far" in errors.decode()
+    systems = [json.loads(line)["system"] for line in results.read_text("utf-8").splitlines()]
+    assert systems == ["plain prompt", "answer generator"] * 2
 
 
 def test_relations_of_our_own_beside_one_prompt(tmp_path: Path, server: LoopbackServer) -> None:

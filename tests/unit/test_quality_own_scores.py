@@ -139,10 +139,16 @@ def test_relations_are_compared_by_name() -> None:
         'Sure:\n```json\n[{"head": "A", "relation": "r", "tail": "B"}]\n```',
         '{"relations": [{"head": "A", "relation": "r", "tail": "B"}, {"head": "A"}]}',
         '[see below] {"head": "A", "relation": "r", "tail": "B"}',
+        'One: {"head": "A", "relation": "r", "tail": "B"}. Two: {"head": "A"} [1] {broken',
     ],
 )
 def test_a_plain_answer_is_read_as_far_as_it_is_json(answer: str) -> None:
     assert read_triples(answer) == [("A", "r", "B")]
+
+
+def test_every_piece_of_json_in_a_plain_answer_counts() -> None:
+    one, two = (json.dumps({"head": head, "relation": "r", "tail": "B"}) for head in "AC")
+    assert read_triples(f"1. {one}\n2. {two}") == [("A", "r", "B"), ("C", "r", "B")]
 
 
 def test_what_is_no_json_has_no_relations() -> None:
