@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
@@ -15,9 +16,11 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from aegis_graph.cli import OK
+from aegis_graph.cli.answer_page import html_page, markdown_page
 from aegis_graph.cli.commands import exit_status
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
+from aegis_graph.cli.opening import CitedPlaces, open_first
 from aegis_graph.cli.output import (
     budget_lines,
     cost_lines,
@@ -58,10 +61,12 @@ def ask(options: argparse.Namespace) -> int:
     """Answer a question and show where the answer, and its cost, came from."""
     config = load_config(options)
     ledger = create_ledger(config)
-    retriever, read_skipped = _retriever(options, config, ledger)
+    searched = _searched(options, config, ledger)
     router = create_router(config, ledger=ledger)
     generator = create_answer_generator(router, verify=options.verify)
-    graph = create_rag(router, retriever, decompose=not options.no_plan, generator=generator)
+    graph = create_rag(
+        router, searched.retriever, decompose=not options.no_plan, generator=generator
+    )
     asked = {
         "question": options.question,
         "sensitivity": options.sensitivity,
@@ -71,26 +76,51 @@ def ask(options: argparse.Namespace) -> int:
         "max_cost_usd": options.max_cost_usd,
     }
     question = {key: value for key, value in asked.items() if value is not None}
+    wanted = "json" if options.json else options.format
     # A pipe gets the checked answer alone: what was printed cannot be taken back there.
-    live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and not options.json)
+    live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and wanted is None)
     result, budgets = run_async(_answer(graph, question, ledger, live), before_leaving=ledger.close)
     live.end()
-    error = None if result["refusal"] is None else _routing_error(result)
-    # A program gets attempts and reasons in the same object, answered or not.
-    if options.json:
-        skipped = {"skipped_documents": [asdict(one) for one in read_skipped]}
-        shown = {**(result["refusal"] or {}), **_as_json(result), **skipped}
-        print(json.dumps(shown, ensure_ascii=False))
-        return OK if error is None else exit_status(error)
-    if error is None:
+    places = CitedPlaces(result["documents"], searched.path_of)
+    status = _show(wanted, options.question, result, places, searched.skipped)
+    if wanted is None and result["refusal"] is None:
         _print_result(Console(highlight=False), result, budgets, config, answer_shown=live.text)
-        _print_skipped(read_skipped)
-        return OK
-    # What could be quoted is shown all the same, before the error on standard error.
-    for line in (result["answer"], *source_lines(result["citations"])):
-        print(line)
-    _print_skipped(read_skipped)
-    raise error
+    _print_opened(options, result, places)
+    if wanted != "json":
+        _print_skipped(searched.skipped)
+        if result["refusal"] is not None:
+            raise _routing_error(result)
+    return status
+
+
+def _show(
+    wanted: str | None,
+    question: str,
+    result: dict[str, Any],
+    places: CitedPlaces,
+    skipped: Sequence[SkippedDocument],
+) -> int:
+    """Print the answer in the format that is wanted, and give the exit status."""
+    if wanted == "json":
+        # A program gets attempts and reasons in the same object, answered or not.
+        unread = {"skipped_documents": [asdict(one) for one in skipped]}
+        shown = {**(result["refusal"] or {}), **_as_json(result), **unread}
+        print(json.dumps(shown, ensure_ascii=False))
+        return OK if result["refusal"] is None else exit_status(_routing_error(result))
+    if wanted is not None:
+        page = html_page if wanted == "html" else markdown_page
+        print(page(question, result, places.relative_link))
+    elif result["refusal"] is not None:
+        # What could be quoted is shown all the same, before the error on standard error.
+        for line in (result["answer"], *source_lines(result["citations"])):
+            print(line)
+    return OK
+
+
+def _print_opened(options: argparse.Namespace, result: dict[str, Any], places: CitedPlaces) -> None:
+    why_not = open_first(result["citations"], places) if options.open else None
+    if why_not is not None:
+        print(f"aegis: {why_not}", file=sys.stderr)
 
 
 def _print_skipped(skipped: Sequence[SkippedDocument]) -> None:
@@ -98,22 +128,31 @@ def _print_skipped(skipped: Sequence[SkippedDocument]) -> None:
         print(line, file=sys.stderr)
 
 
-def _retriever(
-    options: argparse.Namespace, config: RouterConfig, ledger: SqlLedger
-) -> tuple[CostedRetriever, Sequence[SkippedDocument]]:
-    """What is asked, and what could not be read of it."""
+@dataclass(frozen=True, slots=True)
+class _Searched:
+    """What is asked."""
+
+    retriever: CostedRetriever
+    skipped: Sequence[SkippedDocument]
+    """What could not be read of it."""
+    path_of: Callable[[str], Path | None]
+    """The file of a source, for this machine only."""
+
+
+def _searched(options: argparse.Namespace, config: RouterConfig, ledger: SqlLedger) -> _Searched:
     if options.docs:
         documents = DocumentSet(options.docs)
-        return create_retriever(_read(documents)), documents.skipped
+        retriever = create_retriever(_read(documents))
+        return _Searched(retriever, documents.skipped, documents.path_of)
     spaces = create_index(options.index, folder=options.index_dir).status().spaces
     embeddings = None
     # A question is embedded only where there are vectors that it can be compared with.
     if spaces and any(row.enabled for row in config.embeddings):
         embeddings = create_embeddings(config, ledger=ledger)
         embeddings = embeddings if space_name(embeddings) in spaces else None
-    # What was skipped was said when the index was made.
     index = create_index(options.index, folder=options.index_dir, embeddings=embeddings)
-    return index.retriever(), ()
+    # What was skipped was said when the index was made.
+    return _Searched(index.retriever(), (), index.path_of)
 
 
 def _read(documents: DocumentSet) -> list[Passage]:

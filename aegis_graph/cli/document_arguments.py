@@ -7,6 +7,8 @@ from pathlib import Path
 
 from aegis_graph.cli.arguments import add_tags
 
+ANSWER_FORMATS = ("md", "json", "html")
+
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``ask``."""
@@ -44,6 +46,18 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-plan", action="store_true", help="never take the question apart, which costs a call"
+    )
+    parser.add_argument(
+        "--format",
+        choices=ANSWER_FORMATS,
+        help="write the answer with its sources to standard output as Markdown, JSON (as --json"
+        " does) or an HTML page that needs nothing else",
+    )
+    parser.add_argument(
+        "--open",
+        action="store_true",
+        help="open the first cited place: the file at its page, in the browser of the system or of"
+        " BROWSER",
     )
 
 

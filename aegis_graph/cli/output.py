@@ -124,9 +124,19 @@ def source_lines(citations: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     # A passage that is cited twice is listed once, where it was cited first.
     for n in dict.fromkeys(citation["n"] for citation in citations):
         quoted = [citation for citation in citations if citation["n"] == n]
-        yield f"  [{n}] {quoted[0]['source']}"
+        yield f"  [{n}] {place_text(quoted)}"
         for citation in quoted:
             yield f"      \u201c{' '.join(citation['quote'].split())}\u201d"
+
+
+def place_text(citations: Sequence[Mapping[str, Any]]) -> str:
+    """The place of the citations of one passage: its source, and the lines of the quotes."""
+    places = [citation["lines"] for citation in citations if citation["lines"]]
+    source = str(citations[0]["source"])
+    if not places:
+        return source
+    first, last = min(one[0] for one in places), max(one[1] for one in places)
+    return f"{source}, line {first}" if first == last else f"{source}, lines {first}-{last}"
 
 
 def unsupported_lines(sentences: Sequence[Mapping[str, Any]], *, removed: int) -> Iterator[str]:

@@ -59,6 +59,12 @@ def roots_of(connection: sqlite3.Connection) -> list[Path]:
     return [Path(os.fsdecode(row[0])) for row in rows]
 
 
+def path_of(connection: sqlite3.Connection, source: str) -> Path | None:
+    """The file that has a source's name."""
+    row = connection.execute("SELECT path FROM documents WHERE source = ?", (source,)).fetchone()
+    return None if row is None else Path(os.fsdecode(row[0]))
+
+
 def fewest(roots: Sequence[Path]) -> list[Path]:
     """As few paths as say the same: a folder stands for what is below it.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.components.documents.files import OnFile
-from aegis_graph.components.index.contents import status_of
+from aegis_graph.components.index.contents import path_of, status_of
 from aegis_graph.components.index.database import IndexFile, index_path
 from aegis_graph.components.index.filters import Where, condition_of
 from aegis_graph.components.index.marks import SensitivityMarks
@@ -203,3 +203,12 @@ class DocumentIndex:
         """
         with closing(self._file.open_to_read()) as connection:
             return status_of(connection)
+
+    def path_of(self, source: str) -> Path | None:
+        """The file that a document or a citation names; this never leaves the machine.
+
+        Raises:
+            StoreError: The index is not there, or cannot be read.
+        """
+        with closing(self._file.open_to_read()) as connection:
+            return path_of(connection, source)
