@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 
+from aegis_graph.text.scripts import is_unspaced
+
 Stretch = tuple[int, int]
 """Begin and end of a piece of a text, in characters."""
 
@@ -22,8 +24,6 @@ _LOOK_ALIKE = (
 _CLASS = {char: f"[{re.escape(alike)}]" for alike in _LOOK_ALIKE for char in alike}
 _FOLD = {ord(char): alike[0] for alike in _LOOK_ALIKE for char in alike}
 
-_UNSPACED = (("\u0e00", "\u0eff"), ("\u1780", "\u17ff"), ("\u2e80", "\uffef"))
-"""Letters of scripts without spaces between words: Thai, Lao, Khmer, and those of East Asia."""
 _APOSTROPHES = ("'", "\u2019")
 _EDGE = " \t\r\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb.,;:\u2026"
 
@@ -135,4 +135,4 @@ def _joined(text: str, at: int) -> bool:
 
 def _spells(char: str) -> bool:
     letter = char.isalnum() or char == "_" or unicodedata.combining(char) != 0
-    return letter and not any(first <= char <= last for first, last in _UNSPACED)
+    return letter and not is_unspaced(char)

@@ -31,9 +31,17 @@ _ROW_RULE = re.compile(r"[\s:|-]*")
 _QUOTED = re.compile(r"\s*>\s?")
 # Matches at the first mark of a run only: a match from each mark would take the square of its
 # length.
-_END = re.compile(r"(?:(?<![.!?…])[.!?…]+|:(?=\s*$))[\"'\u201c\u201d\u2019»)\]*_]*(?=\s|$)")
+_FULL_STOPS = "\u3002\uff01\uff1f\uff61\u061f\u06d4\u0964\u0965\u1362\u17d4\u0589"
+"""Of Chinese, Japanese, Arabic, Urdu, Hindi, Amharic, Khmer and Armenian: no abbreviation has
+them, and no space need follow."""
+_END = re.compile(
+    r"(?:(?<![.!?…])[.!?…]+|:(?=\s*$))[\"'\u201c\u201d\u2019»)\]*_]*(?=\s|$)"
+    rf"|(?<![{_FULL_STOPS}])[{_FULL_STOPS}]+[\"'\u201d\u2019»)\]*_\u300d\u300f\uff09]*"
+)
 # A sentence may begin in lower case with a name like `qwen-plus` or a path.
-_START = re.compile(r"\s+[\"'\u201c-\u201e\u2018«(\[*_]*(?:[^\W\d_a-zß-öø-ÿ]|\d|`|[a-z]+[-_]\w|/)")
+_START = re.compile(
+    r"\s+[\"'\u201c-\u201e\u2018«¿¡(\[*_]*(?:[^\W\d_a-zß-öø-ÿ]|\d|`|[a-z]+[-_]\w|/)"
+)
 _ORDINAL = r"\s+(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrhundert|Quartal)"
 _MONTH = re.compile(_ORDINAL)
 # German dates begin like a numbered list: `3. Oktober` is none.
@@ -42,6 +50,7 @@ _ABBREVIATED = """
 abb abs allg approx aufl bzgl bzw ca cf corp d.h dept dgl dr ebd e.g eg engl est etc evtl fig ff
 ggf gem i.e ie inc incl inkl insb jr ltd max min mind mio mr mrs ms mrd nr o.ä p.a pp prof resp
 s.o s.u sog sr tab tel u.a usw u.s v.a vgl vol vs z.b zzgl
+cap dott ecc mlle mme núm p.ej p.ex pág sra srta sig ud uds
 """
 _ABBREVIATIONS = frozenset(_ABBREVIATED.split())
 
@@ -235,7 +244,8 @@ def _cut(text: str, first: int, last: int) -> Iterator[tuple[int, int]]:
 
 
 def _ends_sentence(before: str, end: str, after: str) -> bool:
-    if not after.strip():
+    # What is quoted may go on behind its last mark: 「はい。」と言った。
+    if not after.strip() or end[-1] in _FULL_STOPS:
         return True
     if not _START.match(after):
         return False

@@ -1,21 +1,26 @@
 """Whether a text supports a claim, by rule: its words, its numbers, and whether it says no.
 
 It is a comparison of words, which errs on the careful side: a paraphrase in other words counts as
-unsupported.
+unsupported. It judges the whole sentences around what it finds, so that no quote cuts a "not" off.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Iterable, Iterator, Set
 from typing import Literal, NamedTuple
 
+from aegis_graph.text.amounts import agree, amounts, without_amounts
+from aegis_graph.text.negation import judged_language, no_words, says_no
 from aegis_graph.text.quotes import rank_by_support
+from aegis_graph.text.scripts import is_unspaced
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.words import detect_language, max_closeness, topic_words, words
+from aegis_graph.text.words import closeness, detect_language, max_closeness, topic_words, words
 
-Verdict = Literal["supported", "words", "numbers", "negation"]
-"""``supported``, or what the text lacks: the claim's words, one of its numbers, its yes or no."""
+Verdict = Literal["supported", "words", "numbers", "negation", "language"]
+"""``supported``, or what the text lacks: the claim's words, one of its numbers with its sign and
+unit, its yes or no. ``language``: the words match, and the language's words for no are not known,
+so that only a whole sentence, word for word, is ``supported``."""
 
 ENOUGH = 0.8
 """Share of a claim's words that a quote must have, in any form: three of four are too few."""
@@ -23,15 +28,14 @@ ENOUGH = 0.8
 LONGEST_QUOTE = 3
 """Sentences of a quote, at most."""
 
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-_AMOUNT = re.compile(rf"(?<![^\W_]){_NUMBER.pattern}")
-"""A number by itself, or with a unit behind it; in ``RFC7519`` it is a part of the name."""
-_GROUPED = re.compile(r"\d{1,3}(?:\.\d{3})+")
-_NOT = re.compile(
-    r"\b(?:no|not|never|none|nobody|nothing|neither|nor|without|cannot|\w+n['\u2019]t"
-    r"|nicht|nie|niemals|niemand|nichts|kein\w*|weder|ohne)\b",
+_OPPOSITE = ("un", "dis", "non", "in", "im", "il", "ir", "mis", "miss", "nicht", "de", "anti")
+"""What turns a word into its opposite where it stands before it."""
+_CLAUSE = re.compile(
+    r";\s+|[,\u2014\u2013]\s+(?:and|but|yet|while|whereas|und|aber|sondern|jedoch|w\u00e4hrend)\s+"
+    r"(?!(?:that|whether|if|dass|ob|wenn)\b)",
     re.IGNORECASE,
 )
+_TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
 
 class Evidence(NamedTuple):
@@ -55,20 +59,36 @@ def judge(claim: str, text: str) -> Verdict:
     """
     if shared_words(claim, text) < ENOUGH:
         return "words"
-    if not _numbers(claim) <= _numbers(text):
+    if not agree(claim, text):
         return "numbers"
-    if is_negative(claim) != is_negative(text):
+    language = judged_language(f"{claim}\n{text}")
+    if language is None:
+        return "supported" if _same_words(claim, text) else "language"
+    if says_no(claim, language) != says_no(_clause_of(claim, text), language):
         return "negation"
     return "supported"
 
 
+def word_for_word(claim: str, text: str) -> Evidence | None:
+    """The sentences of a text that have all words of a claim, one behind the other.
+
+    Only as whole words, and only where the sentences around them support the claim.
+    """
+    verdicts = list(_around(claim, text))
+    return next((one for one in verdicts if one.verdict == "supported"), None)
+
+
 def shared_words(claim: str, text: str) -> float:
-    """Share of a claim's words that a text has in some form; 0 where the claim has no word.
+    """Share of a claim's words that a text has in some form; 1 where it has numbers and no word.
 
     Numbers and what says no are judged by themselves.
     """
     # Both are judged on their own, so that a missing number is not hidden among matching words.
-    plain = _NOT.sub(" ", _AMOUNT.sub(" ", claim))
+    language = judged_language(claim)
+    plain = without_amounts(claim)
+    plain = no_words(language).sub(" ", plain) if language else plain
+    if not words(plain) and amounts(claim):
+        return 1.0
     return _share(set(topic_words(plain)) or set(words(claim)), text)
 
 
@@ -78,10 +98,12 @@ def relevance(question: str, text: str) -> float:
     1 where words cannot tell: the question has none that carries a topic, or the text is in
     another language.
     """
-    asked = set(topic_words(_NOT.sub(" ", question)))
+    asked = set(topic_words(no_words("en").sub(" ", question)))
     if not asked or {detect_language(question), detect_language(text)} == {"en", "de"}:
         return 1.0
-    return _share(asked, text)
+    present = set(words(text))
+    found = sum(1 for word in asked if max_closeness(word, present))
+    return found / len(asked)
 
 
 def best_evidence(claim: str, text: str) -> Evidence:
@@ -90,10 +112,8 @@ def best_evidence(claim: str, text: str) -> Evidence:
     Where none does, it is the sentence that shares most with the claim, and the verdict says what
     it lacks. ``text[quote.start:quote.end]`` is the quote; it is empty only if the text is.
     """
-    # Word for word needs no judgement, and may be less than a sentence.
-    at = text.find(claim) if claim else -1
-    if at >= 0:
-        return Evidence(at, at + len(claim), "supported")
+    if (same := word_for_word(claim, text)) is not None:
+        return same
     sentences = split_sentences(text)
     # A text may hold nothing but headings.
     pool = [one for one in sentences if one.kind != "heading"] or sentences
@@ -112,25 +132,86 @@ def best_evidence(claim: str, text: str) -> Evidence:
 
 
 def is_negative(text: str) -> bool:
-    """Whether a text says no.
+    """Whether a text in English or German says no.
 
     Example:
         >>> is_negative("It is not hard."), is_negative("It is hard.")
         (True, False)
     """
-    return _NOT.search(text) is not None
+    return says_no(text, "en")
+
+
+def _around(claim: str, text: str) -> Iterator[Evidence]:
+    """Each place with the claim's words, as the sentences that it lies in, judged."""
+    wanted = [word for word, _, _ in _tokens(claim)]
+    if not wanted or " ".join(wanted) not in " ".join(word for word, _, _ in _tokens(text)):
+        return
+    tokens = _tokens(text)
+    found = [word for word, _, _ in tokens]
+    spans = [(one.start, one.start + len(one.text)) for one in split_sentences(text)]
+    for at in range(len(found) - len(wanted) + 1):
+        if found[at] != wanted[0] or found[at : at + len(wanted)] != wanted:
+            continue
+        first, last = tokens[at][1], tokens[at + len(wanted) - 1][2]
+        within = [span for span in spans if span[0] < last and first < span[1]]
+        # A table's head is no sentence.
+        start = min([span[0] for span in within], default=first)
+        end = max([span[1] for span in within], default=last)
+        yield Evidence(start, end, judge(claim, text[start:end]))
+
+
+def _tokens(text: str) -> list[tuple[str, int, int]]:
+    """The words of a text with their places; of scripts without spaces, the characters."""
+    tokens: list[tuple[str, int, int]] = []
+    for match in _TOKEN.finditer(text):
+        if any(map(is_unspaced, match[0])):
+            tokens += (
+                (char, match.start() + n, match.start() + n + 1) for n, char in enumerate(match[0])
+            )
+        else:
+            tokens += ((word, *match.span()) for word in words(match[0])[:1])
+    return tokens
+
+
+def _same_words(claim: str, text: str) -> bool:
+    """Whether a claim is a whole sentence of a text, or all of it."""
+    wanted = [word for word, _, _ in _tokens(claim)]
+    pieces = [one.text for one in split_sentences(text)]
+    return any([word for word, _, _ in _tokens(one)] == wanted for one in (text, *pieces))
+
+
+def _clause_of(claim: str, text: str) -> str:
+    """The clause that has all of a claim; the text where several have it together."""
+    clauses = [one for one in _CLAUSE.split(text) if one]
+    whole = [one for one in clauses if shared_words(claim, one) == 1 and agree(claim, one)]
+    return whole[0] if len(whole) == 1 else text
 
 
 def _share(wanted: Set[str], text: str) -> float:
-    present = set(words(text))
-    found = sum(1 for word in wanted if max_closeness(word, present))
+    present = {one for word in words(text) for one in _units(word)}
+    wanted = {one for word in wanted for one in _units(word)}
+    found = sum(1 for word in wanted if _is_among(word, present))
     return found / len(wanted) if wanted else 0.0
 
 
-def _numbers(text: str) -> set[str]:
-    """The numbers of a text, in one spelling: 1,000 and 1.000 are 1000, and 0,5 is 0.5."""
-    found = (number.replace(",", ".") for number in _NUMBER.findall(text))
-    return {number.replace(".", "") if _GROUPED.fullmatch(number) else number for number in found}
+def _units(word: str) -> Iterable[str]:
+    """A word; of a script without spaces, where a whole clause reads as one, its characters."""
+    return word if any(map(is_unspaced, word)) else (word,)
+
+
+def _is_among(word: str, others: Set[str]) -> bool:
+    """Whether a word is there in some form that is not its opposite."""
+    return word in others or any(
+        closeness(word, other) and not _are_opposite(word, other) for other in others
+    )
+
+
+def _are_opposite(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return any(
+        long.startswith(prefix) and long[len(prefix) :][: len(short) - 1] == short[:-1]
+        for prefix in _OPPOSITE
+    )
 
 
 def _trimmed(text: str) -> tuple[int, int]:

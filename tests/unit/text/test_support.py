@@ -25,6 +25,23 @@ from aegis_graph.text.support import best_evidence, judge, relevance
         ("Yes.", "The limit is hard.", "words"),
         ("", "The limit is hard.", "words"),
         ("The limit.", "", "words"),
+        ("Users can't delete files.", "Users can delete files.", "negation"),
+        ("Files are deleted without a copy.", "Files are deleted with a copy.", "negation"),
+        ("File no. 5 is kept.", "File number 5 is kept, no. 5.", "supported"),
+        ("The key is allowed.", "The key is disallowed.", "words"),
+        ("Die Datei ist gültig.", "Die Datei ist ungültig.", "words"),
+        ("The limit is 10 USD.", "It is false that the limit is 10 USD.", "negation"),
+        ("Refunds are paid.", "Refunds are paid, and no fee is charged.", "supported"),
+        ("Refunds are paid.", "We do not promise it, and that refunds are paid.", "negation"),
+        ("La limite est de 10 euros.", "La limite n'est pas de 10 euros.", "negation"),
+        ("El límite es 10.", "El límite no es 10.", "negation"),
+        ("限额是10美元。", "每月限额是10美元。", "supported"),
+        ("限额是10美元。", "限额不是10美元。", "negation"),
+        ("キーは保存されます。", "キーは保存されません。", "negation"),
+        ("Ключ хранится.", "Ключ не хранится.", "language"),
+        ("Ключ хранится.", "Ключ хранится.", "supported"),
+        ("Анна спит.", "Ключ хранится.", "words"),
+        ("Klucze są zapisywane.", "Klucze nie są zapisywane.", "language"),
     ],
 )
 def test_judgement(claim: str, text: str, verdict: str) -> None:
@@ -37,8 +54,45 @@ def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
     assert 0 <= quote.start <= quote.end <= len(text)
     assert quote.start < quote.end or not text.strip()
     if quote.verdict == "supported":
-        piece = text[quote.start : quote.end]
-        assert claim in text or judge(claim, piece) == "supported"
+        assert judge(claim, text[quote.start : quote.end]) == "supported"
+
+
+@pytest.mark.parametrize(
+    ("claim", "text", "verdict"),
+    [
+        ("5 USD.", "The fee is 15 USD.", "numbers"),
+        ("5%", "It is 15%.", "numbers"),
+        ("Yes", "Yesterday it was so.", "words"),
+        ("allowed", "It is disallowed.", "words"),
+        (
+            "refunds are paid within 14 days",
+            "We do not guarantee that refunds are paid within 14 days.",
+            "negation",
+        ),
+        (
+            "Erstattungen werden gezahlt",
+            "Wir sagen nicht zu, dass Erstattungen werden gezahlt.",
+            "negation",
+        ),
+        ("The balance is -500 EUR.", "The balance is 500 EUR.", "numbers"),
+        ("The balance is \u2212500 EUR.", "The balance is 500 EUR.", "numbers"),
+        ("The balance is 500 EUR.", "The balance is -500 EUR.", "numbers"),
+        ("10 USD a month", "The limit is 10 USD a month.", "supported"),
+    ],
+)
+def test_whole_words_count_and_the_sentence_around_them(
+    claim: str, text: str, verdict: str
+) -> None:
+    evidence = best_evidence(claim, text)
+    assert evidence.verdict == verdict
+    # The quote is the sentence, so that no reader misses the word that turns it around.
+    assert text[evidence.start : evidence.end] == text
+
+
+def test_the_place_that_supports_is_chosen_among_several() -> None:
+    text = "It is false that keys are stored. Weeks begin. On disk, keys are stored."
+    evidence = best_evidence("keys are stored", text)
+    assert text[evidence.start : evidence.end] == "On disk, keys are stored."
 
 
 def test_the_shortest_support_wins() -> None:
