@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from typing_extensions import TypedDict
 
+from aegis_graph.components.documents.sources import shown
 from aegis_graph.components.image_describer.colors import Colour, dominant_colours
 from aegis_graph.components.image_describer.results import (
     ImageResult,
@@ -154,7 +155,7 @@ def _message(wanted: str, part: dict[str, Any]) -> BaseMessage:
 
 def _failed(job: ImageJob, error: Exception) -> ImageResult:
     ref = job["ref"]
-    why = str(error).removeprefix(f"{ref['source']}: ")
+    why = shown(str(error)).removeprefix(f"{ref['source']}: ")
     return failed_result(
         ref["source"], job["kind"], why, error_type=type(error).__name__, sha256=ref["sha256"]
     )

@@ -14,6 +14,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Send
 from typing_extensions import TypedDict, Unpack
 
+from aegis_graph.components.documents.sources import shown
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.image_describer.describe_one import ImageDescriber, ImageJob, as_kept
 from aegis_graph.components.image_describer.results import (
@@ -185,7 +186,7 @@ async def describe_image(
     graph = create_image_describer(router, store=store)
     request = {"images": [part], "kind": kind, "language": language, **options}
     result: ImageResult = (await graph.ainvoke(cast("DescribeInput", request)))["results"][0]
-    return {**result, "source": str(image)} if isinstance(image, Path) else result
+    return {**result, "source": shown(str(image))} if isinstance(image, Path) else result
 
 
 async def _nothing_to_close(semaphore: SizedSemaphore) -> None:

@@ -16,8 +16,12 @@ from aegis_graph.components.documents.sources import shown
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.images import image_bytes, is_image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
-"""What a folder is searched for, and ``.pdf``. A file that is named itself may have any name."""
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".jfif", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
+    | {".heic", ".heif", ".jxl"}
+)
+"""What a folder is searched for, and ``.pdf``: pictures, also those that are not read, which is
+said. A file that is named itself may have any name."""
 
 LEAST_PDF_SIDE = 32
 """Smaller pictures of a PDF are lines, bullets and shadows, and are left out. In pixels."""
@@ -96,8 +100,8 @@ def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
         data = _read(Path(ref["path"]))
     else:
         with _opened_pdf(Path(ref["path"])) as reader:
-            pictures = list(reader.pages[ref["page"] - 1].images)
-            data = pictures[number - 1].data
+            # By its number: another picture of the page may be broken.
+            data = reader.pages[ref["page"] - 1].images[number - 1].data
     # A result is kept under the hash, so another image must not be asked about in its place.
     if hashlib.sha256(data).hexdigest() != ref["sha256"]:
         raise DocumentError(f"{ref['source']}: has changed since it was found; start again")
@@ -149,7 +153,7 @@ def _of_file(file: Path, root: Path | None) -> Iterator[FoundImage]:
     elif not data:
         yield _bad(file, "an empty file, not an image")
     else:
-        yield _ref(str(file), data, path=str(file))
+        yield _ref(shown(str(file)), data, path=str(file))
 
 
 def _read(file: Path) -> bytes:
@@ -170,8 +174,8 @@ def _of_pdf(file: Path) -> Iterator[FoundImage]:
     count = 0
     try:
         with _opened_pdf(file) as reader:
-            for number, page in enumerate(reader.pages, start=1):
-                for found in _of_page(file, number, page):
+            for number in range(1, 1 + len(reader.pages)):
+                for found in _pictures_of(file, number, reader):
                     count += 1
                     yield found
     except DocumentError as error:
@@ -181,12 +185,27 @@ def _of_pdf(file: Path) -> Iterator[FoundImage]:
         yield _bad(file, "a PDF without images; its text is for `aegis ask`")
 
 
+def _pictures_of(file: Path, number: int, reader: Any) -> Iterator[FoundImage]:
+    try:
+        yield from _of_page(file, number, reader.pages[number - 1])
+    # A broken page costs itself only; see below.
+    except Exception as error:  # noqa: BLE001
+        source = f"{shown(str(file))}, page {number}"
+        yield _bad(source, f"a page that cannot be read ({type(error).__name__})")
+
+
 def _of_page(file: Path, page: int, content: Any) -> Iterator[FoundImage]:
-    for number, picture in enumerate(content.images, start=1):
-        if picture.image is not None and min(picture.image.size) < LEAST_PDF_SIDE:
+    for number in range(1, 1 + len(content.images)):
+        source = f"{shown(str(file))}, page {page}, image {number}"
+        try:
+            picture = content.images[number - 1]
+            size, data = picture.image and picture.image.size, picture.data
+        # pypdf says itself that broken files may raise anything; the other pictures go on.
+        except Exception as error:  # noqa: BLE001
+            yield _bad(source, f"a picture that cannot be read ({type(error).__name__})")
             continue
-        source = f"{file}, page {page}, image {number}"
-        yield _ref(source, picture.data, path=str(file), page=page, number=number)
+        if size is None or min(size) >= LEAST_PDF_SIDE:
+            yield _ref(source, data, path=str(file), page=page, number=number)
 
 
 @contextmanager

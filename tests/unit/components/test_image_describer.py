@@ -19,6 +19,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from PIL import Image
 from pypdf import PdfWriter
+from pypdf.generic import NameObject
 
 from aegis_graph import RouterConfig, image_part
 from aegis_graph.components.image_describer.colors import (
@@ -124,6 +125,64 @@ def test_paths_stay_below_the_root(tmp_path: Path) -> None:
         ("link.png", outside),
     ]
     assert sources(find_images([root], root=root)) == [("a.png", ""), ("link.png", outside)]
+
+
+def three_pictures(path: Path) -> Path:
+    """A page with three pictures, of which the second is broken, and a page with one."""
+    colours = ("red", "green", "blue", "white")
+    pages = PdfWriter(pdf(path, *(Image.new("RGB", (60, 60), colour) for colour in colours)))
+    first, *others = (page["/Resources"]["/XObject"] for page in pages.pages)  # type: ignore[index]
+    for number, other in enumerate(others[:2]):
+        first[NameObject(f"/more{number}")] = other.raw_get(next(iter(other)))
+    broken = first["/more0"]
+    broken[NameObject("/Filter")] = NameObject("/FlateDecode")
+    broken._data = b"no picture"
+    writer = PdfWriter()
+    writer.add_page(pages.pages[0])
+    writer.add_page(pages.pages[3])
+    writer.write(path)
+    return path
+
+
+def test_a_broken_picture_of_a_pdf_costs_only_itself(tmp_path: Path) -> None:
+    path = three_pictures(tmp_path / "a.pdf")
+    found: list[Any] = list(find_images([path]))
+    names = [(name, error.partition(" (")[0]) for name, error in sources(found)]
+    assert names == [
+        ("a.pdf, page 1, image 1", ""),
+        ("a.pdf, page 1, image 2", "a picture that cannot be read"),
+        ("a.pdf, page 1, image 3", ""),
+        ("a.pdf, page 2, image 1", ""),
+    ]
+    for ref in (found[0], *found[2:]):
+        assert hashlib.sha256(load_image(ref)).hexdigest() == ref["sha256"]
+
+
+def test_a_name_that_is_not_text_is_shown_and_read(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"gr\xfcn")
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(drawn())
+    (folder / os.fsdecode(b"no\xe9.png")).touch()
+    written = pdf(tmp_path / "a.pdf", Image.new("RGB", (60, 60), "red"))
+    written.rename(folder / os.fsdecode(b"\xe9.pdf"))
+    found: list[Any] = list(find_images([folder, folder / os.fsdecode(b"gone\xe9")]))
+    assert sources(found) == [
+        ("caf\\xe9.png", ""),
+        ("no\\xe9.png", "an empty file, not an image"),
+        ("\\xe9.pdf, page 1, image 1", ""),
+        ("gone\\xe9", "no such file or folder; check the path"),
+    ]
+    for one in found:
+        assert one["source"].encode()
+    assert load_image(found[0]) == drawn()
+    assert load_image(found[2])
+
+
+def test_pictures_that_are_not_read_are_found_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\x00\x00\x00\x18ftypheic")
+    (tmp_path / "b.HEIF").write_bytes(b"\x00\x00\x00\x18ftypmif1")
+    (tmp_path / "c.jfif").write_bytes(drawn(kind="JPEG"))
+    assert [name for name, _ in sources(find_images([tmp_path]))] == ["a.heic", "b.HEIF", "c.jfif"]
 
 
 def test_a_pdf_without_images_and_a_locked_one_say_so(tmp_path: Path) -> None:
