@@ -70,6 +70,23 @@ def image_part(source: Path | bytes, *, shrink: bool = False) -> dict[str, Any]:
         raise InvalidRequestError(
             f"an image of {len(data):,} bytes is over the limit of {MAX_BYTES:,}; use shrink=True"
         )
+    return _as_part(data, facts)
+
+
+def whole_image_part(source: Path | bytes) -> dict[str, Any]:
+    """The content part of an image of any size, for what scales or cuts it before it is sent.
+
+    Raises:
+        InvalidRequestError: It is no image, or cannot be read.
+    """
+    data = _read(source)
+    facts = read_image_header(data)
+    if facts is None:
+        raise InvalidRequestError(unreadable(data))
+    return _as_part(data, facts)
+
+
+def _as_part(data: bytes, facts: ImageHeader) -> dict[str, Any]:
     return {
         "type": "image",
         "base64": base64.b64encode(data).decode("ascii"),

@@ -14,20 +14,26 @@ from langgraph.config import get_stream_writer
 from typing_extensions import TypedDict
 
 from aegis_graph.components.documents.sources import shown
-from aegis_graph.components.image_describer.colors import Colour, dominant_colours
+from aegis_graph.components.image_describer.colors import Colour
 from aegis_graph.components.image_describer.results import (
     ImageResult,
     failed_result,
     read_answer,
 )
 from aegis_graph.components.image_describer.size_limit import SizedSemaphore
+from aegis_graph.components.image_describer.slices import Parts, joined_result, parts_of
 from aegis_graph.components.image_describer.sources import ImageRef, load_image
 from aegis_graph.components.image_describer.store import ImageStore
 from aegis_graph.components.model_chain import model_chain
 from aegis_graph.components.router_node import RouterGraph, cost_usd
 from aegis_graph.concurrency.loop_scoped import LoopScoped
-from aegis_graph.errors import DocumentError, InvalidRequestError, RoutingError
-from aegis_graph.request.image_files import image_part, open_image
+from aegis_graph.errors import (
+    BudgetExceededError,
+    DocumentError,
+    InvalidRequestError,
+    NoProviderError,
+    RoutingError,
+)
 from aegis_graph.text.words import Language
 from aegis_graph.types import DEFAULT_SENSITIVITY, ResultKind
 
@@ -79,15 +85,43 @@ class ImageDescriber:
             return as_kept(cast("ImageResult", kept), ref["source"])
         try:
             # In a thread, because decoding a large picture takes long.
-            part, colours = await asyncio.to_thread(_decoded, ref, job["part"])
+            parts = await asyncio.to_thread(_decoded, ref, job)
         # The image is that way, so it is a result; the others go on.
         except (DocumentError, InvalidRequestError) as error:
             return _failed(job, error)
-        result = await self._asked(router, job, config, [_message(wanted, part)], colours)
-        if self.store and key and result["error"] is None:
+        results = await self._parts(router, job, config, wanted, parts)
+        result = joined_result(results, parts)
+        complete = len(results) == len(parts.parts) and not any(one["error"] for one in results)
+        if self.store and key and complete:
             # Before it counts as done: what is interrupted now is not bought again.
             await asyncio.to_thread(self.store.put, key, dict(result), degraded=result["degraded"])
         return result
+
+    async def _parts(
+        self, router: RouterGraph, job: ImageJob, config: RunnableConfig, wanted: str, parts: Parts
+    ) -> list[ImageResult]:
+        """The result of each part, one after the other, until nothing may be asked any more."""
+        if len(parts.parts) == 1:
+            [only] = parts.parts
+            message = _message(wanted, only.content)
+            return [await self._asked(router, job, config, [message], parts.colours)]
+        results: list[ImageResult] = []
+        for part in parts.parts:
+            asked = f"{wanted} [rows from {part.top}]"
+            key = await asyncio.to_thread(self._key, router, job, asked)
+            kept = await asyncio.to_thread(self.store.get, key) if self.store and key else None
+            if kept is not None and not job["again"]:
+                results.append(as_kept(cast("ImageResult", kept), job["ref"]["source"]))
+                continue
+            message = _message(wanted, part.content)
+            result = await self._asked(router, job, config, [message], parts.colours)
+            results.append(result)
+            if result["error_type"] in _NOT_ADMITTED:
+                break
+            if self.store and key and result["error"] is None:
+                facts = dict(result)
+                await asyncio.to_thread(self.store.put, key, facts, degraded=result["degraded"])
+        return results
 
     async def _asked(
         self,
@@ -142,11 +176,16 @@ _EVENT_FIELDS = ("kept", "method", "provider", "cost_usd", "error", "degraded_re
 """What an event says of a result; never what is in the image."""
 
 
-def _decoded(ref: ImageRef, part: dict[str, Any] | None) -> tuple[dict[str, Any], list[Colour]]:
-    """The image as it is sent, and its colours. Decodes it, so that a broken one buys nothing."""
+_NOT_ADMITTED = {BudgetExceededError.__name__, NoProviderError.__name__}
+"""After these, the other parts of the picture would be refused as well."""
+
+
+def _decoded(ref: ImageRef, job: ImageJob) -> Parts:
+    """The image as it is sent. Decodes it, so that a broken one buys nothing."""
     # The parts before it only count: this one stands at its number.
-    data = load_image(ref, [part] * (ref["number"] or 0) if part else ())
-    return image_part(data, shrink=True), dominant_colours(open_image(data))
+    given = job["part"]
+    data = load_image(ref, [given] * (ref["number"] or 0) if given else ())
+    return parts_of(data, job["kind"])
 
 
 def _message(wanted: str, part: dict[str, Any]) -> BaseMessage:

@@ -29,7 +29,7 @@ from aegis_graph.components.router_node import CommonInput, CommonOutput, Router
 from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
-from aegis_graph.request.image_files import image_part
+from aegis_graph.request.image_files import image_part, whole_image_part
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.words import LANGUAGES, Language
 from aegis_graph.types import RESULT_KINDS, AttemptRecord, ResultKind
@@ -182,7 +182,7 @@ async def describe_image(
         ['cat', 'sofa']
     """
     # First: what is no image is refused here, and not reported as a result.
-    part = image_part(image, shrink=True)
+    part = whole_image_part(image) if kind == "text" else image_part(image, shrink=True)
     graph = create_image_describer(router, store=store)
     request = {"images": [part], "kind": kind, "language": language, **options}
     result: ImageResult = (await graph.ainvoke(cast("DescribeInput", request)))["results"][0]

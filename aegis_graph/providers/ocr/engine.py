@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from aegis_graph.providers.ocr.telemetry import switch_telemetry_off
-from aegis_graph.request.image_files import open_image
+from aegis_graph.request.image_slices import open_slices, owned_rows
 
 INSTALL = "pip install 'aegis-graph[ocr]'"
 """The line that installs the engine with its models."""
@@ -57,6 +57,10 @@ class TextLine(NamedTuple):
     def right(self) -> float:
         """Its right edge."""
         return max(x for x, _ in self.box)
+
+    def moved_down(self, rows: int) -> TextLine:
+        """The same line in a picture that has so many rows above it."""
+        return self._replace(box=tuple((x, y + rows) for x, y in self.box))
 
 
 class Page(NamedTuple):
@@ -108,7 +112,7 @@ class OcrEngine:
         self._engine = RapidOCR(params={"Global.log_level": "critical", **models})
 
     def read(self, data: bytes) -> Page:
-        """The text in a picture, also where the picture lies on its side or on its head.
+        """The text in a picture, also where it is long, or lies on its side or on its head.
 
         Args:
             data: An image file.
@@ -116,10 +120,22 @@ class OcrEngine:
         Raises:
             InvalidRequestError: It is no image, broken, cut off, or has too many pixels.
         """
+        slices = open_slices(data).slices
+        pages = [self._read(one.picture) for one in slices]
+        lines = []
+        for number, (one, page) in enumerate(zip(slices, pages, strict=True)):
+            first, end = owned_rows(slices, number)
+            moved = [line.moved_down(one.top) for line in page.lines]
+            lines += [line for line in moved if first <= (line.top + line.bottom) / 2 < end]
+        if any(one.shared for one in slices):
+            return Page(as_text(lines), lines)
+        return Page("\n".join(page.text for page in pages if page.text), lines)
+
+    def _read(self, upright: Any) -> Page:
         import numpy  # noqa: PLC0415  heavy, and comes with the engine
 
         # The engine wants blue first, and one block of memory.
-        picture = numpy.asarray(open_image(data))[:, :, ::-1]
+        picture = numpy.asarray(upright)[:, :, ::-1]
         lines = self._lines(picture)
         if not lines or (_mean(lines) >= UPRIGHT_SCORE and not _is_sideways(lines)):
             return Page(as_text(lines), lines)
