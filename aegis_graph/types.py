@@ -25,6 +25,9 @@ LimitUnit = Literal[
 ledger's day."""
 ResultKind = Literal["description", "text", "table", "chart"]
 """What may be wanted of an image."""
+Order = Literal["listed", "price", "latency", "weighted"]
+"""By what the providers that may serve a request are put in order: as they are listed, by what an
+answer is expected to cost or to take, or by their weights."""
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time
@@ -49,6 +52,7 @@ MAX_TAG_VALUE = 80
 MAX_TAGS = 8
 """Tags of one request: each is one more total that its transaction keeps."""
 RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
+ORDERS: tuple[Order, ...] = get_args(Order)
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 LIMIT_UNITS: tuple[LimitUnit, ...] = get_args(LimitUnit)

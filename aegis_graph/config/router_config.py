@@ -35,6 +35,7 @@ from aegis_graph.config.specs import (
     EmbeddingSpec,
     HealthSpec,
     ProviderSpec,
+    RoutingSpec,
 )
 from aegis_graph.errors import ConfigError
 
@@ -50,7 +51,7 @@ class RouterConfig(ConfigModel):
 
     ledger: LedgerSpec = Field(default_factory=LedgerSpec)
     providers: tuple[ProviderSpec, ...] = DEFAULT_PROVIDERS
-    """The chain, in the order in which providers are asked: cheapest first."""
+    """The chain, in the order in which providers are asked where ``routing`` says no other."""
     embeddings: tuple[EmbeddingSpec, ...] = DEFAULT_EMBEDDINGS
     """The providers of embeddings, in their own order. A row may bear a provider's name, and then
     shares its budgets."""
@@ -61,6 +62,8 @@ class RouterConfig(ConfigModel):
     limits: tuple[LimitSpec, ...] = ()
     """Limits in other units than money, beside those of the providers' rows."""
     health: HealthSpec = HealthSpec()
+    routing: RoutingSpec = RoutingSpec()
+    """Which of the providers that may serve a request is asked first."""
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
     index: IndexSpec = IndexSpec()
@@ -94,6 +97,9 @@ class RouterConfig(ConfigModel):
         for index, name in enumerate(names):
             if name in names[:index]:
                 raise ValueError(f"providers[{index}].name: {name!r} is used twice")
+        baseline = self.routing.baseline
+        if baseline is not None and baseline not in names:
+            raise ValueError(f"routing.baseline: no provider is named {baseline!r}")
         check_aliases(self.aliases, self.providers)
         _check_embeddings(self.embeddings)
         # Only now: a row of embeddings may bear a provider's name.

@@ -15,6 +15,7 @@ from aegis_graph.config.time_limits import DEFAULT_LIMITS, DEFAULT_QUEUE_S, Loca
 from aegis_graph.types import (
     MAX_OUTPUT_TOKENS,
     TASK_PATTERN,
+    Order,
     Sensitivity,
     Task,
     Window,
@@ -81,6 +82,9 @@ class ProviderSpec(UseLimits):
     """Cap sent to the provider when the request names none."""
     tasks: tuple[TaskName, ...] | None = None
     """The tasks this provider serves; all of them when absent."""
+    weight: int | None = Field(default=None, ge=1, le=1_000_000)
+    """The row's share among its equals: neighbours that have a weight are asked first as often as
+    their weights say, where the order is ``weighted`` or their expected prices are the same."""
     images: bool = False
     """Whether the model takes images."""
     tools: bool = True
@@ -127,7 +131,7 @@ class EmbeddingSpec(ProviderSpec):
 
     @model_validator(mode="after")
     def _refuse_settings_of_answers(self) -> EmbeddingSpec:
-        chat = ("tasks", "images", "tools", "structured", "thinking", "temperature")
+        chat = ("tasks", "weight", "images", "tools", "structured", "thinking", "temperature")
         pieces = ("max_output_tokens", "first_token_timeout_s", "idle_timeout_s")
         for key in (*chat, *pieces):
             # What a dumped configuration says is the default is no more than not saying it.
@@ -172,6 +176,15 @@ class DefaultsSpec(ConfigModel):
     user_id: str | None = Field(default=None, min_length=1, max_length=200)
     max_cost_usd: Usd | None = None
     """The envelope of a run, and of each request that is part of none."""
+
+
+class RoutingSpec(ConfigModel):
+    """Which of the providers that may serve a request is asked first."""
+
+    order: Order = "listed"
+    """Of requests that choose none of their own."""
+    baseline: str | None = None
+    """The provider against which ``aegis costs --savings`` compares what was spent."""
 
 
 class HealthSpec(ConfigModel):

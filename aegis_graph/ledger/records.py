@@ -80,6 +80,8 @@ class Hold:
     """Whether it is waited for where a limit is full: then no later hold is made instead."""
     queued_ms: int | None = None
     """How long the request has waited for it; ``None`` where no limit is in force for it."""
+    expected_nano_usd: int | None = None
+    """What an answer was expected to cost, where the order of the providers went by that."""
 
     def scopes(self) -> tuple[str, ...]:
         """The scopes that this attempt's cost counts in."""

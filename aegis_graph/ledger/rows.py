@@ -113,6 +113,7 @@ def write_holds(
                 "expires_at": ends[hold.lease_s],
                 "queued_ms": hold.queued_ms,
                 **_counted(hold),
+                "expected_nano_usd": hold.expected_nano_usd,
             }
         )
         for number, hold in made

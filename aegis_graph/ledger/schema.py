@@ -60,6 +60,7 @@ REQUESTS: tuple[Column, ...] = (
     Column("queued_ms", "integer", "hold"),
     Column("hold_tokens", "integer", "hold"),
     Column("counted_scopes", "text", "hold", free_text=True),
+    Column("expected_nano_usd", "integer", "hold"),
 )
 """The columns that the migrations below give ``requests``, in their order. What is written,
 exported and copied is derived from these."""
@@ -212,6 +213,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX limit_counts_part ON limit_counts (part)",
     ),
+    # What an answer was expected to cost where providers are not asked as they are listed.
+    ("ALTER TABLE requests ADD COLUMN expected_nano_usd {integer}",),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

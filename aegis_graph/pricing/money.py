@@ -34,6 +34,20 @@ def usd_text(nano_usd: int) -> str:
     return f"{to_usd(nano_usd):f}"
 
 
+def short_usd_text(nano_usd: int) -> str:
+    """Nano-USD as decimal text in USD with two digits that count, for what is only expected.
+
+    >>> short_usd_text(123_456), short_usd_text(2_000_000_000), short_usd_text(0)
+    ('0.00012', '2', '0')
+    """
+    digits = str(nano_usd)
+    shift = max(0, len(digits) - 2)
+    step: int = 10**shift
+    rounded = (nano_usd + step // 2) // step * step
+    whole, part = divmod(rounded, NANO_PER_USD)
+    return f"{whole}.{part:09}".rstrip("0").rstrip(".")
+
+
 def limit_nano_usd(usd: Decimal) -> int:
     """Convert a limit in USD to nano-USD, rounding down so that it is never exceeded.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from aegis_graph.clock import utc_now
 from aegis_graph.config.price_specs import PriceSpec
@@ -24,6 +25,26 @@ STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "standar
 RatesAt = Callable[[datetime, str | None], Sequence[Rate] | None]
 """The lines that hold at a moment (aware, in UTC) for a service tier, the smallest requests first;
 ``None`` where the price list does not know the tier. The standard tier is ``None``, and known."""
+
+
+class TokenPrices(NamedTuple):
+    """One line of a price list as whole pico-USD per token: fast, for what is only expected."""
+
+    input: int
+    cached_input: int
+    output: int
+    per_request: int
+    up_to: int | None
+
+    def nano_usd(self, input_tokens: int, cached_tokens: int, output_tokens: int) -> int:
+        """What so many tokens cost, rounded up; the cached ones are among the input."""
+        pico_usd = (
+            self.per_request
+            + (input_tokens - cached_tokens) * self.input
+            + cached_tokens * self.cached_input
+            + output_tokens * self.output
+        )
+        return -(-pico_usd // 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +91,39 @@ class Price:
         cost = next(fitting).cost(usage)
         return cost if known is not None else cost._replace(exact=False)
 
+    def token_prices(
+        self, moment: datetime, service_tier: str | None, *, thinks: bool
+    ) -> list[TokenPrices]:
+        """What tokens of an attempt cost then, the smallest requests first.
+
+        Args:
+            moment: When it is admitted.
+            service_tier: The tier that is asked for.
+            thinks: Whether its output is thought over.
+        """
+        tier = None if service_tier in STANDARD_TIERS else service_tier
+        rates = self.rates_at(moment, tier) or self._standard(moment)
+        return [_token_prices(rate, reasoning=int(thinks)) for rate in rates]
+
     def _standard(self, moment: datetime) -> Sequence[Rate]:
         rates = self.rates_at(moment, None)
         assert rates is not None, "every price list knows its standard tier"
         return rates
+
+
+def _token_prices(rate: Rate, *, reasoning: int) -> TokenPrices:
+    def pico_usd(input_tokens: int, cached: int, output_tokens: int) -> int:
+        reasoned = reasoning * output_tokens
+        usage = TokenUsage(input_tokens, output_tokens, cached, reasoning_tokens=reasoned)
+        return int((rate.cost(usage).usd - rate.per_request) * 10**12)
+
+    return TokenPrices(
+        pico_usd(1, 0, 0),
+        pico_usd(1, 1, 0),
+        pico_usd(0, 0, 1),
+        int(rate.per_request * 10**12),
+        rate.up_to,
+    )
 
 
 def most_usd(

@@ -95,6 +95,9 @@ class Provider(CallArguments, ABC):
     fetches_images: ClassVar[bool] = True
     """Whether it gets an image from an https address by itself."""
 
+    stands_in: ClassVar[bool] = False
+    """Whether it answers where no model does, and so after all models, whatever the order is."""
+
     streams_whole_answers: bool = False
     """Whether an answer that is asked for whole arrives in pieces too, each of them reported to
     LangChain's callbacks. Only then do the limits on pieces count for it."""

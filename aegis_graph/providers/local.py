@@ -21,6 +21,7 @@ class InProcessProvider(Provider):
     """The only model of the kind."""
     activity: str
     """What it does, for the error that says that it failed."""
+    stands_in = True
     sampling = frozenset(SAMPLING)
     """Every one: it gives the same answer to the same question, which no choice of words changes.
     """

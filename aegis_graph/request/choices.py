@@ -21,7 +21,7 @@ from aegis_graph.request.limits import amount_usd, time_limit_s
 from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING
 from aegis_graph.request.tags import joined_tags
-from aegis_graph.types import SENSITIVITIES, Sensitivity, Task
+from aegis_graph.types import SENSITIVITIES, Order, Sensitivity, Task
 
 
 class RouterContext(TypedDict, total=False):
@@ -43,6 +43,7 @@ class RouterContext(TypedDict, total=False):
     providers: list[str]
     timeout_s: float
     max_price_usd: str
+    order: Order
 
 
 CHOICES = tuple(RouterContext.__annotations__)
@@ -57,7 +58,9 @@ PROTECTING = ("sensitivity", "max_cost_usd", "max_price_usd", "timeout_s")
 _LIKENESS = 0.8
 """How alike two names must be for one to be taken for a misspelt other; 1 is the same name."""
 
-_OTHER_WORDS = frozenset({"mode", "models", "modes"})
+_OTHER_WORDS = frozenset(
+    {"border", "coder", "mode", "models", "modes", "older", "ordered", "orders"}
+)
 """Like one of ours, and names of hosts' own."""
 
 

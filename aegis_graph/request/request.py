@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
@@ -26,7 +25,8 @@ from aegis_graph.request.images import (
 )
 from aegis_graph.request.input_kinds import input_kinds
 from aegis_graph.request.limits import price_limit, run_limit, time_limit_s
-from aegis_graph.request.options import options_bound, options_json, read_options
+from aegis_graph.request.options import options_bound, read_options
+from aegis_graph.request.prompt_text import prompt_hash, utf8_size
 from aegis_graph.request.selection import NARROWING, Selection, read_selections
 from aegis_graph.request.tags import checked_tags
 from aegis_graph.request.token_bounds import prompt_bound
@@ -35,9 +35,11 @@ from aegis_graph.types import (
     DEFAULT_TASK,
     DEFAULT_USER,
     MAX_OUTPUT_TOKENS,
+    ORDERS,
     SENSITIVITIES,
     TASK_PATTERN,
     CallOptions,
+    Order,
     Sensitivity,
     Task,
 )
@@ -89,11 +91,13 @@ class Request:
     """How long all attempts, waits and retries may take together, in seconds."""
     max_price_nano_usd: int | None = None
     """The most that one call may cost."""
+    order: Order | None = None
+    """By what the providers are put in order; as the configuration says when absent."""
 
     @cached_property
     def query_hash(self) -> str:
         """SHA-256 of the prompt and its options; only a reservation's row needs it."""
-        return _prompt_hash(self.messages, self.options)
+        return prompt_hash(self.messages, self.options)
 
     @cached_property
     def input_kinds(self) -> Set[InputKind]:
@@ -172,6 +176,7 @@ class Request:
             selections=read_selections(state),
             timeout_s=None if timeout_s is None else time_limit_s("timeout_s", timeout_s),
             max_price_nano_usd=price_limit(state.get("max_price_usd")),
+            order=_one_of("order", state.get("order"), ORDERS, None),
         )
 
 
@@ -205,7 +210,7 @@ def _checked_name(key: str, value: object) -> str | None:
 
 def _checked_thread_id(value: str) -> str:
     # PostgreSQL stores no NUL in a text.
-    if len(value) <= MAX_ID and "\0" not in value and _utf8_size(value) is not None:
+    if len(value) <= MAX_ID and "\0" not in value and utf8_size(value) is not None:
         return value
     raise InvalidRequestError(
         f"thread_id: must be text of at most {MAX_ID} characters, without NUL"
@@ -239,7 +244,7 @@ def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
                 images.append(request_image(part, where))
                 continue
             text = part if isinstance(part, str) else part.get("text")
-            more = _utf8_size(text) if isinstance(text, str) else 0
+            more = utf8_size(text) if isinstance(text, str) else 0
             if more is None:
                 raise InvalidRequestError(f"{where}: not valid Unicode text")
             size += more
@@ -277,21 +282,3 @@ def request_image(part: Mapping[str, Any], where: str) -> RequestImage:
     # The largest, for the same reason.
     sure = not remote and len(known) == len(given)
     return RequestImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)
-
-
-def _utf8_size(text: str) -> int | None:
-    """The text's bytes; ``None`` when it has half a character, which no client can send."""
-    try:
-        return len(text.encode("utf-8"))
-    except UnicodeEncodeError:
-        return None
-
-
-def _prompt_hash(messages: Sequence[BaseMessage], options: CallOptions) -> str:
-    digest = hashlib.sha256(options_json(options).encode())
-    for message in messages:
-        # Lengths first, so that no two different conversations join to the same text.
-        text = repr((message.type, message.content))
-        digest.update(f"{len(text)}:".encode())
-        digest.update(text.encode("utf-8", errors="replace"))
-    return digest.hexdigest()

@@ -33,6 +33,8 @@ class AttemptTimer:
         self.ends_at = 0.0
         """When the whole attempt must have ended, by the event loop's clock."""
         self._has_begun = False
+        self.first_piece_ms: int | None = None
+        """When the first piece of the answer came, in milliseconds after the attempt began."""
         self.is_waiting = False
         """Whether the server is not asked just now, because it is still loading its model."""
         self._problem = f"no complete answer within {limits.whole_s:g} s"
@@ -58,6 +60,7 @@ class AttemptTimer:
         self._last = self._loop.time()
         if not self._has_begun:
             self._has_begun = True
+            self.first_piece_ms = round((self._last - self._began) * 1000)
             # A model without an asynchronous client reports its pieces from a thread.
             self._loop.call_soon_threadsafe(self._watch_pieces)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -27,6 +28,7 @@ from aegis_graph.routing.attempt_timer import AttemptTimer
 from aegis_graph.routing.attempt_trace import AttemptTrace
 from aegis_graph.routing.deadline import Deadline, is_over
 from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.experience import past_attempt
 from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
@@ -100,6 +102,7 @@ class Call:
         self._answer: AIMessage | None = None
         self._began = time.monotonic()
         self._answers_before = services.health.answers(self._spec.name)
+        self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
         self._calculator = SettlementCalculator(
             hold, self._bound, provider.price, provider=provider.spec.name
         )
@@ -236,6 +239,10 @@ class Call:
         reason: str,
         **update: AIMessage,
     ) -> AttemptCommand:
+        past = past_attempt(self._request, self._spec, settlement, self._admitted_at)
+        bound = 0 if self._request.has_images else self._bound.input_tokens
+        first_ms = self._timer.first_piece_ms
+        self._services.experience.learn(past, bound=bound, first_ms=first_ms)
         attempts = [*self._state["attempts"], self._record(settlement, reason)]
         return Command(goto=goto, update={**update, "route": onward, "attempts": attempts})
 

@@ -50,6 +50,13 @@ class ProviderNames:
             return None
         return [name for name in every[0] if all(name in other for other in every[1:])]
 
+    def lists(self, selections: Sequence[Selection]) -> bool:
+        """Whether the choices say in which order providers are asked, as lists and aliases do."""
+        return any(
+            one.providers is not None or (one.model is not None and one.model in self.aliases)
+            for one in selections
+        )
+
     def _known(self, providers: Sequence[str]) -> list[str]:
         known = [row.name for row in self.rows]
         for name in providers:

@@ -32,7 +32,7 @@ from aegis_graph.request.tags import is_text_mapping
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
 from aegis_graph.routing.state import RouterInput, RouterState
-from aegis_graph.types import AttemptRecord, SkippedRecord
+from aegis_graph.types import ORDERS, AttemptRecord, SkippedRecord
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +141,8 @@ def _choices_of_configurable(configurable: Mapping[str, Any]) -> Mapping[str, An
 def _is_choice(key: str, value: object) -> bool:
     if key == "tags":
         return is_text_mapping(value)
+    if key == "order":
+        return value in ORDERS
     if key == "providers":
         return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     return key in PROTECTING or (isinstance(value, str) and value != "")

@@ -37,6 +37,7 @@ from aegis_graph.routing.deadline import Deadline, kept, shortened
 from aegis_graph.routing.hooked_attempt import report_settled
 from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import ProviderPlan, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
@@ -90,20 +91,22 @@ class RouterNodes:
             await self._report(pending, alerts, state, config)
             pending = []
             await asyncio.sleep(shortened(route["retry_after_s"], deadline))
-        now = self.services.clock()
-        plan = self.planner.plan(request, state, deadline, now)
+        await self.planner.learn(request)
+        now, streams = self.services.clock(), observer_in(config).streams(config)
+        plan = self.planner.plan(request, state, deadline, now, streams=streams)
         plan = await self._planned_by_hook(plan, request, state, config, pending)
         route_id, number = state["route_id"], len(state["attempts"]) + 1
         holds = [
             hold_for(
-                self.planner.provider(name),
+                self.planner.provider(candidate.spec.name),
                 request,
                 route_id,
                 number,
                 at=now,
-                limits=self.limits[name],
+                limits=self.limits[candidate.spec.name],
+                expected_nano_usd=candidate.expected_nano_usd,
             )
-            for name in (candidate.spec.name for candidate in plan.candidates)
+            for candidate in plan.candidates
         ]
         # One transaction: what the failed attempt leaves of its hold is free for the next one.
         admission = await self.services.ledger.admit(holds, settle=pending)

@@ -18,6 +18,7 @@ from aegis_graph.routing.policy import (
     out_of_time,
     within_price,
 )
+from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import most_cost
 from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.state import RouterState, route_of
@@ -31,16 +32,37 @@ class Planner:
         chain: The providers, in the order in which they are asked.
         health: Which of them are left alone for now.
         names: Under which a request may choose among them.
+        ranking: Puts them in another order than that of the chain; ``None`` leaves them as they
+            are.
     """
 
     chain: Sequence[Provider]
     health: Health
     names: ProviderNames
+    ranking: Ranking | None = None
+
+    async def learn(self, request: Request) -> None:
+        """Find out what earlier attempts were like, where the request's order goes by that."""
+        if self.ranking is not None and self.ranking.order_of(request) != "listed":
+            await self.ranking.experience.refresh()
 
     def plan(
-        self, request: Request, state: RouterState, deadline: Deadline | None, now: datetime
+        self,
+        request: Request,
+        state: RouterState,
+        deadline: Deadline | None,
+        now: datetime,
+        *,
+        streams: bool = False,
     ) -> ProviderPlan:
         """The candidates, in order, and why the others are none.
+
+        Args:
+            request: What is asked.
+            state: With the attempts so far.
+            deadline: When the request's time is over.
+            now: The moment whose prices count.
+            streams: Whether the answer is wanted in pieces.
 
         Raises:
             InvalidRequestError: The request chooses a provider that is unknown.
@@ -55,8 +77,20 @@ class Planner:
         plan = make_plan(request, states)
         if deadline is not None and is_over(deadline):
             plan = out_of_time(plan, deadline.problem)
-        return within_price(
+        plan = within_price(
             plan, request, lambda name: most_cost(self.provider(name), request, at=now)
+        )
+        if self.ranking is None or self.ranking.order_of(request) == "listed":
+            return plan
+        attempts = state["attempts"]
+        return self.ranking.ranked(
+            plan,
+            request,
+            self.provider,
+            route_id=state["route_id"],
+            at=now,
+            streams=streams,
+            first=attempts[-1]["provider"] if attempts else None,
         )
 
     def provider(self, name: str) -> Provider:

@@ -41,6 +41,8 @@ class Candidate(NamedTuple):
 
     spec: ProviderSpec
     reason: str
+    expected_nano_usd: int | None = None
+    """What an answer is expected to cost, where the order is not that of the list."""
 
 
 class MostCost(NamedTuple):

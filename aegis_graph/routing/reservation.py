@@ -71,6 +71,7 @@ def hold_for(
     *,
     at: datetime,
     limits: tuple[UnitLimit, ...] = (),
+    expected_nano_usd: int | None = None,
 ) -> Hold:
     """The reservation that an attempt at this provider needs which is admitted at this moment."""
     spec, bound = provider.spec, bound_of(provider, request)
@@ -84,6 +85,7 @@ def hold_for(
         run_limit_nano_usd=request.run_limit_nano_usd,
         tokens=bound.input_tokens + bound.output_tokens,
         limits=limits,
+        expected_nano_usd=expected_nano_usd,
     )
 
 

@@ -55,6 +55,7 @@ from aegis_graph.routing.host import HostCheck, RequestReader
 from aegis_graph.routing.limits import limits_of
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.planner import Planner
+from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.types import DEFAULT_SENSITIVITY
@@ -222,7 +223,8 @@ def assemble(
     read = RequestReader(config.defaults.model_dump(exclude_none=True))
     provider_names = ProviderNames(config.providers, config.aliases)
     limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
-    planner = Planner(chain, services.health, provider_names)
+    ranking = Ranking(config.routing, services.experience, provider_names)
+    planner = Planner(chain, services.health, provider_names, ranking)
     nodes = RouterNodes(planner, services, read, limits)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(

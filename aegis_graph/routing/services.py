@@ -9,8 +9,10 @@ from aegis_graph.clock import Clock
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.alert_webhook import AlertWebhook
+from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
@@ -28,6 +30,7 @@ class SharedServices:
         clock: Returns the present as an aware datetime in UTC.
         hooks: The functions that the application gave.
         webhook: Where alerts are posted.
+        experience: What earlier attempts were like.
     """
 
     ledger: Ledger
@@ -37,6 +40,7 @@ class SharedServices:
     clock: Clock
     hooks: RouterHooks
     webhook: AlertWebhook
+    experience: Experience
 
     @classmethod
     def of(
@@ -59,4 +63,5 @@ class SharedServices:
             clock,
             hooks or RouterHooks(),
             AlertWebhook(config, environ),
+            Experience(used if isinstance(used, LedgerReader) else None, clock),
         )

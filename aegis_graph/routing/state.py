@@ -15,7 +15,14 @@ from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.routing.route import Route, new_route
-from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRecord, Task
+from aegis_graph.types import (
+    AttemptRecord,
+    CallOptions,
+    Order,
+    Sensitivity,
+    SkippedRecord,
+    Task,
+)
 
 
 def join_messages(left: Any, right: Any) -> Any:
@@ -49,6 +56,8 @@ class RouterInput(TypedDict, total=False):
     """How long the request may take with all its attempts, waits and retries, in seconds."""
     max_price_usd: str
     """The most that one call may cost, as decimal text."""
+    order: Order
+    """By what the providers are put in order: ``listed``, ``price``, ``latency``, ``weighted``."""
     options: CallOptions
 
 

@@ -93,7 +93,8 @@ async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
     ledger = store.open()
     tagged = {"thread_id": "t", "run_id": "r", "tags": '{"team": "search"}'}
     limits = (UnitLimit("total", "tokens_per_minute", 9),)
-    made = await ledger.admit([hold(100, **tagged, limits=limits, tokens=9, queued_ms=7)])
+    asked: Any = {"limits": limits, "tokens": 9, "queued_ms": 7, "expected_nano_usd": 90}
+    made = await ledger.admit([hold(100, **tagged, **asked)])
     (before,) = store.rows()
     counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "cache_write_tokens": 3}
     names = {"error_type": "E", "service_tier": "flex", "served_model": "m-2026"}

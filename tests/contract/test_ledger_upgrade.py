@@ -30,6 +30,16 @@ FILLED = (
 )
 
 
+COUNTS_HOLDS = 6
+"""The first version that counts the holds of a scope, as the migration before it counted them."""
+
+
+def filled_by_version(number: int) -> tuple[str, ...]:
+    """The statements by which that version of the package wrote the rows."""
+    counts = ("UPDATE totals SET open_holds = 1",) if number >= COUNTS_HOLDS else ()
+    return (*FILLED, *counts)
+
+
 def written_by_version(number: int, store: Store) -> None:
     """A ledger with one open hold and a limit, as that version of the package left it."""
     groups = MIGRATIONS[:number]
@@ -37,7 +47,7 @@ def written_by_version(number: int, store: Store) -> None:
         with closing(sqlite3.connect(store.folder / "costs.db")) as old:
             for text in (text.format_map(SQLITE) for group in groups for text in group):
                 old.execute(text)
-            for text in FILLED:
+            for text in filled_by_version(number):
                 old.execute(text)
             old.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             old.execute(f"PRAGMA user_version = {number}")
@@ -47,7 +57,7 @@ def written_by_version(number: int, store: Store) -> None:
         server.execute("CREATE SCHEMA aegis_graph")
         for text in (text.format_map(POSTGRES) for group in groups for text in group):
             server.execute(text.encode())
-        for text in FILLED:
+        for text in filled_by_version(number):
             server.execute(text.encode())
         server.execute("SELECT setval('requests_id_seq', 7)")
         server.execute("INSERT INTO facts VALUES ('schema', %s)", (str(number),))

@@ -56,7 +56,7 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line. Three of them take the environment as an argument as
 well; the other two set a variable that is the only switch of a library."""
 
-PURE = ("policy", "reservation", "retry", "route", "settlement")
+PURE = ("order", "policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
 
 MAY_BE_BEHIND_PURE = {

@@ -60,6 +60,7 @@ _FOCUS = {
     "x_Service_Tier": ESCAPED["service_tier"],
     "x_Served_Model": ESCAPED["served_model"],
     "x_Overrun": "overrun",
+    "x_Expected_Nano_Usd": "expected_nano_usd",
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

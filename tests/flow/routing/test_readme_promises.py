@@ -58,7 +58,7 @@ def protocols(server: LoopbackServer) -> list[str]:
 @everywhere
 @promise(
     "each call goes to the cheapest provider that may serve it",
-    "No choice by quality: the order of the providers in the configuration decides.",
+    "No choice by quality: providers are asked as the configuration lists them",
 )
 async def test_the_first_provider_that_may_serve_it_is_asked(
     server: LoopbackServer, db: Path, way: str

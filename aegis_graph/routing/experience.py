@@ -1,0 +1,286 @@
+"""What earlier attempts were like: their tokens, failures, times and caches, by model and task.
+
+It is in memory: seeded from the ledger's last rows when an order first needs it, added to by each
+attempt of this process that ends, and read again from the ledger once a minute, which brings what
+other processes learned. So a decision costs no transaction. Amounts are integers, money nano-USD.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from aegis_graph.clock import Clock
+from aegis_graph.concurrency.forks import reset_in_child
+from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
+from aegis_graph.ledger.reader import LedgerReader
+from aegis_graph.request.request import Request
+from aegis_graph.types import SettlementRecord
+
+LAST_ROWS = 2_000
+"""Rows of the ledger that are looked at: a few milliseconds of reading."""
+
+READ_EVERY = timedelta(seconds=60)
+"""How old what other processes learned may be."""
+
+CACHE_LIFE = timedelta(minutes=5)
+"""How long a provider's cache keeps a prompt at least: OpenAI and Anthropic name five minutes
+(https://developers.openai.com/api/docs/guides/prompt-caching)."""
+
+MOST_THREADS = 4_096
+"""Conversations whose last call is remembered; the oldest are forgotten."""
+
+_SCALE = 1_000
+"""What one unit is in a sum, so that integers can lose a fiftieth of it."""
+
+_TIMES = 32
+"""Times of which the median is made; the weight of each is nine tenths of the next one's."""
+
+_WEIGHTS = tuple(round(_SCALE * 0.9**age) for age in range(_TIMES))
+
+Subject = tuple[str, str, str]
+"""Provider, model and task; an empty name stands for all."""
+
+
+class Ratio(NamedTuple):
+    """One sum over another, in which an amount counts half after 34 more.
+
+    Example:
+        >>> Ratio().plus(300, 1).plus(100, 1).of(1)
+        198
+    """
+
+    part: int = 0
+    whole: int = 0
+
+    def plus(self, part: int, whole: int) -> Ratio:
+        """The ratio with one more observation."""
+        return Ratio(
+            self.part * 49 // 50 + part * _SCALE,
+            self.whole * 49 // 50 + whole * _SCALE,
+        )
+
+    def of(self, amount: int, *, prior: tuple[int, int] = (0, 0)) -> int:
+        """The ratio of an amount.
+
+        Args:
+            amount: Of what.
+            prior: An observation that counts beside the others, so that there is always one.
+        """
+        part, whole = self.part + prior[0] * _SCALE, self.whole + prior[1] * _SCALE
+        return amount * part // whole
+
+
+class Times(NamedTuple):
+    """The last times of something in milliseconds, and their median, to which the last count most.
+
+    Example:
+        >>> Times().plus(900).plus(100).plus(120).median_ms
+        120
+    """
+
+    median_ms: int | None = None
+    last: tuple[int, ...] = ()
+
+    def plus(self, ms: int) -> Times:
+        """The times with one more."""
+        last = (ms, *self.last[: _TIMES - 1])
+        weighted = sorted(zip(last, _WEIGHTS, strict=False))
+        half = sum(weight for _, weight in weighted) / 2
+        for value, weight in weighted:
+            half -= weight
+            if half <= 0:
+                return Times(value, last)
+        raise AssertionError("the weights add up to twice a half")
+
+
+class Record(NamedTuple):
+    """What is known of a subject from the ledger's rows."""
+
+    output: Ratio = Ratio()
+    """Output tokens of an answer."""
+    failed_nano_usd: Ratio = Ratio()
+    """What failures cost, per answer."""
+    failed_ms: Ratio = Ratio()
+    """What time failures took, per answer."""
+    cached: Ratio = Ratio()
+    """Cached input tokens of all input, where a conversation did not go on."""
+    repeated: Ratio = Ratio()
+    """Cached input tokens of what a conversation had sent before."""
+    whole: Times = Times()
+    """To the end of an answer."""
+
+
+class Measured(NamedTuple):
+    """What no row of the ledger has, and only this process knows."""
+
+    size: Ratio = Ratio()
+    """Input tokens of the request's upper bound."""
+    first: Times = Times()
+    """To the first token of an answer that came in pieces."""
+
+
+class LastCall(NamedTuple):
+    """The call of a conversation that was answered last."""
+
+    provider: str
+    model: str
+    input_tokens: int
+    moment: datetime
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Experience:
+    """What a router's attempts were like.
+
+    Args:
+        ledger: Where the last attempts of every process are read; ``None`` where it gives none.
+        clock: Returns the present as an aware datetime in UTC.
+    """
+
+    ledger: LedgerReader | None
+    clock: Clock
+    _records: dict[Subject, Record] = field(default_factory=dict)
+    _measured: dict[Subject, Measured] = field(default_factory=dict)
+    _threads: dict[tuple[str, str], LastCall] = field(default_factory=dict)
+    _read_at: datetime | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """A lock that another thread holds while the process is forked would stay held."""
+        reset_in_child(self, Experience._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    async def refresh(self) -> None:
+        """Read the ledger's last rows, where they were not read within the last minute.
+
+        One request waits for it, and the others go on with what is known so far.
+        """
+        now = self.clock()
+        if self._read_at is not None and now - self._read_at < READ_EVERY:
+            return
+        self._read_at = now
+        if self.ledger is None:
+            return
+        try:
+            rows = await self.ledger.read(past_attempts(LAST_ROWS))
+        except LedgerError:
+            # Nothing is lost: the admission that comes next says what is wrong with the ledger.
+            return
+        self.replace(rows)
+
+    def replace(self, rows: Iterable[PastAttempt]) -> None:
+        """Begin anew with these rows, the oldest first; what only this process knows stays."""
+        fresh = Experience(None, self.clock)
+        for row in rows:
+            fresh._learn(row)
+        with self._lock:
+            self._records, self._threads = fresh._records, fresh._threads
+            self._read_at = self._read_at or self.clock()
+
+    def learn(self, past: PastAttempt, *, bound: int = 0, first_ms: int | None = None) -> None:
+        """Take an attempt of this process into account, where an order goes by it.
+
+        Args:
+            past: The attempt.
+            bound: The upper bound of its input tokens, where it had no images; else 0.
+            first_ms: When its first token came, in milliseconds after it was sent.
+        """
+        # Where providers are asked as they are listed, nothing is counted.
+        if self._read_at is None:
+            return
+        subject = (past.provider, past.model, past.task)
+        with self._lock:
+            self._learn(past)
+            known = self._measured.get(subject, Measured())
+            if bound and past.answered and past.input_tokens:
+                known = known._replace(size=known.size.plus(past.input_tokens, bound))
+            if first_ms is not None and past.answered:
+                known = known._replace(first=known.first.plus(first_ms))
+            self._measured[subject] = known
+
+    def record(self, subject: Subject) -> Record | None:
+        """What is known of a provider's model and a task; ``None`` where nothing is."""
+        return self._records.get(subject)
+
+    def measured(self, subject: Subject) -> Measured:
+        """What this process has measured of them."""
+        return self._measured.get(subject) or Measured()
+
+    def last_call(self, thread_id: str | None, task: str) -> LastCall | None:
+        """The call of a conversation that was answered last."""
+        return None if thread_id is None else self._threads.get((thread_id, task))
+
+    def _learn(self, past: PastAttempt) -> None:
+        own, every = (past.provider, past.model, past.task), ("", "", past.task)
+        known = self._records.get(own, Record())
+        took_ms = past.latency_ms or 0
+        if not past.answered:
+            self._records[own] = known._replace(
+                failed_nano_usd=known.failed_nano_usd.plus(past.cost_nano_usd, 0),
+                failed_ms=known.failed_ms.plus(took_ms, 0),
+            )
+            return
+        known = known._replace(
+            failed_nano_usd=known.failed_nano_usd.plus(0, 1),
+            failed_ms=known.failed_ms.plus(0, 1),
+            whole=known.whole.plus(took_ms),
+        )
+        if past.output_tokens is not None:
+            known = known._replace(output=known.output.plus(past.output_tokens, 1))
+            of_task = self._records.get(every, Record())
+            self._records[every] = of_task._replace(
+                output=of_task.output.plus(past.output_tokens, 1)
+            )
+        if past.input_tokens:
+            known = self._with_cache(known, past, past.input_tokens)
+        self._records[own] = known
+
+    def _with_cache(self, known: Record, past: PastAttempt, input_tokens: int) -> Record:
+        cached = past.cached_input_tokens or 0
+        before = self.last_call(past.thread_id, past.task)
+        if before is not None and is_warm(before, past.provider, past.model, past.moment):
+            repeated = min(before.input_tokens, input_tokens)
+            known = known._replace(repeated=known.repeated.plus(min(cached, repeated), repeated))
+        else:
+            known = known._replace(cached=known.cached.plus(cached, input_tokens))
+        if past.thread_id is not None:
+            key = (past.thread_id, past.task)
+            self._threads.pop(key, None)
+            self._threads[key] = LastCall(past.provider, past.model, input_tokens, past.moment)
+            if len(self._threads) > MOST_THREADS:
+                del self._threads[next(iter(self._threads))]
+        return known
+
+
+def past_attempt(
+    request: Request, spec: ProviderSpec, settlement: SettlementRecord, moment: datetime
+) -> PastAttempt:
+    """An attempt that has just ended, as the ledger's row will say it."""
+    return PastAttempt(
+        spec.name,
+        spec.model,
+        request.task,
+        request.thread_id,
+        moment,
+        settlement["status"] == "answered",
+        settlement["cost_nano_usd"],
+        settlement["input_tokens"],
+        settlement["output_tokens"],
+        settlement["cached_input_tokens"],
+        settlement["latency_ms"],
+    )
+
+
+def is_warm(before: LastCall, provider: str, model: str, moment: datetime) -> bool:
+    """Whether a provider may still have in its cache what a conversation sent last."""
+    return (before.provider, before.model) == (provider, model) and (
+        moment - before.moment <= CACHE_LIFE
+    )
