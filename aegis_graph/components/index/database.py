@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import sqlite3
 import tempfile
@@ -151,22 +149,6 @@ class IndexFile:
         else:
             what = f"cannot be used as an index ({error}); check the place and the disk"
         return StoreError(f"{self.path}: {what}")
-
-
-def can_load_vector_functions() -> bool:
-    """Whether ``sqlite-vec`` is there, and this Python can load it: some builds load nothing."""
-    return (
-        hasattr(sqlite3.Connection, "enable_load_extension")
-        and importlib.util.find_spec("sqlite_vec") is not None
-    )
-
-
-def with_vector_functions(connection: sqlite3.Connection) -> None:
-    """Load ``sqlite-vec`` into a connection, where that can be done."""
-    if can_load_vector_functions():
-        connection.enable_load_extension(True)
-        importlib.import_module("sqlite_vec").load(connection)
-        connection.enable_load_extension(False)
 
 
 def index_path(named: str | os.PathLike[str], folder: Path) -> Path:

@@ -16,6 +16,7 @@ from aegis_graph.components.index.report import EmbedReport
 from aegis_graph.components.index.rows import FoundPassage
 from aegis_graph.components.index.schema import ROW
 from aegis_graph.components.index.texts import digest_of, text_in_place
+from aegis_graph.components.index.vector_store import keep_vectors
 from aegis_graph.components.index.vectors import unit_blob
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.embeddings import RoutedEmbeddings
@@ -68,7 +69,7 @@ class EmbeddingRun:
     def run(self) -> EmbedReport:
         """Embed until nothing is left that may be embedded, or money ends."""
         options = {"run_id": uuid4().hex, **self.options}
-        space = self._space()
+        space = space_name(self.embeddings)
         pending = self._pending(space)
         self.total = sum(map(len, pending.values()))
         for level, passages in pending.items():
@@ -83,21 +84,13 @@ class EmbeddingRun:
             attempts=tuple(self.attempts),
         )
 
-    def _space(self) -> int:
-        name = space_name(self.embeddings)
-        with self.file.transaction(self.connection):
-            self.connection.execute(
-                "INSERT INTO spaces (name) VALUES (?) ON CONFLICT DO NOTHING", (name,)
-            )
-        found = self.connection.execute("SELECT id FROM spaces WHERE name = ?", (name,))
-        return int(found.fetchone()[0])
-
-    def _pending(self, space: int) -> dict[Sensitivity, list[int]]:
+    def _pending(self, space: str) -> dict[Sensitivity, list[int]]:
         """One passage for each text without a vector, by how private it is."""
         rows = self.connection.execute(
             f"SELECT min(p.id), max({_LEVEL}) FROM passages AS p"
             " JOIN documents AS d ON d.id = p.document WHERE NOT EXISTS"
-            " (SELECT 1 FROM vectors AS v WHERE v.space = ? AND v.digest = p.digest)"
+            " (SELECT 1 FROM vectors AS v WHERE v.space = (SELECT id FROM spaces WHERE name = ?)"
+            " AND v.digest = p.digest)"
             " GROUP BY p.digest ORDER BY 1",
             (space,),
         )
@@ -106,7 +99,7 @@ class EmbeddingRun:
             pending.setdefault(SENSITIVITIES[rank], []).append(passage)
         return pending
 
-    def _embed(self, options: Mapping[str, Any], passages: Sequence[int], space: int) -> None:
+    def _embed(self, options: Mapping[str, Any], passages: Sequence[int], space: str) -> None:
         embedder = RequestEmbedder.of(self.embeddings, options, location=self.location)
         if embedder.refusal is not None:
             self.reasons[embedder.refusal] = None
@@ -129,17 +122,11 @@ class EmbeddingRun:
             found = [FoundPassage.of(row) for row in rows]
             yield [text_in_place(one.title, one.passage) for one in found]
 
-    def _keep(self, space: int, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
-        rows = [
-            (space, digest_of(text), unit_blob(vector))
-            for text, vector in zip(texts, vectors, strict=True)
-        ]
+    def _keep(self, space: str, texts: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        pairs = zip(texts, vectors, strict=True)
+        rows = [(digest_of(text), unit_blob(vector)) for text, vector in pairs]
         with self.file.transaction(self.connection):
-            self.connection.executemany(
-                "INSERT INTO vectors (space, digest, vector) VALUES (?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                rows,
-            )
+            keep_vectors(self.connection, space=space, vectors=rows)
         self.done += len(rows)
         if self.on_texts is not None:
             self.on_texts(self.done, self.total)

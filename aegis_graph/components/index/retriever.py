@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
@@ -14,17 +14,13 @@ from langchain_core.embeddings import Embeddings
 from pydantic import ConfigDict
 from typing_extensions import override
 
-from aegis_graph.components.index.database import (
-    IndexFile,
-    can_load_vector_functions,
-    with_vector_functions,
-)
+from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.embedding import space_name
 from aegis_graph.components.index.filters import Where, condition_of
 from aegis_graph.components.index.search import Hit, Search, hits, space_of
 from aegis_graph.components.index.selection import select
 from aegis_graph.components.index.stems import Stemmer
-from aegis_graph.components.index.vectors import unit_blob
+from aegis_graph.components.index.vectors import Space, unit_blob
 from aegis_graph.components.retriever.base import CostedRetriever, RetrieverResult
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
@@ -47,7 +43,7 @@ class _Run:
     options: Mapping[str, Any]
     embedder: RequestEmbedder | None
     vector: bytes | None = None
-    space: int | None = None
+    space: Space | None = None
     reason: str | None = None
     """Why the search is not all that it should be."""
 
@@ -84,7 +80,7 @@ class IndexRetriever(CostedRetriever):
             run.space = self._ask(space_of(self._space))
             if self._has_vectors(run):
                 try:
-                    run.vector = unit_blob(run.embedder.embed([question], "query")[0])
+                    self._take(run, run.embedder.embed([question], "query")[0])
                 except RoutingError as error:
                     _by_words_alone(run, error)
         found = self._ask(hits(self._search(run)))
@@ -100,8 +96,7 @@ class IndexRetriever(CostedRetriever):
             run.space = await self._aask(space_of(self._space))
             if self._has_vectors(run):
                 try:
-                    [vector] = await run.embedder.aembed([question], "query")
-                    run.vector = unit_blob(vector)
+                    self._take(run, (await run.embedder.aembed([question], "query"))[0])
                 except RoutingError as error:
                     _by_words_alone(run, error)
         search = await asyncio.to_thread(self._search, run)
@@ -132,6 +127,14 @@ class IndexRetriever(CostedRetriever):
             run.reason = f"searched by words alone: the index has no vectors of {self._space}"
         return run.space is not None
 
+    def _take(self, run: _Run, vector: Sequence[float]) -> None:
+        assert run.space is not None, "a question is embedded where there is something to compare"
+        if len(vector) == run.space.dimensions:
+            run.vector = unit_blob(vector)
+            return
+        what = f"its vectors have {run.space.dimensions} dimensions, the question's {len(vector)}"
+        _add_reason(run, f"searched by words alone: {what}")
+
     def _search(self, run: _Run) -> Search:
         depth = self.limit * _DEPTH_FACTOR
         return Search(
@@ -141,7 +144,6 @@ class IndexRetriever(CostedRetriever):
             neighbours=self.neighbours,
             space=run.space,
             vector=run.vector,
-            has_functions=can_load_vector_functions(),
         )
 
     def _finish(self, run: _Run, found: list[Hit]) -> RetrieverResult:
@@ -165,14 +167,8 @@ class IndexRetriever(CostedRetriever):
         by_id = {str(one.found.id): one for one in found}
         return [by_id[one.id] for one in best if one.id in by_id]
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = self.file.open_to_read()
-        if self.embeddings is not None:
-            with_vector_functions(connection)
-        return connection
-
     def _ask(self, query: Query[T]) -> T:
-        connection = self._connect()
+        connection = self.file.open_to_read()
         try:
             step = advance(query, None)
             while isinstance(step, Statement):
@@ -186,7 +182,7 @@ class IndexRetriever(CostedRetriever):
 
     async def _aask(self, query: Query[T]) -> T:
         try:
-            return await ask(self._connect, query)
+            return await ask(self.file.open_to_read, query)
         except sqlite3.Error as error:
             raise self.file.explain(error) from error
 

@@ -12,7 +12,7 @@ LAYOUT: Final = 1
 not migrated: it is made again."""
 
 PAGE_BYTES: Final = 16384
-"""Bytes of a page: three vectors of 1,024 dimensions fit in one, of SQLite's usual size none."""
+"""Bytes of a page: larger than SQLite's usual ones, because passages and vectors are."""
 
 TABLES: Final = """
 CREATE TABLE roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -53,14 +53,22 @@ CREATE VIRTUAL TABLE words USING fts5 (
     text UNINDEXED, stems, endings, tokenize = 'unicode61 remove_diacritics 0'
 );
 
-CREATE TABLE spaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE spaces (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, dimensions INTEGER NOT NULL
+);
+-- Vectors of length 1, as 32-bit floats, some hundreds in a row: one by one, reading them takes ten
+-- times as long.
+CREATE TABLE blocks (
+    id INTEGER PRIMARY KEY, space INTEGER NOT NULL, count INTEGER NOT NULL, matrix BLOB NOT NULL
+);
 CREATE TABLE vectors (
-    id INTEGER PRIMARY KEY,
     space INTEGER NOT NULL,
     digest BLOB NOT NULL,
-    vector BLOB NOT NULL,           -- of length 1, as 32-bit floats
-    UNIQUE (space, digest)
-);
+    block INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    PRIMARY KEY (space, digest)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX vectors_in_order ON vectors (block, slot);
 """
 
 ROW: Final = """

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from aegis_graph.components.index.filters import Condition
 from aegis_graph.components.index.rows import FoundPassage
 from aegis_graph.components.index.schema import ROW
-from aegis_graph.components.index.vectors import nearest_passages
+from aegis_graph.components.index.vectors import Space, nearest_passages
 from aegis_graph.components.retriever.base import fuse
 from aegis_graph.ledger.queries import Query, Statement
 
@@ -28,10 +28,9 @@ class Search:
     """How far down each of the two rankings is read."""
     neighbours: int
     """Passages before and after each that is found."""
-    space: int | None = None
+    space: Space | None = None
     vector: bytes | None = None
     """The question's, where it was embedded."""
-    has_functions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +42,14 @@ class Hit:
     after: tuple[FoundPassage, ...]
 
 
-def space_of(name: str) -> Query[int | None]:
+def space_of(name: str) -> Query[Space | None]:
     """The space of vectors with a name, where the index has some."""
     rows = yield Statement(
-        "SELECT s.id FROM spaces AS s WHERE s.name = ?"
-        " AND EXISTS (SELECT 1 FROM vectors AS v WHERE v.space = s.id)",
+        "SELECT s.id, s.dimensions FROM spaces AS s WHERE s.name = ?"
+        " AND EXISTS (SELECT 1 FROM blocks AS b WHERE b.space = s.id)",
         (name,),
     )
-    return rows[0][0] if rows else None
+    return Space(*rows[0]) if rows else None
 
 
 def hits(search: Search) -> Query[list[Hit]]:
@@ -64,7 +63,6 @@ def hits(search: Search) -> Query[list[Hit]]:
             space=search.space,
             limit=search.depth,
             where=search.where,
-            has_functions=search.has_functions,
         )
         rankings.append(by_meaning)
     best = fuse(rankings)[: search.depth]

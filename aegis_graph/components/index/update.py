@@ -29,6 +29,7 @@ from aegis_graph.components.index.contents import (
 from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.marks import SensitivityMarks
 from aegis_graph.components.index.report import UpdateReport
+from aegis_graph.components.index.vector_store import drop_unused_vectors
 from aegis_graph.components.index.writing import DocumentEntry, DocumentWriter
 from aegis_graph.errors import DocumentError
 from aegis_graph.types import Sensitivity
@@ -229,9 +230,7 @@ class IndexUpdate:
             self._writer.remove([one.id for one in documents])
             if documents or self._changed:
                 # A vector says much of its text, so it goes with it.
-                self._connection.execute(
-                    "DELETE FROM vectors WHERE digest NOT IN (SELECT digest FROM passages)"
-                )
+                drop_unused_vectors(self._connection)
         return len(documents)
 
     def _forget(self, gone: Sequence[Path]) -> None:
