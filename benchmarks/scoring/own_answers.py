@@ -24,6 +24,8 @@ _REFUSALS = re.compile(
     r"|\bno (specific |further |direct )?(information|mention|answer|data|details?)\b"
     r"|\bnot (explicitly |directly )?(answered|mentioned|specified|provided|stated|given|"
     r"available|included|listed)\b"
+    r"|\bnone of (?:the|these) (?:passages|documents|sources)\b"
+    r"|\bkeine der (?:textstellen|dokumente|quellen)\b"
     r"|\b(beantwort\w*|enth\w*lt\w*|nenn\w*|erwähn\w*|geb\w*|gibt|steh\w*|geh\w*|find\w*|mach\w*)\b"
     r"[^.!?]{0,60}\b(nicht|kein\w*)\b"
     r"|\bnicht\b[^.!?]{0,30}\b(angegeben|erwähnt|enthalten|genannt|beantwort\w*|hervor|spezifiziert"

@@ -47,8 +47,9 @@ _INSTRUCTS = re.compile(
     re.IGNORECASE,
 )
 _DEFINES = (
-    r"\W*(?:(?:the|an?|der|die|das|eine?)\s+)?(?:[\w-]+\s+)?{topic}[^.:]{{0,40}}?"
-    r"(?:\b(?:is|are|means?|refers|stands|ist|sind|bedeutet|heißt|bezeichnet)\b|\s[-\u2013\u2014:]\s|:)"
+    r"\W*(?:(?:the|an?|der|die|das|eine?)\s+)?(?:[\w-]+\s+)?{topic}\w{{0,2}}(?![\w-])"
+    r"(?:\s*\([^)]*\))?(?:,[^,]{{1,60}},)?\s*(?:\w+ly\s+|also\s+)?"
+    r"(?:\b(?:is|are|means?|refers|stands|ist|sind|bedeutet|heißt|bezeichnet)\b|[-\u2013\u2014]\s|:)"
     r"|.*\b(?:called|known as|genannt|sogenannte[nr]?|heißt|nennt man)\b.{{0,20}}{topic}"
 )
 
@@ -157,7 +158,13 @@ class _Chooser:
     def _has_kind(self, places: Iterable[int]) -> bool:
         asked = self.question
         return any(
-            answers(asked.expected, self._said(at), question=asked.text, counted=asked.counted)
+            answers(
+                asked.expected,
+                self._said(at),
+                question=asked.text,
+                counted=asked.counted,
+                common=self.matcher.common,
+            )
             for at in places
         )
 
@@ -168,11 +175,10 @@ class _Chooser:
         return piece.text if release is None else f"{self.pieces[release].text}\n{piece.text}"
 
     def _is_enough(self, one: _Candidate) -> bool:
-        heading = self.matcher.share(one.match.heading)
-        piece = self.pieces[one.at]
+        piece, asks = self.pieces[one.at], self._heading_asks(one)
         if piece.kind == "heading":
             return self.matcher.has_literals(one.at, "")
-        if heading >= HEADING_ASKS:
+        if asks:
             fits = prefers(self.question.expected, piece.text)
             if piece.first or fits or (self.question.expected == "steps" and self._is_step(one.at)):
                 return True
@@ -182,8 +188,12 @@ class _Chooser:
         if one.share < needed or one.direct < direct:
             return False
         if len(self.question.words) == 1 and self.question.expected == "definition":
-            return self._defines(piece) or heading >= HEADING_ASKS
+            return self._defines(piece) or asks
         return True
+
+    def _heading_asks(self, one: _Candidate) -> bool:
+        # A heading of one word of the question and three others is about something else.
+        return self.matcher.share(one.match.heading) >= HEADING_ASKS and one.match.heading_fit > 0.5
 
     def _score(self, one: _Candidate) -> float:
         piece, question = self.pieces[one.at], self.question
@@ -193,7 +203,7 @@ class _Chooser:
         # is a fragment.
         score -= 0.01 * piece.n + 0.002 * max(0, min(len(spoken), 80) - 30)
         score += 0.25 if prefers(question.expected, piece.text) else 0.0
-        if self.matcher.share(one.match.heading) >= HEADING_ASKS:
+        if self._heading_asks(one):
             score += 0.3 if piece.first else 0.15
         if question.expected == "definition" and self._defines(piece):
             score += 0.4

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Literal
 
 from aegis_graph.text.quoting.markup import plain
@@ -11,7 +11,7 @@ from aegis_graph.text.words import STOP_WORDS, max_closeness, words
 
 Expected = Literal[
     "person", "date", "time", "duration", "frequency", "money", "number", "place", "reason",
-    "steps", "definition", "yes_no", "anything",
+    "steps", "consequence", "definition", "yes_no", "anything",
 ]  # fmt: skip
 """``date`` is a day; ``time`` may also be a condition, such as "after the first call"."""
 
@@ -63,6 +63,7 @@ _KINDS: tuple[tuple[Expected, str], ...] = (
         r"^how (?:do|can|to|should|must|would|could)\b"
         r"|^wie (?:kann|muss|soll|geht|lässt|\w+ (?:ich|man|wir)\b)",
     ),
+    ("consequence", r"^what (?:happens|will happen)\b|^was (?:passiert|geschieht)\b"),
     (
         "definition",
         r"^what(?: is|'s| are| does)\b|^was (?:ist|sind|bedeutet|heißt|macht)\b|^define\b",
@@ -78,13 +79,14 @@ _PATTERNS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern i
 
 _NUMBER_WORDS = (
     "two three four five six seven eight nine ten eleven twelve fifteen twenty thirty forty fifty"
-    " sixty hundred thousand million once twice half dozen zero none unlimited zwei drei vier fünf"
+    " sixty hundred thousand million once twice half dozen zero zwei drei vier fünf"
     " sechs sieben acht neun zehn elf zwölf zwanzig dreißig vierzig fünfzig sechzig hundert"
-    " tausend einmal zweimal dreimal halbe[snr]? unbegrenzt unbeschränkt keine?"
+    " tausend einmal zweimal dreimal halbe[snr]?"
 ).replace(" ", "|")
 _NUMBER = (
     rf"(?:(?<![\w#/.-])[-\u2212+~≈<>≤≥]?\d+(?:[.,:]\d+)*(?![\w/]*/\w)|\b(?:{_NUMBER_WORDS})\b)"
 )
+_NO_NUMBER = r"\b(?:none|no (?:more|limit)|unlimited|unbegrenzt|unbeschränkt|keine?)\b"
 _UNIT = (
     r"(?:ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?"
     r"|(?:working |business |calendar )?days?|weeks?|months?|quarters?|years?|decades?"
@@ -155,7 +157,11 @@ _REASON = re.compile(
     r"|thus|hence|weil|damit|denn|um zu|grund|daher|deshalb|sonst|wegen|dadurch)\b",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"`[^`]+`")
+_CONSEQUENCE = re.compile(
+    r"\b(?:if|when|whenever|unless|once|then|raises?|fails?|ends|results? in|leads to|wenn|falls"
+    r"|sobald|dann|endet|führt zu|schlägt fehl)\b",
+    re.IGNORECASE,
+)
 
 
 def _either(*patterns: str) -> re.Pattern[str]:
@@ -168,7 +174,7 @@ _NEEDED: dict[Expected, re.Pattern[str]] = {
     "duration": _either(_NUMBER, _DURATION),
     "frequency": _either(_FREQUENCY, _NUMBER),
     "money": _either(_NUMBER, _MONEY),
-    "number": _either(_NUMBER),
+    "number": _either(_NUMBER, _NO_NUMBER),
 }
 _PREFERRED: dict[Expected, re.Pattern[str]] = {
     "duration": _either(_DURATION),
@@ -176,6 +182,7 @@ _PREFERRED: dict[Expected, re.Pattern[str]] = {
     "money": _either(_MONEY),
     "time": _either(_DATE, _DURATION),
     "place": _PLACE,
+    "consequence": _CONSEQUENCE,
     "reason": _REASON,
     "number": _either(_NUMBER),
 }
@@ -200,7 +207,12 @@ def expected_of(question: str) -> Expected:
 
 
 def answers(
-    expected: Expected, text: str, *, question: str = "", counted: Sequence[str] = ()
+    expected: Expected,
+    text: str,
+    *,
+    question: str = "",
+    counted: Sequence[str] = (),
+    common: Set[str] = frozenset(),
 ) -> bool:
     """Whether a text has what a question expects; always, for kinds that any text may have.
 
@@ -209,10 +221,11 @@ def answers(
         text: What is to be quoted.
         question: Numbers that it has itself answer nothing.
         counted: The words of what is to be counted: 14 days are no number of invoices.
+        common: What the documents speak of all the time, such as a product: no person's name.
     """
     said = _NOISE.sub(" ", plain(text))
     if expected == "person":
-        return _has_name(said) or bool(re.search(_ROLE, said, re.IGNORECASE))
+        return _has_name(said, common) or bool(re.search(_ROLE, said, re.IGNORECASE))
     pattern = _NEEDED.get(expected)
     if pattern is None:
         return True
@@ -222,10 +235,10 @@ def answers(
     return any(found[0].strip() not in known for found in pattern.finditer(said))
 
 
-def _has_name(text: str) -> bool:
+def _has_name(text: str, common: Set[str]) -> bool:
     # A sentence's first word has a capital as well, and so has every German noun.
     found = (re.search(_NAME, one[0]) or one for one in _FULL_NAME.finditer(text))
-    return any(not STOP_WORDS & set(words(one[0])) for one in found)
+    return any(not (STOP_WORDS | common) & set(words(one[0])) for one in found)
 
 
 def _counts(measure: str, counted: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ from aegis_graph.text.quoting.markup import plain
 from aegis_graph.text.quoting.pieces import Quotable
 from aegis_graph.text.quoting.question import NAME, QUALIFIED_BY, Question
 from aegis_graph.text.quoting.synonyms import synonyms
-from aegis_graph.text.words import INFLECTED, STOP_WORDS, closeness, words
+from aegis_graph.text.words import INFLECTED, STOP_WORDS, closeness, topic_words, words
 
 _COMMONEST, _RAREST, _MISSING = 0.5, 2.5, 2.75
 """Weights of a word that every piece has, that hardly any has, and that none has.
@@ -23,6 +24,8 @@ One rare word that is there does not make up for one that is missing.
 
 _FEW = 12
 """Pieces below which a word that most have is not common for that."""
+
+_OFTEN = 3
 
 _HEADING, _OUTER_HEADING, _LEAD, _BEFORE, _SOURCE = 0.7, 0.6, 0.8, 0.6, 0.5
 _NAMED, _DOCUMENT = 0.7, 0.45
@@ -40,6 +43,8 @@ class Match:
     """In the piece, or, reduced, in what it stands under and refers back to."""
     heading: Mapping[str, float]
     """In the nearest heading alone, without a reduction."""
+    heading_fit: float
+    """The share of that heading's words that the question has."""
 
 
 class Matcher:
@@ -79,7 +84,11 @@ class Matcher:
         for factor, found in around:
             for word, value in found.items():
                 everything[word] = max(everything.get(word, 0.0), factor * value)
-        return Match(own, everything, heading)
+        return Match(own, everything, heading, self._fit(piece.headings[-1:]))
+
+    def _fit(self, heading: Sequence[str]) -> float:
+        said = [word for one in heading for word in topic_words(plain(one))]
+        return sum(1 for word in said if self._compared(word)) / len(said) if said else 0.0
 
     @cached_property
     def weights(self) -> Mapping[str, float]:
@@ -122,6 +131,13 @@ class Matcher:
             set(subject) - STOP_WORDS
         )
         return bool(others - set(words(self.question.text)))
+
+    @cached_property
+    def common(self) -> frozenset[str]:
+        """Words that three pieces or more have, but for the question's own."""
+        counts = Counter(word for own in self._own for word in own)
+        often = (word for word, count in counts.items() if count >= _OFTEN)
+        return frozenset(often) - set(self.question.words)
 
     @cached_property
     def _lower_case(self) -> frozenset[str]:
@@ -174,18 +190,19 @@ class Matcher:
     def _closeness(self, present: Iterable[str]) -> dict[str, float]:
         found: dict[str, float] = {}
         for word in present:
-            if word not in self._close:
-                self._close[word] = self._compared(word)
-            for asked, value in self._close[word].items():
+            for asked, value in self._compared(word).items():
                 found[asked] = max(found.get(asked, 0.0), value)
         return found
 
     def _compared(self, word: str) -> dict[str, float]:
+        if word in self._close:
+            return self._close[word]
         compared = {
             asked: closeness(asked, word) or (INFLECTED if word in self._same[asked] else 0.0)
             for asked in self.question.words
         }
-        return {asked: value for asked, value in compared.items() if value}
+        self._close[word] = {asked: value for asked, value in compared.items() if value}
+        return self._close[word]
 
 
 def _words(text: str) -> frozenset[str]:

@@ -175,10 +175,38 @@ def test_a_name_that_the_document_has_elsewhere_counts_for_its_sentences() -> No
     assert quoted("How long does the Lamp One shine on low?", one, duo)[0].endswith("[1]")
 
 
+def test_a_product_that_the_documents_speak_of_is_no_person() -> None:
+    text = (
+        "Nimbus is a server. Nimbus is small. Nimbus is fast. An instance is created by Nimbus at"
+        " the start."
+    )
+    assert quoted("Who created it?", text) == []
+    assert quoted("Who created it?", f"{text} It was created by Ann.") != []
+
+
+def test_a_name_with_a_hyphen_is_not_the_name_in_front_of_it() -> None:
+    addon = "# Nimbus-Compress\n\nNimbus-Compress is a fast filter for Nimbus."
+    assert quoted("What is Nimbus?", addon) == []
+    assert quoted("What is Nimbus?", addon, "Nimbus is a small server.") == [
+        "Nimbus is a small server. [2]"
+    ]
+
+
+def test_what_happens_is_answered_by_a_condition() -> None:
+    text = (
+        "The value is read in this order:\n\n* The configuration value of the file.\n\n"
+        "If no value matches, the configuration raises an error."
+    )
+    assert quoted("What happens if no configuration value matches?", text) == [
+        "If no value matches, the configuration raises an error. [1]"
+    ]
+
+
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
         ("Who wrote it?", "person"),
+        ("What happens when it fails?", "consequence"),
         ("By whom was it written?", "person"),
         ("Wem gehört das Haus?", "person"),
         ("When was it written?", "date"),
