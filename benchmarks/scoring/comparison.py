@@ -120,8 +120,7 @@ class Comparison:
             system.depends_on,
             self.model,
             self.max_output_tokens,
-            # Not JSON: sets have no order there.
-            sorted(map(str, asdict(item).items())),
+            asdict(item),
         )
 
 

@@ -41,8 +41,8 @@ class ItemRecord:
 
     @property
     def stands(self) -> bool:
-        """Whether a rerun need not ask again: every call was answered."""
-        return self.failed is None and not self.failed_calls
+        """Whether a rerun need not ask again: some call was answered, or none was needed."""
+        return self.failed is None and (not self.calls or self.calls > self.failed_calls)
 
 
 @dataclass
@@ -85,8 +85,9 @@ class RecordFile:
 
 
 def key_of(*parts: Any) -> str:
-    """A key of all that an answer depends on."""
-    text = json.dumps(parts, ensure_ascii=False, sort_keys=True)
+    """A key of all that an answer depends on, the same in every process."""
+    # A set has another order in each process.
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, default=sorted)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
