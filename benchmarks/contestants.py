@@ -23,6 +23,7 @@ from aegis_graph.chat.chat_model import RoutedChatModel
 from aegis_graph.config.price_specs import PriceSpec
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
+from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router
@@ -189,6 +190,7 @@ class NoLedger:
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
+        self.queue = AdmissionQueue()
 
     async def admit(
         self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()

@@ -19,6 +19,7 @@ from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
+from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.reader import LedgerReader
@@ -68,8 +69,13 @@ class SqlLedger(LedgerReader):
         self._calendar = calendar
         self._clock = clock
         seeded = self._seeded = Event()
+        queue = self.queue = AdmissionQueue()
 
-        # Refers to nothing of this object, so that the writer does not keep it alive.
+        # These refer to nothing of this object, so that the writer does not keep it alive.
+        def committed(jobs: Sequence[Job]) -> None:
+            if any(isinstance(job, LedgerOperation) and job.settle for job in jobs):
+                queue.wake()
+
         def prepare(connection: Connection) -> None:
             budgets.seed(connection, current)
             seeded.set()
@@ -77,7 +83,9 @@ class SqlLedger(LedgerReader):
         self._runner = TransactionRunner(
             store.unused_ids, clock, calendar, hashes or PromptHashes(store)
         )
-        self._writer = Writer[Job](store, prepare=prepare, perform=self._runner.perform)
+        self._writer = Writer[Job](
+            store, prepare=prepare, perform=self._runner.perform, committed=committed
+        )
         # Also at the interpreter's exit: what is queued is written before the thread dies.
         weakref.finalize(self, self._writer.stop)
 

@@ -42,6 +42,15 @@ class LimitRefusal:
         """Whether waiting can help."""
         return self.asked <= self.limit.most
 
+    def helps_within(self, seconds: float) -> bool:
+        """Whether there may be room if it is waited for so long."""
+        if not self.may_fit:
+            return False
+        # A reservation of tokens may end with less any moment.
+        if self.free_in_s is None or self.limit.unit == "tokens_per_minute":
+            return True
+        return self.free_in_s <= seconds
+
     def reason(self, waited_s: float = 0.0) -> str:
         """The refusal in one line; ``waited_s`` is how long it was waited for in vain."""
         scope, unit, most = self.limit.scope, self.limit.unit, self.limit.most

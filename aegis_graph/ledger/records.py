@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from aegis_graph.config.specs import BudgetSpec
+from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
 from aegis_graph.ledger.scopes import matching_scope, scopes_of
@@ -157,6 +158,9 @@ class Ledger(Protocol):
 
     Every method raises ``LedgerError`` when the store cannot be read or written.
     """
+
+    queue: AdmissionQueue
+    """The requests of this process that wait for room in a limit."""
 
     async def admit(
         self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()

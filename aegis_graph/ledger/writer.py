@@ -54,6 +54,7 @@ class Writer(Generic[Job]):
         store: The database.
         prepare: Called with each new connection, inside a transaction of its own.
         perform: Does jobs in the transaction that was begun, and says what came of each.
+        committed: Called with the jobs of a transaction whose callers were answered.
     """
 
     def __init__(
@@ -62,9 +63,11 @@ class Writer(Generic[Job]):
         *,
         prepare: Callable[[Connection], None],
         perform: Callable[[Connection, Sequence[Job]], list[Any]],
+        committed: Callable[[Sequence[Job]], None] = lambda jobs: None,
     ) -> None:
         self._store = store
         self._perform = perform
+        self._committed = committed
         self._failures: tuple[type[Exception], ...] = (LedgerError, *store.errors)
         self._prepare = prepare
         self._lock = threading.Lock()
@@ -144,6 +147,7 @@ class Writer(Generic[Job]):
         for (_, pending), result in zip(batch, results, strict=True):
             pending.future.set_result(result)
         wake_waiting(pending for _, pending in batch)
+        self._committed(jobs)
         return opened
 
     def _commit_one_by_one(

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -30,8 +29,9 @@ from aegis_graph.errors import (
 )
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import Admission, Hold, unused_hold
+from aegis_graph.ledger.records import unused_hold
 from aegis_graph.request.request import Request
+from aegis_graph.routing.admission import Admitted, NextAttempt
 from aegis_graph.routing.alerts import report_alerts
 from aegis_graph.routing.deadline import Deadline, kept, shortened
 from aegis_graph.routing.hooked_attempt import report_settled
@@ -39,9 +39,9 @@ from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.planner import Planner
-from aegis_graph.routing.policy import ProviderPlan, skip
-from aegis_graph.routing.reservation import failed_request, hold_for
-from aegis_graph.routing.route import admitted, admitted_hold, full, refusals, settled, with_choices
+from aegis_graph.routing.policy import ProviderPlan
+from aegis_graph.routing.reservation import failed_request
+from aegis_graph.routing.route import admitted, full, refusals, settled, waited, with_choices
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord, SkippedRecord
@@ -95,23 +95,24 @@ class RouterNodes:
         now, streams = self.services.clock(), observer_in(config).streams(config)
         plan = self.planner.plan(request, state, deadline, now, streams=streams)
         plan = await self._planned_by_hook(plan, request, state, config, pending)
-        route_id, number = state["route_id"], len(state["attempts"]) + 1
-        holds = [
-            hold_for(
-                self.planner.provider(candidate.spec.name),
-                request,
-                route_id,
-                number,
-                at=now,
-                limits=self.limits[candidate.spec.name],
-                expected_nano_usd=candidate.expected_nano_usd,
-            )
-            for candidate in plan.candidates
-        ]
-        # One transaction: what the failed attempt leaves of its hold is free for the next one.
-        admission = await self.services.ledger.admit(holds, settle=pending)
-        await self._report(pending, admission.alerts, state, config)
-        return await self._command(state, plan, holds, admission, now)
+        waited_s = {**route.get("waited_s", {})}
+        attempt = NextAttempt(
+            self.planner,
+            self.services,
+            self.limits,
+            request,
+            state["route_id"],
+            len(state["attempts"]) + 1,
+            deadline,
+            plan,
+            waited_s,
+        )
+
+        async def report(settled: Sequence[SettlementRecord], alerts: Sequence[Alert]) -> None:
+            await self._report(settled, alerts, state, config)
+
+        admission = await attempt.admit(pending, report)
+        return await self._command(state, attempt, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -139,29 +140,22 @@ class RouterNodes:
         }
 
     async def _command(
-        self,
-        state: RouterState,
-        plan: ProviderPlan,
-        holds: Sequence[Hold],
-        admission: Admission,
-        now: datetime,
+        self, state: RouterState, attempt: NextAttempt, admission: Admitted
     ) -> Command[str]:
         route = route_of(state)
-        refused = [
-            skip(self.planner.provider(refusal.provider).spec, refusal.code, refusal.reason())
-            for refusal in admission.refusals
-        ]
         onward, goto = full(settled(route), admission.free_in_s), "record_cost"
-        if admission.hold_id is not None and admission.index is not None:
-            chosen = plan.candidates[admission.index]
-            hold = admitted_hold(admission.hold_id, holds[admission.index].nano_usd, now)
-            onward, goto = admitted(route, hold, chosen.reason), f"attempt_{chosen.spec.name}"
+        if admission.hold is not None and admission.candidate is not None:
+            chosen = admission.candidate
+            onward, goto = (
+                admitted(route, admission.hold, chosen.reason),
+                f"attempt_{chosen.spec.name}",
+            )
             # Until the attempt's node claims it: a run that ends in between spends nothing.
-            await self.services.unclaimed.register(unused_hold(hold["id"]))
+            await self.services.unclaimed.register(unused_hold(admission.hold["id"]))
         update = {
             **{key: state[key] for key in _KEPT if key in state},  # type: ignore[literal-required]
-            "route": onward,
-            "skipped": [*plan.skipped, *refused, *refusals(route)],
+            "route": waited(onward, attempt.waited_s),
+            "skipped": [*attempt.plan.skipped, *admission.skipped, *refusals(route)],
         }
         return Command(goto=goto, update=update)
 

@@ -50,6 +50,8 @@ class Route(TypedDict):
     """What the caller was given of an answer that broke off, where that ends the request."""
     free_in_s: NotRequired[float | None]
     """When a limit that was full has room again, in seconds, where that is known."""
+    waited_s: NotRequired[dict[str, float]]
+    """How long the request has waited for each provider's limits, in seconds."""
 
 
 def new_route() -> Route:
@@ -79,6 +81,11 @@ def settled(route: Route) -> Route:
 def full(route: Route, free_in_s: float | None) -> Route:
     """No provider was admitted; ``free_in_s`` is when the first limit has room again."""
     return {**route, "free_in_s": free_in_s}
+
+
+def waited(route: Route, waited_s: dict[str, float]) -> Route:
+    """The request has waited for providers, each so many seconds in all."""
+    return {**route, "waited_s": waited_s} if waited_s else route
 
 
 def admitted(route: Route, hold: AdmittedHold, reason: str) -> Route:

@@ -22,6 +22,7 @@ from typing_extensions import TypedDict, override
 
 from aegis_graph import RouterConfig
 from aegis_graph.clock import utc_now
+from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Admission, Hold
@@ -81,6 +82,8 @@ class CountingStore(SqliteStore):
 
 class NoLedger:
     """Admits everything and keeps nothing."""
+
+    queue = AdmissionQueue()
 
     async def admit(self, holds: Sequence[Hold], **more: Any) -> Admission:
         return Admission(1, 0, ())
