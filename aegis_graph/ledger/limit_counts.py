@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Protocol
 
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
@@ -33,7 +34,7 @@ class LimitedHold(Protocol):
         """Of the attempt."""
 
     @property
-    def limits(self) -> Sequence[UnitLimit]:
+    def limits(self) -> tuple[UnitLimit, ...]:
         """What it must fit into."""
 
     @property
@@ -66,12 +67,27 @@ class LimitedRow(Protocol):
 
 def counted_scopes(hold: LimitedHold) -> str | None:
     """The scopes of a hold that ``limit_counts`` has, as a row keeps them; ``None`` for none."""
-    if not hold.limits:
-        return None
-    scopes = hold.scopes()
-    names = (matching_scope(limit.scope, scopes) for limit in hold.limits if limit.counted)
-    found = dict.fromkeys(name for name in names if name is not None)
+    return _counted(hold.limits, hold.scopes()) if hold.limits else None
+
+
+# Kept, as what follows: many requests have the same limits and scopes.
+@lru_cache(maxsize=1024)
+def _counted(limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]) -> str | None:
+    found = {scope: None for limit, scope in _matches(limits, scopes) if limit.counted}
     return scope_list_text(found) if found else None
+
+
+@lru_cache(maxsize=1024)
+def _matches(
+    limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]
+) -> tuple[tuple[UnitLimit, str], ...]:
+    pairs = ((limit, matching_scope(limit.scope, scopes)) for limit in limits)
+    return tuple((limit, scope) for limit, scope in pairs if scope is not None)
+
+
+def _matching(hold: LimitedHold) -> tuple[tuple[UnitLimit, str], ...]:
+    """Each limit that a hold must fit into, with the scope that it is about."""
+    return _matches(hold.limits, hold.scopes()) if hold.limits else ()
 
 
 class LimitCounts:
@@ -96,7 +112,10 @@ class LimitCounts:
         self._today = calendar.windows(today)["day"]
         # No lease is as long as a day: what is under way began today or yesterday.
         self._under_way = Days((today - timedelta(days=1)).isoformat(), self._today.end)
+        self._second = _second(now)
         self._since = _second(now - timedelta(seconds=WINDOW_S + 1))
+        self._minute: dict[str, list[int]] = {}
+        """Requests and tokens of the last minute by scope."""
         self._counts: dict[str, dict[str, list[int]]] = {}
         """Requests and tokens by scope and part."""
         self._new: _Changes = {}
@@ -106,19 +125,14 @@ class LimitCounts:
 
     def needed_totals(self, hold: LimitedHold) -> Iterator[tuple[str, Days]]:
         """The sums that deciding on a hold asks for."""
-        if hold.limits:
-            for limit, scope in _matching(hold):
-                if not limit.unit.endswith("minute"):
-                    yield scope, self._days_of(limit)
+        for limit, scope in _matching(hold):
+            if not limit.unit.endswith("minute"):
+                yield scope, self._days_of(limit)
 
     def read(self, holds: Iterable[LimitedHold]) -> None:
         """Look up the counts that deciding on holds asks for, in one statement."""
         scopes = {
-            scope: None
-            for hold in holds
-            if hold.limits
-            for limit, scope in _matching(hold)
-            if limit.counted
+            scope: None for hold in holds for limit, scope in _matching(hold) if limit.counted
         }
         asked = list(scopes)
         for at in range(0, len(asked), LIST_LIMIT):
@@ -127,6 +141,7 @@ class LimitCounts:
     def _read(self, scopes: Sequence[str]) -> None:
         for scope in scopes:
             self._counts[scope] = {}
+            self._minute[scope] = [0, 0]
         number = padded_count(len(scopes))
         found = self._connection.execute(
             "SELECT scope, part, requests, tokens FROM limit_counts"
@@ -135,10 +150,13 @@ class LimitCounts:
         )
         for scope, part, requests, tokens in found.fetchall():
             self._counts[scope][part] = [requests, tokens]
+            if part > self._since:
+                self._minute[scope][0] += requests
+                self._minute[scope][1] += tokens
 
     def refusal(self, hold: LimitedHold) -> LimitRefusal | None:
         """The first limit that has no room for a hold."""
-        for limit, scope in _matching(hold) if hold.limits else ():
+        for limit, scope in _matching(hold):
             asked = hold.tokens if limit.unit.startswith("tokens") else 1
             used = self._used(limit, scope)
             if used + asked > limit.most:
@@ -153,13 +171,12 @@ class LimitCounts:
 
     def _used(self, limit: UnitLimit, scope: str) -> int:
         which = int(limit.unit.startswith("tokens"))
-        counts = self._counts.get(scope, {})
         if limit.unit.endswith("minute"):
-            return sum(one[which] for part, one in counts.items() if part > self._since)
+            return self._minute[scope][which]
         sums = self._totals.sums(scope, self._days_of(limit))
         if limit.unit == "max_concurrency":
             return sums.open_holds
-        corrected = counts.get(self._day, (0, 0))[which]
+        corrected = self._counts[scope].get(self._day, (0, 0))[which]
         return corrected + (sums.input_tokens + sums.output_tokens if which else sums.calls)
 
     def _free_in_s(self, limit: UnitLimit, scope: str, above: int) -> float | None:
@@ -181,7 +198,7 @@ class LimitCounts:
     def reserve(self, hold: LimitedHold) -> None:
         """Count a hold that was made."""
         for scope in scope_list(counted_scopes(hold)):
-            for part in (_second(self._now), self._day):
+            for part in (self._second, self._day):
                 # A day's requests are in the totals; here is only what they lack.
                 change = (int(part[0] == _SECOND), hold.tokens)
                 if part not in self._counts.get(scope, ()):
@@ -200,7 +217,7 @@ class LimitCounts:
         left = used - row.hold_tokens
         reported = (record["input_tokens"] or 0) + (record["output_tokens"] or 0)
         for scope in scope_list(row.counted_scopes):
-            second = _second(datetime.fromisoformat(row.timestamp))
+            second = f"{_SECOND}{row.timestamp[:19]}"
             for part, change in (
                 (second, (-int(unused), left)),
                 (f"{_DAY}{row.day}", (-int(unused), left - reported)),
@@ -211,6 +228,8 @@ class LimitCounts:
         known = [changes.setdefault((scope, part), [0, 0])]
         if scope in self._counts:
             known.append(self._counts[scope].setdefault(part, [0, 0]))
+            if part > self._since:
+                known.append(self._minute[scope])
         for sums in known:
             sums[0] += change[0]
             sums[1] += change[1]
@@ -242,15 +261,6 @@ _CHANGE = (
     " WHERE scope = ? AND part = ?"
 )
 _DROP = "DELETE FROM limit_counts WHERE part >= ? AND part < ?"
-
-
-def _matching(hold: LimitedHold) -> Iterator[tuple[UnitLimit, str]]:
-    """Each limit that a hold must fit into, with the scope that it is about."""
-    scopes = hold.scopes()
-    for limit in hold.limits:
-        scope = matching_scope(limit.scope, scopes)
-        if scope is not None:
-            yield limit, scope
 
 
 def _second(moment: datetime) -> str:

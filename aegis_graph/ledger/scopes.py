@@ -95,9 +95,11 @@ def scope_list_text(scopes: Iterable[str]) -> str:
     return json.dumps(list(scopes), ensure_ascii=False)
 
 
-def scope_list(text: str | None) -> list[str]:
+# Kept: the rows of one provider have the same.
+@lru_cache(maxsize=1024)
+def scope_list(text: str | None) -> tuple[str, ...]:
     """The scopes that a row has."""
-    return list(json.loads(text)) if text else []
+    return tuple(json.loads(text)) if text else ()
 
 
 def report_prefix(by: str) -> str:
