@@ -60,6 +60,7 @@ PURE = ("order", "policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
 
 MAY_BE_BEHIND_PURE = {
+    "aegis_graph.ledger.admission_queue",
     "aegis_graph.ledger.alerts",
     "aegis_graph.ledger.limits",
     "aegis_graph.ledger.records",
