@@ -11,12 +11,14 @@ from typing import Any
 from aegis_graph.cli import OK
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
+from aegis_graph.cli.limits import LIMITS_TITLE, limit_columns, limits_as_json, limits_in_use
 from aegis_graph.cli.output import TableColumn, new_console, print_lines, print_table
 from aegis_graph.clock import utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
+from aegis_graph.ledger.limit_status import LimitStatus
 from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.scopes import each_prefix
 from aegis_graph.ledger.windows import ALL_DAYS
@@ -26,13 +28,13 @@ from aegis_graph.pricing.money import limit_nano_usd, usd_text
 def budgets(options: argparse.Namespace) -> int:
     """Show every limit: what is spent, held and left of it, when it ends, where it comes from."""
     config = load_config(options)
-    rows, removed = run_async(_budgets_in_force(config))
+    rows, removed, limits = run_async(_in_force(config))
     if options.json:
         found = {
             "timezone": config.ledger.timezone,
             "budgets": [_as_json(row, config) for row in rows],
         }
-        print(json.dumps({**found, "removed": removed}))
+        print(json.dumps({**found, "removed": removed, "limits": limits_as_json(limits)}))
         return OK
     console = new_console()
     if rows:
@@ -43,6 +45,8 @@ def budgets(options: argparse.Namespace) -> int:
         print_lines(console, [nothing])
     why = "Removed by `aegis budgets remove`, though the configuration has it"
     print_lines(console, [f"{why}: {name}" for name in removed])
+    if limits:
+        print_table(console, LIMITS_TITLE, list(limit_columns(limits)))
     return OK
 
 
@@ -102,8 +106,10 @@ def _name(scope: str, window: str) -> str:
     return f"{scope} per {window}"
 
 
-async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], list[str]]:
-    """Every limit in force, and the names of those of the configuration that are not."""
+async def _in_force(
+    config: RouterConfig,
+) -> tuple[list[BudgetStatus], list[str], list[LimitStatus]]:
+    """The budgets in force, the names of the configuration's that are not, and the limits."""
     ledger = create_ledger(config)
     rows = await ledger.budgets()
     limits = await ledger.read(in_force())
@@ -113,7 +119,8 @@ async def _budgets_in_force(config: RouterConfig) -> tuple[list[BudgetStatus], l
         for spec in config.budgets
         if (spec.scope, spec.window) not in there
     ]
-    return [*_with_rules(config, limits, rows)], removed
+    in_use = await limits_in_use(ledger, config)
+    return [*_with_rules(config, limits, rows)], removed, in_use
 
 
 def _with_rules(

@@ -14,6 +14,7 @@ from typing import Any
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
+from aegis_graph.cli.limits import limit_lines, limits_as_json, limits_in_use
 from aegis_graph.cli.output import new_console, print_lines
 from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.clock import utc_now
@@ -21,6 +22,7 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
+from aegis_graph.ledger.limit_status import LimitStatus
 from aegis_graph.ledger.records import Overrun
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.registry import create_provider
@@ -79,6 +81,7 @@ class _LedgerCheck:
     problem: str = ""
     overruns: tuple[Overrun, ...] = ()
     """Of the last ``OVERRUN_DAYS``."""
+    limits: tuple[LimitStatus, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -97,6 +100,7 @@ class _LedgerCheck:
             "schema_version": self.schema_version,
             "problem": self.problem,
             "overruns": rows,
+            "limits": limits_as_json(self.limits),
         }
 
     def lines(self) -> Iterator[str]:
@@ -113,6 +117,7 @@ class _LedgerCheck:
                     f"{one.unbelieved} reported more than can be true, and cost their hold"
                 )
             yield f"  !! {one.provider}, last {OVERRUN_DAYS} days: {'; '.join(parts)}"
+        yield from limit_lines(self.limits)
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -165,7 +170,8 @@ async def _check_ledger(config: RouterConfig) -> _LedgerCheck:
         ledger = create_ledger(config)
         version = await ledger.check()
         first_day = (day - timedelta(days=OVERRUN_DAYS)).isoformat()
-        return _LedgerCheck(url, version, overruns=tuple(await ledger.overruns(first_day)))
+        overruns, limits = await ledger.overruns(first_day), await limits_in_use(ledger, config)
+        return _LedgerCheck(url, version, overruns=tuple(overruns), limits=tuple(limits))
     except (LedgerError, ModuleNotFoundError) as error:  # also where its driver is not installed
         return _LedgerCheck(url, None, problem=str(error))
 

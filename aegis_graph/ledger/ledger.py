@@ -21,6 +21,8 @@ from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
@@ -131,6 +133,10 @@ class SqlLedger(LedgerReader):
             with suppress(ReadOnlyLedgerError):
                 await self.transact(self.store.version)
         return await self.read(budgets.statuses(self._clock(), self._calendar))
+
+    async def limits(self, limits: Sequence[UnitLimit]) -> list[LimitStatus]:
+        """What is in use now of limits in other units than money, such as a configuration's."""
+        return await self.read(limit_statuses(limits, self._clock(), self._calendar))
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
         """Set a limit, or take it away with ``None``.

@@ -108,12 +108,12 @@ class LimitCounts:
         self._now = now
         self._calendar = calendar
         today = calendar.day(now)
-        self._day = f"{_DAY}{today.isoformat()}"
+        self._day = day_part(today)
         self._today = calendar.windows(today)["day"]
         # No lease is as long as a day: what is under way began today or yesterday.
         self._under_way = Days((today - timedelta(days=1)).isoformat(), self._today.end)
         self._second = _second(now)
-        self._since = _second(now - timedelta(seconds=WINDOW_S + 1))
+        self._since = minute_since(now)
         self._minute: dict[str, list[int]] = {}
         """Requests and tokens of the last minute by scope."""
         self._counts: dict[str, dict[str, list[int]]] = {}
@@ -261,6 +261,16 @@ _CHANGE = (
     " WHERE scope = ? AND part = ?"
 )
 _DROP = "DELETE FROM limit_counts WHERE part >= ? AND part < ?"
+
+
+def minute_since(now: datetime) -> str:
+    """The last part that counts no more in the minute before an instant."""
+    return _second(now - timedelta(seconds=WINDOW_S + 1))
+
+
+def day_part(day: date) -> str:
+    """The name of what a day's totals lack."""
+    return f"{_DAY}{day.isoformat()}"
 
 
 def _second(moment: datetime) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from aegis_graph.config.limit_specs import LimitSpec
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.limits import UnitLimit
 
@@ -40,3 +41,15 @@ def _limits_of(spec: ProviderSpec, limits: Iterable[LimitSpec]) -> Iterator[Unit
         }:
             for unit, most in row.in_units.items():
                 yield UnitLimit(row.scope, unit, most)
+
+
+def configured_limits(config: RouterConfig) -> list[UnitLimit]:
+    """Every limit of a configuration, those of the rows first."""
+    rows = [row for row in (*config.providers, *config.embeddings) if row.enabled]
+    own = [limit for row in rows for limit in limits_of(row, ())]
+    shared = [
+        UnitLimit(row.scope, unit, most)
+        for row in config.limits
+        for unit, most in row.in_units.items()
+    ]
+    return list(dict.fromkeys([*own, *shared]))
