@@ -36,18 +36,22 @@ class LimitRefusal:
     free_in_s: float | None
     """When there is room unless others take it, in seconds; ``None`` where that depends on calls
     that are under way, or where the limit is too small for the request at any time."""
+    stated: bool = False
+    """Whether the provider itself says so: the limit is what it says is left."""
 
     @property
     def may_fit(self) -> bool:
         """Whether waiting can help."""
-        return self.asked <= self.limit.most
+        return self.stated or self.asked <= self.limit.most
 
     def helps_within(self, seconds: float) -> bool:
         """Whether there may be room if it is waited for so long."""
         if not self.may_fit:
             return False
+        if self.free_in_s is None:
+            return True
         # A reservation of tokens may end with less any moment.
-        if self.free_in_s is None or self.limit.unit == "tokens_per_minute":
+        if self.limit.unit == "tokens_per_minute" and not self.stated:
             return True
         return self.free_in_s <= seconds
 
@@ -55,7 +59,9 @@ class LimitRefusal:
         """The refusal in one line; ``waited_s`` is how long it was waited for in vain."""
         scope, unit, most = self.limit.scope, self.limit.unit, self.limit.most
         used = min(self.used, most) if unit == "max_concurrency" else self.used
-        if not self.may_fit:
+        if self.stated:
+            what = f"the provider has {most:,} {unit.partition('_')[0]} left"
+        elif not self.may_fit:
             what = f"needs up to {self.asked:,} tokens, more than the {most:,} that {_PER[unit]}"
             what += " may take"
         else:

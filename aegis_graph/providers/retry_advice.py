@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 RESET_HEADERS: Mapping[str, str] = {
     # OpenAI, Azure, Groq, Mistral: https://platform.openai.com/docs/guides/rate-limits
@@ -82,6 +82,37 @@ def retry_advice(
     if after_s is None and status == 429:
         after_s = _from_limits(headers, now)
     return RetryAdvice(after_s, flag)
+
+
+class LimitLeft(NamedTuple):
+    """What a provider says is left of a limit of its own."""
+
+    unit: Literal["requests", "tokens"]
+    left: int
+    free_in_s: float
+    """When all of the limit is free again, in seconds."""
+
+
+def limits_left(headers: Mapping[str, str], *, now: datetime) -> list[LimitLeft]:
+    """What an answer's headers say is left of the provider's limits.
+
+    Args:
+        headers: With names in lower case.
+        now: The present, for dates where the answer has none of its own.
+
+    Example:
+        >>> said = {"x-ratelimit-remaining-tokens": "90", "x-ratelimit-reset-tokens": "6m0s"}
+        >>> limits_left(said, now=datetime.now(UTC))
+        [LimitLeft(unit='tokens', left=90, free_in_s=360.0)]
+    """
+    now = _date(headers.get("date", "")) or now
+    found = []
+    for reset, remaining in RESET_HEADERS.items():
+        left, free_in_s = _number(headers.get(remaining)), _wait_s(headers.get(reset), now)
+        if left is not None and free_in_s is not None:
+            unit: Literal["requests", "tokens"] = "tokens" if "token" in remaining else "requests"
+            found.append(LimitLeft(unit, int(left), free_in_s))
+    return found
 
 
 def _from_body(objects: Iterable[Mapping[str, Any]], text: str, now: datetime) -> float | None:

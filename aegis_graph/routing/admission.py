@@ -85,7 +85,7 @@ class NextAttempt:
             while True:
                 now = self.services.clock()
                 holds = [self._hold(candidate, now) for candidate in self.plan.candidates]
-                asked, ahead = self._before_those_ahead(holds, place)
+                asked, ahead = self._before_the_full(holds, place)
                 admission = Admission(None, None, ())
                 if asked or settle or not (ahead or self._given_up):
                     # One transaction: what the last attempt leaves of its hold is free for this.
@@ -123,20 +123,26 @@ class NextAttempt:
         left_s = spec.longest_queue_s - self.waited_s.get(spec.name, 0.0)
         return max(0.0, shortened(left_s, self.deadline))
 
-    def _before_those_ahead(
+    def _before_the_full(
         self, holds: Sequence[Hold], place: PlaceInLine
     ) -> tuple[Sequence[Hold], _Wait | None]:
-        """The holds up to the first for which an earlier request waits, and what for."""
-        queue = self.services.ledger.queue
+        """The holds up to the first that is known to have no room, and why it has none."""
         for index, hold in enumerate(holds):
-            if hold.waits:
-                scopes = hold.scopes()
-                names = (matching_scope(limit.scope, scopes) for limit in hold.limits)
-                refusal = queue.refusal_ahead((name for name in names if name), place)
+            if hold.limits:
+                refusal = self._known_refusal(hold, place)
                 if refusal is not None:
-                    own = replace(refusal, provider=hold.provider)
-                    return holds[:index], _Wait(hold.provider, own)
+                    return holds[:index], _Wait(hold.provider, refusal)
         return holds, None
+
+    def _known_refusal(self, hold: Hold, place: PlaceInLine) -> LimitRefusal | None:
+        """Why the ledger need not be asked: by the provider's word, or for those that wait."""
+        stated = self.services.rates.refusal(hold.provider, tokens=hold.tokens)
+        if stated is not None or not hold.waits:
+            return stated
+        scopes = hold.scopes()
+        names = (matching_scope(limit.scope, scopes) for limit in hold.limits)
+        ahead = self.services.ledger.queue.refusal_ahead((name for name in names if name), place)
+        return None if ahead is None else replace(ahead, provider=hold.provider)
 
     async def _wait(self, wait: _Wait, place: PlaceInLine) -> None:
         candidate = next(one for one in self.plan.candidates if one.spec.name == wait.provider)
@@ -173,7 +179,9 @@ class NextAttempt:
             known = [*(refusal.free_in_s for _, refusal in self._given_up), admission.free_in_s]
             free_in_s = min((one for one in known if one is not None), default=None)
             return Admitted(None, None, skipped, free_in_s)
-        hold = admitted_hold(admission.hold_id, holds[admission.index].nano_usd, now)
+        made = holds[admission.index]
+        self.services.rates.take(made.provider, tokens=made.tokens)
+        hold = admitted_hold(admission.hold_id, made.nano_usd, now)
         return Admitted(hold, self.plan.candidates[admission.index], skipped, None)
 
     def _reason(self, refusal: BudgetRefusal | LimitRefusal) -> str:

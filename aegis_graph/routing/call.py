@@ -23,6 +23,7 @@ from aegis_graph.errors import (
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
+from aegis_graph.providers.http.heard_headers import Listener, headers_heard_by
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt_timer import AttemptTimer
 from aegis_graph.routing.attempt_trace import AttemptTrace
@@ -158,7 +159,11 @@ class Call:
         """The provider's answer; every error of its client becomes a ``ProviderError`` here."""
         provider = self._provider
         try:
-            with provider.in_use(), without_ambient_callbacks(self._observer):
+            with (
+                provider.in_use(),
+                without_ambient_callbacks(self._observer),
+                headers_heard_by(self._listener()),
+            ):
                 # Loading a client takes a second or two, which is not the provider's time.
                 model = await provider.model()
                 if self._deadline is not None and is_over(self._deadline):
@@ -186,6 +191,12 @@ class Call:
             self._recorder.check_calls()
         options, find_problem = self._request.options, self._observer.find_problem
         return await read_answer(self._answer, options, find_problem, until=self._timer.ends_at)
+
+    def _listener(self) -> Listener | None:
+        """What hears how much is left of the provider's limits, where the row has such limits."""
+        if not self._spec.in_units:
+            return None
+        return partial(self._services.rates.hear, self._spec.name)
 
     def _pass_on(self, chunk: AIMessageChunk) -> None:
         if self._observer.on_event:

@@ -15,6 +15,7 @@ from aegis_graph.routing.alert_webhook import AlertWebhook
 from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
+from aegis_graph.routing.provider_rates import ProviderRates
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 
 
@@ -25,6 +26,7 @@ class SharedServices:
     Args:
         ledger: The only memory of money.
         health: Which providers are left alone for now.
+        rates: What providers say is left of their own limits.
         unclaimed: The holds between two nodes.
         portal: Runs the nodes for sync callers.
         clock: Returns the present as an aware datetime in UTC.
@@ -35,6 +37,7 @@ class SharedServices:
 
     ledger: Ledger
     health: Health
+    rates: ProviderRates
     unclaimed: UnclaimedHolds
     portal: Portal
     clock: Clock
@@ -58,6 +61,7 @@ class SharedServices:
         return cls(
             used,
             health,
+            ProviderRates(clock),
             unclaimed,
             Portal(),
             clock,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from typing import Any
 
 import pytest
@@ -12,7 +14,8 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import Admission, Hold, unused_hold
-from aegis_graph.types import LimitUnit
+from aegis_graph.types import LIMIT_UNITS, LimitUnit
+from tests.contract import processes
 from tests.contract.ledger_store import USD, Store, hold, settlement
 
 
@@ -214,3 +217,41 @@ async def test_settling_late_after_the_sweep_takes_nothing_twice(store: Store) -
     assert await fits(ledger, limited("tokens_per_day", 100, tokens=90))
     assert not await fits(ledger, limited("tokens_per_day", 100, tokens=1))
     assert await verify(ledger) == []
+
+
+def take_a_slot(store: Store, pipe: Connection) -> None:
+    """Take the slot, and never come back."""
+
+    async def take() -> None:
+        made = await store.open().admit([limited("max_concurrency", 1, lease_s=90.0)])
+        pipe.send(made.hold_id)
+        await asyncio.Event().wait()
+
+    asyncio.run(take())
+
+
+async def test_the_slot_of_a_killed_process_comes_back_with_its_lease(store: Store) -> None:
+    place = Store(store.folder, store.url)
+    process, pipe = processes.start(take_a_slot, place)
+    assert processes.heard(pipe) is not None
+    process.kill()
+    assert processes.ended(process) == -signal.SIGKILL
+    ledger = store.open()
+    later(store, 90)
+    assert not await fits(ledger, limited("max_concurrency", 1))
+    later(store, 1)
+    assert await fits(ledger, limited("max_concurrency", 1))
+
+
+async def test_what_is_in_use_is_shown(store: Store) -> None:
+    ledger = store.open()
+    units: list[LimitUnit] = [*LIMIT_UNITS]
+    all_units = tuple(UnitLimit("user:*", unit, 100) for unit in units)
+    for user in ("ada", "bob"):
+        made = await ledger.admit([hold(0, user=user, limits=all_units, tokens=40)])
+    await ledger.settle([settlement(made, 0, input_tokens=20, output_tokens=5)])
+    shown = {(one.scope, one.unit): one.used for one in await ledger.limits(all_units)}
+    assert shown == {
+        **dict(zip([("user:ada", unit) for unit in units], (1, 1, 40, 1, 40), strict=True)),
+        **dict(zip([("user:bob", unit) for unit in units], (0, 1, 25, 1, 25), strict=True)),
+    }

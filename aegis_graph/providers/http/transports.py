@@ -21,6 +21,7 @@ from typing_extensions import override
 from aegis_graph.errors import MalformedAnswerError, ProviderUnavailableError
 from aegis_graph.providers.http.bodies import Body
 from aegis_graph.providers.http.headers import RowHeaders
+from aegis_graph.providers.http.heard_headers import hear
 from aegis_graph.providers.http.proxies import environment_proxy
 
 MAX_CONNECTIONS = 1000
@@ -74,6 +75,7 @@ class _RowTransport:
                 "the head of the answer breaks HTTP, or is too long", outcome_unknown=True
             ) from error
         try:
+            hear(response.headers)
             response.stream = self.stream(response.stream, self._body_of(response))
         except BaseException:
             await response.aclose()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from aegis_graph.errors import AllProvidersFailedError, LimitExceededError
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import unused_hold
-from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing import Fault, LoopbackServer, RawReply, Reply
 from aegis_graph.testing.loop_clock import LoopClock
 from tests.contract import processes
 from tests.contract.ledger_store import hold
@@ -237,6 +238,47 @@ def test_callers_on_threads_and_loops_share_one_line(server: LoopbackServer, db:
     assert len(server.calls()) == 12 * 6
     assert server.peak_in_flight <= 2
     assert_sound(db)
+
+
+def saying(left: int, reset: str) -> RawReply:
+    """An answer of which the headers say what is left."""
+    message = {"role": "assistant", "content": "Paris"}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 6}
+    body = {"id": "x", "object": "chat.completion", "created": 1, "model": "gpt-4o"}
+    said = {"x-ratelimit-remaining-requests": str(left), "x-ratelimit-reset-requests": reset}
+    return RawReply(
+        body=json.dumps({**body, "choices": [choice], "usage": usage}).encode(),
+        headers={"Content-Type": "application/json", **said},
+    )
+
+
+async def test_what_a_provider_says_is_left_lowers_its_limits_until_it_is_over(
+    server: LoopbackServer, db: Path
+) -> None:
+    now = NOON
+    chain = [cloud(server, requests_per_minute=100), provider(server, "ollama")]
+    router = open_router(make_config(server, db, providers=chain), clock=lambda: now)
+    server.script("openai", saying(1, "30s"), PARIS)
+    server.always("ollama", PARIS)
+    asked = [await router.ainvoke(ask()) for _ in range(3)]
+    assert [one["attempts"][-1]["provider"] for one in asked] == ["openai", "openai", "ollama"]
+    (skipped,) = asked[2]["skipped"]
+    says = ("limit", "the provider has 0 requests left, free in 30 s")
+    assert (skipped["code"], skipped["reason"]) == says
+    now += timedelta(seconds=31)
+    server.script("openai", PARIS)
+    assert (await router.ainvoke(ask()))["attempts"][-1]["provider"] == "openai"
+
+
+async def test_without_limits_of_its_own_a_row_is_asked_whatever_its_headers_say(
+    server: LoopbackServer, db: Path
+) -> None:
+    router = open_router(make_config(server, db, providers=[cloud(server)]))
+    server.script("openai", saying(0, "30s"), saying(0, "30s"))
+    for _ in range(2):
+        await router.ainvoke(ask())
+    assert len(server.calls()) == 2
 
 
 async def test_embeddings_keep_to_the_same_limits(server: LoopbackServer, db: Path) -> None:
