@@ -14,10 +14,15 @@ from aegis_graph.components.answer_generator.citations import (
     cite,
 )
 from aegis_graph.components.answer_generator.shown_passages import is_small
+from aegis_graph.text.amounts import agree
 from aegis_graph.text.passages import Passage, replace_citations
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import best_evidence, is_negative, judge, relevance
-from aegis_graph.text.words import max_closeness, words
+from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
+
+RELATED = 1 / 3
+"""Share of what a sentence adds to the question that the passages must have: a model rewords most
+of what it read, but not all of it."""
 
 _YES_OR_NO = frozenset(words("yes no ja nein"))
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
@@ -85,12 +90,26 @@ def attribute(
 
 
 def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passage]) -> bool:
-    """Whether a passage bears out any sentence; of a yes or a no alone, rules cannot tell."""
+    """Whether any sentence could come from the passages; of a yes or a no, rules cannot tell."""
     claims = [claim for one in answer.sentences if words(claim := _bare(one))]
     if len(claims) == 1 and set(words(claims[0])) <= _YES_OR_NO:
         return True
-    supported = any(one["supported"] for one in answer.sentences)
-    return supported or any(_bearing(question, one, passages) for one in claims)
+    there = {word for one in passages for word in words(_whole(one))}
+    # What is asked, and the passages do not speak of: an answer that says it makes it up.
+    missing = [word for word in topic_words(question) if not max_closeness(word, there)]
+    known = "\n".join([question, *map(_whole, passages)])
+    return any(
+        not any(max_closeness(word, words(claim)) for word in missing)
+        and agree(claim, known)
+        and _share(_without(_given(question, passages), claim), there) >= RELATED
+        for claim in claims
+    )
+
+
+def _share(claim: str, there: Set[str]) -> float:
+    """Share of a claim's words that the passages have; 1 where numbers are all that is left."""
+    said = [word for word in topic_words(claim) if word.isalpha()]
+    return sum(1 for word in said if max_closeness(word, there)) / len(said) if said else 1.0
 
 
 def _as_sentence(draft: str) -> str:
@@ -137,11 +156,11 @@ def _given(question: str, passages: Sequence[Passage]) -> set[str]:
 
 
 def _without(given: Set[str], claim: str) -> str:
-    """A claim without words that are given, and with what says no."""
+    """A claim without words that are given or carry no topic, and with what says no."""
 
     def rest(word: re.Match[str]) -> str:
         parts = words(word[0])
-        known = all(max_closeness(part, given) for part in parts)
+        known = all(part in STOP_WORDS or max_closeness(part, given) for part in parts)
         return "" if known and not is_negative(word[0]) else word[0]
 
     return _WORD.sub(rest, claim)
