@@ -63,8 +63,8 @@ max_output_tokens = 64
 """,
         encoding="utf-8",
     )
-    asked = ("ask", "Whom does Mirel Tanaquist work for?", "--docs", "docs", "--config", "aegis.toml")
-    done = aegis(*asked, "--json", cwd=tmp_path)
+    asked = ("ask", "Where does Mirel Tanaquist work?", "--docs", "docs")
+    done = aegis(*asked, "--config", "aegis.toml", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     for citation in result["citations"]:

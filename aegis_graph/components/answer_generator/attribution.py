@@ -24,6 +24,11 @@ RELATED = 1 / 3
 """Share of what a sentence adds to the question that the passages must have: a model rewords most
 of what it read, but not all of it."""
 
+_COUNTED = re.compile(
+    r"\b(?:how (?:many|much)|wie ?viele?)\s+(?P<thing>(?!euros?\b|dollars?\b|percent|prozent)\w+)",
+    re.IGNORECASE,
+)
+"""What is counted. Passages that do not name it have no number of it; money has other names."""
 _YES_OR_NO = frozenset(words("yes no ja nein"))
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
@@ -97,6 +102,8 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
     there = {word for one in passages for word in words(_whole(one))}
     # What is asked, and the passages do not speak of: an answer that says it makes it up.
     missing = [word for word in topic_words(question) if not max_closeness(word, there)]
+    if (counted := _COUNTED.search(question)) and set(words(counted["thing"])) & set(missing):
+        return False
     known = "\n".join([question, *map(_whole, passages)])
     return any(
         not any(max_closeness(word, words(claim)) for word in missing)

@@ -59,6 +59,12 @@ def test_a_small_models_invention_is_no_answer_and_a_large_ones_words_are_its_ow
     assert text_of(question, draft, LARGE) == draft
 
 
+def test_a_number_of_what_the_passages_do_not_name_is_made_up() -> None:
+    assert text_of("How many volts does a battery give?", "A full battery gives 9 days.") is None
+    answer = "The box holds 24 bottles. [1]"
+    assert text_of("How many bottles does the box hold?", answer) == answer
+
+
 def test_what_rules_cannot_tell_stays() -> None:
     assert text_of("Does the box hold bottles?", "Yes.") == "Yes."
     both = "It weighs 12 kg. The box holds 24 bottles. [1]"
