@@ -242,6 +242,10 @@ def test_answers_take_their_places_once_on_one_line_and_not_too_long() -> None:
         ("Who founded the company that makes Acme?", False),
         ("What happened before the merger?", False),
         ("What is A? What is B?", False),
+        ("In which city was the author of the novel Dust born?", False),
+        ("Where was the director of Titanic born?", False),
+        ("Wo wurde der Gründer von Acme geboren?", False),
+        ("Which cleaning agent destroys the pump tube of the Tarn 40?", True),
         ("", True),
     ],
 )
