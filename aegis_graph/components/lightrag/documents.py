@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -10,41 +11,70 @@ from aegis_graph.components.lightrag.run import CURRENT_RUN, Run
 from aegis_graph.components.lightrag.workspace import Workspace
 from aegis_graph.errors import InsertError, InvalidRequestError
 
+SLASH = "\u2215"
+"""Stands for ``/`` in the names that LightRAG is given: of a path it would keep the last part."""
 
-async def new_documents(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
-    """The documents that LightRAG does not have, by the name that it knows them by.
+
+def stored_name(name: str) -> str:
+    """A document's name as LightRAG knows it."""
+    return name.replace("/", SLASH)
+
+
+def given_name(stored: str) -> str:
+    """A document's name as it was given.
+
+    Example:
+        >>> given_name(stored_name("a/x.md"))
+        'a/x.md'
+    """
+    return stored.replace(SLASH, "/")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Documents, compared with those of a workspace. Names are as they were given."""
+
+    added: Mapping[str, str]
+    """Texts that are new."""
+    updated: Mapping[str, str]
+    """Texts of which the workspace has another."""
+    unchanged: Sequence[str]
+
+
+async def compared(workspace: Workspace, documents: Mapping[str, str]) -> Comparison:
+    """Which of the documents are new, and which have another text than in the workspace.
 
     Raises:
-        InvalidRequestError: A document is empty, or its name is taken by another text.
+        InvalidRequestError: A document is empty, or two have names that LightRAG takes for one.
     """
     pipeline = import_module("lightrag.utils_pipeline")
     utils = import_module("lightrag.utils")
-    new: dict[str, str] = {}
-    for short, name in _short_names(documents).items():
-        found = await workspace.rag.doc_status.get_doc_by_file_basename(short)
+    added, updated, unchanged = {}, {}, []
+    for stored, name in _stored_names(documents).items():
+        found = await workspace.rag.doc_status.get_doc_by_file_basename(stored)
         clean = utils.sanitize_text_for_encoding(documents[name])
         if found is None:
-            new[short] = documents[name]
+            added[name] = documents[name]
         elif found[1].get("content_hash") != pipeline.compute_text_content_hash(clean):
-            raise InvalidRequestError(
-                f"document {name!r}: is there with another text; delete that one first"
-            )
-    return new
+            updated[name] = documents[name]
+        else:
+            unchanged.append(name)
+    return Comparison(added, updated, unchanged)
 
 
-def _short_names(documents: Mapping[str, str]) -> dict[str, str]:
+def _stored_names(documents: Mapping[str, str]) -> dict[str, str]:
     shorten = import_module("lightrag.utils_pipeline").normalize_document_file_path
     names: dict[str, str] = {}
     for name, text in documents.items():
         if not isinstance(text, str) or not text.strip():
             raise InvalidRequestError(f"document {name!r}: empty")
-        short = shorten(name)
-        if short in names:
+        stored = shorten(stored_name(name))
+        if stored in names:
             raise InvalidRequestError(
-                f"document {name!r}: LightRAG knows files by their last part, and {short!r} is the"
-                f" last part of {names[short]!r} too; rename one of them"
+                f"document {name!r}: LightRAG takes its name for that of {names[stored]!r};"
+                " rename one of them"
             )
-        names[short] = name
+        names[stored] = name
     return names
 
 
@@ -67,7 +97,7 @@ async def records_by_id(workspace: Workspace) -> dict[str, Any]:
 
 async def records_by_name(workspace: Workspace) -> dict[str, Any]:
     """Every document's record by name."""
-    return {one.file_path: one for one in (await records_by_id(workspace)).values()}
+    return {given_name(one.file_path): one for one in (await records_by_id(workspace)).values()}
 
 
 def status_word(status: Any) -> str:
@@ -88,18 +118,23 @@ async def delete(workspace: Workspace, name: str, run: Run) -> None:
         InsertError: LightRAG did not take it out.
         RoutingError: A model had to be asked, and none answered.
     """
-    found = await workspace.rag.doc_status.get_doc_by_file_basename(name)
+    async with workspace.changing:
+        await take_out(workspace, name, run)
+
+
+async def take_out(workspace: Workspace, name: str, run: Run) -> None:
+    """See ``delete``; the caller holds the lock of changes."""
+    found = await workspace.rag.doc_status.get_doc_by_file_basename(stored_name(name))
     if found is None:
         raise InvalidRequestError(
             f"document {name!r}: is not in workspace {workspace.rag.workspace!r}"
         )
-    async with workspace.changing:
-        workspace.use_models_of(run)
-        token = CURRENT_RUN.set(run)
-        try:
-            result = await workspace.rag.adelete_by_doc_id(found[0])
-        finally:
-            CURRENT_RUN.reset(token)
+    workspace.use_models_of(run)
+    token = CURRENT_RUN.set(run)
+    try:
+        result = await workspace.rag.adelete_by_doc_id(found[0])
+    finally:
+        CURRENT_RUN.reset(token)
     if run.error is not None:
         raise run.error
     if result.status != "success":

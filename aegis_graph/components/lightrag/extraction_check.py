@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from aegis_graph.components.lightrag.documents import status_word
+from aegis_graph.components.lightrag.documents import given_name, status_word
 
 _ROW = ("<|#|>", '"name"')
 """What an answer with an entity holds: LightRAG's delimiter, or the key of its JSON form."""
@@ -41,7 +41,7 @@ async def extraction_warnings(
         elif doc_id in read_now:
             parts += await _without_rows(rag, record)
         if parts:
-            warnings[record.file_path] = "; ".join(parts)
+            warnings[given_name(record.file_path)] = "; ".join(parts)
     return warnings
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
 
-from aegis_graph.components.lightrag.documents import new_documents
+from aegis_graph.components.lightrag.documents import compared
 from aegis_graph.components.lightrag.settings import Documents, LightRAGSettings, texts_by_name
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.lightrag.workspace import Workspace
@@ -77,7 +77,7 @@ class Forecast:
     """
 
     documents: int
-    """That are not in the workspace yet."""
+    """That are not in the workspace yet, or with another text."""
     known: int
     """That are, and cost nothing."""
     chunks: int
@@ -225,10 +225,11 @@ async def forecast_insert(
 
     Raises:
         ConfigError: No configured provider may be asked.
-        InvalidRequestError: A document is empty, or its name is taken by another text.
+        InvalidRequestError: A document is empty, or two have names that LightRAG confuses.
     """
     texts = texts_by_name(documents)
-    new = await new_documents(workspace, texts)
+    found = await compared(workspace, texts)
+    new = {**found.added, **found.updated}
     # On another thread: cutting up long texts takes a while, and inserts share the loop.
     chunks = await asyncio.to_thread(_chunk_sizes, list(new.values()), settings)
     usual: dict[Operation, float] = {

@@ -13,7 +13,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
 from aegis_graph.components.dual_node import DualCall, dual_node
-from aegis_graph.components.lightrag.insert import InsertReport
+from aegis_graph.components.lightrag.insert_report import InsertReport
 from aegis_graph.components.lightrag.query import Mode, Retrieved
 from aegis_graph.components.lightrag.rag import RoutedLightRAG
 from aegis_graph.components.lightrag.run import Run

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from importlib import import_module
-from typing import Literal
 from uuid import uuid4
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.documents import (
-    new_documents,
-    records_by_id,
+    compared,
+    given_name,
     records_by_name,
     status_word,
+    stored_name,
+    take_out,
 )
-from aegis_graph.components.lightrag.extraction_check import extraction_warnings
+from aegis_graph.components.lightrag.insert_report import InsertReport, report_of
 from aegis_graph.components.lightrag.run import CURRENT_RUN, Run, RunEndedError
 from aegis_graph.components.lightrag.settings import Documents, OnProgress, texts_by_name
-from aegis_graph.components.lightrag.spending import OperationCost
 from aegis_graph.components.lightrag.workspace import Workspace
-from aegis_graph.errors import AegisError, BudgetExceededError, InsertError, InvalidRequestError
-from aegis_graph.types import AttemptRecord
+from aegis_graph.errors import BudgetExceededError, InvalidRequestError
 
 STALL_CHECK_S = 0.02
 """Seconds between two checks whether a run is stalled, and so can be stopped."""
@@ -35,42 +33,6 @@ Stopping too early loses nothing but time."""
 
 _STUCK = "Refusing to purge"
 """How LightRAG's error begins for a document that was interrupted twice in its merge."""
-
-
-@dataclass(frozen=True, slots=True)
-class InsertReport:
-    """What became of an insert."""
-
-    state: Literal["done", "stopped", "failed"]
-    """``stopped``: nothing may be asked; the same insert goes on from here when it may."""
-    documents: Mapping[str, str]
-    """By name: ``processed``, ``failed``, ``duplicate``, or LightRAG's word for one in progress."""
-    errors: Mapping[str, str]
-    """Why a document failed, by its name."""
-    warnings: Mapping[str, str]
-    """What is missing of a document that is done, by its name: nothing was extracted from it, or
-    an answer was cut."""
-    reason: str | None
-    """Why it stopped or failed, in one line."""
-    refusal: BudgetExceededError | None
-    """The refusal that it stopped for."""
-    cost_usd: Decimal
-    by_operation: Mapping[str, OperationCost]
-    attempts: list[AttemptRecord]
-
-
-def require_done(report: InsertReport) -> InsertReport:
-    """The report of an insert that has to be done.
-
-    Raises:
-        BudgetExceededError: It was stopped.
-        InsertError: A document failed.
-    """
-    if report.state == "stopped" and report.refusal is not None:
-        raise report.refusal
-    if report.state != "done":
-        raise InsertError(report.reason or "not every document was inserted")
-    return report
 
 
 async def insert(
@@ -85,21 +47,27 @@ async def insert(
         on_progress: Called on LightRAG's thread.
 
     Raises:
-        InvalidRequestError: A document is empty, or its name is taken by another text.
+        InvalidRequestError: A document is empty, or two have names that LightRAG confuses.
     """
     async with workspace.changing:
-        return await _insert(workspace, texts_by_name(documents), run, on_progress)
+        return await insert_locked(workspace, texts_by_name(documents), run, on_progress)
 
 
-async def _insert(
+async def insert_locked(
     workspace: Workspace, documents: Mapping[str, str], run: Run, on_progress: OnProgress
 ) -> InsertReport:
+    """See ``insert``; the caller holds the lock of changes."""
     # First, so that no call for the documents is less private than they are.
     workspace.answers.raise_sensitivity(workspace.calls.sensitivity_of(run))
     workspace.use_models_of(run)
-    new = await new_documents(workspace, documents)
+    found = await compared(workspace, documents)
+    outdated = await _take_out_old(workspace, list(found.updated), run)
+    if outdated:
+        return await report_of(workspace, documents, run, (), outdated=outdated)
+    new = {**found.added, **found.updated}
     if new:
-        await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=list(new))
+        names = [stored_name(name) for name in new]
+        await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=names)
     events = _DocumentEvents(workspace, run, on_progress)
     workspace.on_document = events.changed
     try:
@@ -114,7 +82,23 @@ async def _insert(
             await _process_documents(workspace, run)
     finally:
         workspace.on_document = None
-    return await _report(workspace, documents, run, events.read)
+    return await report_of(workspace, documents, run, events.read)
+
+
+async def _take_out_old(workspace: Workspace, names: Sequence[str], run: Run) -> Sequence[str]:
+    """Take out the documents that come with another text.
+
+    Returns:
+        Those that are still there, because a budget refused what taking them out asks for.
+    """
+    for number, name in enumerate(names):
+        try:
+            await take_out(workspace, name, run)
+        except BudgetExceededError as refusal:
+            if run.queue is not None:
+                run.queue.refusal = refusal
+            return names[number:]
+    return ()
 
 
 @asynccontextmanager
@@ -206,47 +190,6 @@ async def _repair_stuck(workspace: Workspace) -> bool:
     return True
 
 
-async def _report(
-    workspace: Workspace, documents: Mapping[str, str], run: Run, read_now: Collection[str]
-) -> InsertReport:
-    by_id = await records_by_id(workspace)
-    records = {record.file_path: record for record in by_id.values()}
-    pipeline = import_module("lightrag.utils_pipeline")
-    states = {name: status_word(record.status) for name, record in records.items()}
-    for name in documents:
-        # LightRAG has no record of a second name for a text that is there.
-        states.setdefault(pipeline.normalize_document_file_path(name), "duplicate")
-    errors = {
-        name: record.error_msg or "no reason given"
-        for name, record in records.items()
-        if status_word(record.status) == "failed"
-    }
-    unfinished = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
-    state: Literal["done", "stopped", "failed"] = "done"
-    reason: str | None = None
-    if unfinished and run.refusal is not None:
-        state, reason = "stopped", str(run.refusal)
-    elif unfinished:
-        state, reason = "failed", _failure_reason(run.error, errors)
-    return InsertReport(
-        state,
-        states,
-        errors,
-        await extraction_warnings(workspace.rag, by_id, read_now=read_now),
-        reason,
-        run.refusal,
-        run.spending.cost_usd,
-        run.spending.by_operation(),
-        run.spending.attempts,
-    )
-
-
-def _failure_reason(error: AegisError | None, errors: Mapping[str, str]) -> str:
-    if error is not None:
-        return str(error)
-    return "; ".join(f"{name}: {why}" for name, why in errors.items()) or "LightRAG did not finish"
-
-
 @dataclass(frozen=True, slots=True)
 class _DocumentEvents:
     """Tells of each document as it begins and ends."""
@@ -265,7 +208,7 @@ class _DocumentEvents:
         self.on_progress(
             {
                 "event": "lightrag_document",
-                "document": record.get("file_path", doc_id),
+                "document": given_name(record.get("file_path", doc_id)),
                 "status": "started" if in_progress else status_word(status),
                 "chunks": record.get("chunks_count") or 0,
                 "cost_usd": str(self.run.spending.of_document(doc_id)),

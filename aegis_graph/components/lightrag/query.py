@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, Literal, get_args
 
+from aegis_graph.components.lightrag.documents import given_name
 from aegis_graph.components.lightrag.run import CURRENT_RUN, Run
 from aegis_graph.components.lightrag.settings import OnProgress
 from aegis_graph.components.lightrag.workspace import Workspace
@@ -69,11 +71,8 @@ async def retrieve(
         "naive" if without_keywords else mode,
         workspace.calls.sensitivity_of(run),
         # The graph sends the question as a message of its own.
-        prompt.removesuffix(f"{_QUESTION}{question.strip()}"),
-        data.get("references") or [],
-        data.get("entities") or [],
-        data.get("relationships") or [],
-        data.get("chunks") or [],
+        _with_given_names(prompt.removesuffix(f"{_QUESTION}{question.strip()}"), data),
+        *(_renamed(data.get(key) or []) for key in _FOUND),
         NO_KEYWORDS if without_keywords else None,
     )
 
@@ -101,7 +100,24 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
     if without_keywords:
         logger.warning("LightRAG: %s", NO_KEYWORDS)
     # The model's own words: LightRAG deletes some of them where they are in the prompt as well.
-    return run.answer or str(result["llm_response"]["content"] or "")
+    text = run.answer or str(result["llm_response"]["content"] or "")
+    return _with_given_names(text, result.get("data") or {})
+
+
+_FOUND = ("references", "entities", "relationships", "chunks")
+
+
+def _renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {**row, "file_path": given_name(row["file_path"])} if row.get("file_path") else row
+        for row in rows
+    ]
+
+
+def _with_given_names(text: str, data: Mapping[str, Any]) -> str:
+    for row in data.get("references") or []:
+        text = text.replace(row["file_path"], given_name(row["file_path"]))
+    return text
 
 
 async def _search(

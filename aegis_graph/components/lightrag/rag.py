@@ -12,7 +12,8 @@ from typing_extensions import Unpack
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.documents import delete, document_states
 from aegis_graph.components.lightrag.forecast import Forecast, forecast_insert
-from aegis_graph.components.lightrag.insert import InsertReport, insert, require_done
+from aegis_graph.components.lightrag.insert import insert
+from aegis_graph.components.lightrag.insert_report import InsertReport, require_done
 from aegis_graph.components.lightrag.query import Mode, Retrieved, answer, retrieve
 from aegis_graph.components.lightrag.run import Run
 from aegis_graph.components.lightrag.session import Session
@@ -119,7 +120,7 @@ class RoutedLightRAG:
         on_progress: OnProgress = _ignore_progress,
         **options: Unpack[RunOptions],
     ) -> InsertReport:
-        """Insert documents, and whatever an earlier insert has left.
+        """Insert documents, and whatever an earlier insert has left; a new text replaces the old.
 
         When the budget ends, it stops with the state ``stopped``: called again it goes on, with
         nothing lost and nothing bought twice. One insert runs at a time; a second one waits. When
@@ -131,7 +132,7 @@ class RoutedLightRAG:
             **options: See ``RunOptions``.
 
         Raises:
-            InvalidRequestError: A document is empty, or its name is taken by another text.
+            InvalidRequestError: A document is empty, or two have names that LightRAG confuses.
             LedgerError: The ledger cannot be used.
             StoreError: The workspace's file of answers cannot be used.
         """
