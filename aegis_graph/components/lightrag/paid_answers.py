@@ -21,7 +21,11 @@ CREATE TABLE IF NOT EXISTS answers (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS synced (name TEXT PRIMARY KEY, folder TEXT NOT NULL) WITHOUT ROWID;
 """
+
+
+_SYNCED = "SELECT name FROM synced WHERE folder = ?"
 
 
 class PaidAnswer(NamedTuple):
@@ -104,6 +108,19 @@ class PaidAnswers:
         """Remember that something of this level is in the workspace. It is never lowered."""
         if SENSITIVITIES.index(level) > SENSITIVITIES.index(self.sensitivity):
             self._store.write("INSERT OR REPLACE INTO facts VALUES (?, ?)", ("sensitivity", level))
+
+    def synced(self, folder: str) -> list[str]:
+        """The documents that come from a folder."""
+        return [row[0] for row in self._store.read(_SYNCED, folder)]
+
+    def keep_synced(self, folder: str, names: Sequence[str]) -> None:
+        """Remember that documents come from a folder."""
+        rows = [(name, folder) for name in names]
+        self._store.write("INSERT OR REPLACE INTO synced VALUES (?, ?)", *rows)
+
+    def forget_synced(self, name: str) -> None:
+        """Forget where a document came from: it is not there any more."""
+        self._store.write("DELETE FROM synced WHERE name = ?", (name,))
 
     def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
         rows = self._store.read(query, value)

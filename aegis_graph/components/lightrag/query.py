@@ -72,7 +72,10 @@ async def retrieve(
         workspace.calls.sensitivity_of(run),
         # The graph sends the question as a message of its own.
         _with_given_names(prompt.removesuffix(f"{_QUESTION}{question.strip()}"), data),
-        *(_renamed(data.get(key) or []) for key in _FOUND),
+        _renamed(data.get("references")),
+        _renamed(data.get("entities")),
+        _renamed(data.get("relationships")),
+        _renamed(data.get("chunks")),
         NO_KEYWORDS if without_keywords else None,
     )
 
@@ -104,13 +107,10 @@ async def answer(workspace: Workspace, question: str, param: Any, run: Run) -> s
     return _with_given_names(text, result.get("data") or {})
 
 
-_FOUND = ("references", "entities", "relationships", "chunks")
-
-
-def _renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _renamed(rows: list[dict[str, Any]] | None) -> list[dict[str, Any]]:
     return [
         {**row, "file_path": given_name(row["file_path"])} if row.get("file_path") else row
-        for row in rows
+        for row in rows or []
     ]
 
 

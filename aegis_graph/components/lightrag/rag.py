@@ -9,7 +9,6 @@ from typing import Any, Self
 
 from typing_extensions import Unpack
 
-from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.documents import delete, document_states
 from aegis_graph.components.lightrag.forecast import Forecast, forecast_insert
 from aegis_graph.components.lightrag.insert import insert
@@ -22,9 +21,11 @@ from aegis_graph.components.lightrag.settings import (
     LightRAGSettings,
     OnProgress,
     RunOptions,
+    ignore_progress,
     texts_by_path,
     workspace_sensitivity,
 )
+from aegis_graph.components.lightrag.sync import FolderSync, texts_to_insert
 from aegis_graph.components.lightrag.workspace import Workspace, checked_name
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
@@ -37,11 +38,7 @@ from aegis_graph.routing.router import Router, create_router, hooks_of
 from aegis_graph.types import Sensitivity
 
 
-def _ignore_progress(event: Mapping[str, Any]) -> None:
-    """The caller wants no events."""
-
-
-class RoutedLightRAG:
+class RoutedLightRAG(FolderSync):
     """LightRAG whose every model and embedding call goes through the routing subgraph.
 
     It is opened by its first use, on a loop of its own, and serves the ``a...`` methods on any loop
@@ -117,7 +114,7 @@ class RoutedLightRAG:
         self,
         documents: Documents,
         *,
-        on_progress: OnProgress = _ignore_progress,
+        on_progress: OnProgress = ignore_progress,
         **options: Unpack[RunOptions],
     ) -> InsertReport:
         """Insert documents, and whatever an earlier insert has left; a new text replaces the old.
@@ -143,7 +140,7 @@ class RoutedLightRAG:
         self,
         documents: Documents,
         *,
-        on_progress: OnProgress = _ignore_progress,
+        on_progress: OnProgress = ignore_progress,
         **options: Unpack[RunOptions],
     ) -> InsertReport:
         """See ``aadd``."""
@@ -204,7 +201,7 @@ class RoutedLightRAG:
         question: str,
         mode: Mode = "mix",
         *,
-        on_progress: OnProgress = _ignore_progress,
+        on_progress: OnProgress = ignore_progress,
         run: Run | None = None,
         **options: Unpack[RunOptions],
     ) -> Retrieved:
@@ -228,7 +225,7 @@ class RoutedLightRAG:
         question: str,
         mode: Mode = "mix",
         *,
-        on_progress: OnProgress = _ignore_progress,
+        on_progress: OnProgress = ignore_progress,
         run: Run | None = None,
         **options: Unpack[RunOptions],
     ) -> Retrieved:
@@ -236,16 +233,18 @@ class RoutedLightRAG:
         return self._session.run(retrieve, question, mode, run or Run(options), on_progress)
 
     async def aforecast(
-        self, documents: Documents, *, sensitivity: Sensitivity | None = None
+        self, documents: Documents | Path, *, sensitivity: Sensitivity | None = None
     ) -> Forecast:
-        """What inserting these documents will cost. Nothing is bought to find out.
+        """What inserting documents, or those of a folder, will cost. It buys nothing to find out.
 
         Raises:
             ConfigError: No configured provider may be asked.
         """
         return await self._session.arun(self._forecast, documents, sensitivity)
 
-    def forecast(self, documents: Documents, *, sensitivity: Sensitivity | None = None) -> Forecast:
+    def forecast(
+        self, documents: Documents | Path, *, sensitivity: Sensitivity | None = None
+    ) -> Forecast:
         """See ``aforecast``."""
         return self._session.run(self._forecast, documents, sensitivity)
 
@@ -278,15 +277,12 @@ class RoutedLightRAG:
     async def __aexit__(self, *why: object) -> None:
         await self.aclose()
 
-    def _insert_run(self, options: RunOptions) -> Run:
-        return Run(options, BudgetQueue(self._session.settings.concurrency))
-
     async def _forecast(
-        self, workspace: Workspace, documents: Documents, level: Sensitivity | None
+        self, workspace: Workspace, documents: Documents | Path, level: Sensitivity | None
     ) -> Forecast:
         return await forecast_insert(
             workspace,
-            documents,
+            await texts_to_insert(documents),
             workspace.calls.sensitivity_of(Run({} if level is None else {"sensitivity": level})),
             self._session.settings,
             chat=self._providers(self._config.providers),

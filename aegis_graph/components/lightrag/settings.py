@@ -33,6 +33,10 @@ OnProgress = Callable[[Mapping[str, Any]], None]
 """Receives events while an insert or a question runs; see ``docs/lightrag.md`` for their fields."""
 
 
+def ignore_progress(event: Mapping[str, Any]) -> None:
+    """The caller wants no events."""
+
+
 class RunOptions(TypedDict, total=False):
     """What one insert or question may choose."""
 
