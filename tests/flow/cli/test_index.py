@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aegis_graph import create_index
 from aegis_graph.testing import LoopbackServer
 from tests.flow.cli.command import aegis
 
@@ -74,6 +75,20 @@ def test_when_money_ends_the_rest_is_left_said_and_embedded_by_the_next_run(
     asked = ("ask", "Minka", "--index", "i.db", "--no-plan", "--config", "aegis.toml", "--json")
     costs = json.loads(aegis(*asked, cwd=folder).stdout)["costs"]
     assert [one["task"] for one in costs][:1] == ["embed"]
+
+
+def test_patterns_of_the_configuration_say_how_private_documents_are(
+    folder: Path, server: LoopbackServer
+) -> None:
+    text = CONFIG.format(folder=folder, ollama=server.ollama_url)
+    (folder / "aegis.toml").write_text(
+        f'{text}\n[index]\nsensitivity = {{ "*/cats.md" = "pii" }}\n'
+    )
+    done = aegis("index", "docs", "--name", "i.db", "--config", "aegis.toml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    found = create_index(folder / "i.db").retriever().invoke("cat room limit")
+    levels = {one.metadata["source"]: one.metadata.get("sensitivity") for one in found}
+    assert levels == {"cats.md": "pii", "room.md": None}
 
 
 def test_an_index_that_is_not_there_is_one_clear_line(folder: Path) -> None:
