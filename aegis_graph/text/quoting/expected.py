@@ -148,7 +148,7 @@ _FULL_NAME = re.compile(
     rf"|\b[Bb]y (?:the )?{_NAME}|@\w+|\b(?:von|durch) {_NAME} {_NAME}"
 )
 _PLACE = re.compile(
-    r"[\w~.-]+/[\w./-]+|\\\w+|https?:|\b(?:in|at|on|under|from|to|into|inside|below|above|near|via"
+    r"(?<![\w~.-])[\w~.-]+/[\w./-]+|\\\w+|https?:|\b(?:in|at|on|under|from|to|into|inside|below|above|near|via"
     r"|behind|next to|im|am|auf|unter|bei|an|aus|nach|zum|zur|neben|hinter|über)\b",
     re.IGNORECASE,
 )

@@ -14,7 +14,7 @@ _FIELD = re.compile(r"^[\w-]+[ \t]*[:=]", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->|<(style|script)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LINE = re.compile(
-    r"""\s*(?:
+    r"""(?:
         \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}        # templates, MkDocs' includes
       | -{1,2}8<-{1,2}.* | ;-{1,2}8<-{1,2}.* | <<<\s.* | @include.* | !include\s.*     # snippets
       | \.\.\s+[\w:-]+::.* | :[\w-]+:(?:\s.*)? | \.\.\s+_[^:]+:.*    # reStructuredText
@@ -28,10 +28,10 @@ _LINE = re.compile(
       | (?:</?[a-z][^<>]*>|<br\s*/?>|&\w+;|\s)+                       # tags without text
       | <?/?[a-z-]+=["'].*>? | [\w-]+=["'][^"']*["']>?               # a tag over several lines
       | \{[:.\#][^}]*\}
-    )\s*$""",
+    )""",
     re.VERBOSE | re.IGNORECASE,
 )
-_QUOTED_MARK = re.compile(r"\s*>\s*\[![A-Z]+\]\s*$")
+_QUOTED_MARK = re.compile(r">\s*\[![A-Z]+\]")
 _STARTS = frozenset("{-;<@!.:[?/=*+|>&ir\u00b7\u2022")
 
 
@@ -59,7 +59,7 @@ def without_markup(text: str) -> str:
 
 def plain(text: str) -> str:
     """The words of a piece of Markdown: a link is its text, and no mark of emphasis is left."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*(?:\s[^)]*)?\)", r"\1", text)
+    text = re.sub(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}(?:\s[^()]{0,100})?\)", r"\1", text)
     text = re.sub(r"\b(?:https?|ftp)://\S+", " ", text)
     return re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text)
 
@@ -69,9 +69,9 @@ def _blank(text: str) -> str:
 
 
 def _is_markup(line: str) -> bool:
-    start = line.lstrip()[:1].casefold()
-    if not start:
-        return False
-    if start in _STARTS or "=" in line:
-        return bool(_LINE.match(line) or _QUOTED_MARK.match(line))
+    bare = line.strip()
+    if bare[:1].casefold() in _STARTS or "=" in bare:
+        # Of the whole line, whose ends have no spaces: spaces that two parts of a pattern could
+        # take would be tried in every split.
+        return bool(_LINE.fullmatch(bare) or _QUOTED_MARK.fullmatch(bare))
     return False

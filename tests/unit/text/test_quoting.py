@@ -288,10 +288,41 @@ def test_fifty_passages_take_less_than_a_blink() -> None:
     assert min(spans) < 0.5
 
 
-@pytest.mark.parametrize("piece", ["<a ", "[a](", "- ", "{%", "![", "1,", "A b ", "`", "a_", "# "])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "<a ",
+        "[a](",
+        "- ",
+        "{%",
+        "![",
+        "1,",
+        "A b ",
+        "`",
+        "a_",
+        "# ",
+        "[",
+        "| ",
+        "aa",
+        "x=",
+        "a/",
+        "Ab ",
+        "<b>",
+        "&a;",
+        "[![a](b)",
+        "by ",
+        "---\n",
+        "> ",
+        "1 ",
+        "\u00b7 ",
+        "how many ",
+        "A",
+    ],
+)
 def test_rubbish_is_read_in_time(piece: str) -> None:
     text = piece * (20_000 // len(piece))
     begin = time.thread_time()
     quoted("How many a's does b have by default?", text)
+    quoted("Where is a, and who made b?", text, f"{piece[:1]}{' ' * 20_000}x")
     quoted("What is a?", "\n".join(text[at : at + 80] for at in range(0, len(text), 80)))
     assert time.thread_time() - begin < 2
