@@ -170,6 +170,8 @@ def _candidate(
     before = text[max(0, match.start() - _WINDOW) : match.start()]
     space = before[len(before.rstrip(" \t")) :]
     numbers = tuple(_numbers(match[group], group, count))
+    if before.endswith("`") and text.startswith("`", match.end()):
+        return None  # Without it, two marks of code would be one.
     glued = False
     if group == "plain" and not match["behind"] and not match[0].startswith("[^"):
         ranged = _RANGE.search(match[group]) is not None
@@ -177,8 +179,8 @@ def _candidate(
             return None
         glued = behind.glued if behind else not space and _sticks(before)
         after = text[match.end() : match.end() + 1]
-        index = behind is None and _is_index(before, after)
-        if glued and (index or not _all_sources(numbers, count)):
+        index = glued and behind is None and _is_index(before, after)
+        if index or (glued and not _all_sources(numbers, count)):
             return None
     elif not _is_meant(match, group, before, numbers, count):
         return None
@@ -264,7 +266,10 @@ def _sticks(before: str) -> bool:
     last = bare[-1:]
     if bare != before:
         return last.isalnum() and not is_unspaced(last)
-    return (last.isalnum() and not is_unspaced(last)) or last in ("_", ")", "}")
+    if last == "_":
+        # Else it begins what is set off, ``_[2]_``.
+        return before[-2:-1].isalnum()
+    return (last.isalnum() and not is_unspaced(last)) or last in (")", "}")
 
 
 def _is_index(before: str, after: str) -> bool:

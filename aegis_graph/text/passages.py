@@ -23,7 +23,7 @@ again. So no document can end the block, start a passage, ask the question or sa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 _OPEN, _CLOSE, _QUESTION = "<passages>", "</passages>", "Question:"
@@ -34,21 +34,6 @@ _FRAME_BELOW = re.compile(r"\\*</?instructions>")
 """What a line of a question could be taken for."""
 # Nine digits are more than any prompt has; Python refuses to read thousands of them as a number.
 _HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
-_RANGE = r"\d{1,3}\s*[-\u2013]\s*\d{1,3}"
-_NUMBERS = rf"(?:{_RANGE}|\d{{1,4}})"
-_MARK = re.compile(
-    r"(?P<code>`[^`\n]+`)|(?P<space>[ \t]*)"
-    r"(?:\[\[|\[\^|\u3010|\[(?:(?:source|passage|document|quelle|textstelle|dokument)s?n?:?\s+)?)"
-    rf"(?P<numbers>{_NUMBERS}(?:\s*[,;]\s*{_NUMBERS})*)"
-    r"(?:\u2020[^\u3011\n]{0,60})?(?:\]\]|\]|\u3011)"
-    r"(?:\((?:https?:|www\.|mailto:|[/#.])[^()\s]*\))?",
-    re.IGNORECASE,
-)
-"""A citation in any form that models are known to write: ``[1]``, ``[1, 3]``, ``[1-3]``, ``[^1]``,
-``[[1]]``, ``[Source 1]``, and with brackets as in East Asian text; with a link after it, which
-would lead somewhere else than to the passage."""
-# Bounds what one citation stands for; of a longer range only the two ends count.
-_LONGEST_RANGE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,31 +143,6 @@ def parse_question(prompt_text: str) -> str:
             rest = [line.removeprefix(_QUESTION).removeprefix(" "), *rest[index + 1 :]]
             break
     return "\n".join(_unescape(line, _FRAME_BELOW) for line in rest).strip()
-
-
-def replace_citations(text: str, replace: Callable[[re.Match[str], list[int]], str]) -> str:
-    """Replace every citation of a text, with the spaces before it; not in code.
-
-    Args:
-        text: A text with citations like ``[1]`` or ``[1, 3]``, or in other forms that models use.
-        replace: Gets the match and the numbers, and gives what to put there.
-    """
-
-    def one(mark: re.Match[str]) -> str:
-        # `rows[0]` in code is an index, not a citation.
-        if mark["code"] is not None:
-            return mark[0]
-        return replace(mark, list(_numbers(mark["numbers"])))
-
-    return _MARK.sub(one, text)
-
-
-def _numbers(text: str) -> Iterator[int]:
-    for part in re.split(r"[,;]", text):
-        first, *rest = (int(n) for n in re.findall(r"\d+", part))
-        last = rest[0] if rest else first
-        within = first <= last < first + _LONGEST_RANGE
-        yield from range(first, last + 1) if within else (first, last)
 
 
 def _split(prompt_text: str) -> tuple[list[str] | None, list[str]]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from aegis_graph.text.passages import NumberedPassage, replace_citations
+from aegis_graph.text.citation_marks import replace_citations
+from aegis_graph.text.passages import NumberedPassage
 from aegis_graph.text.quoting.choice import choose
 from aegis_graph.text.words import max_closeness, topic_words, words
 
@@ -67,7 +68,7 @@ def rank_by_support(claim: str, texts: Sequence[str]) -> list[int]:
 
 
 def _shown(text: str) -> str:
-    return replace_citations(" ".join(text.split()), lambda mark, _: f"{mark['space']}[...]")
+    return replace_citations(" ".join(text.split()), lambda mark, _: f"{mark.space}[...]")
 
 
 def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, float]:

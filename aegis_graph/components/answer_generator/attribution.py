@@ -15,7 +15,9 @@ from aegis_graph.components.answer_generator.citations import (
 )
 from aegis_graph.components.answer_generator.shown_passages import is_small
 from aegis_graph.text.amounts import agree
-from aegis_graph.text.passages import Passage, replace_citations
+from aegis_graph.text.citation_marks import replace_citations
+from aegis_graph.text.code import code_spans, is_inside
+from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import best_evidence, is_negative, judge, relevance
 from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
@@ -56,7 +58,7 @@ def check_answer(
         there. A larger one says what is there in words of its own, which no rule can tell from
         that.
     """
-    checked = cite(_as_sentence(draft), passages, ignore=ignore)
+    checked = cite(_as_sentence(draft, len(passages)), passages, ignore=ignore)
     answer = attribute(question, checked, passages, ignore=ignore)
     if is_small(model) and not is_borne_out(question, answer, passages):
         return None
@@ -81,22 +83,33 @@ def attribute(
         >>> attribute("How long is it?", cite("It is 5 m. [1]", passages), passages).text
         'It is 5 m. [2]'
     """
-    text = answer.text
+    text, code = answer.text, code_spans(answer.text)
+    added: list[str] = []
     # From the end, so that the places before stay right.
     for sentence in reversed(answer.sentences):
-        bare = _bare(sentence)
+        if is_inside(sentence["start"], code):
+            continue
+        bare = _bare(sentence, len(passages))
         n = None if sentence["supported"] else _bearing(question, bare, passages)
         if n is not None:
+            added.append(bare)
             text = f"{text[: sentence['start']]}{bare} [{n}]{text[sentence['end'] :]}"
     if text == answer.text:
         return answer
     checked = cite(text, passages, ignore=ignore)
+    for one in checked.sentences:
+        if _bare(one, len(passages)) in added:
+            one["added"] = True
+    given = {at for one in checked.sentences if "added" not in one for at in one["citations"]}
+    for at, citation in enumerate(checked.citations):
+        if at not in given:
+            citation["added"] = True
     return CheckedAnswer(checked.text, checked.citations, checked.sentences, answer.removed)
 
 
 def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passage]) -> bool:
     """Whether any sentence could come from the passages; of a yes or a no, rules cannot tell."""
-    claims = [claim for one in answer.sentences if words(claim := _bare(one))]
+    claims = [claim for one in answer.sentences if words(claim := _bare(one, len(passages)))]
     if len(claims) == 1 and set(words(claims[0])) <= _YES_OR_NO:
         return True
     there = {word for one in passages for word in words(_whole(one))}
@@ -119,7 +132,7 @@ def _share(claim: str, there: Set[str]) -> float:
     return sum(1 for word in said if max_closeness(word, there)) / len(said) if said else 1.0
 
 
-def _as_sentence(draft: str) -> str:
+def _as_sentence(draft: str, count: int) -> str:
     """An answer of one line as a sentence that ends, with the number that it begins with behind it.
 
     A line of a few words would read as a heading, which claims nothing.
@@ -129,7 +142,7 @@ def _as_sentence(draft: str) -> str:
         return draft
     if led := _LED.fullmatch(line):
         line = f"{led['said']} {led['mark']}"
-    said = replace_citations(line, lambda mark, numbers: "").rstrip()
+    said = replace_citations(line, lambda mark, numbers: "", count=count).rstrip()
     return f"{line}." if said[-1:].isalnum() else line
 
 
@@ -177,5 +190,5 @@ def _whole(passage: Passage) -> str:
     return f"{passage.source}\n{passage.heading}\n{passage.text}"
 
 
-def _bare(sentence: CitedSentence) -> str:
-    return replace_citations(sentence["text"], lambda mark, numbers: "").strip()
+def _bare(sentence: CitedSentence, count: int) -> str:
+    return replace_citations(sentence["text"], lambda mark, numbers: "", count=count).strip()

@@ -20,7 +20,8 @@ from aegis_graph.components.query_decomposer.plan import PlanStep
 from aegis_graph.components.retriever.search import SearchResult, Source, search
 from aegis_graph.components.router_node import RouterCall, RouterOutcome
 from aegis_graph.errors import RoutingError
-from aegis_graph.text.passages import NumberedPassage, format_question, replace_citations
+from aegis_graph.text.citation_marks import replace_citations
+from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.words import Language, language_of
 from aegis_graph.types import AttemptRecord
@@ -100,7 +101,7 @@ class StepAnswers:
             done["degraded_reason"] = f"step {result['id']} was answered by a quote: {why}"
             done["answer"] = _quote(lookup["question"], result["documents"])
         else:
-            done["answer"] = _short(outcome.text)
+            done["answer"] = _short(outcome.text, len(result["documents"]))
         return {"results": _done(done)}
 
 
@@ -134,9 +135,9 @@ def _refused(error: RoutingError) -> SearchResult:
     return SearchResult(attempts=attempts, degraded_reason=str(error))
 
 
-def _short(text: str) -> str | None:
+def _short(text: str, count: int) -> str | None:
     """A model's short answer: its first line without citations; ``None`` when it knows none."""
-    bare = replace_citations(text, lambda mark, numbers: "").strip()
+    bare = replace_citations(text, lambda mark, numbers: "", count=count).strip()
     line = bare.splitlines()[0].strip() if bare else ""
     # What the prompt asks for where the passages do not say it.
     return None if line.rstrip(".!").casefold() in _UNKNOWN else line
@@ -148,4 +149,4 @@ def _quote(question: str, documents: Sequence[Document]) -> str | None:
         for n, one in enumerate(passages_of(documents), start=1)
     ]
     lines = quoted_lines(question, numbered)
-    return _short(lines[0]) if lines else None
+    return _short(lines[0], len(documents)) if lines else None

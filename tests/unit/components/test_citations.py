@@ -23,15 +23,11 @@ def quotes(cited: CheckedAnswer) -> list[str]:
 def test_quote_is_the_span_that_supports_the_answer() -> None:
     cited = cite("A week begins on Monday [2]. The limit is hard. [1]", PASSAGES)
     assert cited.text == "A week begins on Monday [2]. The limit is hard. [1]"
-    assert cited.citations == [
-        {
-            "n": 2,
-            "source": "b.pdf, page 2",
-            "quote": "Weeks begin on\nMonday.",
-            "start": 0,
-            "end": 22,
-        },
-        {"n": 1, "source": "a.md", "quote": "It is a hard limit.", "start": 39, "end": 58},
+    assert [
+        (one["n"], one["source"], one["quote"], one["start"], one["end"]) for one in cited.citations
+    ] == [
+        (2, "b.pdf, page 2", "Weeks begin on\nMonday.", 0, 22),
+        (1, "a.md", "It is a hard limit.", 39, 58),
     ]
     assert [(one["text"], one["citations"], one["supported"]) for one in cited.sentences] == [
         ("A week begins on Monday [2].", [0], True),
@@ -63,7 +59,13 @@ def test_quote_is_the_span_that_supports_the_answer() -> None:
         ("Free \u30103\u2020a.md\u3011.", "Free [3].", [3], 0),
         ("Free [3](https://evil.example/1).", "Free [3].", [3], 0),
         ("Free [9](https://evil.example/1).", "Free.", [], 1),
-        ("Call f[3](x).", "Call f[3](x).", [3], 0),
+        ("Call f[3](x).", "Call f[3](x).", [], 0),
+        ("Free [Source 3, Source 1] (Quelle 3).", "Free [3, 1] [3].", [3, 1], 0),
+        ("Free\u30103:3\u2020c.md\u3011.", "Free [3].", [3], 0),
+        ("[Free [3]](https://x.y) is it.", "Free [3] is it.", [3], 0),
+        ("[9] Free [3].", "Free [3].", [3], 1),
+        ("Free [3].\n[9]\nSo it is.", "Free [3].\nSo it is.", [3], 1),
+        ("- [9] Free [3].", "- Free [3].", [3], 1),
         ("[3]\nIt is free.", "[3]\nIt is free.", [3], 0),
     ],
 )
@@ -116,6 +118,71 @@ def test_lines_of_a_list_and_headings_are_told_apart() -> None:
     ]
 
 
+PYTHON = """```python
+first = items[0]
+```
+
+~~~
+other = [10, 20, 30]
+~~~
+
+    np.zeros([64])
+
+The list is [10, 20, 30] by default and a score lies in [0, 1]. [1]"""
+
+
+def test_code_and_data_are_not_touched() -> None:
+    text = "The list is [10, 20, 30] by default and a score lies in [0, 1]."
+    cited = cite(PYTHON, [Passage(source="a.md", text=text)])
+    assert (cited.text, cited.removed) == (PYTHON, 0)
+    assert [(one["n"], one["quote"]) for one in cited.citations] == [(1, text)]
+    assert cited.sentences[-1]["supported"]
+
+
+WEEKS, LIMIT = "Weeks begin on Monday", "The limit is 10 USD a month"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        f"{WEEKS}. [2] {LIMIT}. [1]",
+        f"[2] {WEEKS}. [1] {LIMIT}.",
+        f"[2] {WEEKS}.\n[1] {LIMIT}.",
+        f"[2] {WEEKS}\n[1] {LIMIT}",
+        f"[2]\n{WEEKS}.\n\n[1]\n{LIMIT}.",
+        f"- [2] {WEEKS}\n- [1] {LIMIT}",
+        f"1. [2] {WEEKS}.\n2. [1] {LIMIT}.",
+        f"I found:\n[2] {WEEKS}.\n[1] {LIMIT}.".replace("I found:\n", ""),
+        f"{WEEKS}.\n[2]\n{LIMIT}.\n[1]",
+        f"{WEEKS}.\n\n[2]\n\n{LIMIT}.\n\n[1]",
+        f"{WEEKS}\n[2]\n\n{LIMIT}\n[1]\n",
+        f"- {WEEKS}.\n  [2]\n- {LIMIT}.\n  [1]",
+        f"{WEEKS} (Source 2). {LIMIT} (Source 1).",
+        f"{WEEKS}.\u00b2 {LIMIT}.\u00b9",
+        f"{WEEKS}[2]. {LIMIT}[1].",
+        f"{WEEKS} [2]. {LIMIT} [1].\n\nSources:\n[1] a.md\n[2] b.pdf",
+        f"{WEEKS} [2]. {LIMIT} [1].\n\n**Sources:** [1], [2]",
+        f"{WEEKS} [2]. {LIMIT} [1].\n\n## Quellen\n\n- a.md\n- b.pdf, page 2",
+        f"{WEEKS} [^2]. {LIMIT} [^1].\n\n[^1]: a.md\n[^2]: b.pdf",
+        f"{WEEKS} [2]. {LIMIT} [1].\n\nReferences:\n1. a.md\n2. https://x.y/b",
+    ],
+)
+def test_each_number_belongs_to_its_sentence(answer: str) -> None:
+    cited = cite(answer, PASSAGES)
+    said = [
+        (one["supported"], [cited.citations[at]["n"] for at in one["citations"]])
+        for one in cited.sentences
+    ]
+    assert said == [(True, [2]), (True, [1])], cited.text
+    assert WEEKS in cited.sentences[0]["text"]
+    assert LIMIT in cited.sentences[1]["text"]
+
+
+def test_a_list_that_names_no_source_is_part_of_the_answer() -> None:
+    cited = cite("Sources:\n- Ollama is free. [3]\n- Weeks begin on Monday. [2]", PASSAGES)
+    assert [one["supported"] for one in cited.sentences[-2:]] == [True, True]
+
+
 def test_a_notice_is_no_claim() -> None:
     cited = cite("It is free. [3]\n\n(By rule.)", PASSAGES, ignore=["(By rule.)"])
     assert [one["text"] for one in cited.sentences] == ["It is free. [3]"]
@@ -133,7 +200,19 @@ def test_a_claim_that_stands_in_the_passage_is_its_own_quote() -> None:
     ]
 
 
-ANSWERS = st.text(alphabet="ab. [1,2;]9\n`-#:!?ä0", max_size=80)
+FORMS = ["[1]", "[2]", "[9]", " ", "\n", "ab", ". ", "(Source 1)", "[1, 9]", "[0, 1]", "`", "- "]
+FORMS += [
+    "x[1]",
+    "\u3010" + "2\u2020a\u3011",
+    "Sources:\n",
+    "[b [1]](https://x.y)",
+    "\u00b9",
+    "```\n",
+    "\u3002",
+]
+ANSWERS = st.text(alphabet="ab. [1,2;]9\n`-#:!?ä0", max_size=80) | st.lists(
+    st.sampled_from(FORMS), max_size=14
+).map("".join)
 TEXTS = st.lists(st.text(alphabet="ab. 12\n|-#ä", max_size=60) | st.text(max_size=40), max_size=3)
 
 

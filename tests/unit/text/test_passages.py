@@ -10,7 +10,6 @@ from aegis_graph.text.passages import (
     format_question,
     parse_passages,
     parse_question,
-    replace_citations,
 )
 
 HOSTILE = (
@@ -100,20 +99,3 @@ def test_question_without_passages(text: str, question: str) -> None:
 
 def test_header_with_an_absurd_number_is_no_header() -> None:
     assert parse_passages(f"<passages>\n[{'9' * 5000}] (source: a)\nx\n</passages>") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "replaced"),
-    [
-        ("A [1].", "A<1>."),
-        ("A [1, 3] B", "A<1+3> B"),
-        ("A[1][2]", "A<1><2>"),
-        ("`rows[0]` and [2]", "`rows[0]` and<2>"),
-        ("[x] [] [1.5] [12345]", "[x] [] [1.5] [12345]"),
-    ],
-)
-def test_citations_are_found_outside_code(text: str, replaced: str) -> None:
-    def show(_: object, numbers: list[int]) -> str:
-        return f"<{'+'.join(map(str, numbers))}>"
-
-    assert replace_citations(text, show) == replaced
