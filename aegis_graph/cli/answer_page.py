@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from aegis_graph.cli.output import place_text, unsupported_lines
-from aegis_graph.text.passages import replace_citations
+from aegis_graph.text.citation_marks import CitationMark, replace_citations
 from aegis_graph.text.words import language_of
 
 LinkOf = Callable[[Mapping[str, Any]], str]
@@ -99,11 +99,11 @@ def _paragraphs(text: str, known: set[int]) -> Iterator[str]:
 def _linked(text: str, known: set[int]) -> str:
     """Text for HTML, with its citations as links to the list of sources."""
 
-    def link(mark: re.Match[str], numbers: list[int]) -> str:
+    def link(mark: CitationMark, numbers: list[int]) -> str:
         shown = ", ".join(
             f'<a href="#source-{n}">{n}</a>' if n in known else str(n) for n in numbers
         )
-        return f"{mark['space']}[{shown}]"
+        return f"{mark.space}[{shown}]"
 
     # Before the links are made: they are the only markup.
     return replace_citations(escape(text), link)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, BaseMessage
 
 from aegis_graph.errors import ContentRefusedError, ProviderError, UnfitAnswerError
 from aegis_graph.providers.finish_reasons import FinishReason
+from aegis_graph.text.citation_marks import replace_citations
+from aegis_graph.text.passages import parse_passages
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.text.runaway import runs_away
 
@@ -18,6 +20,7 @@ REFUSAL = "refusal"
 ANSWER_ERROR = "answer_error"
 """Key of ``response_metadata`` with the ``ProviderError`` that came inside of an answer."""
 
+_LONGEST_WITHOUT_WORDS = 200
 _REASONING = frozenset({"thinking", "reasoning", "redacted_thinking", "reasoning_content", REFUSAL})
 """Types of content blocks that answer nothing."""
 
@@ -60,6 +63,21 @@ def check_filled(answer: AIMessage) -> None:
     if answer.tool_calls or answer.invalid_tool_calls:
         raise UnfitAnswerError("the tool calls have no name, or arguments that are no JSON object")
     raise UnfitAnswerError("the answer is empty")
+
+
+def check_says_something(answer: AIMessage, prompt: Sequence[BaseMessage]) -> None:
+    """Make sure that an answer from numbered passages is more than their numbers.
+
+    Raises:
+        UnfitAnswerError: It has citations and no words.
+    """
+    text = spoken_part(answer.text)
+    # Other prompts may ask for a list of numbers; a look at a long answer would find words.
+    if len(text) > _LONGEST_WITHOUT_WORDS or answer.tool_calls or not prompt:
+        return
+    rest = replace_citations(text, lambda mark, numbers: "")
+    if rest != text and not any(map(str.isalnum, rest)) and parse_passages(prompt[-1].text):
+        raise UnfitAnswerError("the answer is a citation and no words")
 
 
 def _has_words(text: str) -> bool:

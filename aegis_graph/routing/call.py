@@ -21,6 +21,7 @@ from aegis_graph.errors import (
     UnfitAnswerError,
 )
 from aegis_graph.pricing.money import usd_text
+from aegis_graph.providers.answer_check import check_says_something
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
 from aegis_graph.providers.http.heard_headers import Listener, headers_heard_by
@@ -185,6 +186,7 @@ class Call:
             raise provider.translate(error) from error
         self._answer = with_whole_usage(self._answer, self._recorder)
         provider.accept(self._answer)
+        check_says_something(self._answer, self._request.messages)
         provider.check_room(self._answer, self._outgoing.arguments, self._request)
         cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:

@@ -75,10 +75,9 @@ _WORD = re.compile(r"[^\W\d_]")
 _PLACE = re.compile(r"\.\w{2,5}\W*$|\b(?:pp?|pages?|S|Seiten?)\.?\s*\d", re.IGNORECASE)
 """A file's name, or a page."""
 _NAME = re.compile(r"[_.\[\]{}=$'\"]|\w\(|[a-z][A-Z]|\d[A-Za-z]|[a-zA-Z]\d")
-_UNITS = frozenset(("yard", "yards", "foot", "feet", "inch", "mile", "miles"))
-_UNITS |= {"meter", "metre", "meters", "metres"}
-# Bounds what one citation stands for; of a longer range only the two ends count.
+_UNITS = frozenset(("yard", "yards", "foot", "feet", "inch", "mile", "miles", "meter", "metre"))
 _LONGEST_RANGE = 20
+"""Of a longer range only the two ends count."""
 _WINDOW = 80
 
 
@@ -170,8 +169,8 @@ def _candidate(
     before = text[max(0, match.start() - _WINDOW) : match.start()]
     space = before[len(before.rstrip(" \t")) :]
     numbers = tuple(_numbers(match[group], group, count))
-    if before.endswith("`") and text.startswith("`", match.end()):
-        return None  # Without it, two marks of code would be one.
+    if text[match.end() : match.end() + 1] in ("`", "~"):
+        return None  # Without it, other marks would be those of code.
     glued = False
     if group == "plain" and not match["behind"] and not match[0].startswith("[^"):
         ranged = _RANGE.search(match[group]) is not None
@@ -264,12 +263,11 @@ def _sticks(before: str) -> bool:
     """Whether a bracket here belongs to what stands directly before it."""
     bare = before.rstrip("([{")
     last = bare[-1:]
-    if bare != before:
-        return last.isalnum() and not is_unspaced(last)
     if last == "_":
         # Else it begins what is set off, ``_[2]_``.
         return before[-2:-1].isalnum()
-    return (last.isalnum() and not is_unspaced(last)) or last in (")", "}")
+    closes = bare == before and last in (")", "}")
+    return closes or (last.isalnum() and not is_unspaced(last))
 
 
 def _is_index(before: str, after: str) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NotRequired
+from typing import Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
 
@@ -110,14 +110,9 @@ def _verdict(claim: Claim, quoted: Sequence[Citation]) -> Verdict | Literal["unc
 
 def _citation(claim: Claim, n: int, passage: Passage) -> Citation:
     start, end, _ = best_evidence(claim.bare, passage.text)
-    return Citation(
-        n=n,
-        source=passage.location,
-        quote=passage.text[start:end],
-        start=start,
-        end=end,
-        **place_of(passage, start, end),
-    )
+    quoted = {"n": n, "source": passage.location, "quote": passage.text[start:end]}
+    where = {"start": start, "end": end, **place_of(passage, start, end)}
+    return cast(Citation, {**quoted, **where})
 
 
 def _names(passage: Passage) -> tuple[str, ...]:

@@ -73,7 +73,15 @@ def numbered(answer: str, count: int) -> NumberedText:
         >>> numbered("Free (Source 1) [7]. On [Monday [2]](https://x.y).", 2).text
         'Free [1]. On Monday [2].'
     """
-    given = without_links(answer)
+    found = _numbered(without_links(answer), count)
+    if not found.removed:
+        return found
+    # What is left may read in another way, as where the text behind a number begins its line.
+    again = numbered(found.text, count)
+    return replace(again, removed=again.removed + found.removed)
+
+
+def _numbered(given: str, count: int) -> NumberedText:
     text, marks, removed, position = "", list[NumberMark](), 0, 0
     for mark in find_citations(given, count=count):
         text += given[position : mark.start]

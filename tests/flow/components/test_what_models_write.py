@@ -61,6 +61,52 @@ async def test_reasoning_alone_is_no_answer(server: LoopbackServer, db: Path, te
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "[2]",
+        "[1, 2].",
+        "(Source 2)",
+        "\u30102\u2020b.md\u3011",
+        "<think>b.md</think>[2]",
+        "**[1]** [2]",
+    ],
+)
+async def test_a_citation_without_words_is_no_answer(
+    server: LoopbackServer, db: Path, text: str
+) -> None:
+    server.script("ollama", Reply(text))
+    server.script("openai", Reply("Weeks begin on Monday. [2]"))
+    rows = [provider(server, "ollama", max_retries=0), provider(server, "openai")]
+    graph = create_answer_generator(open_router(make_config(server, db, providers=rows)))
+    result = await graph.ainvoke({"question": QUESTION, "documents": DOCUMENTS})
+    assert result["answer"] == "Weeks begin on Monday. [2]"
+    assert [one["error_type"] for one in result["attempts"]] == ["UnfitAnswerError", None]
+
+
+async def test_a_list_of_numbers_is_an_answer_where_no_passages_were_shown(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("ollama", Reply("[2]"))
+    router = open_router(make_config(server, db, providers=[provider(server, "ollama")]))
+    result = await router.ainvoke({"messages": [HumanMessage("Give me [2] as JSON.")]})
+    assert result["messages"][-1].text == "[2]"
+
+
+async def test_a_sentence_of_a_document_without_a_number_is_cited_by_rule(
+    server: LoopbackServer, db: Path
+) -> None:
+    said = "Weeks begin  on **Monday**. The limit is 10 USD a month. [1]"
+    server.script("ollama", Reply(said))
+    result = await answers(server, db).ainvoke({"question": QUESTION, "documents": DOCUMENTS})
+    assert result["answer"] == said.replace("**.", "**. [2]")
+    assert [one.get("added", False) for one in result["sentences"]] == [True, False]
+    assert [(one["n"], one.get("added", False)) for one in result["citations"]] == [
+        (2, True),
+        (1, False),
+    ]
+
+
+@pytest.mark.parametrize(
     "reply",
     [f"<think>{DRAFT}</think>{PLAN}", f"{DRAFT}\n</think>\n{PLAN}", f"Hm.</think>```\n{PLAN}\n```"],
 )
