@@ -87,7 +87,7 @@ def shared_words(claim: str, text: str) -> float:
     language = judged_language(claim)
     plain = without_amounts(claim)
     plain = no_words(language).sub(" ", plain) if language else plain
-    if not words(plain) and amounts(claim):
+    if not topic_words(plain) and amounts(claim):
         return 1.0
     return _share(set(topic_words(plain)) or set(words(claim)), text)
 

@@ -22,6 +22,8 @@ from aegis_graph.text.support import best_evidence, judge, relevance
         ("Keys are never stored.", "Keys are stored.", "negation"),
         ("Kein Schlüssel wird gespeichert.", "Schlüssel werden nie gespeichert.", "supported"),
         ("The limit is soft.", "The limit is hard.", "words"),
+        ("It is 40 dollars.", "The limit of the room is 40 dollars.", "supported"),
+        ("It is 40 dollars.", "The limit of the room is 40 euros.", "numbers"),
         ("Yes.", "The limit is hard.", "words"),
         ("", "The limit is hard.", "words"),
         ("The limit.", "", "words"),
