@@ -65,6 +65,18 @@ def test_a_number_of_what_the_passages_do_not_name_is_made_up() -> None:
     assert text_of("How many bottles does the box hold?", answer) == answer
 
 
+def test_what_is_in_a_language_that_the_rule_cannot_judge_is_no_invention() -> None:
+    key, is_kept = "\u041a\u043b\u044e\u0447", "\u0445\u0440\u0430\u043d\u0438\u0442\u0441\u044f"
+    text = f"{key} {is_kept} \u0437\u0434\u0435\u0441\u044c."
+    other = " ".join(reversed(text.removesuffix(".").split()))
+    checked = check_answer("?", f"{other}. [1]", [Passage(source="a", text=text)], model=SMALL)
+    assert checked is not None
+    assert [one["reason"] for one in checked.sentences] == ["language"]
+    same = check_answer("?", f"{text} [1]", [Passage(source="a", text=text)], model=SMALL)
+    assert same is not None
+    assert [one["reason"] for one in same.sentences] == ["supported"]
+
+
 def test_what_rules_cannot_tell_stays() -> None:
     assert text_of("Does the box hold bottles?", "Yes.") == "Yes."
     both = "It weighs 12 kg. The box holds 24 bottles. [1]"
