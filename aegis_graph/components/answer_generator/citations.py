@@ -5,8 +5,9 @@ A claim is a sentence of the answer with the numbers in square brackets that bel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NotRequired, cast
 
 from typing_extensions import TypedDict
@@ -15,6 +16,14 @@ from aegis_graph.components.answer_generator.claims import Claim, claims_of, num
 from aegis_graph.components.answer_generator.places import QuotePlace, place_of
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.support import Verdict, best_evidence, judge
+
+_REFERS = re.compile(
+    r"^(?:according to|as (?:stated|described|noted|shown|mentioned|explained) in|based on|per|laut"
+    r"|gem\u00e4\u00df|nach|wie in)(?: (?:the )?(?:sources?|passages?|documents?|quellen?"
+    r"|textstellen?|dokumente?n?))?\s*(?:beschrieben)?,\s*",
+    re.IGNORECASE,
+)
+"""What says where a sentence is from, once its number is out: ``According to [1], ...``."""
 
 
 class Citation(QuotePlace):
@@ -81,6 +90,8 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
     for claim in claims_of(shown, [name for one in passages for name in _names(one)]):
         if claim.bare in ignore:
             continue
+        if claim.numbers:
+            claim = replace(claim, bare=_REFERS.sub("", claim.bare, count=1))
         quoted = [_citation(claim, n, passages[n - 1]) for n in claim.numbers]
         # The same span behind two sentences is one citation, to which both point.
         citations += [one for one in quoted if one not in citations]

@@ -103,6 +103,9 @@ def test_a_sentence_that_rests_on_two_sources_is_supported_by_both_together() ->
         ("The monthly limit is soft. [1]", "words"),
         ("Giraffes eat leaves. [1]", "words"),
         ("The limit is 10 USD a month.", "uncited"),
+        ("According to [1], the limit is 10 USD a month.", "supported"),
+        ("Laut Quelle [1], the limit is 10 USD a month.", "supported"),
+        ("As stated in (Source 1), the limit is 20 USD a month.", "numbers"),
     ],
 )
 def test_each_sentence_says_what_its_verdict_rests_on(sentence: str, reason: str) -> None:
