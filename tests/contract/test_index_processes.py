@@ -10,12 +10,18 @@ from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from aegis_graph.clock import utc_now
+from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.index import DocumentIndex, create_index
+from aegis_graph.components.index.marks import SensitivityMarks
+from aegis_graph.components.index.update import IndexUpdate
 from tests.contract.processes import ended, heard, start
 
 ALL = os.environ.get("AEGIS_TEST_KILLS") == "all"
 KILLS = 60 if ALL else 12
 FILES = 30
+STEPS = 1_500
+"""Statements of an update of all files, about."""
 
 
 def fill(folder: Path, version: int) -> None:
@@ -26,18 +32,22 @@ def fill(folder: Path, version: int) -> None:
         (folder / f"f{number}.md").write_text(f"# File {number}\n\n" + "\n\n".join(parts))
 
 
-def index_for_ever(path: Path, folder: Path, pipe: Connection) -> None:
-    index = create_index(path)
+def index_step_by_step(path: Path, folder: Path, pipe: Connection) -> None:
+    """Index one version after the other, and wait at each statement to be told to go on."""
 
-    def told(file: Path, number: int, count: int) -> None:
-        # Written after each file, so that there is much to interrupt.
-        pipe.send(number)
+    def step(statement: str) -> None:
+        pipe.send(statement)
+        pipe.recv()
 
+    file = IndexFile(path)
     version = 0
     while True:
         version += 1
         fill(folder, version)
-        index.update([folder], on_file=told)
+        with file.writing() as connection:
+            connection.set_trace_callback(step)
+            marks = SensitivityMarks()
+            IndexUpdate(file, connection, marks=marks, clock=utc_now).run([folder])
 
 
 def index_once(path: Path, folder: Path, pipe: Connection) -> None:
@@ -74,14 +84,19 @@ def test_killed_at_any_moment_each_document_is_as_before_or_as_after(tmp_path: P
     index = create_index(path)
     index.update([folder])
     moments = random.Random(7)
+    stopped: list[str] = []
     for _ in range(KILLS):
-        process, pipe = start(index_for_ever, path, folder)
-        for _ in range(moments.randrange(1, 4 * FILES)):
+        process, pipe = start(index_step_by_step, path, folder)
+        for _ in range(moments.randrange(1, STEPS)):
             heard(pipe)
+            pipe.send("go")
+        stopped.append(heard(pipe))
         assert process.pid is not None
         os.kill(process.pid, signal.SIGKILL)
         ended(process)
         assert_sound(index)
+    # Also in the middle of a document, and not only between two.
+    assert any("passages" in statement or "words" in statement for statement in stopped)
     fill(folder, 1_000)
     report = index.update()
     assert report.status.documents == FILES
