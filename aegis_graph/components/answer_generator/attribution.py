@@ -22,6 +22,10 @@ from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import best_evidence, is_negative, judge, relevance
 from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
 
+MADE_UP = 2
+"""Words of the question that no passage has, and the answer repeats: one alone may be another word
+for what is there."""
+
 RELATED = 1 / 3
 """Share of what a sentence adds to the question that the passages must have: a model rewords most
 of what it read, but not all of it."""
@@ -32,6 +36,12 @@ _COUNTED = re.compile(
 )
 """What is counted. Passages that do not name it have no number of it; money has other names."""
 _YES_OR_NO = frozenset(words("yes no ja nein"))
+_SAYS = re.compile(
+    r"^(?:(?:according to|in) )?(?:the |passage |passages |\[?\d+\]? )+"
+    r"(?:states?|says?|mentions?)(?: that)? |^(?:laut|nach|in) (?:der )?textstelle(?: \d+)? ",
+    re.IGNORECASE,
+)
+"""How answers speak of a passage before they say what it says."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
@@ -119,7 +129,7 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
         return False
     known = "\n".join([question, *map(_whole, passages)])
     return any(
-        not any(max_closeness(word, words(claim)) for word in missing)
+        sum(1 for word in missing if max_closeness(word, words(claim))) < MADE_UP
         and agree(claim, known)
         and _share(_without(_given(question, passages), claim), there) >= RELATED
         for claim in claims
@@ -148,7 +158,7 @@ def _as_sentence(draft: str, count: int) -> str:
 
 def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> int | None:
     """The number of the passage that bears a claim out; of several the question's."""
-    said = _without(_given(question, passages), claim)
+    said = _without(_given(question, passages), _SAYS.sub("", claim))
     # A claim without words would be borne out by anything.
     if not words(said):
         return None

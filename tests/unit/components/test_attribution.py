@@ -28,6 +28,10 @@ def text_of(question: str, draft: str, model: str = SMALL) -> str | None:
     [
         ("A battery costs 265 EUR.", "A battery costs 265 EUR. [3]"),
         ("A battery costs 265 EUR. [1]", "A battery costs 265 EUR. [3]"),
+        (
+            "The passage states that a battery costs 265 EUR.",
+            "The passage states that a battery costs 265 EUR. [3]",
+        ),
         ("A battery costs 265 EUR [3].", "A battery costs 265 EUR [3]."),
         ("[2] 265 EUR", "265 EUR. [3]"),
         ("[3] A battery costs 265 EUR.", "A battery costs 265 EUR. [3]"),
@@ -49,12 +53,12 @@ def test_the_name_of_a_thing_may_stand_in_the_title_only() -> None:
 
 @pytest.mark.parametrize(
     "draft",
-    ["The Tarn 40 weighs 24 bottles. [1]", "It weighs 12 kg.", "The shop opens at nine. [2]"],
+    ["The empty Tarn 40 weighs 24 bottles. [1]", "It weighs 12 kg.", "The shop opens at nine. [2]"],
 )
 def test_a_small_models_invention_is_no_answer_and_a_large_ones_words_are_its_own(
     draft: str,
 ) -> None:
-    question = "How much does the Tarn 40 weigh?"
+    question = "How much does the empty Tarn 40 weigh?"
     assert text_of(question, draft) is None
     assert text_of(question, draft, LARGE) == draft
 
