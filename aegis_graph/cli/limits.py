@@ -25,7 +25,7 @@ def limit_columns(rows: Sequence[LimitStatus]) -> Iterator[TableColumn]:
     yield TableColumn("scope", [row.scope for row in rows])
     yield TableColumn("limit", [row.unit for row in rows])
     yield TableColumn("most", [f"{row.most:,}" for row in rows], number=True)
-    yield TableColumn("in use", [f"{row.used:,}" for row in rows], number=True)
+    yield TableColumn("in use", [_in_use(row) for row in rows], number=True)
 
 
 def limits_as_json(rows: Sequence[LimitStatus]) -> list[dict[str, Any]]:
@@ -36,4 +36,9 @@ def limits_as_json(rows: Sequence[LimitStatus]) -> list[dict[str, Any]]:
 def limit_lines(rows: Sequence[LimitStatus]) -> Iterator[str]:
     """One line for each."""
     for row in rows:
-        yield f"Limit {row.scope} {row.unit}: {row.used:,} of {row.most:,} in use"
+        use = f"{row.most:,} each" if row.used is None else f"{row.used:,} of {row.most:,} in use"
+        yield f"Limit {row.scope} {row.unit}: {use}"
+
+
+def _in_use(row: LimitStatus) -> str:
+    return "each" if row.used is None else f"{row.used:,}"

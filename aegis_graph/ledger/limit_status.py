@@ -17,13 +17,14 @@ from aegis_graph.types import LimitUnit
 class LimitStatus(NamedTuple):
     """A limit now.
 
-    For ``user:*`` and ``tag:KEY=*`` there is one for each user or value of today and yesterday.
+    Below ``user:*`` and ``tag:KEY=*`` stands one for each user or value of today and yesterday.
     """
 
     scope: str
     unit: LimitUnit
     most: int
-    used: int
+    used: int | None
+    """``None`` for a rule about each user or value, of which each has its own."""
 
 
 def limit_statuses(
@@ -34,6 +35,8 @@ def limit_statuses(
     recent = Days((today - timedelta(days=1)).isoformat(), calendar.days("day", today).end)
     found = []
     for limit in limits:
+        if each_prefix(limit.scope) is not None:
+            found.append(LimitStatus(limit.scope, limit.unit, limit.most, None))
         for scope in (yield from _scopes(limit, recent)):
             used = yield from _used(limit, scope, now, calendar, recent)
             found.append(LimitStatus(scope, limit.unit, limit.most, used))

@@ -252,6 +252,7 @@ async def test_what_is_in_use_is_shown(store: Store) -> None:
     await ledger.settle([settlement(made, 0, input_tokens=20, output_tokens=5)])
     shown = {(one.scope, one.unit): one.used for one in await ledger.limits(all_units)}
     assert shown == {
+        **{("user:*", unit): None for unit in units},
         **dict(zip([("user:ada", unit) for unit in units], (1, 1, 40, 1, 40), strict=True)),
         **dict(zip([("user:bob", unit) for unit in units], (0, 1, 25, 1, 25), strict=True)),
     }

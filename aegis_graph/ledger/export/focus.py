@@ -61,6 +61,7 @@ _FOCUS = {
     "x_Served_Model": ESCAPED["served_model"],
     "x_Overrun": "overrun",
     "x_Expected_Nano_Usd": "expected_nano_usd",
+    "x_Queued_Ms": "queued_ms",
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
