@@ -65,6 +65,18 @@ def add_prompt(parser: argparse.ArgumentParser) -> None:
     add_chat(parser)
 
 
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``explain``."""
+    from aegis_graph.types import ORDERS  # noqa: PLC0415
+
+    add_prompt(parser)
+    parser.add_argument(
+        "--order",
+        choices=ORDERS,
+        help="which provider goes first (default: routing.order of the configuration)",
+    )
+
+
 def add_chat(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``chat``."""
     from aegis_graph.types import DEFAULT_TASK, SENSITIVITIES  # noqa: PLC0415
@@ -122,6 +134,11 @@ def add_costs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser.add_argument(
         "--latency", action="store_true", help="add percentiles of the answered calls' time"
+    )
+    parser.add_argument(
+        "--savings",
+        action="store_true",
+        help="add what the same tokens would have cost at routing.baseline; reads every row",
     )
 
 

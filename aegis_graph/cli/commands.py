@@ -18,6 +18,7 @@ from aegis_graph.cli.arguments import (
     add_chat,
     add_completion,
     add_costs,
+    add_explain,
     add_init,
     add_ledger,
     add_prompt,
@@ -39,6 +40,7 @@ COMMANDS = {
     "ask": "aegis_graph.cli.ask:ask",
     "index": "aegis_graph.cli.index:index",
     "describe": "aegis_graph.cli.describe:describe",
+    "explain": "aegis_graph.cli.explain:explain_prompt",
     "costs": "aegis_graph.cli.costs:costs",
     "budgets": "aegis_graph.cli.budgets:budgets",
     "budgets set": "aegis_graph.cli.budgets:set_budget",
@@ -184,6 +186,7 @@ def command_parser() -> argparse.ArgumentParser:
     add("ask", "answer a question from documents", add_ask)
     add("index", "read documents into an index that stays", add_index)
     add("describe", "say what is in images, or transcribe them", add_describe)
+    add("explain", "say which provider a prompt would go to, and why; ask none", add_explain)
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)
     add("init", "write a first aegis.toml, from three questions", add_init)

@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
@@ -21,9 +22,11 @@ from aegis_graph.cli.output import (
     print_table,
 )
 from aegis_graph.clock import utc_now
+from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.pricing.money import usd_text
@@ -34,17 +37,22 @@ def costs(options: argparse.Namespace) -> int:
     """Show spending by provider, model, task, user, day, month or run."""
     config = load_config(options)
     by, month, days = options.by, *_period(options, calendar_of(config.ledger))
-    rows, budgets = run_async(_ask_ledger(create_ledger(config), by, days, latency=options.latency))
+    saved = _baseline(config, by, days) if options.savings else None
+    ledger = create_ledger(config)
+    found = run_async(_ask_ledger(ledger, by, days, latency=options.latency, saved=saved))
+    rows, budgets, baseline = found
     if options.json or options.format == "json":
-        print(json.dumps(_as_json(rows, budgets, by, month, latency=options.latency)))
+        cells = [_cells(row, by, latency=options.latency) | _savings(row, baseline) for row in rows]
+        print(json.dumps(_as_json(cells, budgets, by, month)))
         return OK
     if options.format == "csv":
-        _print_csv(rows, by, latency=options.latency)
+        _print_csv(rows, by, latency=options.latency, baseline=baseline)
         return OK
     console = new_console()
     when = f" in {month}" if month else ""
     if rows:
         columns = list(_columns(rows, by, latency=options.latency))
+        columns += _savings_columns(rows, baseline, config.routing.baseline)
         print_table(console, f"Costs{when} by {by}", columns, elsewhere="--format csv")
     else:
         nothing = f"Nothing was recorded{when} in {config.ledger.url_without_password}."
@@ -68,11 +76,20 @@ def _day_of(month: str) -> date:
         raise ConfigError(f"--month: {month!r} is not a month like 2026-11") from error
 
 
+def _baseline(config: RouterConfig, by: str, days: Days) -> Query[Counter[str]]:
+    # Imported here: a price needs the providers, and these LangChain, which other reports do not.
+    from aegis_graph.cli.savings import baseline_costs, baseline_price  # noqa: PLC0415
+
+    embedders = frozenset(row.model for row in config.embeddings)
+    return baseline_costs(by, days, baseline_price(config), embedders=embedders)
+
+
 async def _ask_ledger(
-    ledger: SqlLedger, by: Any, days: Days, *, latency: bool
-) -> tuple[list[CostRow], list[BudgetStatus]]:
+    ledger: SqlLedger, by: Any, days: Days, *, latency: bool, saved: Query[Counter[str]] | None
+) -> tuple[list[CostRow], list[BudgetStatus], Counter[str] | None]:
     rows = await ledger.report(by, first_day=days.first, end_day=days.end, latency=latency)
-    return rows, await ledger.budgets()
+    baseline = None if saved is None else await ledger.read(saved)
+    return rows, await ledger.budgets(), baseline
 
 
 def _columns(rows: Sequence[CostRow], by: str, *, latency: bool) -> Iterator[TableColumn]:
@@ -99,14 +116,40 @@ def _columns(rows: Sequence[CostRow], by: str, *, latency: bool) -> Iterator[Tab
         yield TableColumn(f"{name} ms", cells, number=True, rank=7 + number)
 
 
-def _print_csv(rows: Sequence[CostRow], by: str, *, latency: bool) -> None:
+def _savings_columns(
+    rows: Sequence[CostRow], baseline: Counter[str] | None, name: str | None
+) -> list[TableColumn]:
+    if baseline is None:
+        return []
+    there = [baseline[row.name] for row in rows]
+    saved = [cost - row.spent_nano_usd for cost, row in zip(there, rows, strict=True)]
+    return [
+        TableColumn(heading, [usd_text(one) for one in values], usd_text(sum(values)), number=True)
+        for heading, values in ((f"at {name} USD", there), ("saved USD", saved))
+    ]
+
+
+def _savings(row: CostRow, baseline: Counter[str] | None) -> dict[str, str]:
+    if baseline is None:
+        return {}
+    there = baseline[row.name]
+    return {
+        "baseline_usd": usd_text(there),
+        "saved_usd": usd_text(there - row.spent_nano_usd),
+    }
+
+
+def _print_csv(
+    rows: Sequence[CostRow], by: str, *, latency: bool, baseline: Counter[str] | None
+) -> None:
     """The rows for a spreadsheet, which takes no name for a formula."""
     # From a row of zeros, so that a month without calls has its heading too.
-    names = list(_cells(_NOTHING, by, latency=latency))
+    names = list(_cells(_NOTHING, by, latency=latency) | _savings(_NOTHING, baseline))
     writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({**_cells(row, by, latency=latency), by: escape_formula(row.name)})
+        cells = _cells(row, by, latency=latency) | _savings(row, baseline)
+        writer.writerow({**cells, by: escape_formula(row.name)})
 
 
 _NOTHING = CostRow("", 0, 0, 0, 0, 0, 0)
@@ -128,17 +171,12 @@ def _cells(row: CostRow, by: str, *, latency: bool) -> dict[str, Any]:
 
 
 def _as_json(
-    rows: Sequence[CostRow],
-    budgets: Sequence[BudgetStatus],
-    by: str,
-    month: str | None,
-    *,
-    latency: bool,
+    rows: Sequence[dict[str, Any]], budgets: Sequence[BudgetStatus], by: str, month: str | None
 ) -> dict[str, Any]:
     return {
         "month": month,
         "by": by,
-        "rows": [_cells(row, by, latency=latency) for row in rows],
+        "rows": list(rows),
         "budgets": [
             {
                 "scope": budget.scope,

@@ -24,7 +24,7 @@ STDIN = "-"
 
 def prompt(options: argparse.Namespace) -> int:
     """Send a prompt, with what a pipe brings behind it."""
-    text = _text(options.words)
+    text = prompt_text(options.words)
     conversation = Conversation(options, load_config(options))
     try:
         run_async(conversation.ask(text), before_leaving=conversation.close)
@@ -39,7 +39,12 @@ def prompt(options: argparse.Namespace) -> int:
     return OK
 
 
-def _text(words: list[str]) -> str:
+def prompt_text(words: list[str]) -> str:
+    """The prompt of a command line, with what a pipe brings behind it.
+
+    Raises:
+        ConfigError: There is none.
+    """
     parts = [" ".join(word for word in words if word != STDIN)]
     if STDIN in words or _is_piped():
         parts.append(_piped())

@@ -78,6 +78,8 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
 
     hooks: RouterHooks = RouterHooks()
     """The functions that the application gave."""
+    nodes_around: RouterNodes | None = None
+    """The two nodes around the attempts, with the planner."""
     provider_names: ProviderNames | None = None
     """Under which a request may choose providers."""
 
@@ -238,6 +240,7 @@ def assemble(
     builder.hooks = services.hooks
     builder.providers = tuple(chain)
     builder.provider_names = provider_names
+    builder.nodes_around = nodes
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )

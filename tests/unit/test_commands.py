@@ -16,6 +16,7 @@ from aegis_graph.cli.commands import COMMANDS, command_parser, with_command
 GIVEN = {
     "completion": ["bash"],
     "prompt": ["a hold?"],
+    "explain": ["a hold?"],
     "ask": ["q", "--docs", "a.md"],
     "describe": ["a.png"],
     "budgets set": ["total", "day", "1"],
