@@ -124,7 +124,7 @@ def test_a_place_of_an_index_is_opened(folder: Path, server: LoopbackServer, ope
 
 def test_what_cannot_be_opened_is_said(folder: Path, server: LoopbackServer, opener: str) -> None:
     configure(folder, server)
-    server.script("ollama", Reply("It is 40 dollars."), Reply(ANSWER))
+    server.script("ollama", Reply("Trains are late."), Reply(ANSWER))
     done: CompletedProcess[str] = ask(folder, "--open", BROWSER=opener)
     assert (done.returncode, opened(folder)) == (0, None)
     assert done.stderr == "aegis: --open: the answer cites nothing\n"
