@@ -6,14 +6,16 @@ import asyncio
 import os
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aegis_graph import RouterConfig, create_ledger
-from aegis_graph.testing import LoopbackServer, Reply
-from tests.flow.support import ask, make_config, open_router, provider
+from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.support import ask, eventually, make_config, open_router, provider
 
 
 def in_child(work: Callable[[], object]) -> str:
@@ -78,3 +80,30 @@ def test_forked_processes_share_a_budget_on_postgresql(
     assert in_child(lambda: answered(router, sync=False)) == ""
     answered(router, sync=True)
     assert calls(shared) - before == 4
+
+
+def test_a_forked_process_waits_for_none_of_its_parents_requests(
+    server: LoopbackServer, db: Path
+) -> None:
+    row = provider(server, "ollama", max_concurrency=1)
+    config = make_config(server, db, providers=[row])
+    ledger = create_ledger(config)
+    router = open_router(config, ledger=ledger)
+    server.script("ollama", Fault.hang())
+
+    async def fork_while_one_waits() -> str:
+        tasks = [asyncio.ensure_future(router.ainvoke(ask())) for _ in range(2)]
+        waits = partial(eventually, lambda: ledger.queue.waiting() == 1, goal="one waits")
+        await asyncio.to_thread(waits)
+        report = in_child(lambda: none_waits(ledger))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return report
+
+    assert asyncio.run(fork_while_one_waits()) == ""
+    assert len(server.calls()) == 1
+
+
+def none_waits(ledger: SqlLedger) -> None:
+    assert ledger.queue.waiting() == 0

@@ -16,11 +16,12 @@ from aegis_graph import RouterConfig, create_embeddings, create_ledger
 from aegis_graph.errors import AllProvidersFailedError, LimitExceededError
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.limits import UnitLimit
+from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.testing import Fault, LoopbackServer, RawReply, Reply
 from aegis_graph.testing.loop_clock import LoopClock
 from tests.contract import processes
-from tests.contract.ledger_store import hold
+from tests.contract.ledger_store import Store, hold
 from tests.flow.support import (
     Row,
     ask,
@@ -294,13 +295,13 @@ async def test_embeddings_keep_to_the_same_limits(server: LoopbackServer, db: Pa
     assert_sound(db)
 
 
-def storm(url: str, db: str, pipe: Connection) -> None:
+def storm(url: str, ledger: str, pipe: Connection) -> None:
     """Ask often at once, from a process of its own."""
 
     async def ask_all() -> int:
         row: Row = {"name": "here", "kind": "ollama", "model": "m", "location": "local"}
         row |= {"price": "free", "base_url": url, "max_concurrency": SLOTS, "queue_s": 3600}
-        document = {"ledger": {"url": f"sqlite:///{db}"}, "providers": [row], "budgets": []}
+        document = {"ledger": {"url": ledger}, "providers": [row], "budgets": []}
         router = open_router(RouterConfig.model_validate(document))
         pipe.send("ready")
         pipe.recv()
@@ -311,10 +312,10 @@ def storm(url: str, db: str, pipe: Connection) -> None:
 
 
 def test_never_more_calls_in_flight_than_slots_of_eight_processes(
-    server: LoopbackServer, db: Path
+    server: LoopbackServer, store: Store
 ) -> None:
     server.always("ollama", Reply("Paris", latency_s=0.001))
-    started = [processes.start(storm, server.ollama_url, str(db)) for _ in range(PROCESSES)]
+    started = [processes.start(storm, server.ollama_url, store.url) for _ in range(PROCESSES)]
     for _, pipe in started:
         assert processes.heard(pipe) == "ready"
     for _, pipe in started:
@@ -325,4 +326,4 @@ def test_never_more_calls_in_flight_than_slots_of_eight_processes(
         assert processes.ended(process) == 0
     assert len(server.calls()) == PROCESSES * CALLERS
     assert server.peak_in_flight == SLOTS
-    assert_sound(db)
+    assert asyncio.run(verify(store.open())) == []
