@@ -24,6 +24,7 @@ _OF_THE_REQUEST = (
     "providers",
     "timeout_s",
     "max_price_usd",
+    "order",
 )
 _TAGS = "request_tags"
 """A request's ``tags``: LangChain's own ``tags`` are words for its traces."""

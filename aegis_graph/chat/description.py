@@ -18,6 +18,7 @@ from aegis_graph.chat.profile import chain_profile, messages_bound, providers_in
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.options import options_bound
 from aegis_graph.request.token_bounds import text_bound
+from aegis_graph.types import Order
 
 
 class DescribedChatModel(ConfiguredChatModel):
@@ -34,6 +35,7 @@ class DescribedChatModel(ConfiguredChatModel):
     providers: list[str] | None = None
     timeout_s: float | None = Field(default=None, gt=0, alias="timeout")
     max_price_usd: str | None = None
+    order: Order | None = None
 
     @model_validator(mode="after")
     def _leave_profile_to_the_chain(self) -> Self:

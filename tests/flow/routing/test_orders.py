@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
-from aegis_graph import ConfigError, InvalidRequestError, LedgerError, RouterConfig
+from aegis_graph import (
+    ConfigError,
+    InvalidRequestError,
+    LedgerError,
+    RoutedChatModel,
+    RouterConfig,
+)
 from aegis_graph.clock import utc_now
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import ask, assert_sound, make_config, open_router, provider, rows
@@ -92,6 +98,8 @@ async def test_a_request_has_an_order_of_its_own(
         await router.ainvoke(ask(), context=choice),
     ):
         assert result["attempts"][0]["provider"] == asked
+    model = RoutedChatModel(router=router, **choice)
+    assert (await model.ainvoke("Which city?")).response_metadata["provider"] == asked
 
 
 async def test_an_order_of_another_name_is_refused_and_a_hosts_own_is_passed_over(
