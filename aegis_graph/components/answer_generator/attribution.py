@@ -100,10 +100,12 @@ def attribute(
         if is_inside(sentence["start"], code):
             continue
         bare = _bare(sentence, len(passages))
-        n = None if sentence["supported"] else _bearing(question, bare, passages)
-        if n is not None:
+        bearing = [] if sentence["supported"] else _bearing(question, bare, passages)
+        own = {answer.citations[place]["n"] for place in sentence["citations"]}
+        # The model's own number stays where its passage is one of them.
+        if bearing and not own & set(bearing):
             added.append(bare)
-            text = f"{text[: sentence['start']]}{bare} [{n}]{text[sentence['end'] :]}"
+            text = f"{text[: sentence['start']]}{bare} [{bearing[0]}]{text[sentence['end'] :]}"
     if text == answer.text:
         return answer
     checked = cite(text, passages, ignore=ignore)
@@ -131,7 +133,7 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
     return any(
         sum(1 for word in missing if max_closeness(word, words(claim))) < MADE_UP
         and agree(claim, known)
-        and _share(_without(_given(question, passages), claim), there) >= RELATED
+        and _share(_without(set(words(question)), claim), there) >= RELATED
         for claim in claims
     )
 
@@ -156,18 +158,19 @@ def _as_sentence(draft: str, count: int) -> str:
     return f"{line}." if said[-1:].isalnum() else line
 
 
-def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> int | None:
-    """The number of the passage that bears a claim out; of several the question's."""
+def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:
+    """The numbers of the passages that bear a claim out; what speaks of the question first."""
     said = _without(_given(question, passages), _SAYS.sub("", claim))
     # A claim without words would be borne out by anything.
     if not words(said):
-        return None
+        return []
     bearing = [
         n
         for n, one in enumerate(passages, start=1)
         if best_evidence(said, one.text).verdict == "supported" or _in_a_row(said, one.text)
     ]
-    return max(bearing, key=lambda n: relevance(question, _whole(passages[n - 1])), default=None)
+    # Among equals the order of the passages stays.
+    return sorted(bearing, key=lambda n: -relevance(question, _whole(passages[n - 1])))
 
 
 def _in_a_row(claim: str, text: str) -> bool:

@@ -144,7 +144,7 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     await own.ainvoke(asked(german))
     assert instructions_of(server) == "Antworte kurz."
     await own.ainvoke(asked())
-    assert instructions_of(server).startswith("Answer in one sentence where that is enough")
+    assert instructions_of(server).startswith("Answer from the passages only")
     (tmp_path / "answer_verifier.en.md").write_text("$oops")
     with pytest.raises(ConfigError, match=r"answer_verifier\.en\.md: \$oops is unknown"):
         build(server, db, prompts_folder=tmp_path, verify="model")

@@ -45,6 +45,14 @@ def test_a_sentence_gets_the_passage_that_bears_it_out(model: str, draft: str, r
     assert text_of("What do the Tarn 40 and a battery cost?", draft, model) == right
 
 
+def test_the_models_own_number_stays_where_its_passage_is_one_of_several() -> None:
+    twice = [Passage(source="a.md", text="Joris chairs the council."), *PASSAGES[1:]]
+    twice[1] = Passage(source="b.md", text="One vote was open: Joris abstained.")
+    checked = check_answer("Which member abstained?", "Joris did. [2]", twice, model=SMALL)
+    assert checked is not None
+    assert checked.text == "Joris did. [2]"
+
+
 def test_the_name_of_a_thing_may_stand_in_the_title_only() -> None:
     question = "How long does a full battery of the Tarn 40 last in mild weather?"
     answer = "The full battery of the Tarn 40 lasts 9 days in mild weather. [1]"
