@@ -207,8 +207,7 @@ def create_embeddings(
     """Build embeddings that every vector store of LangChain takes.
 
     Each batch is admitted against the budgets before it is sent, falls back among providers of the
-    same vectors, and has a row in the ledger with the task ``embed``. ``with_options`` gives the
-    same embeddings for another user, run or sensitivity.
+    same vectors, and has a row in the ledger with the task ``embed``.
 
     Args:
         config: Its ``embeddings`` are the providers, in their order; the defaults when absent.
@@ -217,27 +216,26 @@ def create_embeddings(
             the configuration says when absent.
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
-        before_attempt: As the four that follow, for ``create_router``: each text is a message, and
-            may be changed but not left out.
-        after_attempt: See there.
-        on_alert: See there.
-        policy: See there.
-        price: See there.
+        before_attempt: As for ``create_router``: each text is a message, and may be changed but not
+            left out.
+        after_attempt: As for ``create_router``.
+        on_alert: As for ``create_router``.
+        policy: As for ``create_router``.
+        price: As for ``create_router``.
 
     Raises:
         ConfigError: There is no row, or a row's kind or price is unknown.
 
     Example:
-        >>> embeddings = create_embeddings(RouterConfig())
-        >>> embeddings.dimensions
-        1024
-        >>> len(embeddings.embed_query("What is a hold?"))  # doctest: +SKIP
+        >>> len(create_embeddings().embed_query("What is a hold?"))  # doctest: +SKIP
         1024
     """
     given = config or RouterConfig()
     rows = [row for row in given.embeddings if row.enabled]
     if not rows:
         raise ConfigError(f"{given.source}: embeddings: empty; name at least one that is enabled")
+    # A batch falls back as it is, so it has to fit every provider.
+    most = min(texts_per_call(row, source=given.source) for row in rows)
     router = create_router(
         given.model_copy(update={"providers": tuple(rows)}),
         ledger=ledger,
@@ -252,8 +250,6 @@ def create_embeddings(
         policy=policy,
         price=price,
     )
-    # A batch falls back as it is, so it has to fit every provider.
-    most = min(texts_per_call(row, source=given.source) for row in rows)
     return RoutedEmbeddings(router, rows[0], most, sensitivity=sensitivity)
 
 

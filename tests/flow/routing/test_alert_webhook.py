@@ -45,7 +45,7 @@ def posts(webhook: RawServer) -> list[Any]:
     return [json.loads(one.body) for one in webhook.asked]
 
 
-def arrived(webhook: RawServer, count: int) -> None:
+def expect_posts(webhook: RawServer, count: int) -> None:
     eventually(lambda: len(webhook.asked) >= count, goal=f"{count} posts")
 
 
@@ -88,7 +88,8 @@ async def test_a_handle_posts_where_the_configuration_in_force_says(
     handle.reload(alerting(server, db, alert_webhook=webhook.url + PATH))
     for _ in range(3):
         await handle.ainvoke(ask())
-    await asyncio.to_thread(arrived, webhook, 1)
+    await asyncio.to_thread(expect_posts, webhook, 1)
+    assert len(webhook.asked) == 1
 
 
 def test_the_variable_goes_before_the_file_and_is_read_for_each_alert(
@@ -99,7 +100,7 @@ def test_the_variable_goes_before_the_file_and_is_read_for_each_alert(
     router = open_router(config, environ=environ)
     environ["HOOK"] = webhook.url + PATH
     spend(router)
-    arrived(webhook, 1)
+    expect_posts(webhook, 1)
 
 
 def test_a_server_that_never_answers_holds_up_no_request(server: LoopbackServer, db: Path) -> None:
@@ -111,7 +112,7 @@ def test_a_server_that_never_answers_holds_up_no_request(server: LoopbackServer,
 
     with raw_server(hang) as webhook:
         spend(open_router(alerting(server, db, alert_webhook=webhook.url + PATH)))
-        arrived(webhook, 1)
+        expect_posts(webhook, 1)
         # The post is still under way.
         assert [one.name for one in threading.enumerate()].count("aegis-alert") == 1
         over.set()

@@ -22,7 +22,7 @@ SUFFIXES = sorted({min(kind.suffixes) for kind in KINDS} | {".mdx", ".mbox", ""}
 BEGINNINGS = (b"", b"%PDF-1.7\n", b"PK\x03\x04", b"\xff\xfe", b"---\n", b"<html>", b'{"cells": [')
 
 
-def read(folder: Path, name: str, data: bytes) -> SourceDocument | None:
+def check_file(folder: Path, name: str, data: bytes) -> SourceDocument | None:
     """The document; ``None`` where it is refused in one line that names it."""
     (folder / name).write_bytes(data)
     refusal = ""
@@ -44,8 +44,8 @@ def read(folder: Path, name: str, data: bytes) -> SourceDocument | None:
 def test_a_file_that_is_cut_off_is_read_or_refused(tmp_path: Path, name: str) -> None:
     data = SAMPLES[name]()
     for share in range(1, 20):
-        read(tmp_path, name, data[: len(data) * share // 20])
-        read(tmp_path, name, data[len(data) * share // 20 :])
+        check_file(tmp_path, name, data[: len(data) * share // 20])
+        check_file(tmp_path, name, data[len(data) * share // 20 :])
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -55,21 +55,21 @@ def test_a_file_with_wrong_bytes_is_read_or_refused(tmp_path: Path, name: str) -
         data = bytearray(SAMPLES[name]())
         for _ in range(chance.randint(1, 12)):
             data[chance.randrange(len(data))] = chance.randrange(256)
-        read(tmp_path, name, bytes(data))
+        check_file(tmp_path, name, bytes(data))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SUFFIXES), st.sampled_from(BEGINNINGS), st.binary(max_size=400))
 def test_random_bytes_are_read_or_refused(suffix: str, beginning: bytes, rest: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read(Path(folder), f"a{suffix}", beginning + rest)
+        check_file(Path(folder), f"a{suffix}", beginning + rest)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SUFFIXES), st.text(max_size=300))
 def test_any_text_is_read_or_refused(suffix: str, text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        read(Path(folder), f"a{suffix}", text.encode())
+        check_file(Path(folder), f"a{suffix}", text.encode())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -107,4 +107,4 @@ def test_what_repeats_itself_takes_no_longer_than_it_is_long(
 ) -> None:
     # By docutils, a paragraph takes half a millisecond.
     size = 3_000 if suffix == min(RST.suffixes) else 60_000
-    read(tmp_path, f"a{suffix}", piece * (size // len(piece)))
+    check_file(tmp_path, f"a{suffix}", piece * (size // len(piece)))

@@ -61,7 +61,9 @@ async def test_what_was_freed_while_it_asked_is_asked_for_at_once() -> None:
     queue.wake()
     await task
     queue.wake()
-    await place.wait(FULL, at_most_s=3600)
+    again = asyncio.ensure_future(place.wait(FULL, at_most_s=3600))
+    await asyncio.sleep(0)
+    assert again.done()
     place.leave()
 
 

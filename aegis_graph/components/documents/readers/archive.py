@@ -28,7 +28,7 @@ def open_archive(data: bytes) -> zipfile.ZipFile:
         )
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:  # house: zipfile's own
         raise unfit("broken", "broken or cut off; repair it") from error
     members = archive.infolist()
     # Python unpacks no more than the archive says here.
@@ -45,5 +45,5 @@ def member_names(data: bytes) -> frozenset[str]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return frozenset(archive.namelist()[:MAX_MEMBERS])
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):  # house: zipfile's own
         return frozenset()
