@@ -19,6 +19,7 @@ from aegis_graph.ledger.maintenance import (
     prune,
     verify,
 )
+from aegis_graph.ledger.totals import TOTAL_COLUMNS
 from tests.contract.ledger_store import (
     DAYS,
     NOON,
@@ -159,7 +160,7 @@ async def test_verifying_says_which_total_differs_and_by_what(store: Store) -> N
         ("output_tokens", 0, 6),
         ("open_holds", 0, 1),
     }
-    assert len(found) == 2 + 3 * 6
+    assert len(found) == 2 + 3 * len(TOTAL_COLUMNS)
 
 
 async def test_a_row_that_vanished_is_found(store: Store) -> None:

@@ -30,7 +30,6 @@ class TestOpenAI(RemoteProviderSuite):
 class TestDashScope(RemoteProviderSuite):
     facts: ClassVar[Mapping[str, Any]] = {"kind": "dashscope", "model": "qwen-plus"}
     protocol: ClassVar[ProtocolName] = "dashscope"
-    package = "dashscope"
 
 
 class TestLangChainOpenAI(RemoteProviderSuite):

@@ -47,6 +47,7 @@ ERRORS: tuple[type[aegis_graph.AegisError], ...] = (
     aegis_graph.InsertError,
     aegis_graph.InvalidRequestError,
     aegis_graph.LedgerError,
+    aegis_graph.LimitExceededError,
     aegis_graph.MalformedAnswerError,
     aegis_graph.ModelAccessError,
     aegis_graph.ModelLoadingError,

@@ -110,7 +110,8 @@ _DAYS = (
     r"|mittwochs?|midnight|noon|mitternacht|mittags?"
 )
 _DATE = (
-    rf"\b(?:19|20)\d\d\b|\b\d{{1,2}}\.\s?(?:\d{{1,2}}\.|{_MONTHS})|\b{_MONTHS}\.? \d{{1,2}}\b"
+    rf"\b(?:1[5-9]|20)\d\d\b|\b(?:in|since|until|im|jahr|seit|bis|year) \d{{3,4}}(?=[.,;:)]|$)"
+    rf"|\b\d{{1,2}}\.\s?(?:\d{{1,2}}\.|{_MONTHS})|\b{_MONTHS}\.? \d{{1,2}}\b"
     rf"|\b\d{{1,2}} {_MONTHS}\b|\b(?:{_DAYS})\b|\b\d{{1,2}}[:.]\d\d\b|\b\d{{1,2}} ?(?:am|pm|uhr)\b"
     rf"|\b(?:in|since|until|im|seit|bis|ab) {_MONTHS}\b|\bq[1-4]\b"
 )
