@@ -9,7 +9,6 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from aegis_graph.errors import ContentRefusedError, ProviderError, UnfitAnswerError
 from aegis_graph.providers.finish_reasons import FinishReason
-from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.passages import parse_passages
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.text.runaway import runs_away
@@ -75,6 +74,9 @@ def check_says_something(answer: AIMessage, prompt: Sequence[BaseMessage]) -> No
     # Other prompts may ask for a list of numbers; a look at a long answer would find words.
     if len(text) > _LONGEST_WITHOUT_WORDS or answer.tool_calls or not prompt:
         return
+    # Its patterns take 20 ms, which the first short answer waits for, and not each start.
+    from aegis_graph.text.citation_marks import replace_citations  # noqa: PLC0415
+
     rest = replace_citations(text, lambda mark, numbers: "")
     if rest != text and not any(map(str.isalnum, rest)) and parse_passages(prompt[-1].text):
         raise UnfitAnswerError("the answer is a citation and no words")
