@@ -14,6 +14,4 @@ class ConfigModel(BaseModel):
     """A part of the configuration: frozen, and without unknown keys."""
 
     # What was typed may be a key: no error repeats it.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)

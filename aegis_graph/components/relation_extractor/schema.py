@@ -36,7 +36,7 @@ class RelationSchema(BaseModel):
         ('BORN_IN', None)
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     entity_types: tuple[Label, ...] = ()
     """The types of entities; where there are none, those of the triples, else any."""
