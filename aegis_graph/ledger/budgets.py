@@ -9,8 +9,8 @@ from typing import Any
 
 from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import Budget, BudgetStatus
-from aegis_graph.ledger.scopes import after_prefix, each_prefix
 from aegis_graph.ledger.store import Connection, Rows
+from aegis_graph.ledger.totals import scopes_of_limit, totals_of
 from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.types import Window
 
@@ -86,16 +86,6 @@ def in_force() -> Query[list[Budget]]:
     return limits_of((yield Statement(_SELECT)))
 
 
-def _used(scope: str, days: Days) -> Query[tuple[int, int]]:
-    """Spent and held nano-USD of a scope on some days."""
-    ((spent, held),) = yield Statement(
-        "SELECT coalesce(sum(spent_nano_usd), 0), coalesce(sum(held_nano_usd), 0)"
-        " FROM totals WHERE scope = ? AND day >= ? AND day < ?",
-        (scope, *days),
-    )
-    return int(spent), int(held)
-
-
 def record_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
     """Note that an alert is given; ``False`` when it was before, in the same window."""
     given = connection.execute(
@@ -114,23 +104,17 @@ def statuses(now: datetime, calendar: Calendar) -> Query[list[BudgetStatus]]:
     found = []
     for budget in (yield from in_force()):
         days = calendar.days_now(budget.window, now)
-        for scope in (yield from _scopes(budget, days)):
-            spent, held = yield from _used(scope, days)
+        for scope in (yield from scopes_of_limit(budget.scope, days)):
+            sums = yield from totals_of(scope, days)
             found.append(
                 BudgetStatus(
-                    scope, budget.window, budget.limit_nano_usd, spent, held, *days, budget.origin
+                    scope,
+                    budget.window,
+                    budget.limit_nano_usd,
+                    sums.spent_nano_usd,
+                    sums.held_nano_usd,
+                    *days,
+                    budget.origin,
                 )
             )
     return found
-
-
-def _scopes(budget: Budget, days: Days) -> Query[list[str]]:
-    prefix = each_prefix(budget.scope)
-    if prefix is None:
-        return [budget.scope]
-    rows = yield Statement(
-        "SELECT DISTINCT scope FROM totals WHERE scope >= ? AND scope < ?"
-        " AND day >= ? AND day < ? ORDER BY scope",
-        (prefix, after_prefix(prefix), *days),
-    )
-    return [str(row[0]) for row in rows]

@@ -110,8 +110,7 @@ class LimitCounts:
         today = calendar.day(now)
         self._day = day_part(today)
         self._today = calendar.windows(today)["day"]
-        # No lease is as long as a day: what is under way began today or yesterday.
-        self._under_way = Days((today - timedelta(days=1)).isoformat(), self._today.end)
+        self._under_way = days_under_way(calendar, today)
         self._second = _second(now)
         self._since = minute_since(now)
         self._minute: dict[str, list[int]] = {}
@@ -177,7 +176,7 @@ class LimitCounts:
         if limit.unit == "max_concurrency":
             return sums.open_holds
         corrected = self._counts[scope].get(self._day, (0, 0))[which]
-        return corrected + (sums.input_tokens + sums.output_tokens if which else sums.calls)
+        return corrected + (sums.tokens if which else sums.calls)
 
     def _free_in_s(self, limit: UnitLimit, scope: str, above: int) -> float | None:
         """How long it takes until so much of what is used counts no more, in seconds."""
@@ -266,6 +265,11 @@ _DROP = "DELETE FROM limit_counts WHERE part >= ? AND part < ?"
 def minute_since(now: datetime) -> str:
     """The last part that counts no more in the minute before an instant."""
     return _second(now - timedelta(seconds=WINDOW_S + 1))
+
+
+def days_under_way(calendar: Calendar, today: date) -> Days:
+    """The days on which what is under way began: no lease is as long as a day."""
+    return Days((today - timedelta(days=1)).isoformat(), calendar.windows(today)["day"].end)
 
 
 def day_part(day: date) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from aegis_graph.ledger.limit_counts import day_part, minute_since
+from aegis_graph.ledger.limit_counts import day_part, days_under_way, minute_since
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.scopes import after_prefix, each_prefix
-from aegis_graph.ledger.windows import Calendar, Days
+from aegis_graph.ledger.scopes import each_prefix
+from aegis_graph.ledger.totals import scopes_of_limit, totals_of
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.types import LimitUnit
 
 
@@ -31,37 +32,22 @@ def limit_statuses(
     limits: Iterable[UnitLimit], now: datetime, calendar: Calendar
 ) -> Query[list[LimitStatus]]:
     """Every limit with what is in use of it."""
-    today = calendar.day(now)
-    recent = Days((today - timedelta(days=1)).isoformat(), calendar.days("day", today).end)
+    recent = days_under_way(calendar, calendar.day(now))
     found = []
     for limit in limits:
         if each_prefix(limit.scope) is not None:
             found.append(LimitStatus(limit.scope, limit.unit, limit.most, None))
-        for scope in (yield from _scopes(limit, recent)):
-            used = yield from _used(limit, scope, now, calendar, recent)
+        for scope in (yield from scopes_of_limit(limit.scope, recent)):
+            used = yield from _used(limit, scope, now, calendar)
             found.append(LimitStatus(scope, limit.unit, limit.most, used))
     return found
 
 
-def _scopes(limit: UnitLimit, days: Days) -> Query[list[str]]:
-    prefix = each_prefix(limit.scope)
-    if prefix is None:
-        return [limit.scope]
-    rows = yield Statement(
-        "SELECT DISTINCT scope FROM totals WHERE scope >= ? AND scope < ?"
-        " AND day >= ? AND day < ? ORDER BY scope",
-        (prefix, after_prefix(prefix), *days),
-    )
-    return [str(row[0]) for row in rows]
-
-
-def _used(
-    limit: UnitLimit, scope: str, now: datetime, calendar: Calendar, recent: Days
-) -> Query[int]:
-    which = "tokens" if limit.unit.startswith("tokens") else "requests"
-    if limit.unit == "max_concurrency":
-        return (yield from _sum("sum(open_holds)", scope, recent))
+def _used(limit: UnitLimit, scope: str, now: datetime, calendar: Calendar) -> Query[int]:
     today = calendar.day(now)
+    if limit.unit == "max_concurrency":
+        return (yield from totals_of(scope, days_under_way(calendar, today))).open_holds
+    which = "tokens" if limit.unit.startswith("tokens") else "requests"
     minute = limit.unit.endswith("minute")
     ((counted,),) = yield Statement(
         f"SELECT coalesce(sum({which}), 0) FROM limit_counts WHERE scope = ?"
@@ -71,13 +57,5 @@ def _used(
     if minute:
         return int(counted)
     # A day's total lacks what ``limit_counts`` has of the day.
-    column = "sum(input_tokens + output_tokens)" if which == "tokens" else "sum(calls)"
-    return int(counted) + (yield from _sum(column, scope, calendar.days("day", today)))
-
-
-def _sum(column: str, scope: str, days: Days) -> Query[int]:
-    ((used,),) = yield Statement(
-        f"SELECT coalesce({column}, 0) FROM totals WHERE scope = ? AND day >= ? AND day < ?",
-        (scope, *days),
-    )
-    return int(used)
+    sums = yield from totals_of(scope, calendar.days_now("day", now))
+    return int(counted) + (sums.tokens if which == "tokens" else sums.calls)

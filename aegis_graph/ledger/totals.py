@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from operator import add
 from typing import NamedTuple, TypeVar
 
+from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.scopes import after_prefix, each_prefix
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, padded_count
 from aegis_graph.ledger.windows import Days
 
@@ -32,6 +34,11 @@ class Sums(NamedTuple):
     output_tokens: int = 0
     open_holds: int = 0
 
+    @property
+    def tokens(self) -> int:
+        """Of both directions."""
+        return self.input_tokens + self.output_tokens
+
 
 _Place = TypeVar("_Place")
 _Key = tuple[str, Days]
@@ -49,6 +56,31 @@ _CHANGE = (
     f"UPDATE totals SET {', '.join(f'{name} = {name} + ?' for name in TOTAL_COLUMNS)}"
     " WHERE scope = ? AND day = ?"
 )
+
+
+def totals_of(scope: str, days: Days) -> Query[Sums]:
+    """What is counted of a scope on some days."""
+    (sums,) = yield Statement(
+        f"SELECT {_SUMS} FROM totals WHERE scope = ? AND day >= ? AND day < ?", (scope, *days)
+    )
+    # Without a row each sum is none.
+    return Sums(*(int(value or 0) for value in sums))
+
+
+def scopes_of_limit(name: str, days: Days) -> Query[list[str]]:
+    """The scopes that a limit of this name is about.
+
+    For ``user:*`` and ``tag:KEY=*`` those of each user or value that has totals on some days.
+    """
+    prefix = each_prefix(name)
+    if prefix is None:
+        return [name]
+    rows = yield Statement(
+        "SELECT DISTINCT scope FROM totals WHERE scope >= ? AND scope < ?"
+        " AND day >= ? AND day < ? ORDER BY scope",
+        (prefix, after_prefix(prefix), *days),
+    )
+    return [str(row[0]) for row in rows]
 
 
 class Totals:
