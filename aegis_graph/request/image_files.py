@@ -58,10 +58,7 @@ def image_part(source: Path | bytes, *, shrink: bool = False) -> dict[str, Any]:
         >>> image_part(base64.b64decode(pixel))["mime_type"]
         'image/gif'
     """
-    data = _read(source)
-    facts = read_image_header(data)
-    if facts is None:
-        raise InvalidRequestError(unreadable(data))
+    data, facts = _read(source)
     if shrink and not _fits(facts, len(data)):
         data, facts = resize_to_fit(data)
     else:
@@ -70,7 +67,7 @@ def image_part(source: Path | bytes, *, shrink: bool = False) -> dict[str, Any]:
         raise InvalidRequestError(
             f"an image of {len(data):,} bytes is over the limit of {MAX_BYTES:,}; use shrink=True"
         )
-    return _as_part(data, facts)
+    return as_part(data, facts)
 
 
 def whole_image_part(source: Path | bytes) -> dict[str, Any]:
@@ -79,14 +76,12 @@ def whole_image_part(source: Path | bytes) -> dict[str, Any]:
     Raises:
         InvalidRequestError: It is no image, or cannot be read.
     """
-    data = _read(source)
-    facts = read_image_header(data)
-    if facts is None:
-        raise InvalidRequestError(unreadable(data))
-    return _as_part(data, facts)
+    data, facts = _read(source)
+    return as_part(data, facts)
 
 
-def _as_part(data: bytes, facts: ImageHeader) -> dict[str, Any]:
+def as_part(data: bytes, facts: ImageHeader) -> dict[str, Any]:
+    """The content part of a message for a file that is sent as it is."""
     return {
         "type": "image",
         "base64": base64.b64encode(data).decode("ascii"),
@@ -94,7 +89,7 @@ def _as_part(data: bytes, facts: ImageHeader) -> dict[str, Any]:
     }
 
 
-def _read(source: Path | bytes) -> bytes:
+def _read(source: Path | bytes) -> tuple[bytes, ImageHeader]:
     if isinstance(source, Path):
         try:
             data = source.read_bytes()
@@ -107,7 +102,10 @@ def _read(source: Path | bytes) -> bytes:
         raise InvalidRequestError("an image is given as a pathlib.Path or as bytes")
     if not data:
         raise InvalidRequestError("an empty file, not an image")
-    return data
+    facts = read_image_header(data)
+    if facts is None:
+        raise InvalidRequestError(unreadable(data))
+    return data, facts
 
 
 def _fits(facts: ImageHeader, size: int) -> bool:

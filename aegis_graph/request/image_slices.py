@@ -62,8 +62,6 @@ class Slices(NamedTuple):
     slices: list[Slice]
     unread_rows: int = 0
     """Rows below the last slice."""
-    scale: float = 1.0
-    """What the sides of a picture were multiplied by that was not cut."""
 
 
 def open_slices(data: bytes) -> Slices:
@@ -74,14 +72,12 @@ def open_slices(data: bytes) -> Slices:
     """
     header = read_image_header(data)
     if header is None or not is_long(header.size):
-        picture = open_image(data)
-        longest = max(header.size) if header is not None else MAX_SIDE
-        return Slices([Slice(picture, 0)], scale=min(1.0, MAX_SIDE / longest))
+        return Slices([Slice(open_image(data), 0)])
     picture = open_image(data, most_side=max(header.size))
     # Turned by its orientation, it may be wide.
     if picture.height < picture.width:
         picture.thumbnail((MAX_SIDE, MAX_SIDE))
-        return Slices([Slice(picture, 0)], scale=min(1.0, MAX_SIDE / max(header.size)))
+        return Slices([Slice(picture, 0)])
     slices = list(itertools.islice(_cut(picture), MAX_SLICES))
     last = slices[-1]
     return Slices(slices, picture.height - last.top - last.picture.height)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from aegis_graph.components.image_describer.colors import Colour, dominant_colours
 from aegis_graph.components.image_describer.results import ImageResult
-from aegis_graph.request.image_files import MAX_SIDE, encode_to_fit, image_part, open_image
-from aegis_graph.request.image_slices import is_long, join_texts, open_slices, owned_rows
+from aegis_graph.request.image_files import (
+    MAX_SIDE,
+    as_part,
+    encode_to_fit,
+    image_part,
+    open_image,
+)
+from aegis_graph.request.image_slices import Slices, is_long, join_texts, open_slices, owned_rows
 from aegis_graph.request.images import read_image_header
 from aegis_graph.types import ResultKind
 
@@ -47,7 +52,10 @@ def parts_of(data: bytes, kind: ResultKind) -> Parts:
     """
     header = read_image_header(data)
     if kind == "text" and header is not None and is_long(header.size):
-        return _sliced(data)
+        opened = open_slices(data)
+        # One that is wide once it is upright stays whole, and is scaled down as any other.
+        if len(opened.slices) > 1:
+            return _sliced(opened, lossy=header.format == "JPEG")
     scale = 1.0 if header is None else min(1.0, MAX_SIDE / max(header.size))
     note = None
     if scale < LEAST_SCALE:
@@ -56,14 +64,10 @@ def parts_of(data: bytes, kind: ResultKind) -> Parts:
     return Parts([Part(image_part(data, shrink=True))], colours, note)
 
 
-def _sliced(data: bytes) -> Parts:
-    opened = open_slices(data)
+def _sliced(opened: Slices, *, lossy: bool) -> Parts:
     parts = []
     for number, one in enumerate(opened.slices):
-        encoded, facts = encode_to_fit(one.picture, lossy=data.startswith(b"\xff\xd8"))
-        text = base64.b64encode(encoded).decode("ascii")
-        kind = f"image/{facts.format.lower()}"
-        content = {"type": "image", "base64": text, "mime_type": kind}
+        content = as_part(*encode_to_fit(one.picture, lossy=lossy))
         rows = owned_rows(opened.slices, number)
         parts.append(Part(content, one.top, bool(one.shared), rows))
     note = None
