@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from aegis_graph.cli.request_options import add_request_options
 from aegis_graph.errors import AegisError
 
 SHELLS = ("bash", "zsh", "tcsh")
@@ -79,7 +80,7 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
 
 def add_chat(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``chat``."""
-    from aegis_graph.types import DEFAULT_TASK, SENSITIVITIES  # noqa: PLC0415
+    from aegis_graph.types import DEFAULT_TASK  # noqa: PLC0415
 
     parser.add_argument(
         "--model", metavar="NAME", help="a model or a provider of the configuration, or an alias"
@@ -90,16 +91,13 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
         help="what it is for; budgets and reports go by it"
         f" (default: the file's, or {DEFAULT_TASK})",
     )
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private it is; confidential, pii and hipaa stay local"
+    add_request_options(
+        parser,
+        sensitivity="how private it is; confidential, pii and hipaa stay local"
         " (default: the file's, or internal)",
+        cap="each answer",
+        envelope="all of it",
     )
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    add_tags(parser)
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
-    parser.add_argument("--max-cost-usd", metavar="USD", help="what all of it may cost, like 0.05")
 
 
 def add_init(parser: argparse.ArgumentParser) -> None:
@@ -150,25 +148,6 @@ def _group_by(text: str) -> str:
     except AegisError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("by: ")) from error
     return text
-
-
-def add_tags(parser: argparse.ArgumentParser) -> None:
-    """The option of the commands whose calls cost something."""
-    parser.add_argument(
-        "--tag",
-        dest="tags",
-        type=_tag,
-        action="append",
-        metavar="KEY=VALUE",
-        help="what the cost is counted by as well, like team=search; may be given 8 times",
-    )
-
-
-def _tag(text: str) -> tuple[str, str]:
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise argparse.ArgumentTypeError(f"{text!r} is no KEY=VALUE, like team=search")
-    return key, value
 
 
 def add_budgets(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ from aegis_graph.cli.output import (
     source_lines,
     unsupported_lines,
 )
+from aegis_graph.cli.request_options import choices_of
 from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.components.documents.files import DocumentSet
 from aegis_graph.components.documents.skipped import SkippedDocument, skipped_lines
@@ -67,15 +68,7 @@ def ask(options: argparse.Namespace) -> int:
     graph = create_rag(
         router, searched.retriever, decompose=not options.no_plan, generator=generator
     )
-    asked = {
-        "question": options.question,
-        "sensitivity": options.sensitivity,
-        "user_id": options.user,
-        "tags": dict(options.tags or ()),
-        "max_output_tokens": options.max_output_tokens,
-        "max_cost_usd": options.max_cost_usd,
-    }
-    question = {key: value for key, value in asked.items() if value is not None}
+    question = {"question": options.question, **choices_of(options)}
     wanted = "json" if options.json else options.format
     # A pipe gets the checked answer alone: what was printed cannot be taken back there.
     live = _LiveAnswer(Console(), shown=sys.stdout.isatty() and wanted is None)

@@ -82,7 +82,7 @@ class Conversation:
         self._json: bool = options.json
         self._ledger = create_ledger(config)
         self._tags = dict(options.tags or ())
-        self._user = options.user or config.defaults.user_id or DEFAULT_USER
+        self._user = options.user_id or config.defaults.user_id or DEFAULT_USER
         self._task = options.task or config.defaults.task or DEFAULT_TASK
         # One envelope for the whole conversation.
         envelope = options.max_cost_usd and {"run_id": uuid4().hex}
@@ -91,7 +91,7 @@ class Conversation:
             task=options.task,
             model=options.model,
             sensitivity=options.sensitivity,
-            user_id=options.user,
+            user_id=options.user_id,
             request_tags=self._tags or None,
             max_output_tokens=options.max_output_tokens,
             max_cost_usd=options.max_cost_usd,

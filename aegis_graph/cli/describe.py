@@ -18,6 +18,7 @@ from aegis_graph.cli import NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import budget_lines, new_console, print_lines
+from aegis_graph.cli.request_options import choices_of
 from aegis_graph.components.image_describer.graph import create_image_describer
 from aegis_graph.components.image_describer.results import ImageResult
 from aegis_graph.components.image_describer.store import create_image_store
@@ -44,17 +45,13 @@ def describe(options: argparse.Namespace) -> int:
     ledger = create_ledger(config)
     router = create_router(config, ledger=ledger)
     graph = create_image_describer(router, store=create_image_store(config))
-    asked: dict[str, Any] = {
+    request = {
         "paths": [str(path) for path in options.paths],
         "kind": options.kind,
         "language": options.language,
-        "sensitivity": options.sensitivity,
-        "user_id": options.user,
-        "tags": dict(options.tags or ()),
         "again": options.again,
-        "max_output_tokens": options.max_output_tokens,
+        **choices_of(options),
     }
-    request = {key: value for key, value in asked.items() if value is not None}
     result, budgets = run_async(_run(graph, request, ledger), before_leaving=ledger.close)
     results: list[ImageResult] = result["results"]
     if options.json:

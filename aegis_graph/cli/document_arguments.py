@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from aegis_graph.cli.arguments import add_tags
+from aegis_graph.cli.request_options import add_request_options
 
 ANSWER_FORMATS = ("md", "json", "html")
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``ask``."""
-    # Imported here, like the others below: only the command that was given pays for it.
-    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
-
     parser.add_argument("question", metavar="QUESTION")
     parser.add_argument(
         "--docs",
@@ -25,17 +22,12 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--index", metavar="NAME", help="an index of `aegis index`, or its file")
     _add_index_dir(parser)
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private question and documents are; confidential, pii and hipaa stay local"
+    add_request_options(
+        parser,
+        sensitivity="how private question and documents are; confidential, pii and hipaa stay local"
         " (default: the file's, or internal)",
-    )
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    add_tags(parser)
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each call")
-    parser.add_argument(
-        "--max-cost-usd", metavar="USD", help="what the whole run may cost, like 0.05"
+        cap="each call",
+        envelope="the whole run",
     )
     parser.add_argument(
         "--verify",
@@ -63,8 +55,6 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 
 def add_index(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``index``."""
-    from aegis_graph.types import SENSITIVITIES  # noqa: PLC0415
-
     parser.add_argument(
         "paths",
         nargs="*",
@@ -80,27 +70,25 @@ def add_index(parser: argparse.ArgumentParser) -> None:
         help="the index, or the file that it is (default: documents)",
     )
     _add_index_dir(parser)
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private all of the documents are, at least; a file .aegis-sensitivity with one"
-        " word says it for its folder",
+    add_request_options(
+        parser,
+        sensitivity="how private all of the documents are, at least; a file .aegis-sensitivity with"
+        " one word says it for its folder",
+        envelope="embedding",
     )
     parser.add_argument(
         "--embed",
         action="store_true",
         help="embed what has no vector yet, so that it is found by its meaning too",
     )
-    parser.add_argument("--max-cost-usd", metavar="USD", help="what embedding may cost, like 0.05")
-    parser.add_argument("--run-id", metavar="ID", help="the envelope that it counts in")
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    add_tags(parser)
+    parser.add_argument("--run-id", metavar="ID", help="the envelope that embedding counts in")
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``describe``."""
+    # Imported here: only the command that was given pays for it.
     from aegis_graph.text.words import LANGUAGES  # noqa: PLC0415
-    from aegis_graph.types import RESULT_KINDS, SENSITIVITIES  # noqa: PLC0415
+    from aegis_graph.types import RESULT_KINDS  # noqa: PLC0415
 
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="images, PDFs, and folders of them"
@@ -114,15 +102,12 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--language", choices=LANGUAGES, default=LANGUAGES[0], help="of descriptions (default: en)"
     )
-    parser.add_argument(
-        "--sensitivity",
-        choices=SENSITIVITIES,
-        help="how private the images are; confidential, pii and hipaa stay local, and their"
+    add_request_options(
+        parser,
+        sensitivity="how private the images are; confidential, pii and hipaa stay local, and their"
         " results are not kept (default: the file's, or internal)",
+        cap="each answer",
     )
-    parser.add_argument("--user", metavar="ID", help="whom the cost belongs to")
-    add_tags(parser)
-    parser.add_argument("--max-output-tokens", type=int, metavar="N", help="cap of each answer")
     parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
 
 

@@ -22,6 +22,7 @@ from aegis_graph.cli.output import (
     route_lines,
 )
 from aegis_graph.cli.prompt import prompt_text
+from aegis_graph.cli.request_options import choices_of
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.pricing.money import short_usd_text, usd_text
 from aegis_graph.routing.explain import ExplainedCandidate, Explanation, explain
@@ -50,18 +51,9 @@ def explain_prompt(options: argparse.Namespace) -> int:
 
 
 def _asked(options: argparse.Namespace) -> dict[str, Any]:
-    chosen = {
-        "task": options.task,
-        "sensitivity": options.sensitivity,
-        "order": options.order,
-        "user_id": options.user,
-        "tags": dict(options.tags or ()) or None,
-        "max_output_tokens": options.max_output_tokens,
-        "max_cost_usd": options.max_cost_usd,
-        "run_id": uuid4().hex if options.max_cost_usd else None,
-    }
-    given = {key: value for key, value in chosen.items() if value is not None}
-    return {"messages": [HumanMessage(prompt_text(options.words))], **given}
+    # The envelope is that of a run.
+    run = {} if options.max_cost_usd is None else {"run_id": uuid4().hex}
+    return {"messages": [HumanMessage(prompt_text(options.words))], **choices_of(options), **run}
 
 
 def _columns(candidates: Sequence[ExplainedCandidate]) -> Iterator[TableColumn]:

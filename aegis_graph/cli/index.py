@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aegis_graph.cli import NOT_ADMITTED, OK
 from aegis_graph.cli.configuration import load_config
+from aegis_graph.cli.request_options import choices_of
 from aegis_graph.components.documents.skipped import skipped_lines, summary
 from aegis_graph.components.index.index import DocumentIndex, create_index
 from aegis_graph.components.index.report import EmbedReport, UpdateReport
@@ -32,7 +33,7 @@ OnNumber = Callable[[int, int], None]
 def index(options: argparse.Namespace) -> int:
     """Bring an index up to date, and show what changed and what was not read."""
     config = load_config(options)
-    documents = open_index(options.name, options, config)
+    documents = _open_index(options, config)
     with _progress("reading") as shown:
         report = documents.update(
             options.paths, on_file=lambda path, number, count: shown(number, count)
@@ -50,16 +51,16 @@ def index(options: argparse.Namespace) -> int:
     return OK if embedded is None or not embedded.left else NOT_ADMITTED
 
 
-def open_index(name: str, options: argparse.Namespace, config: RouterConfig) -> DocumentIndex:
+def _open_index(options: argparse.Namespace, config: RouterConfig) -> DocumentIndex:
     """The index that a command line names, with embeddings where it asks for them."""
     embeddings = None
-    if getattr(options, "embed", False):
+    if options.embed:
         # Only here: an update alone needs neither the graph nor a client.
         from aegis_graph.embeddings import create_embeddings  # noqa: PLC0415
 
         embeddings = create_embeddings(config)
     return create_index(
-        name,
+        options.name,
         folder=options.index_dir,
         embeddings=embeddings,
         sensitivity=options.sensitivity,
@@ -68,13 +69,8 @@ def open_index(name: str, options: argparse.Namespace, config: RouterConfig) -> 
 
 
 def _embed(documents: DocumentIndex, options: argparse.Namespace) -> EmbedReport:
-    asked = {
-        "max_cost_usd": options.max_cost_usd,
-        "run_id": options.run_id,
-        "user_id": options.user,
-        "tags": dict(options.tags or ()),
-    }
-    given = {key: value for key, value in asked.items() if value}
+    # How private a text is, its document says.
+    given = {key: value for key, value in choices_of(options).items() if key != "sensitivity"}
     with _progress("embedding") as shown:
         return documents.embed(given, on_texts=shown)
 

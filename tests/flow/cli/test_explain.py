@@ -109,6 +109,12 @@ def test_an_order_of_its_own_and_a_full_budget_are_explained(folder: Path) -> No
     assert private["candidates"] == []
 
 
+def test_a_model_that_is_chosen_is_the_only_candidate(folder: Path) -> None:
+    plan = explained(folder, "Why?", "--model", "dear-1")
+    assert [one["provider"] for one in plan["candidates"]] == ["dear"]
+    assert "cheap" in [one["provider"] for one in plan["skipped"]]
+
+
 def test_a_plan_goes_by_what_the_ledger_knows(folder: Path) -> None:
     fill(folder)
     plan = explained(folder, "Why?", "--task", "chat")
