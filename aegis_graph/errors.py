@@ -41,9 +41,9 @@ Routing, ledger and store errors derive from ``RuntimeError`` because LangGraph'
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from functools import partial
 from typing import Any, ClassVar
 
 
@@ -116,12 +116,10 @@ class RoutingError(AegisError, RuntimeError):
         self.attempts = [dict(attempt) for attempt in attempts]
         self.skipped = [dict(skip) for skip in skipped]
 
+    # Without calling ``__init__``: what each kind takes beside the message is in its attributes.
     # No ``@override`` in this file: its import would hold up the command line's help.
     def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
-        rebuild = partial(
-            type(self), route_id=self.route_id, attempts=self.attempts, skipped=self.skipped
-        )
-        return rebuild, (str(self),)
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class NoProviderError(RoutingError):
@@ -155,10 +153,6 @@ class LimitExceededError(NoProviderError):
     ) -> None:
         super().__init__(message, route_id=route_id, attempts=attempts, skipped=skipped)
         self.retry_after_s = retry_after_s
-
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
-        rebuild, message = super().__reduce__()
-        return partial(rebuild, retry_after_s=self.retry_after_s), message
 
 
 class AllProvidersFailedError(RoutingError):
@@ -196,10 +190,6 @@ class StreamInterruptedError(RoutingError):
     def cost_usd(self) -> str:
         """What the whole request cost, in USD as decimal text."""
         return f"{sum(Decimal(attempt['cost_usd']) for attempt in self.attempts):f}"
-
-    def __reduce__(self) -> tuple[Any, ...]:  # type: ignore[explicit-override]  # a slow import
-        rebuild, message = super().__reduce__()
-        return partial(rebuild, partial_text=self.partial_text), message
 
 
 class HookError(RoutingError):

@@ -5,12 +5,19 @@ from __future__ import annotations
 import inspect
 import pickle
 import re
+from copy import copy as shallow_copy
 
 import pytest
 from langgraph.types import RetryPolicy
 
 from aegis_graph import errors
-from aegis_graph.errors import AegisError, BudgetExceededError, ProviderError, RoutingError
+from aegis_graph.errors import (
+    AegisError,
+    BudgetExceededError,
+    LimitExceededError,
+    ProviderError,
+    RoutingError,
+)
 
 CLASSES = {
     name: kind
@@ -94,3 +101,12 @@ def test_a_routing_error_survives_a_process_pool() -> None:
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.route_id) == (BudgetExceededError, "no room", "r1")
     assert copy.attempts == [{"provider": "a"}]
+
+
+def test_what_a_kind_of_routing_error_has_of_its_own_survives_it_too() -> None:
+    error = LimitExceededError("no room", route_id="r1", retry_after_s=1.5)
+    error.add_note("asked for Ada")
+    for copied in (pickle.loads(pickle.dumps(error)), shallow_copy(error)):
+        assert (type(copied), str(copied)) == (LimitExceededError, "no room")
+        assert (copied.route_id, copied.retry_after_s) == ("r1", 1.5)
+        assert copied.__notes__ == ["asked for Ada"]
