@@ -37,13 +37,21 @@ class RouterContext(TypedDict, total=False):
     user_id: str
     max_output_tokens: int
     run_id: str
+    """Names what this request is a part of: one answer, one job. Costs are counted for it."""
     max_cost_usd: str
+    """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
     tags: dict[str, str]
+    """What the request is counted by as well, such as ``{"team": "search"}``: at most 8."""
     model: str
+    """Which providers may be asked: a model, a provider's name, an alias, or ``auto`` for all."""
     providers: list[str]
+    """Which providers may be asked, and in which order."""
     timeout_s: float
+    """How long the request may take with all its attempts, waits and retries, in seconds."""
     max_price_usd: str
+    """The most that one call may cost, as decimal text."""
     order: Order
+    """By what the providers are put in order: ``listed``, ``price``, ``latency``, ``weighted``."""
 
 
 CHOICES = tuple(RouterContext.__annotations__)

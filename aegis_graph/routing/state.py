@@ -5,7 +5,7 @@ Everything here is JSON or a LangChain message, so that any checkpointer can sto
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Required
+from typing import Annotated, Any
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -14,15 +14,9 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
+from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.route import Route, new_route
-from aegis_graph.types import (
-    AttemptRecord,
-    CallOptions,
-    Order,
-    Sensitivity,
-    SkippedRecord,
-    Task,
-)
+from aegis_graph.types import AttemptRecord, CallOptions, SkippedRecord
 
 
 def join_messages(left: Any, right: Any) -> Any:
@@ -34,30 +28,15 @@ def join_messages(left: Any, right: Any) -> Any:
         raise InvalidRequestError(f"messages: not LangChain messages: {what}") from error
 
 
-class RouterInput(TypedDict, total=False):
+class AskedMessages(TypedDict):
+    """What every request has."""
+
+    messages: Annotated[list[AnyMessage], join_messages]
+
+
+class RouterInput(AskedMessages, RouterContext, total=False):
     """What a caller gives. Only ``messages`` is required."""
 
-    messages: Required[Annotated[list[AnyMessage], join_messages]]
-    task: Task
-    sensitivity: Sensitivity
-    user_id: str
-    max_output_tokens: int
-    run_id: str
-    """Names what this request is a part of: one answer, one job. Costs are counted for it."""
-    max_cost_usd: str
-    """What all requests of the run may cost together, as decimal text; needs ``run_id``."""
-    tags: dict[str, str]
-    """What the request is counted by as well, such as ``{"team": "search"}``: at most 8."""
-    model: str
-    """Which providers may be asked: a model, a provider's name, an alias, or ``auto`` for all."""
-    providers: list[str]
-    """Which providers may be asked, and in which order."""
-    timeout_s: float
-    """How long the request may take with all its attempts, waits and retries, in seconds."""
-    max_price_usd: str
-    """The most that one call may cost, as decimal text."""
-    order: Order
-    """By what the providers are put in order: ``listed``, ``price``, ``latency``, ``weighted``."""
     options: CallOptions
 
 
