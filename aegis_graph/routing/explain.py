@@ -59,7 +59,6 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     nodes = builder.nodes_around
     assert nodes is not None, "assembled"
     planner, ranking = nodes.planner, nodes.planner.ranking
-    assert ranking is not None, "assembled with one"
     state = in_progress(cast("RouterState", dict(asked)))
     request = nodes.read(state, {})
     # Also where the order is as listed: the numbers are shown all the same.

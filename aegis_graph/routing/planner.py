@@ -32,18 +32,17 @@ class Planner:
         chain: The providers, in the order in which they are asked.
         health: Which of them are left alone for now.
         names: Under which a request may choose among them.
-        ranking: Puts them in another order than that of the chain; ``None`` leaves them as they
-            are.
+        ranking: Puts them in another order than that of the chain.
     """
 
     chain: Sequence[Provider]
     health: Health
     names: ProviderNames
-    ranking: Ranking | None = None
+    ranking: Ranking
 
     async def learn(self, request: Request) -> None:
         """Find out what earlier attempts were like, where the request's order goes by that."""
-        if self.ranking is not None and self.ranking.order_of(request) != "listed":
+        if self.ranking.order_of(request) != "listed":
             await self.ranking.experience.refresh()
 
     def plan(
@@ -80,7 +79,7 @@ class Planner:
         plan = within_price(
             plan, request, lambda name: most_cost(self.provider(name), request, at=now)
         )
-        if self.ranking is None or self.ranking.order_of(request) == "listed":
+        if self.ranking.order_of(request) == "listed":
             return plan
         attempts = state["attempts"]
         return self.ranking.ranked(

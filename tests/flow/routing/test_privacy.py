@@ -30,6 +30,7 @@ from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.planner import Planner
+from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import admitted, admitted_hold, new_route
 from aegis_graph.routing.services import SharedServices
@@ -218,7 +219,9 @@ class Parts:
         self.services = SharedServices.of(config, ledger=None, clock=utc_now)
         read = RequestReader({})
         self.attempt = Attempt(cloud, self.services, read)
-        planner = Planner([cloud], self.services.health, ProviderNames(config.providers))
+        names = ProviderNames(config.providers)
+        ranking = Ranking(config.routing, self.services.experience, names)
+        planner = Planner([cloud], self.services.health, names, ranking)
         self.nodes = RouterNodes(planner, self.services, read, {"openai": ()})
 
     async def forge(self, state: RouterState, config: RunnableConfig) -> Command[str]:
