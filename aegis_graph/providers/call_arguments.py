@@ -139,6 +139,7 @@ class CallArguments:
             and self.takes_default_temperature
             and self.spec.temperature is None
             and not self.spec.thinking
+            and options.get("reasoning_effort", "none") == "none"
             and "temperature" not in self.refused
         )
 

@@ -122,6 +122,8 @@ def test_a_default_temperature_yields_to_the_request_the_row_and_the_server() ->
     assert asked.arguments(7, {**wish, "temperature": 0.5})["temperature"] == 0.5
     assert compatible(temperature=0.2).arguments(7, wish)["temperature"] == 0.2
     assert "temperature" not in compatible(thinking=True).arguments(7, wish)
+    assert "temperature" not in asked.arguments(7, {**wish, "reasoning_effort": "high"})
+    assert asked.arguments(7, {**wish, "reasoning_effort": "none"})["temperature"] == 0
     assert refuse(asked, "temperature")
     assert "temperature" not in asked.arguments(7, wish)
 
