@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import closeness, topic_words
 from scoring.formats import Paragraph
-from scoring.questions import normal, without_citations
+from scoring.questions import CITATION, cited_numbers, normal, without_citations
 
 Judge = Callable[[str, str], Awaitable[bool]]
 """Whether a text entails a claim."""
@@ -29,8 +29,7 @@ Chosen, and not tuned against anything: it tells nonsense from support, not supp
 it. Compare providers by it, never with published figures.
 """
 
-_MARKS = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
-_AFTER_END = re.compile(r"([.!?]+)((?:\s*\[\d+(?:\s*[,;]\s*\d+)*\])+)")
+_AFTER_END = re.compile(rf"([.!?]+)((?:\s*{CITATION.pattern})+)")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ async def score_citations(
     sentences = [one.text for one in split_sentences(_marks_inside(answer)) if _claim(one.text)]
     recalled = precise = cited = 0
     for sentence in sentences:
-        numbers = _numbers(sentence)
+        numbers = cited_numbers(sentence)
         if not numbers or any(not 0 < number <= len(documents) for number in numbers):
             continue
         texts = [_text(documents[number - 1]) for number in numbers[:MOST_CITED]]
@@ -93,13 +92,6 @@ async def _precise(texts: Sequence[str], claim: str, judge: Judge) -> int:
         others = "\n".join([*texts[:place], *texts[place + 1 :]])
         count += await judge(text, claim) or not await judge(others, claim)
     return count
-
-
-def _numbers(sentence: str) -> list[int]:
-    marks = (
-        int(number) for mark in _MARKS.findall(sentence) for number in re.findall(r"\d+", mark)
-    )
-    return list(dict.fromkeys(marks))
 
 
 def _marks_inside(answer: str) -> str:

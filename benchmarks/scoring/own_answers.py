@@ -9,8 +9,8 @@ from typing import Any
 
 from scoring.figures import Scores
 from scoring.own_data import OwnQuestion
+from scoring.questions import CITATION
 
-_MARKS = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
 _EUROS = re.compile(r"€|\beuros?\b")
 _PERCENT = re.compile(r"%|\bper ?cent\b|\bprozent\b")
 _THOUSANDS = re.compile(r"(?<=\d)[.,](?=\d{3}(?!\d))")
@@ -72,7 +72,7 @@ def is_right(question: OwnQuestion, answer: str, *, simple: bool = False) -> boo
     if not question.answerable:
         return False
     # "No information" is not the answer "no".
-    text = plain(_REFUSALS.sub(" ", _MARKS.sub(" ", answer)))
+    text = plain(_REFUSALS.sub(" ", CITATION.sub(" ", answer)))
     said = [any(_says(text, form) for form in forms) for forms in question.answers]
     if all(said) and not any(_says(text, one) for one in question.wrong):
         return True
@@ -86,12 +86,6 @@ def is_right(question: OwnQuestion, answer: str, *, simple: bool = False) -> boo
 def is_refusal(answer: str) -> bool:
     """Whether an answer says that there is none."""
     return _REFUSALS.search(answer) is not None
-
-
-def cited_numbers(answer: str) -> list[int]:
-    """The numbers in brackets, each once: what a plain answer cites."""
-    numbers = (int(n) for mark in _MARKS.findall(answer) for n in re.findall(r"\d+", mark))
-    return list(dict.fromkeys(numbers))
 
 
 def plain(text: str) -> str:

@@ -16,6 +16,9 @@ from scoring.formats import Paragraph
 _WHOLE = frozenset({"yes", "no", "noanswer"})
 """Answers that are right or wrong as a whole."""
 
+CITATION = re.compile(r"\[(\d+(?:\s*[,;]\s*\d+)*)\]")
+"""The numbers of sources, as an answer writes them: ``[1]``, ``[1, 3]``."""
+
 
 def normal(answer: str) -> str:
     """An answer without capitals, punctuation, articles and extra spaces."""
@@ -25,7 +28,13 @@ def normal(answer: str) -> str:
 
 def without_citations(answer: str) -> str:
     """An answer without the numbers of its sources."""
-    return re.sub(r"\s*\[\d+(?:\s*[,;]\s*\d+)*\]", "", answer).strip()
+    return re.sub(rf"\s*{CITATION.pattern}", "", answer).strip()
+
+
+def cited_numbers(answer: str) -> list[int]:
+    """The numbers in brackets, each once: what a plain answer cites."""
+    numbers = (int(n) for mark in CITATION.findall(answer) for n in re.findall(r"\d+", mark))
+    return list(dict.fromkeys(numbers))
 
 
 def exact_match(answer: str, golds: Sequence[str]) -> float:

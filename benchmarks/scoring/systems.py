@@ -14,8 +14,9 @@ from aegis_graph.components.answer_generator.graph import create_answer_generato
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever.retriever import PassageRetriever
 from aegis_graph.routing.router import Router
-from scoring.own_answers import cited_numbers, gold_within
+from scoring.own_answers import gold_within
 from scoring.own_data import OwnQuestion, OwnRelations, OwnSentence
+from scoring.questions import cited_numbers
 from scoring.records import code_of, key_of
 from scoring.triples import read_triples
 
