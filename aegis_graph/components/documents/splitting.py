@@ -172,7 +172,9 @@ def _bounded(text: str, block: Block) -> Iterator[Block]:
         cut = max(text.rfind(" ", begin + 1, most), text.rfind("\n", begin + 1, most))
         cut = most if cut <= begin or not text[begin:cut].strip() else cut
         yield Block(begin, cut, is_heading, head)
-        begin, is_heading = cut + (len(text[cut:last]) - len(text[cut:last].lstrip())), False
+        # A copy of the rest for each piece would take the square of its length.
+        ink = _INK.search(text, cut, last)
+        begin, is_heading = (ink.start() if ink else last), False
     if begin < last:
         yield Block(begin, last, is_heading, head)
 
@@ -197,6 +199,7 @@ def _line_end(text: str, at: int) -> int:
     return len(text) if found < 0 else found
 
 
+_INK = re.compile(r"\S")
 _MARK = re.compile(r"\s*(?:[-*+\u2022]|\d{1,3}[.)])\s+")
 _TABLE_HEAD = re.compile(r"^\s*\|[^\n]*\n\s*\|?[\s:|-]*-[\s:|-]*\n", re.MULTILINE)
 _FENCE_HEAD = re.compile(r"^ *(?:```|~~~)[^\n]*\n", re.MULTILINE)
