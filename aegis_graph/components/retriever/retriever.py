@@ -98,8 +98,10 @@ class PassageRetriever(CostedRetriever):
     def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
         """See ``CostedRetriever.find``."""
         given = dict(options or {})
-        by_words = self._read().index.places(question, self.limit * DEPTH_FACTOR)
-        if self.embeddings is None:
+        corpus = self._read()
+        by_words = corpus.index.places(question, self.limit * DEPTH_FACTOR)
+        # Without passages there is nothing to compare a question's vector with.
+        if self.embeddings is None or not corpus.documents:
             return self._found(by_words)
         embedder = RequestEmbedder.of(self.embeddings, given, location=self.embeddings_location)
         if embedder.refusal is not None:

@@ -103,6 +103,13 @@ def test_nothing_to_search_in_finds_nothing() -> None:
     assert create_retriever([]).invoke("Which dog barks?") == []
 
 
+def test_a_question_is_not_embedded_where_there_are_no_passages() -> None:
+    meaning = Meaning()
+    empty = [Passage(source="a.md", text=" ")]
+    assert create_retriever(empty, embeddings=meaning).invoke("Which dog barks?") == []
+    assert meaning.questions == []
+
+
 @pytest.mark.parametrize(
     ("rankings", "joined"),
     [
