@@ -24,7 +24,6 @@ _MAX_READ = 4000
 CONTROL_SEQUENCE = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b."
 )
-_HALF = re.compile("[\ud800-\udfff]")
 _MESSAGE_PIECE = 24
 _CODE_PIECE = 8
 """So many characters in a row, spaces left out, that are in the prompt as well are no chance."""
@@ -80,10 +79,12 @@ def whole_characters(text: str) -> str:
         >>> whole_characters("ok \ud83d"), whole_characters("\ud83d\ude00") == "\U0001f600"
         ('ok \ufffd', True)
     """
-    # Nearly every text has none, and is left as it is.
-    if _HALF.search(text) is None:
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    # Nearly every text has none, and is left as it is; encoding it finds that out fastest.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def with_whole_characters(value: Any) -> Any:

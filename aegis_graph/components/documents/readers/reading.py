@@ -29,6 +29,7 @@ from aegis_graph.components.documents.readers.kinds import (
 )
 from aegis_graph.components.documents.sources import shown
 from aegis_graph.errors import AegisError, DocumentError
+from aegis_graph.text.foreign import whole_characters
 
 
 @dataclass(frozen=True)
@@ -169,11 +170,5 @@ def _bounded(content: Content) -> tuple[Section, ...]:
 
 def _valid(text: str) -> str:
     """A text that any prompt, file and database takes."""
-    if "\0" in text:
-        text = text.replace("\0", "")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # Half a character, as some PDFs have them.
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
+    # Some PDFs have halves of characters.
+    return whole_characters(text.replace("\0", ""))
