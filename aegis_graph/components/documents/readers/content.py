@@ -104,6 +104,17 @@ def unfit(reason: str, message: str) -> DocumentError:
     return DocumentError.because(reason, message)
 
 
+def fenced_code(text: str, *, language: str = "") -> str:
+    r"""A block of code as in Markdown, which nothing inside of it ends.
+
+    Example:
+        >>> fenced_code("print(1)\n", language="python")
+        '```python\nprint(1)\n```'
+    """
+    body = text.strip("\n").replace("```", "'''")
+    return f"```{language}\n{body}\n```"
+
+
 def path_within(folder: str, reference: str) -> str:
     """A reference between the files of an archive, as the name of one of them."""
     return posixpath.normpath(posixpath.join(folder, reference.partition("#")[0]))

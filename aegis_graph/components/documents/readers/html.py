@@ -10,7 +10,12 @@ from typing import Any
 from bs4 import BeautifulSoup, Tag
 from bs4.element import NavigableString, PreformattedString
 
-from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
+from aegis_graph.components.documents.readers.content import (
+    Content,
+    RawDocument,
+    Section,
+    fenced_code,
+)
 from aegis_graph.components.documents.readers.encoding import decode
 from aegis_graph.components.documents.readers.markup import without_traps
 from aegis_graph.components.documents.readers.rows import cell_text, markdown_table
@@ -214,13 +219,13 @@ def _rows(table: Tag) -> list[list[str]]:
 
 
 def _fenced(tag: Tag) -> str:
-    text = tag.get_text().strip("\n").replace("```", "'''")
+    text = tag.get_text()
     if not text.strip():
         return ""
     inside = tag.find("code")
     names = " ".join(_classes(inside) if isinstance(inside, Tag) else _classes(tag))
     language = re.search(r"(?:language|lang|highlight-source)-(\w+)", names)
-    return f"```{language[1] if language else ''}\n{text}\n```"
+    return fenced_code(text, language=language[1] if language else "")
 
 
 def _classes(tag: Tag) -> list[str]:

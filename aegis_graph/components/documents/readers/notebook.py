@@ -10,6 +10,7 @@ from aegis_graph.components.documents.readers.content import (
     Content,
     RawDocument,
     Section,
+    fenced_code,
     unfit,
 )
 from aegis_graph.components.documents.readers.encoding import decode
@@ -42,10 +43,10 @@ def _of_cell(cell: Mapping[str, Any], language: str) -> Iterator[str]:
     elif kind != "code":
         yield source
     elif source.strip():
-        yield _fenced(source, language)
+        yield fenced_code(source, language=language)
         for output in cell.get("outputs") or []:
             text = _output(output)
-            yield f"Output:\n{_fenced(text, '')}" if text.strip() else ""
+            yield f"Output:\n{fenced_code(text)}" if text.strip() else ""
 
 
 def _output(output: Mapping[str, Any]) -> str:
@@ -55,11 +56,6 @@ def _output(output: Mapping[str, Any]) -> str:
         text = _joined(output.get("text") or _at(output, "data", "text/plain"))
     text = CONTROL_SEQUENCE.sub("", text)
     return text if len(text) <= MAX_OUTPUT_CHARS else f"{text[:MAX_OUTPUT_CHARS]}\u2026"
-
-
-def _fenced(text: str, language: str) -> str:
-    body = text.strip("\n").replace("```", "'''")
-    return f"```{language}\n{body}\n```"
 
 
 def _joined(value: object) -> str:

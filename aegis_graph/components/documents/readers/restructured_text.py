@@ -10,7 +10,12 @@ from typing import Any
 from docutils import nodes  # type: ignore[import-untyped]
 from docutils.core import publish_doctree  # type: ignore[import-untyped]
 
-from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
+from aegis_graph.components.documents.readers.content import (
+    Content,
+    RawDocument,
+    Section,
+    fenced_code,
+)
 from aegis_graph.components.documents.readers.encoding import decode
 from aegis_graph.components.documents.readers.rows import markdown_table
 
@@ -79,8 +84,7 @@ def _inline(node: Any) -> str:
 
 def _fenced(node: Any) -> str:
     classes = [one for one in node.get("classes", []) if one != "code"]
-    body = node.astext().replace("```", "'''")
-    return f"```{classes[0] if classes else ''}\n{body}\n```"
+    return fenced_code(node.astext(), language=classes[0] if classes else "")
 
 
 def _list(node: Any, level: int) -> str:
