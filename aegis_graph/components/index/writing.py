@@ -54,12 +54,13 @@ class DocumentWriter:
         row = self._document_row(entry, title=title)
         found = self._connection.execute("SELECT coalesce(max(id), 0) + 1 FROM passages")
         start = int(found.fetchone()[0])
-        self._passages(passages, document=row, start=start, title=title)
+        texts = [text_in_place(title, one) for one in passages]
+        self._passages(passages, texts, document=row, start=start)
         language = language_of(document.text[:_LANGUAGE_CHARS])
         name = Path(entry.source).stem
         words = []
-        for number, passage in enumerate(passages, start=start):
-            stems = self._stemmer.stems(f"{name}\n{text_in_place(title, passage)}", language)
+        for number, (passage, text) in enumerate(zip(passages, texts, strict=True), start=start):
+            stems = self._stemmer.stems(f"{name}\n{text}", language)
             words.append((number, passage.text, " ".join(stems), endings(stems)))
         self._connection.executemany(
             "INSERT INTO words (rowid, text, stems, endings) VALUES (?, ?, ?, ?)", words
@@ -91,14 +92,13 @@ class DocumentWriter:
         return int(row[0])
 
     def _passages(
-        self, passages: Sequence[Passage], *, document: int, start: int, title: str
+        self, passages: Sequence[Passage], texts: Sequence[str], *, document: int, start: int
     ) -> None:
         rows = []
-        for place, one in enumerate(passages):
+        for place, (one, text) in enumerate(zip(passages, texts, strict=True)):
             first, last = one.lines or (None, None)
             where = (one.start, one.heading, one.page, one.slide, one.sheet, first, last)
-            digest = digest_of(text_in_place(title, one))
-            rows.append((start + place, document, place, *where, digest))
+            rows.append((start + place, document, place, *where, digest_of(text)))
         self._connection.executemany(
             "INSERT INTO passages (id, document, place, start, heading, page, slide, sheet,"
             " first_line, last_line, digest) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
