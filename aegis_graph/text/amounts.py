@@ -112,7 +112,7 @@ def agree(claim: str, text: str) -> bool:
     present: dict[str, set[str | None]] = {}
     for value, unit in amounts(text):
         present.setdefault(value, set()).add(unit)
-    in_percent = any(unit == "%" for _, unit in amounts(text)) or "%" in text
+    in_percent = any("%" in units for units in present.values()) or "%" in text
     for value, unit in amounts(claim):
         units = present.get(value, set())
         # A table has its unit in its head.

@@ -6,13 +6,13 @@ unsupported. It judges the whole sentences around what it finds, so that no quot
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Literal, NamedTuple
 
 from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.negation import judged_language, no_words, says_no
-from aegis_graph.text.quotes import rank_by_support
 from aegis_graph.text.scripts import is_unspaced
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import closeness, detect_language, max_closeness, topic_words, words
@@ -27,6 +27,12 @@ ENOUGH = 0.8
 
 LONGEST_QUOTE = 3
 """Sentences of a quote, at most."""
+
+_RARE, _MISSING = 2.5, 2.75
+"""Weights of a word that hardly any text has, and of one that none has; a common one has 1.
+
+One rare word that is there does not make up for one that is missing.
+"""
 
 _OPPOSITE = ("un", "dis", "non", "in", "im", "il", "ir", "mis", "miss", "nicht", "de", "anti")
 """What turns a word into its opposite where it stands before it."""
@@ -106,6 +112,26 @@ def relevance(question: str, text: str) -> float:
     return found / len(asked)
 
 
+def rank_by_support(claim: str, texts: Sequence[str]) -> list[int]:
+    """Places of the texts, the one that supports a claim best first.
+
+    Words are weighed by how rare they are among the texts.
+    """
+    claimed = set(topic_words(claim)) or set(words(claim))
+    found = [set(topic_words(text)) or set(words(text)) for text in texts]
+    weights = _weights(claimed, found)
+
+    def support(index: int) -> float:
+        present = found[index]
+        hit = sum(weights[word] * max_closeness(word, present) for word in claimed)
+        extra = sum(1 for word in present if not max_closeness(word, claimed))
+        # Of two sentences with the claim's words, the one that says less besides is the better
+        # quote.
+        return hit - 0.1 * extra if hit else -math.inf
+
+    return sorted(range(len(texts)), key=support, reverse=True)
+
+
 def best_evidence(claim: str, text: str) -> Evidence:
     """The piece of a text that supports a claim best: the fewest sentences that do.
 
@@ -141,13 +167,24 @@ def is_negative(text: str) -> bool:
     return says_no(text, "en")
 
 
+def _weights(asked: Iterable[str], sentences: Sequence[set[str]]) -> dict[str, float]:
+    """Weight of each word, by the share of sentences that have it."""
+    weights = {}
+    for word in asked:
+        frequency = sum(1 for present in sentences if max_closeness(word, present))
+        # The half keeps the logarithm finite for a word that no sentence has.
+        weight = math.log((len(sentences) + 1) / (frequency + 0.5))
+        weights[word] = min(_RARE if frequency else _MISSING, max(1.0, weight))
+    return weights
+
+
 def _around(claim: str, text: str) -> Iterator[Evidence]:
     """Each place with the claim's words, as the sentences that it lies in, judged."""
     wanted = [word for word, _, _ in _tokens(claim)]
-    if not wanted or " ".join(wanted) not in " ".join(word for word, _, _ in _tokens(text)):
-        return
     tokens = _tokens(text)
     found = [word for word, _, _ in tokens]
+    if not wanted or " ".join(wanted) not in " ".join(found):
+        return
     spans = [(one.start, one.start + len(one.text)) for one in split_sentences(text)]
     for at in range(len(found) - len(wanted) + 1):
         if found[at] != wanted[0] or found[at : at + len(wanted)] != wanted:

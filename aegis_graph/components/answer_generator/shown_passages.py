@@ -16,8 +16,8 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.token_bounds import text_bound
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.text.passages import Passage
-from aegis_graph.text.quotes import rank_by_support
 from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.support import rank_by_support
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 BYTES_PER_TOKEN = 3
