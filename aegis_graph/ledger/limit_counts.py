@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from typing import Protocol
 
-from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
-from aegis_graph.ledger.scopes import matching_scope, scope_list, scope_list_text
+from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, limited_scopes
+from aegis_graph.ledger.records import Hold
+from aegis_graph.ledger.rows import AttemptRow
+from aegis_graph.ledger.scopes import scope_list
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, padded_count
 from aegis_graph.ledger.totals import Totals
 from aegis_graph.ledger.windows import Calendar, Days
@@ -26,68 +26,9 @@ _SECOND, _DAY = "s", "d"
 """How the names of a part of a minute and of a day's correction begin in ``limit_counts``."""
 
 
-class LimitedHold(Protocol):
-    """What is asked of a hold."""
-
-    @property
-    def provider(self) -> str:
-        """Of the attempt."""
-
-    @property
-    def limits(self) -> tuple[UnitLimit, ...]:
-        """What it must fit into."""
-
-    @property
-    def tokens(self) -> int:
-        """The most tokens that it can use."""
-
-    def scopes(self) -> tuple[str, ...]:
-        """The scopes that it counts in."""
-
-
-class LimitedRow(Protocol):
-    """What is asked of the row of an attempt that is settled."""
-
-    @property
-    def timestamp(self) -> str:
-        """When it was admitted."""
-
-    @property
-    def day(self) -> str:
-        """The local day of that."""
-
-    @property
-    def hold_tokens(self) -> int | None:
-        """What it was counted for in ``limit_counts``; ``None`` where it was not."""
-
-    @property
-    def counted_scopes(self) -> str | None:
-        """In which scopes."""
-
-
-def counted_scopes(hold: LimitedHold) -> str | None:
-    """The scopes of a hold that ``limit_counts`` has, as a row keeps them; ``None`` for none."""
-    return _counted(hold.limits, hold.scopes()) if hold.limits else None
-
-
-# Kept, as what follows: many requests have the same limits and scopes.
-@lru_cache(maxsize=1024)
-def _counted(limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]) -> str | None:
-    found = {scope: None for limit, scope in _matches(limits, scopes) if limit.counted}
-    return scope_list_text(found) if found else None
-
-
-@lru_cache(maxsize=1024)
-def _matches(
-    limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]
-) -> tuple[tuple[UnitLimit, str], ...]:
-    pairs = ((limit, matching_scope(limit.scope, scopes)) for limit in limits)
-    return tuple((limit, scope) for limit, scope in pairs if scope is not None)
-
-
-def _matching(hold: LimitedHold) -> tuple[tuple[UnitLimit, str], ...]:
+def _matching(hold: Hold) -> tuple[tuple[UnitLimit, str], ...]:
     """Each limit that a hold must fit into, with the scope that it is about."""
-    return _matches(hold.limits, hold.scopes()) if hold.limits else ()
+    return limited_scopes(hold.limits, hold.scopes()) if hold.limits else ()
 
 
 class LimitCounts:
@@ -122,13 +63,13 @@ class LimitCounts:
         self._begun: set[str] = set()
         """Parts that had no use of some scope before."""
 
-    def needed_totals(self, hold: LimitedHold) -> Iterator[tuple[str, Days]]:
+    def needed_totals(self, hold: Hold) -> Iterator[tuple[str, Days]]:
         """The sums that deciding on a hold asks for."""
         for limit, scope in _matching(hold):
             if not limit.unit.endswith("minute"):
                 yield scope, self._days_of(limit)
 
-    def read(self, holds: Iterable[LimitedHold]) -> None:
+    def read(self, holds: Iterable[Hold]) -> None:
         """Look up the counts that deciding on holds asks for, in one statement."""
         scopes = {
             scope: None for hold in holds for limit, scope in _matching(hold) if limit.counted
@@ -153,7 +94,7 @@ class LimitCounts:
                 self._minute[scope][0] += requests
                 self._minute[scope][1] += tokens
 
-    def refusal(self, hold: LimitedHold) -> LimitRefusal | None:
+    def refusal(self, hold: Hold) -> LimitRefusal | None:
         """The first limit that has no room for a hold."""
         for limit, scope in _matching(hold):
             asked = hold.tokens if limit.unit.startswith("tokens") else 1
@@ -194,9 +135,9 @@ class LimitCounts:
                     return (over - self._now).total_seconds()
         return None
 
-    def reserve(self, hold: LimitedHold) -> None:
+    def reserve(self, hold: Hold) -> None:
         """Count a hold that was made."""
-        for scope in scope_list(counted_scopes(hold)):
+        for scope in scope_list(hold.counted_scopes()):
             for part in (self._second, self._day):
                 # A day's requests are in the totals; here is only what they lack.
                 change = (int(part[0] == _SECOND), hold.tokens)
@@ -204,17 +145,15 @@ class LimitCounts:
                     self._begun.add(part)
                 self._add(self._new, scope, part, change)
 
-    def settle(self, row: LimitedRow, record: SettlementRecord) -> None:
+    def settle(self, row: AttemptRow, record: SettlementRecord) -> None:
         """Count what a hold turned into: nothing where no call was made, real tokens otherwise."""
         if row.hold_tokens is None:
             return
         unused = record["status"] == "cancelled" and record["cost_basis"] == "none"
-        used = (record["input_tokens"] or 0) + (record["output_tokens"] or 0)
-        if record["input_tokens"] is None and record["cost_basis"] != "none":
-            # Of an unknown outcome the most that it can be counts, as its money does.
-            used = row.hold_tokens
-        left = used - row.hold_tokens
         reported = (record["input_tokens"] or 0) + (record["output_tokens"] or 0)
+        # Of an unknown outcome the most that it can be counts, as its money does.
+        unknown = record["input_tokens"] is None and record["cost_basis"] != "none"
+        left = (row.hold_tokens if unknown else reported) - row.hold_tokens
         for scope in scope_list(row.counted_scopes):
             second = f"{_SECOND}{row.timestamp[:19]}"
             for part, change in (

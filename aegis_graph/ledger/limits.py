@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal, NamedTuple
 
+from aegis_graph.ledger.scopes import matching_scope, scope_list_text
 from aegis_graph.types import LimitUnit
 
 
@@ -20,6 +22,23 @@ class UnitLimit(NamedTuple):
     def counted(self) -> bool:
         """Whether ``limit_counts`` has a part of its use."""
         return self.unit != "max_concurrency"
+
+
+# Kept, as what follows: many requests have the same limits and scopes.
+@lru_cache(maxsize=1024)
+def limited_scopes(
+    limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]
+) -> tuple[tuple[UnitLimit, str], ...]:
+    """Each limit that concerns an attempt with these scopes, and the scope that it is about."""
+    pairs = ((limit, matching_scope(limit.scope, scopes)) for limit in limits)
+    return tuple((limit, scope) for limit, scope in pairs if scope is not None)
+
+
+@lru_cache(maxsize=1024)
+def counted_scopes(limits: tuple[UnitLimit, ...], scopes: tuple[str, ...]) -> str | None:
+    """The scopes that ``limit_counts`` has of it, as a row keeps them; ``None`` for none."""
+    found = {scope: None for limit, scope in limited_scopes(limits, scopes) if limit.counted}
+    return scope_list_text(found) if found else None
 
 
 @dataclass(frozen=True, slots=True)

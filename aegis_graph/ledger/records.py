@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
-from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
+from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, counted_scopes
 from aegis_graph.ledger.scopes import matching_scope, scopes_of
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
@@ -90,6 +90,10 @@ class Hold:
         return scopes_of(
             self.provider, self.model, request.task, request.user_id, request.run_id, request.tags
         )
+
+    def counted_scopes(self) -> str | None:
+        """Its scopes that ``limit_counts`` has, as a row keeps them; ``None`` for none."""
+        return counted_scopes(self.limits, self.scopes()) if self.limits else None
 
     def run_budget(self) -> Budget | None:
         """The run's limit, as one more budget of this attempt."""

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from aegis_graph.ledger.limit_counts import counted_scopes
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
 from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS, scopes_of, tags_of
@@ -32,6 +31,7 @@ class AttemptRow(NamedTuple):
     hold_tokens: int | None
     """What it is counted for in ``limit_counts``."""
     counted_scopes: str | None
+    """In which scopes."""
     scopes: tuple[str, ...]
 
     @classmethod
@@ -131,7 +131,7 @@ def write_holds(
 
 def _counted(hold: Hold) -> dict[str, Any]:
     """What a row has to be taken out of the counts of limits again."""
-    scopes = counted_scopes(hold)
+    scopes = hold.counted_scopes()
     return {"counted_scopes": scopes, "hold_tokens": None if scopes is None else hold.tokens}
 
 
