@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Usd = Annotated[Decimal, Field(ge=0, allow_inf_nan=False, max_digits=24)]
 
+NAME_OF_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+
 
 class ConfigModel(BaseModel):
     """A part of the configuration: frozen, and without unknown keys."""

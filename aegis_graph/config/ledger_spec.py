@@ -14,7 +14,7 @@ import platformdirs
 from pydantic import Field, field_validator
 from typing_extensions import override
 
-from aegis_graph.config.config_model import ConfigModel
+from aegis_graph.config.config_model import NAME_OF_VARIABLE, ConfigModel
 
 SQLITE = "sqlite:///"
 FILE_NAME = "cost_tracking.db"
@@ -56,7 +56,7 @@ class LedgerSpec(ConfigModel):
     busy_timeout_s: float = Field(default=5.0, gt=0, le=300)
     """How long to wait for the database or a lock, before giving up."""
 
-    hash_key_env: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    hash_key_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with the key of ``query_hash``, as 64 hexadecimal digits.
     Without one the key is in a file beside a SQLite ledger, and inside a PostgreSQL ledger."""
 

@@ -5,12 +5,32 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from aegis_graph.config.config_model import ConfigModel
 from aegis_graph.types import LIMIT_UNITS, MAX_TAG_VALUE, TAG_KEY_PATTERN, LimitUnit
 
 Most = Annotated[int, Field(ge=1, le=10**15)]
+
+_TAG_SCOPE = rf"tag:{TAG_KEY_PATTERN}=.{{1,{MAX_TAG_VALUE}}}"
+
+
+def _checked_scope(scope: str) -> str:
+    """A scope as a budget or a limit names it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    known = re.fullmatch(rf"total|(provider|model|task|user):\S+|{_TAG_SCOPE}", scope)
+    if not known or not scope.isprintable():
+        raise ValueError(
+            "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME,"
+            " tag:KEY=VALUE, or user:* for each user and tag:KEY=* for each value"
+        )
+    return scope
+
+
+Scope = Annotated[str, AfterValidator(_checked_scope)]
 
 
 class UseLimits(ConfigModel):
@@ -43,35 +63,12 @@ class LimitSpec(UseLimits):
         {'max_concurrency': 2}
     """
 
-    scope: str
+    scope: Scope
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``tag:KEY=VALUE`` or
     ``total``; ``user:*`` is each user alone, and ``tag:KEY=*`` each value of the tag."""
-
-    @field_validator("scope")
-    @classmethod
-    def _known_scope(cls, scope: str) -> str:
-        return checked_scope(scope)
 
     @model_validator(mode="after")
     def _refuse_none(self) -> LimitSpec:
         if not self.in_units:
             raise ValueError(f"limits nothing; write one of {', '.join(LIMIT_UNITS)}")
         return self
-
-
-_TAG_SCOPE = rf"tag:{TAG_KEY_PATTERN}=.{{1,{MAX_TAG_VALUE}}}"
-
-
-def checked_scope(scope: str) -> str:
-    """A scope as a budget or a limit names it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    known = re.fullmatch(rf"total|(provider|model|task|user):\S+|{_TAG_SCOPE}", scope)
-    if not known or not scope.isprintable():
-        raise ValueError(
-            "is none; write total, provider:NAME, model:NAME, task:NAME, user:NAME,"
-            " tag:KEY=VALUE, or user:* for each user and tag:KEY=* for each value"
-        )
-    return scope

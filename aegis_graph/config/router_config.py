@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 
 from aegis_graph.config.addresses import webhook_fault
 from aegis_graph.config.aliases import check_aliases
-from aegis_graph.config.config_model import ConfigModel
+from aegis_graph.config.config_model import NAME_OF_VARIABLE, ConfigModel
 from aegis_graph.config.defaults import (
     DEFAULT_BUDGETS,
     DEFAULT_EMBEDDINGS,
@@ -29,7 +29,6 @@ from aegis_graph.config.sources import (
     with_environment,
 )
 from aegis_graph.config.specs import (
-    NAME_OF_VARIABLE,
     BudgetSpec,
     DefaultsSpec,
     EmbeddingSpec,
@@ -108,16 +107,7 @@ class RouterConfig(ConfigModel):
             # The defaults are for the default chain: of another one they keep what is there.
             there = [row for row in self.budgets if row.scope.removeprefix("provider:") in names]
             object.__setattr__(self, "budgets", tuple(there))
-        seen: set[tuple[str, str]] = set()
-        for index, budget in enumerate(self.budgets):
-            kind, _, subject = budget.scope.partition(":")
-            if kind == "provider" and subject not in names:
-                raise ValueError(f"budgets[{index}].scope: no provider is named {subject!r}")
-            if (budget.scope, budget.window) in seen:
-                raise ValueError(
-                    f"budgets[{index}]: a second budget for {budget.scope!r} per {budget.window}"
-                )
-            seen.add((budget.scope, budget.window))
+        _check_budgets(self.budgets, names)
         _check_limits(self.limits, names)
         return self
 
@@ -197,13 +187,25 @@ class RouterConfig(ConfigModel):
         return environment(self.env_file, environ)
 
 
+def _check_budgets(budgets: tuple[BudgetSpec, ...], names: list[str]) -> None:
+    for index, budget in enumerate(budgets):
+        _check_provider(budget.scope, names, where=f"budgets[{index}].scope")
+        scope, window = budget.scope, budget.window
+        if (scope, window) in [(other.scope, other.window) for other in budgets[:index]]:
+            raise ValueError(f"budgets[{index}]: a second budget for {scope!r} per {window}")
+
+
 def _check_limits(limits: tuple[LimitSpec, ...], names: list[str]) -> None:
     for index, limit in enumerate(limits):
-        kind, _, subject = limit.scope.partition(":")
-        if kind == "provider" and subject not in names:
-            raise ValueError(f"limits[{index}].scope: no provider is named {subject!r}")
+        _check_provider(limit.scope, names, where=f"limits[{index}].scope")
         if limit.scope in [other.scope for other in limits[:index]]:
             raise ValueError(f"limits[{index}]: a second row for {limit.scope!r}; join them")
+
+
+def _check_provider(scope: str, names: list[str], *, where: str) -> None:
+    kind, _, subject = scope.partition(":")
+    if kind == "provider" and subject not in names:
+        raise ValueError(f"{where}: no provider is named {subject!r}")
 
 
 def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from aegis_graph.config.config_model import ConfigModel, Usd
-from aegis_graph.config.limit_specs import UseLimits, checked_scope
+from aegis_graph.config.config_model import NAME_OF_VARIABLE, ConfigModel, Usd
+from aegis_graph.config.limit_specs import Scope, UseLimits
 from aegis_graph.config.price_specs import PriceChoice
 from aegis_graph.config.time_limits import DEFAULT_LIMITS, DEFAULT_QUEUE_S, Location, TimeLimits
 from aegis_graph.types import (
@@ -29,7 +29,6 @@ KEY_ALIASES: Mapping[str, str] = {"ALIBABA_CLOUD_API_KEY": "DASHSCOPE_API_KEY"}
 
 TaskName = Annotated[Task, Field(pattern=TASK_PATTERN)]
 
-NAME_OF_VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 URL_PATTERN = r"^https?://[^\s/]+"
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
@@ -153,18 +152,13 @@ class BudgetSpec(ConfigModel):
         Decimal('0.50')
     """
 
-    scope: str
+    scope: Scope
     """``provider:NAME``, ``model:NAME``, ``task:NAME``, ``user:NAME``, ``tag:KEY=VALUE`` or
     ``total``; ``user:*`` is each user alone, and ``tag:KEY=*`` each value of the tag."""
     window: Window
     limit_usd: Usd
     alert_at: Annotated[Decimal, Field(gt=0, le=1)] | None = None
     """Share of the limit whose spending gives one alert per window, such as ``0.8``."""
-
-    @field_validator("scope")
-    @classmethod
-    def _known_scope(cls, scope: str) -> str:
-        return checked_scope(scope)
 
 
 class DefaultsSpec(ConfigModel):
