@@ -25,8 +25,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer
 from typing_extensions import TypedDict
 
-from aegis_graph.components.answer_generator.citations import Citation, CitedSentence
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
+from aegis_graph.components.answer_generator.state import AnswerOutput
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
@@ -35,8 +35,6 @@ from aegis_graph.components.query_decomposer.steps import StepResult
 from aegis_graph.components.retriever.search import Source, search
 from aegis_graph.components.router_node import (
     CommonInput,
-    CommonOutput,
-    RefusalRecord,
     RouterGraph,
     cost_text,
     options_of,
@@ -44,7 +42,7 @@ from aegis_graph.components.router_node import (
     run_graph,
 )
 from aegis_graph.routing.private_runs import PrivateRuns
-from aegis_graph.types import AttemptRecord, SkippedRecord, Task
+from aegis_graph.types import AttemptRecord, Task
 
 
 class TaskCost(TypedDict):
@@ -62,20 +60,12 @@ class RagInput(CommonInput, total=False):
     question: Required[str]
 
 
-class RagOutput(CommonOutput):
-    """What a caller gets; see ``AnswerOutput`` and ``DecomposerOutput``."""
+class RagOutput(AnswerOutput):
+    """What a caller gets: an answer, and how it was come by; see ``DecomposerOutput``."""
 
-    answer: str
-    citations: list[Citation]
-    sentences: list[CitedSentence]
-    removed: int
-    relevant: bool
-    refusal: RefusalRecord | None
     plan: QueryPlan
     steps: list[StepResult]
     documents: list[Document]
-    skipped: list[SkippedRecord]
-    route_id: str | None
     costs: list[TaskCost]
     """By task, in the order of the run."""
     cost_usd: str
