@@ -99,6 +99,18 @@ def repaired_json(text: str) -> Any:
     return None if is_too_deep(value) else with_whole_characters(value)
 
 
+def repaired_object(text: str) -> dict[str, Any] | None:
+    """The object of a JSON text that may be damaged; some models put it into a list.
+
+    Example:
+        >>> repaired_object('[{"usd": 10'), repaired_object("It is 10 USD.")
+        ({'usd': 10}, None)
+    """
+    found = repaired_json(text) if "{" in text else None
+    rows = found if isinstance(found, list) else [found]
+    return next((one for one in rows if isinstance(one, dict)), None)
+
+
 def is_cut_off(text: str, *, at_cap: bool) -> bool:
     """Whether an answer stops half-way, and not only its closing brackets are missing.
 

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.components.image_describer.colors import Colour
-from aegis_graph.text.json_text import repaired_json
+from aegis_graph.text.json_text import repaired_object
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, ResultKind, SkippedRecord
 
@@ -137,11 +137,8 @@ def _model_fields(answer: AIMessage, kind: ResultKind) -> tuple[dict[str, Any], 
     # A transcription is taken as it stands, apart from a fence around all of it.
     if kind not in STRUCTURED:
         return {"text": _without_fence(text)}, None
-    found = repaired_json(text) if "{" in text else None
-    if isinstance(found, list):
-        # Some models put the object into a list.
-        found = next((one for one in found if isinstance(one, dict)), None)
-    if not isinstance(found, dict) or not {"description", "text"} & set(found):
+    found = repaired_object(text) or {}
+    if not {"description", "text"} & found.keys():
         return {"description": text}, NOT_STRUCTURED
     return {
         "description": _text(found.get("description")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from aegis_graph.text.json_text import answer_part, repaired_json
+from aegis_graph.text.json_text import answer_part, repaired_object
 
 
 class Keywords(NamedTuple):
@@ -26,12 +26,7 @@ class Keywords(NamedTuple):
             >>> Keywords.read("I would look for Ulm.")
             Keywords(high=[], low=[])
         """
-        text = answer_part(answer)
-        found = repaired_json(text) if "{" in text else None
-        if isinstance(found, list):
-            # Some models put the object into a list.
-            found = next((one for one in found if isinstance(one, dict)), None)
-        fields = found if isinstance(found, dict) else {}
+        fields = repaired_object(answer_part(answer)) or {}
         return cls(*(_texts(fields.get(key)) for key in _FIELDS))
 
     @property
