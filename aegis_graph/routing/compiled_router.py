@@ -38,7 +38,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         Args:
             **choices: ``task``, ``sensitivity``, ``user_id``, ``run_id``, ``max_cost_usd`` (USD, as
                 decimal text), ``max_output_tokens``, ``tags``, ``model``, ``providers``,
-                ``timeout_s`` (in seconds) and ``max_price_usd`` (USD), as in the state.
+                ``timeout_s`` (in seconds), ``max_price_usd`` (USD) and ``order``, as in the state.
 
         Raises:
             InvalidRequestError: One of them is unknown, or wrong.
@@ -47,9 +47,8 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
             >>> from aegis_graph import RouterConfig, create_router
             >>> private = create_router(RouterConfig()).with_options(sensitivity="pii")
         """
-        given = {key: value for key, value in choices.items() if value is not None}
         names = getattr(self.builder, "provider_names", None)
-        return self.with_config(bound_choices(self.config or {}, given, names))
+        return self.with_config(bound_choices(self.config or {}, choices, names))
 
     @override
     def stream(

@@ -209,9 +209,8 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         Raises:
             InvalidRequestError: One of them is unknown, or wrong.
         """
-        given = {key: value for key, value in choices.items() if value is not None}
         names = ProviderNames(self.config.providers, self.config.aliases)
-        return self.with_config(bound_choices(self._bound, given, names))
+        return self.with_config(bound_choices(self._bound, choices, names))
 
     @override
     def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:

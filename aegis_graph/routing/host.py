@@ -168,12 +168,13 @@ def bound_choices(
 
     Args:
         config: What the router has bound.
-        choices: Some of ``CHOICES``, without their absent values.
+        choices: Some of ``CHOICES``; what is ``None`` is absent.
         names: Under which a request may choose providers.
 
     Raises:
         InvalidRequestError: One of them is unknown, or wrong.
     """
+    choices = {key: value for key, value in choices.items() if value is not None}
     unknown = sorted(choices.keys() - set(CHOICES))
     if unknown:
         raise InvalidRequestError(f"{unknown[0]}: is unknown; known are {', '.join(CHOICES)}")
