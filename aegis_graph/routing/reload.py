@@ -152,13 +152,13 @@ class ActiveRouter:
         kept = {provider.spec.name: provider for provider in old}
         variables = config.variables(self._environ)
         chain = []
-        for written in config.providers:
+        for written in [row for row in config.providers if row.enabled]:
             row = self._services.hooks.priced(written, config.source)
             known = kept.get(row.name)
             # An unchanged row keeps its provider, and with it the open connections.
             if known is not None and known.spec == row:
                 chain.append(known)
-            elif row.enabled:
+            else:
                 chain.append(create_provider(row, source=config.source, environ=variables))
         graph = assemble(chain, self._services, config)
         router = compiled(graph, checkpointer=self._checkpointer, name=self._name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,17 @@ async def test_a_handle_asks_again_at_each_reload(server: LoopbackServer, db: Pa
         handle.reload(config)
     await handle.ainvoke(ask())
     assert costs(db) == [(usd, usd) for usd in (10**9, 2 * 10**9, 2 * 10**9)]
+
+
+@pytest.mark.parametrize("build", [open_router, partial(RouterHandle, environ=KEYS)])
+def test_a_row_that_is_switched_off_is_not_asked_about(
+    server: LoopbackServer, db: Path, build: Any
+) -> None:
+    asked: list[str] = []
+    off = provider(server, "dashscope", enabled=False)
+    config = make_config(server, db, providers=[provider(server, "openai"), off])
+    build(config, price=lambda row: asked.append(row.name))
+    assert asked == ["openai"]
 
 
 async def test_embeddings_are_priced_by_it(server: LoopbackServer, db: Path) -> None:
