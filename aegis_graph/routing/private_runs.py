@@ -185,8 +185,8 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
-        input = self._with_choices(input, config, more.get("context"))
-        if not self.is_private(input, config, more.get("context")):
+        input, private = self._read(input, config, more.get("context"))
+        if not private:
             return super().astream(input, config, **more)
         stream = super(PrivateRuns, self._without_own_tracers()).astream
         return untraced_stream(lambda own: stream(input, own, **more), config)
@@ -195,22 +195,26 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
-        input = self._with_choices(input, config, more.get("context"))
-        if not self.is_private(input, config, more.get("context")):
+        input, private = self._read(input, config, more.get("context"))
+        if not private:
             return super().stream(input, config, **more)
         stream = super(PrivateRuns, self._without_own_tracers()).stream
         return untraced_stream_sync(lambda own: stream(input, own, **more), config)
 
-    def _with_choices(self, asked: Any, config: RunnableConfig | None, context: object) -> Any:
-        """The input with the level that counts: a retriever or a store asks no router for it."""
+    def _read(self, asked: Any, config: RunnableConfig | None, context: object) -> tuple[Any, bool]:
+        """The input with the level that counts, and whether it is private.
+
+        It has the level because a retriever or a store asks no router for it.
+        """
         if self._router is None or not isinstance(asked, Mapping):
-            return asked
+            return asked, self.is_private(asked, config, context)
         # LangGraph drops what a graph's input lacks in silence.
         refuse_misspelt(
             "the request", asked, tuple(self.builder.schemas[self.builder.input_schema])
         )
         levels = self.said_levels(asked, config, context)
-        return {**asked, "sensitivity": strictest(levels, default=self.default_sensitivity)}
+        level = strictest(levels, default=self.default_sensitivity)
+        return {**asked, "sensitivity": level}, level not in _PUBLIC
 
     def _without_own_tracers(self) -> Self:
         """The graph itself, or where ``with_config`` gave it tracers, one without them."""
