@@ -84,8 +84,8 @@ class LangChainProvider(LibraryModelProvider):
     @override
     def takes_default_temperature(self) -> bool:  # type: ignore[override]  # decided by the row
         """Where the refusal of one is understood, and the row's own arguments name none."""
-        names = {"temperature", "reasoning", "think"} & self.options.arguments.keys()
-        return self.library_name in _CLASSES and not names
+        names = {"temperature", "reasoning", "reasoning_effort", "think"}
+        return self.library_name in _CLASSES and not names & self.options.arguments.keys()
 
     options: LangChainOptions
     _latest: BaseChatModel | None = None

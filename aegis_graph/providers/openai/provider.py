@@ -31,7 +31,11 @@ class OpenAIProvider(Provider):
         {"max_completion_tokens", "max_tokens", RESPONSE_FORMAT, "stream_options", "temperature"}
     )
 
-    takes_default_temperature = True
+    @property
+    @override
+    def takes_default_temperature(self) -> bool:  # type: ignore[override]  # decided by the row
+        """Where the row does not ask the model to reason."""
+        return self.settings.reasoning_effort in {None, "none"}
 
     @property
     @override

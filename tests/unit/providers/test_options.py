@@ -122,6 +122,13 @@ def test_a_default_temperature_yields_to_the_request_the_row_and_the_server() ->
     assert asked.arguments(7, {**wish, "temperature": 0.5})["temperature"] == 0.5
     assert compatible(temperature=0.2).arguments(7, wish)["temperature"] == 0.2
     assert "temperature" not in compatible(thinking=True).arguments(7, wish)
+    reasons = compatible(options={"reasoning_effort": "high"})
+    assert "temperature" not in reasons.arguments(7, wish)
+    assert reasons.arguments(7, {"temperature": 0.5})["temperature"] == 0.5
+    for arguments in ({}, {"reasoning_effort": "high"}):
+        row = {"model": "openai:m", "base_url": "http://127.0.0.1:1/v1"}
+        library = provider("langchain", {"arguments": arguments}, **row)
+        assert ("temperature" in library.arguments(7, wish)) == (not arguments)
     assert "temperature" not in asked.arguments(7, {**wish, "reasoning_effort": "high"})
     assert asked.arguments(7, {**wish, "reasoning_effort": "none"})["temperature"] == 0
     assert refuse(asked, "temperature")
