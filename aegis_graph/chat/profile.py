@@ -72,7 +72,8 @@ def _room(model: Provider, output_cap: int | None) -> int | None:
 
 def messages_bound(messages: Sequence[BaseMessage], chain: Sequence[Provider]) -> int:
     """The most tokens that messages are for any provider of a chain, images included."""
-    parts = [part for message in messages for part in message.content if isinstance(part, dict)]
+    lists = (message.content for message in messages if isinstance(message.content, list))
+    parts = (part for content in lists for part in content if isinstance(part, dict))
     images = [request_image(part, "an image") for part in parts if is_image(part)]
     most = (sum(one.image_bound(image.size) for image in images) for one in chain)
     return prompt_bound(messages) + max(most, default=0)
