@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
 def _config(options: argparse.Namespace, environ: Mapping[str, str], folder: Path) -> RouterConfig:
     """What the arguments name, else the model that the environment names, else the default."""
     named = options.config is not None or options.providers is not None
-    if (options.task == "all" and not named) or (environ.get(URL) and not named):
+    if not named and (options.task == "all" or environ.get(URL)):
         return local_config(environ, folder)
     return RouterConfig.load(options.config)
 
@@ -78,8 +78,8 @@ def _run(
     if options.data is None:
         tasks = OWN_TASKS if options.task == "all" else [options.task]
         return {task: _run_own(task, options, config, providers) for task in tasks}
-    for name in ("baseline", "results"):
-        if getattr(options, name, None):
+    for name in ("baseline", "results", "embeddings"):
+        if getattr(options, name):
             raise ValueError(f"--{name}: only over our own data; leave {options.data} out")
     setting = Setting(config, options.concurrency, options.gleanings, options.store, options.judge)
     columns = asyncio.run(_run_public(options, setting, providers))

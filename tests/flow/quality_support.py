@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 from aegis_graph.testing import LoopbackServer
 from tests import programs
+from tests.quality_excerpts import CONLL04
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +51,15 @@ def run(*arguments: str, fresh: bool = False, **environ: str) -> CompletedProces
     return programs.run_text(
         PROGRAM, *arguments, cwd=ROOT, environ={**clean(), **environ}, fresh=fresh
     )
+
+
+def assert_refused(folder: Path, arguments: Sequence[str], message: str) -> None:
+    """In one line, as wrong usage; ``DATA`` stands for a file in CoNLL04's format."""
+    data = write(folder, "data.json", CONLL04)
+    done = run(*[data if one == "DATA" else one for one in arguments])
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def clean() -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 
 from aegis_graph.testing import LoopbackServer
 from tests.flow.components.extraction_support import reply
-from tests.flow.quality_support import configuration, run, write
+from tests.flow.quality_support import assert_refused, configuration, run, write
 from tests.quality_excerpts import ALCE, CONLL04, HOTPOTQA
 
 GOOD = json.dumps(
@@ -105,8 +105,4 @@ def test_a_model_can_judge(tmp_path: Path, server: LoopbackServer) -> None:
 def test_what_is_wrong_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    data = write(tmp_path, "data.json", CONLL04)
-    done = run(*[data if one == "DATA" else one for one in arguments])
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert_refused(tmp_path, arguments, message)

@@ -11,8 +11,7 @@ import pytest
 
 from aegis_graph.testing import Fault, LoopbackServer
 from tests.flow.components.extraction_support import reply
-from tests.flow.quality_support import configuration, run, started, write
-from tests.quality_excerpts import CONLL04
+from tests.flow.quality_support import assert_refused, configuration, run, started
 
 PLAIN = "Answer from these passages. If they do not answer, say so."
 
@@ -186,14 +185,11 @@ def test_the_environment_names_a_model_that_is_free(tmp_path: Path, server: Loop
     [
         (["all", "--baseline"], "set AEGIS_QUALITY_URL to an OpenAI-compatible address"),
         (["relations", "DATA", "--baseline"], "--baseline: only over our own data"),
+        (["relations", "DATA", "--embeddings"], "--embeddings: only over our own data"),
         (["relations", "--relation-names", "DATA"], "--relation-names: only over a public data"),
     ],
 )
 def test_what_does_not_go_together_is_said_in_one_line(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    data = write(tmp_path, "data.json", CONLL04)
-    done = run(*[data if one == "DATA" else one for one in arguments])
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    assert_refused(tmp_path, arguments, message)
