@@ -7,27 +7,26 @@ from __future__ import annotations
 
 import re
 
+from aegis_graph.text.directives import DIRECTIVES, FRONT_FIELD, lines_of_prose
+
 _FRONT = re.compile(
     r"\s*(---|\+\+\+)[ \t]*\n(?P<fields>.{0,8000}?)^(?:\1|\.\.\.)[ \t]*$", re.M | re.S
 )
-_FIELD = re.compile(r"^[\w-]+[ \t]*[:=]", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->|<(style|script)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
-_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _LINE = re.compile(
-    r"""(?:
-        \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}        # templates, MkDocs' includes
-      | -{1,2}8<-{1,2}.* | ;-{1,2}8<-{1,2}.* | <<<\s.* | @include.* | !include\s.*     # snippets
+    rf"""(?:{DIRECTIVES}
+      | <<<\s.* | @include.* | !include\s.*                            # snippets
       | \.\.\s+[\w:-]+::.* | :[\w-]+:(?:\s.*)? | \.\.\s+_[^:]+:.*    # reStructuredText
       | (?:include|image|ifdef|ifndef|endif|toc)::.*                 # AsciiDoc
-      | !?\[\[_?TOC_?\]\] | \[TOC\] | \[![A-Z]+\]
-      | :::+.* | \?\?\?\+?\s.* | !!!\s.* | ///.* | ===\s+["'].*       # admonitions, tabs
+      | \[![A-Z]+\]
+      | \?\?\?\+?\s.* | !!!\s.* | ///.* | ===\s+["'].*       # admonitions, tabs
       | \[[^\]]+\]:\s+\S+.*                                           # targets of links
       | (?:[-*+]\s+)?\[[^\]]*\]\(\#[^)]*\)                            # a table of contents
       | (?:[|·•\s]|\[?!\[[^\]]*\]\([^)]*\)(?:\]\([^)]*\))?)+          # badges and pictures
-      | (?:[-*+]\s+)?\[[^\]]*\]\([^)]*\)\{[^}]*\}                     # buttons
+      | (?:[-*+]\s+)?\[[^\]]*\]\([^)]*\)\{{[^}}]*\}}                     # buttons
       | (?:</?[a-z][^<>]*>|<br\s*/?>|&\w+;|\s)+                       # tags without text
       | <?/?[a-z-]+=["'].*>? | [\w-]+=["'][^"']*["']>?               # a tag over several lines
-      | \{[:.\#][^}]*\}
+      | \{{[:.\#][^}}]*\}}
     )""",
     re.VERBOSE | re.IGNORECASE,
 )
@@ -43,17 +42,14 @@ def without_markup(text: str) -> str:
         ['It', 'is', 'blue.']
     """
     front = _FRONT.match(text)
-    if front and (not front["fields"].strip() or _FIELD.search(front["fields"])):
+    if front and (not front["fields"].strip() or FRONT_FIELD.search(front["fields"])):
         text = _blank(front[0]) + text[front.end() :]
     if "<" in text:
         text = _COMMENT.sub(lambda found: _blank(found[0]), text)
-    lines, fence = text.split("\n"), ""
-    for number, line in enumerate(lines):
-        mark = _FENCE.match(line)
-        if mark is not None and (not fence or mark[1].startswith(fence)):
-            fence = "" if fence else mark[1]
-        elif not fence and _is_markup(line):
-            lines[number] = " " * len(line)
+    lines = text.split("\n")
+    for place, line in lines_of_prose(lines):
+        if _is_markup(line):
+            lines[place] = " " * len(line)
     return "\n".join(lines)
 
 

@@ -9,22 +9,17 @@ import re
 
 from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
 from aegis_graph.components.documents.readers.encoding import decode
+from aegis_graph.text.directives import DIRECTIVES, FRONT_FIELD, lines_of_prose
 
 _FRONT = re.compile(
     r"(?:(---)[ \t]*\n(.*?)^(?:---|\.\.\.)|(\+\+\+)[ \t]*\n(.*?)^\+\+\+)[ \t]*$", re.M | re.S
 )
-_FIELD = re.compile(r"^[\w-]+[ \t]*[:=]", re.MULTILINE)
 _TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(\S[^\n]*)$", re.MULTILINE | re.IGNORECASE)
 _MOST_FRONT = 20_000
 """Characters that front matter has, at most; a rule at the top of a long text begins none."""
-_FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})")
 _DIRECTIVE = re.compile(
-    r"""\s*(?:
-        \{%.*%\} | \{!.*!\} | \{\*.*\*\} | \{\{[<%].*[>%]\}\}   # templates, and MkDocs' includes
-      | -{1,2}8<-{1,2}.* | ;-{1,2}8<-{1,2}.*                     # snippets
+    rf"""\s*(?:{DIRECTIVES}
       | \.\.\s+(?:include|toctree|literalinclude)::.*
-      | !?\[\[_?TOC_?\]\] | \[TOC\]
-      | :::+.*                                                    # fences of an admonition
       | (?:\[?!\[[^\]]*\]\([^)]*(?:badge|shield|\.svg)[^)]*\)(?:\]\([^)]*\))?\s*)+   # badges
     )\s*$""",
     re.VERBOSE | re.IGNORECASE,
@@ -47,7 +42,7 @@ def _without_front_matter(text: str) -> tuple[str, str]:
         return text, ""
     fields = found[2] or found[4] or ""
     # Between two rules there may as well be prose.
-    if fields.strip() and not _FIELD.search(fields):
+    if fields.strip() and not FRONT_FIELD.search(fields):
         return text, ""
     title = _TITLE.search(fields)
     rest = "\n" * text.count("\n", 0, found.end()) + text[found.end() :]
@@ -61,13 +56,9 @@ def _cleaned(text: str, *, mdx: bool) -> str:
     for opening, closing in (("<!--", "-->"), ("{/*", "*/}")):
         text = _without(text, opening, closing)
     lines = text.split("\n")
-    fence = ""
-    for number, line in enumerate(lines):
-        mark = _FENCE.match(line) if "`" in line or "~" in line else None
-        if mark is not None and (not fence or mark[1].startswith(fence)):
-            fence = "" if fence else mark[1]
-        elif not fence and _is_no_prose(line, mdx=mdx):
-            lines[number] = ""
+    for place, line in lines_of_prose(lines):
+        if _is_no_prose(line, mdx=mdx):
+            lines[place] = ""
     return "\n".join(lines)
 
 
