@@ -45,7 +45,8 @@ _LINK = (
     r"(?:[ ]\"[^\"\n]{0,100}\")?\))"
 )
 _ECHO = r"(?:\s?\((?:source|quelle):[^()\n]{1,120}\))"
-_RAISED = "\u2070\u00b9\u00b2\u00b3\u2074-\u2079"
+_RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
+"""The digits, in their order."""
 
 _MARK = re.compile(
     rf"""(?:
@@ -211,9 +212,9 @@ def _is_meant(
 def _numbers(text: str, group: str, count: int | None) -> Iterator[int]:
     if group == "raised":
         for run in re.split("[,\u02d2]", text):
-            number = int("".join(str(_RAISED_DIGITS.index(digit)) for digit in run))
+            number = int("".join(str(_RAISED.index(digit)) for digit in run))
             single = count is not None and number > count
-            yield from (_RAISED_DIGITS.index(digit) for digit in run) if single else (number,)
+            yield from (_RAISED.index(digit) for digit in run) if single else (number,)
         return
     if group in ("wide", "dagger"):
         # Before the colon is the message that a search was made in.
@@ -226,9 +227,6 @@ def _numbers(text: str, group: str, count: int | None) -> Iterator[int]:
             yield from range(first, last + 1) if within else (first, last)
         else:
             yield from found
-
-
-_RAISED_DIGITS = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 
 
 def _is_source(number: int, count: int | None) -> bool:
