@@ -178,12 +178,11 @@ class _Chooser:
         piece, asks = self.pieces[one.at], self._heading_asks(one)
         if piece.kind == "heading":
             return self.matcher.has_literals(one.at, "")
-        if asks:
-            fits = prefers(self.question.expected, piece.text)
-            if piece.first or fits or (self.question.expected == "steps" and self._is_step(one.at)):
-                return True
-        needed = ENOUGH_YES_NO if self.question.expected == "yes_no" else ENOUGH
         fits = prefers(self.question.expected, piece.text)
+        is_steps = self.question.expected == "steps"
+        if asks and (piece.first or fits or (is_steps and self._is_step(one.at))):
+            return True
+        needed = ENOUGH_YES_NO if self.question.expected == "yes_no" else ENOUGH
         direct = ENOUGH_DIRECT_FITTING if fits else ENOUGH_DIRECT
         if one.share < needed or one.direct < direct:
             return False

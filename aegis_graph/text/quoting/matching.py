@@ -106,8 +106,7 @@ class Matcher:
 
     def has_literals(self, at: int, around: str) -> bool:
         """Whether a piece, with what is around it, has what the question spells out."""
-        piece = self._pieces[at]
-        text = "\n".join((around, piece.text, *piece.headings, piece.lead, piece.table_head))
+        text = self._with_what_is_above(at, around)
         folded = text.casefold()
         return all(one.casefold() in folded for one in self.question.literals) and all(
             one.search(text) for one in self.question.numbered
@@ -145,10 +144,12 @@ class Matcher:
 
     def is_qualified(self, at: int, around: str) -> bool:
         """Whether a piece says that it is the default, the most or the least, where asked."""
-        piece = self._pieces[at]
-        text = "\n".join((around, piece.text, *piece.headings, piece.lead, piece.table_head))
-        present = _words(text)
+        present = _words(self._with_what_is_above(at, around))
         return all(QUALIFIED_BY[group] & present for group in self.question.qualifiers)
+
+    def _with_what_is_above(self, at: int, around: str) -> str:
+        piece = self._pieces[at]
+        return "\n".join((around, piece.text, *piece.headings, piece.lead, piece.table_head))
 
     def _weight(self, count: int) -> float:
         if not count:
