@@ -21,7 +21,7 @@ from aegis_graph.components.index.search import Hit, Search, hits, space_of
 from aegis_graph.components.index.selection import select
 from aegis_graph.components.index.stems import Stemmer
 from aegis_graph.components.index.vectors import Space, unit_blob
-from aegis_graph.components.retriever.base import CostedRetriever, RetrieverResult
+from aegis_graph.components.retriever.base import DEPTH_FACTOR, CostedRetriever, RetrieverResult
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
 from aegis_graph.ledger.async_sqlite import ask
@@ -29,8 +29,6 @@ from aegis_graph.ledger.queries import Query, Statement, advance
 from aegis_graph.types import LOCAL_ONLY, AttemptRecord
 
 T = TypeVar("T")
-_DEPTH_FACTOR = 4
-"""Times the limit: how far down each ranking is read."""
 _RERANKED = 30
 """Passages that a reranker is shown, at least."""
 
@@ -136,7 +134,7 @@ class IndexRetriever(CostedRetriever):
         _add_reason(run, f"searched by words alone: {what}")
 
     def _search(self, run: _Run) -> Search:
-        depth = self.limit * _DEPTH_FACTOR
+        depth = self.limit * DEPTH_FACTOR
         return Search(
             words=Stemmer().query(run.question),
             where=condition_of(self.where),

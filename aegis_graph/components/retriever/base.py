@@ -19,6 +19,9 @@ from aegis_graph.types import AttemptRecord
 RRF_K = 60
 """Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", SIGIR 2009: what tells ranks apart."""
 
+DEPTH_FACTOR = 4
+"""Times the limit: how far down each of the rankings is read that are joined."""
+
 OPTIONS_KEY = "aegis_choices"
 """The key of a run's metadata under which a request's common options reach a retriever."""
 

@@ -17,15 +17,17 @@ from pydantic import ConfigDict, PrivateAttr
 from typing_extensions import override
 
 from aegis_graph.components.documents.langchain import document_of
-from aegis_graph.components.retriever.base import CostedRetriever, RetrieverResult, fuse
+from aegis_graph.components.retriever.base import (
+    DEPTH_FACTOR,
+    CostedRetriever,
+    RetrieverResult,
+    fuse,
+)
 from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import Passage
 from aegis_graph.types import AttemptRecord
-
-DEPTH_FACTOR = 4
-"""Times the limit: how far down each of the two rankings is read."""
 
 Passages = Sequence[Passage] | Callable[[], Sequence[Passage]]
 
