@@ -13,11 +13,13 @@ from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.call import AttemptCommand, Call
+from aegis_graph.routing.call import Call
 from aegis_graph.routing.deadline import Deadline, is_over, kept
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.observer import observer_in
+from aegis_graph.routing.outcome import AttemptCommand, CallOutcome, onward
 from aegis_graph.routing.policy import may_receive, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
 from aegis_graph.routing.retry import is_retry
@@ -69,7 +71,9 @@ class Attempt:
         if is_over(deadline) or self._try_start(state) is not None:
             return await self._decline(route, hold)
         call = Call(self.services, self.provider, request, state, hold, config)
-        return await call.make()
+        outcome = await call.make()
+        _keep(outcome, config)
+        return onward(state, [outcome])
 
     def _try_start(self, state: RouterState) -> Unavailable | None:
         """Check the health again just before the call: many were planned at the same moment."""
@@ -135,5 +139,12 @@ class Attempt:
         if unused is not None:
             # ``budget_check`` settles it next; if the run ends before that, it is still settled.
             await self.services.unclaimed.register(unused)
-        onward = declined(route, unused, exclude=exclude, refusal=refusal)
-        return Command(goto="budget_check", update={"route": onward})
+        route = declined(route, unused, exclude=exclude, refusal=refusal)
+        return Command(goto="budget_check", update={"route": route})
+
+
+def _keep(outcome: CallOutcome, config: RunnableConfig) -> None:
+    """Hand the answer over; its cost is settled after this node, with nothing awaited before."""
+    keep = observer_in(config).keep
+    if keep is not None and outcome.answer is not None:
+        keep(outcome.answer)

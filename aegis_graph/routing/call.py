@@ -7,11 +7,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig
-from langgraph.types import Command
 
 from aegis_graph.errors import (
     BadRequestError,
@@ -39,20 +38,19 @@ from aegis_graph.routing.observer import (
     raised_by_callback,
     without_ambient_callbacks,
 )
+from aegis_graph.routing.outcome import CallOutcome
 from aegis_graph.routing.outgoing_call import OutgoingCall
 from aegis_graph.routing.read_answer import read_answer
 from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
-from aegis_graph.routing.route import AdmittedHold, Route, attempted
+from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.text.foreign import clean_error
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SettlementRecord
-
-AttemptCommand = Command[Literal["budget_check", "record_cost"]]
 
 
 class Call:
@@ -109,8 +107,8 @@ class Call:
             hold, self._bound, provider.price, provider=provider.spec.name
         )
 
-    async def make(self) -> AttemptCommand:
-        """Call, and turn whatever happens into the next step."""
+    async def make(self) -> CallOutcome:
+        """Call, and say how it ended. Its cost is settled also where the run ends right after."""
         health, name = self._services.health, self._spec.name
         emit = stream_writer()
         emit(self._event("attempt_started"))
@@ -142,13 +140,9 @@ class Call:
         settlement = self._calculator.answered(answer, **self._latency())
         # Before anything else: a run that is cancelled after this node still settles the cost.
         await self._services.unclaimed.register(settlement)
-        route, answer = route_of(self._state), self._signed(answer, settlement)
-        if self._observer.keep:
-            # The cost is settled after this node, and nothing is awaited until it ends.
-            self._observer.keep(answer)
+        answer = self._signed(answer, settlement)
         self._trace.answered(answer)
-        onward = attempted(route, settlement)
-        return self._finish("record_cost", onward, settlement, route["reason"], answer=answer)
+        return self._ended(settlement, route_of(self._state)["reason"])._replace(answer=answer)
 
     def _cancelled(self) -> SettlementRecord:
         # Only a call that never reached the client is sure to cost nothing.
@@ -219,45 +213,34 @@ class Call:
         emit: Callable[[dict[str, Any]], None],
         *,
         again: bool,
-    ) -> AttemptCommand:
-        route, reason = route_of(self._state), str(error)
+    ) -> CallOutcome:
         settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
         await self._services.unclaimed.register(settlement)
         self._trace.failed(error)
+        ended = self._ended(settlement, str(error))
         if self._recorder.has_content:
-            event = {**self._event("attempt_discarded"), "reason": reason}
+            event = {**self._event("attempt_discarded"), "reason": str(error)}
             emit(event)
             if self._observer.on_event:
                 self._observer.on_event(AttemptDiscarded(event))
                 if self._observer.ends_on_interrupt:
-                    onward = attempted(route, settlement, broken_off=self._recorder.answer_text)
-                    return self._finish("record_cost", onward, settlement, reason)
+                    return ended._replace(broken_off=self._recorder.answer_text)
         if again:
-            return self._finish("budget_check", attempted(route, settlement), settlement, reason)
+            return ended
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
         late = self._deadline is not None and (wait_s or 0.0) >= self._deadline.left_s
         # What has begun to answer may bill it, whatever it said in the end.
         if wait_s is None or late or self._recorder.has_content:
-            onward = attempted(route, settlement, exclude=self._spec.name)
-        else:
-            onward = attempted(route, settlement, retry_after_s=wait_s)
-        return self._finish("budget_check", onward, settlement, reason)
+            return ended._replace(exclude=self._spec.name)
+        return ended._replace(retry_after_s=wait_s)
 
-    def _finish(
-        self,
-        goto: Literal["budget_check", "record_cost"],
-        onward: Route,
-        settlement: SettlementRecord,
-        reason: str,
-        **update: AIMessage,
-    ) -> AttemptCommand:
+    def _ended(self, settlement: SettlementRecord, reason: str) -> CallOutcome:
         past = past_attempt(self._request, self._spec, settlement, self._admitted_at)
         bound = 0 if self._request.has_images else self._bound.input_tokens
         first_ms = self._timer.first_piece_ms
         self._services.experience.learn(past, bound=bound, first_ms=first_ms)
-        attempts = [*self._state["attempts"], self._record(settlement, reason)]
-        return Command(goto=goto, update={**update, "route": onward, "attempts": attempts})
+        return CallOutcome(self._record(settlement, reason), settlement)
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
         return AttemptRecord(

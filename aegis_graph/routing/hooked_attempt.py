@@ -104,15 +104,19 @@ def _as_named(
 
 
 async def report_settled(
-    hook: AfterAttempt, request: Request, state: RouterState, settlement: SettlementRecord
+    hook: AfterAttempt,
+    request: Request,
+    state: RouterState,
+    record: AttemptRecord,
+    settlement: SettlementRecord,
 ) -> None:
     """Tell the application of an attempt of which the ledger has the cost."""
-    if settlement["status"] == "cancelled":
+    if (settlement["status"], settlement["cost_basis"]) == ("cancelled", "none"):
         # A reservation that was given back: no call was made under it.
         return
-    answer = state.get("answer")
+    answer = state.get("answer") if settlement["status"] == "answered" else None
     settled = SettledAttempt(
-        record=cast(AttemptRecord, dict(state["attempts"][-1])),
+        record=cast(AttemptRecord, dict(record)),
         route_id=state["route_id"],
         sensitivity=request.sensitivity,
         user_id=request.user_id,

@@ -41,7 +41,15 @@ from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import ProviderPlan
 from aegis_graph.routing.reservation import failed_request
-from aegis_graph.routing.route import admitted, full, refusals, settled, waited, with_choices
+from aegis_graph.routing.route import (
+    admitted,
+    full,
+    pending,
+    refusals,
+    settled,
+    waited,
+    with_choices,
+)
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.types import SettlementRecord, SkippedRecord
@@ -84,17 +92,17 @@ class RouterNodes:
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
         state = {**state, "route": route, **kept(deadline)}
-        pending = [route["pending"]] if route["pending"] else []
+        unsettled = pending(route)
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
-            alerts = await self.services.ledger.settle(pending)
-            await self._report(pending, alerts, state, config)
-            pending = []
+            alerts = await self.services.ledger.settle(unsettled)
+            await self._report(unsettled, alerts, state, config)
+            unsettled = []
             await asyncio.sleep(shortened(route["retry_after_s"], deadline))
         await self.planner.learn(request)
         now, streams = self.services.clock(), observer_in(config).streams(config)
         plan = self.planner.plan(request, state, deadline, now, streams=streams)
-        plan = await self._planned_by_hook(plan, request, state, config, pending)
+        plan = await self._planned_by_hook(plan, request, state, config, unsettled)
         waited_s = {**route.get("waited_s", {})}
         attempt = NextAttempt(
             self.planner,
@@ -111,7 +119,7 @@ class RouterNodes:
         async def report(settled: Sequence[SettlementRecord], alerts: Sequence[Alert]) -> None:
             await self._report(settled, alerts, state, config)
 
-        admission = await attempt.admit(pending, report)
+        admission = await attempt.admit(unsettled, report)
         return await self._command(state, attempt, admission)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
@@ -122,13 +130,11 @@ class RouterNodes:
             LedgerError: The ledger cannot be written. A checkpointer keeps the answer, and a
                 resumed run settles it without buying it again.
         """
-        route = route_of(state)
-        pending = [route["pending"]] if route["pending"] else []
-        answer = state.get("answer")
+        unsettled, answer = pending(route_of(state)), state.get("answer")
         error = None if answer is not None else _routing_error(state)
         failed = None if error is None else failed_request(self.read(state, config), error)
-        alerts = await self.services.ledger.settle(pending, failed_request=failed)
-        await self._report(pending, alerts, state, config)
+        alerts = await self.services.ledger.settle(unsettled, failed_request=failed)
+        await self._report(unsettled, alerts, state, config)
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
@@ -165,7 +171,7 @@ class RouterNodes:
         request: Request,
         state: RouterState,
         config: RunnableConfig,
-        pending: Sequence[SettlementRecord],
+        unsettled: Sequence[SettlementRecord],
     ) -> ProviderPlan:
         policy = self.services.hooks.policy
         if policy is None:
@@ -174,26 +180,27 @@ class RouterNodes:
             return await plan_by_policy(policy, plan, request, state)
         except HookError as error:
             failed = failed_request(request, error)
-            alerts = await self.services.ledger.settle(pending, failed_request=failed)
-            await self._report(pending, alerts, state, config)
+            alerts = await self.services.ledger.settle(unsettled, failed_request=failed)
+            await self._report(unsettled, alerts, state, config)
             raise
 
     async def _report(
         self,
-        pending: Sequence[SettlementRecord],
+        ended: Sequence[SettlementRecord],
         alerts: Sequence[Alert],
         state: RouterState,
         config: RunnableConfig,
     ) -> None:
         """Say what the ledger has settled, of which nothing is left to do."""
-        for settlement in pending:
+        for settlement in ended:
             await self.services.unclaimed.claim(settlement["hold_id"])
         hooks = self.services.hooks
         await report_alerts(alerts, self.services.webhook, hooks.on_alert)
         if hooks.after_attempt is not None:
-            for settlement in pending:
+            records = state["attempts"][-len(ended) :]
+            for record, settlement in zip(records, ended, strict=False):
                 request = self.read(state, config)
-                await report_settled(hooks.after_attempt, request, state, settlement)
+                await report_settled(hooks.after_attempt, request, state, record, settlement)
 
 
 def _routing_error(state: RouterState) -> RoutingError:

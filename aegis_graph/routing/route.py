@@ -42,8 +42,8 @@ class Route(TypedDict):
     """The reservation of the attempt to make next."""
     reason: str
     """Why the next provider was chosen."""
-    pending: SettlementRecord | None
-    """The attempt that just ended, until the ledger has it."""
+    pending: list[SettlementRecord]
+    """What just ended, until the ledger has it: the last attempts, or one unused hold."""
     retry_after_s: float
     """How long to wait before the next attempt, in seconds."""
     broken_off: str | None
@@ -62,7 +62,7 @@ def new_route() -> Route:
         refusals=[],
         hold=None,
         reason="",
-        pending=None,
+        pending=[],
         retry_after_s=0.0,
         broken_off=None,
     )
@@ -75,7 +75,7 @@ def with_choices(route: Route, choices: dict[str, Any]) -> Route:
 
 def settled(route: Route) -> Route:
     """The ledger has the attempt that ended, and any wait before the next one is over."""
-    return {**route, "hold": None, "pending": None, "retry_after_s": 0.0}
+    return {**route, "hold": None, "pending": [], "retry_after_s": 0.0}
 
 
 def full(route: Route, free_in_s: float | None) -> Route:
@@ -113,9 +113,9 @@ def attempted(
     return {
         **_without(route, exclude),
         "hold": None,
-        "pending": settlement,
+        "pending": [*pending(route), settlement],
         "retry_after_s": retry_after_s,
-        "broken_off": broken_off,
+        "broken_off": broken_off if broken_off is not None else route["broken_off"],
     }
 
 
@@ -137,7 +137,14 @@ def declined(
     onward = _without(route, exclude)
     if refusal is not None:
         onward = {**_without(onward, refusal["provider"]), "refusals": [*refusals(route), refusal]}
-    return {**onward, "hold": None, "pending": unused}
+    return {**onward, "hold": None, "pending": [] if unused is None else [unused]}
+
+
+def pending(route: Route) -> list[SettlementRecord]:
+    """What the ledger does not have yet."""
+    found: Any = route["pending"]
+    # A run that an older version began has one, or none.
+    return found if isinstance(found, list) else [found] if found else []
 
 
 def refusals(route: Route) -> list[SkippedRecord]:

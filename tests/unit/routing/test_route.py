@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from aegis_graph.routing.route import (
     attempted,
     declined,
     new_route,
+    pending,
     refusals,
     settled,
 )
@@ -32,27 +33,27 @@ def failed_once() -> Route:
 
 def test_an_attempt_that_ended_waits_for_the_ledger_without_a_reservation() -> None:
     route = attempted(admitted(new_route(), HOLD, "next"), FAILED, retry_after_s=0.0)
-    assert (route["hold"], route["pending"], route["excluded"]) == (None, FAILED, [])
+    assert (route["hold"], route["pending"], route["excluded"]) == (None, [FAILED], [])
     assert failed_once()["excluded"] == ["first"]
     assert failed_once()["retry_after_s"] == 2.0
 
 
 def test_what_the_ledger_has_is_neither_pending_nor_waited_for() -> None:
     route = settled(failed_once())
-    assert (route["pending"], route["hold"], route["retry_after_s"]) == (None, None, 0.0)
+    assert (route["pending"], route["hold"], route["retry_after_s"]) == ([], None, 0.0)
     assert route["excluded"] == ["first"], "that counts until the request ends"
 
 
 def test_an_admitted_attempt_has_its_reservation_and_nothing_else_to_do() -> None:
     route = admitted(failed_once(), HOLD, "cloud, candidate 1")
     assert (route["hold"], route["reason"]) == (HOLD, "cloud, candidate 1")
-    assert (route["pending"], route["retry_after_s"]) == (None, 0.0)
+    assert (route["pending"], route["retry_after_s"]) == ([], 0.0)
 
 
 @pytest.mark.parametrize("exclude", [None, "second"])
 def test_a_declined_attempt_gives_its_reservation_back(exclude: str | None) -> None:
     route = declined(admitted(failed_once(), HOLD, "next"), unused_hold(7), exclude=exclude)
-    assert (route["hold"], route["pending"]) == (None, unused_hold(7))
+    assert (route["hold"], route["pending"]) == (None, [unused_hold(7)])
     assert route["excluded"] == (["first"] if exclude is None else ["first", "second"])
 
 
@@ -96,3 +97,16 @@ def test_a_refusal_lasts_until_the_request_ends() -> None:
 def test_a_route_of_an_older_version_has_no_refusals() -> None:
     old: Any = {key: value for key, value in new_route().items() if key != "refusals"}
     assert refusals(old) == []
+
+
+def test_two_attempts_that_ran_at_once_wait_for_the_ledger_together() -> None:
+    route = attempted(admitted(new_route(), HOLD, "next"), FAILED, broken_off="Hel")
+    both = attempted(route, unused_hold(7), exclude="second")
+    assert pending(both) == [FAILED, unused_hold(7)]
+    assert (both["broken_off"], both["excluded"]) == ("Hel", ["second"])
+
+
+def test_a_route_of_an_older_version_has_one_pending_settlement_or_none() -> None:
+    old: Any = {**new_route(), "pending": FAILED}
+    assert pending(old) == [FAILED]
+    assert pending(cast("Route", {**old, "pending": None})) == []
