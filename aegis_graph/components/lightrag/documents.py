@@ -9,7 +9,10 @@ from typing import Any
 
 from aegis_graph.components.lightrag.run import CURRENT_RUN, Run
 from aegis_graph.components.lightrag.workspace import Workspace
-from aegis_graph.errors import InsertError, InvalidRequestError
+from aegis_graph.errors import BudgetExceededError, InsertError, InvalidRequestError, RoutingError
+
+STUCK = "Refusing to purge"
+"""How LightRAG's error begins for a document that has lost what says where its entities are."""
 
 SLASH = "\u2215"
 """Stands for ``/`` in the names that LightRAG is given: of a path it would keep the last part."""
@@ -130,12 +133,42 @@ async def take_out(workspace: Workspace, name: str, run: Run) -> None:
             f"document {name!r}: is not in workspace {workspace.rag.workspace!r}"
         )
     workspace.use_models_of(run)
+    # An earlier document's is not this one's.
+    run.error = None
     token = CURRENT_RUN.set(run)
     try:
         result = await workspace.rag.adelete_by_doc_id(found[0])
+        if result.status == "fail" and STUCK in result.message:
+            await repair(workspace)
+            result = await workspace.rag.adelete_by_doc_id(found[0])
     finally:
         CURRENT_RUN.reset(token)
     if run.error is not None:
         raise run.error
     if result.status != "success":
         raise InsertError(f"document {name!r}: is not deleted: {result.message}")
+
+
+async def take_out_all(workspace: Workspace, names: Sequence[str], run: Run) -> dict[str, str]:
+    """Take documents out one after the other; the caller holds the lock of changes.
+
+    Returns:
+        Why each one that is still there is: a budget that refuses ends it for all that follow.
+    """
+    kept: dict[str, str] = {}
+    for number, name in enumerate(names):
+        try:
+            await take_out(workspace, name, run)
+        except BudgetExceededError as refusal:
+            if run.queue is not None:
+                run.queue.refusal = refusal
+            return {**kept, **dict.fromkeys(names[number:], str(refusal))}
+        except (InsertError, RoutingError) as error:
+            kept[name] = str(error)
+    return kept
+
+
+async def repair(workspace: Workspace) -> None:
+    """Rebuild what documents have lost that says where their entities are."""
+    tool = import_module("lightrag.tools.kg_integrity_repair")
+    await tool.audit_kg_integrity(workspace.rag, apply=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -11,18 +11,20 @@ from uuid import uuid4
 
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
 from aegis_graph.components.lightrag.documents import (
+    STUCK,
     compared,
     given_name,
     records_by_name,
+    repair,
     status_word,
     stored_name,
-    take_out,
+    take_out_all,
 )
 from aegis_graph.components.lightrag.insert_report import InsertReport, report_of
 from aegis_graph.components.lightrag.run import CURRENT_RUN, Run, RunEndedError
 from aegis_graph.components.lightrag.settings import Documents, OnProgress, texts_by_name
 from aegis_graph.components.lightrag.workspace import Workspace
-from aegis_graph.errors import BudgetExceededError, InvalidRequestError
+from aegis_graph.errors import AegisError, InsertError, InvalidRequestError
 
 STALL_CHECK_S = 0.02
 """Seconds between two checks whether a run is stalled, and so can be stopped."""
@@ -30,9 +32,6 @@ STALL_CHECK_S = 0.02
 STALL_CHECKS = 3
 """Checks in a row that must find the run stalled: between two calls nothing is asked for a moment.
 Stopping too early loses nothing but time."""
-
-_STUCK = "Refusing to purge"
-"""How LightRAG's error begins for a document that was interrupted twice in its merge."""
 
 
 async def insert(
@@ -54,51 +53,75 @@ async def insert(
 
 
 async def insert_locked(
-    workspace: Workspace, documents: Mapping[str, str], run: Run, on_progress: OnProgress
+    workspace: Workspace,
+    documents: Mapping[str, str],
+    run: Run,
+    on_progress: OnProgress,
+    *,
+    kept: Mapping[str, str] | None = None,
 ) -> InsertReport:
-    """See ``insert``; the caller holds the lock of changes."""
+    """See ``insert``; the caller holds the lock of changes.
+
+    Args:
+        workspace: Open.
+        documents: Texts by name.
+        run: With a queue.
+        on_progress: Called on LightRAG's thread.
+        kept: Documents that should have been taken out before, and why they were not.
+    """
     # First, so that no call for the documents is less private than they are.
     workspace.answers.raise_sensitivity(workspace.calls.sensitivity_of(run))
     workspace.use_models_of(run)
     found = await compared(workspace, documents)
-    outdated = await _take_out_old(workspace, list(found.updated), run)
-    if outdated:
-        return await report_of(workspace, documents, run, (), outdated=outdated)
-    new = {**found.added, **found.updated}
-    if new:
-        names = [stored_name(name) for name in new]
-        await workspace.rag.apipeline_enqueue_documents(list(new.values()), file_paths=names)
+    outdated = await take_out_all(workspace, list(found.updated), run)
+    current = {name: text for name, text in found.updated.items() if name not in outdated}
+    refused = await _enqueue(workspace, {**found.added, **current})
     events = _DocumentEvents(workspace, run, on_progress)
     workspace.on_document = events.changed
     try:
-        if await _has_unfinished(workspace):
-            await _retry_failed(workspace)
-            async with _one_by_one_after_interruption(workspace):
-                await _process_documents(workspace, run)
-        # A stopped run has no money for merging a repaired document; the next insert has.
-        if await _repair_stuck(workspace) and run.refusal is None:
-            run = run.restarted()
-            await _retry_failed(workspace)
-            await _process_documents(workspace, run)
+        # What could not be paid for taking a document out is not there for reading others.
+        if run.refusal is None and await _has_unfinished(workspace):
+            run = await _process(workspace, run)
     finally:
         workspace.on_document = None
-    return await report_of(workspace, documents, run, events.read)
+    outdated = {**(kept or {}), **outdated}
+    return await report_of(
+        workspace, documents, run, events.read, outdated=outdated, refused=refused
+    )
 
 
-async def _take_out_old(workspace: Workspace, names: Sequence[str], run: Run) -> Sequence[str]:
-    """Take out the documents that come with another text.
+async def _enqueue(workspace: Workspace, documents: Mapping[str, str]) -> dict[str, str]:
+    """Hand documents to LightRAG.
 
     Returns:
-        Those that are still there, because a budget refused what taking them out asks for.
+        Why those that it refused were refused, by name.
     """
-    for number, name in enumerate(names):
-        try:
-            await take_out(workspace, name, run)
-        except BudgetExceededError as refusal:
-            if run.queue is not None:
-                run.queue.refusal = refusal
-            return names[number:]
-    return ()
+    if not documents:
+        return {}
+    names = [stored_name(name) for name in documents]
+    try:
+        await workspace.rag.apipeline_enqueue_documents(list(documents.values()), file_paths=names)
+    # Of a pipeline that is locked or full, or that does not take a document.
+    except (RuntimeError, ValueError) as error:
+        return dict.fromkeys(documents, f"LightRAG refuses it: {error}")
+    return {}
+
+
+async def _process(workspace: Workspace, run: Run) -> Run:
+    """Let LightRAG read what it has been handed.
+
+    Returns:
+        The run as it ended: another one, where a document had to be repaired.
+    """
+    await _retry_failed(workspace)
+    async with _one_by_one_after_interruption(workspace):
+        await _process_documents(workspace, run)
+    # A stopped run has no money for merging a repaired document; the next insert has.
+    if await _repair_stuck(workspace) and run.refusal is None:
+        run = run.restarted()
+        await _retry_failed(workspace)
+        await _process_documents(workspace, run)
+    return run
 
 
 @asynccontextmanager
@@ -143,9 +166,11 @@ async def _process_documents(workspace: Workspace, run: Run) -> None:
         queue.close(RunEndedError("the insert was stopped"))
         # A chunk names its entries of this cache.
         await workspace.rag.llm_response_cache.index_done_callback()
-    if not driver.cancelled():
-        # Raises what LightRAG raised.
-        driver.result()
+    error = None if driver.cancelled() else driver.exception()
+    if isinstance(error, Exception) and not isinstance(error, AegisError):
+        raise InsertError(f"LightRAG ended with an error: {error}") from error
+    if error is not None:
+        raise error
 
 
 async def _until_done_or_stalled(
@@ -183,10 +208,9 @@ async def _retry_failed(workspace: Workspace) -> None:
 async def _repair_stuck(workspace: Workspace) -> bool:
     """Rebuild what a document lost that was interrupted twice in its merge; else it stays stuck."""
     records = await records_by_name(workspace)
-    if not any(_STUCK in (record.error_msg or "") for record in records.values()):
+    if not any(STUCK in (record.error_msg or "") for record in records.values()):
         return False
-    repair = import_module("lightrag.tools.kg_integrity_repair")
-    await repair.audit_kg_integrity(workspace.rag, apply=True)
+    await repair(workspace)
     return True
 
 

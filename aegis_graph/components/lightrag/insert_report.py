@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
@@ -32,7 +32,7 @@ class InsertReport:
     """By name: ``processed``, ``failed``, ``duplicate``, ``outdated`` (its old text is still
     there), or LightRAG's word for one in progress."""
     errors: Mapping[str, str]
-    """Why a document failed, by its name."""
+    """Why a document failed or is outdated, by its name."""
     warnings: Mapping[str, str]
     """What is missing of a document that is done, by its name: nothing was extracted from it, or
     an answer was cut."""
@@ -65,7 +65,8 @@ async def report_of(
     run: Run,
     read_now: Collection[str],
     *,
-    outdated: Sequence[str] = (),
+    outdated: Mapping[str, str],
+    refused: Mapping[str, str],
 ) -> InsertReport:
     """The report of a run that has ended.
 
@@ -74,22 +75,22 @@ async def report_of(
         documents: What was to be inserted.
         run: As it ended.
         read_now: LightRAG's identifiers of the documents that were begun.
-        outdated: Names of those whose old text could not be taken out.
+        outdated: Why those are still there that could not be taken out, by name.
+        refused: Why those are not there that LightRAG did not take, by name.
     """
     by_id = await records_by_id(workspace)
     records = {given_name(record.file_path): record for record in by_id.values()}
-    pipeline = import_module("lightrag.utils_pipeline")
     states = {name: status_word(record.status) for name, record in records.items()}
     for name in documents:
-        # LightRAG has no record of a second name for a text that is there.
-        known = given_name(pipeline.normalize_document_file_path(stored_name(name)))
-        states.setdefault(known, "duplicate")
-    states.update(dict.fromkeys(outdated, "outdated"))
+        known, state = await _state_of(workspace, name)
+        states.setdefault(known, state)
+    states.update({**dict.fromkeys(outdated, "outdated"), **dict.fromkeys(refused, "failed")})
     errors = {
         name: record.error_msg or "no reason given"
         for name, record in records.items()
         if status_word(record.status) == "failed"
     }
+    errors.update({**outdated, **refused})
     unfinished = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
     state: Literal["done", "stopped", "failed"] = "done"
     reason: str | None = None
@@ -108,6 +109,16 @@ async def report_of(
         run.spending.by_operation(),
         run.spending.attempts,
     )
+
+
+async def _state_of(workspace: Workspace, name: str) -> tuple[str, str]:
+    """The name by which LightRAG knows a document, and how far it is."""
+    pipeline = import_module("lightrag.utils_pipeline")
+    stored = pipeline.normalize_document_file_path(stored_name(name))
+    found = await workspace.rag.doc_status.get_doc_by_file_basename(stored)
+    # LightRAG has no record of a second name for a text that is there.
+    is_there = found is not None and not (found[1].get("metadata") or {}).get("is_duplicate")
+    return given_name(stored), str(found[1]["status"]) if is_there else "duplicate"
 
 
 def _failure_reason(error: AegisError | None, errors: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from aegis_graph.components.documents.files import DocumentSet
 from aegis_graph.components.documents.skipped import SkippedDocument
 from aegis_graph.components.documents.sources import shown
 from aegis_graph.components.lightrag.budget_queue import BudgetQueue
-from aegis_graph.components.lightrag.documents import compared, records_by_name, take_out
+from aegis_graph.components.lightrag.documents import compared, records_by_name, take_out_all
 from aegis_graph.components.lightrag.insert import insert_locked
 from aegis_graph.components.lightrag.insert_report import InsertReport
 from aegis_graph.components.lightrag.run import Run
@@ -26,7 +26,7 @@ from aegis_graph.components.lightrag.settings import (
     ignore_progress,
 )
 from aegis_graph.components.lightrag.workspace import Workspace
-from aegis_graph.errors import BudgetExceededError, DocumentError
+from aegis_graph.errors import DocumentError
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class SyncReport:
     added: Sequence[str]
     updated: Sequence[str]
     deleted: Sequence[str]
+    """What is out. What could not be taken out is ``outdated`` in ``insert``, with the reason."""
     unchanged: Sequence[str]
     skipped: Sequence[SkippedDocument]
     """What was not read, and why. What the workspace has of it is left there."""
@@ -114,29 +115,18 @@ async def sync_folder(
         found = await compared(workspace, content.texts)
         # First, so that a killed run is known for what it has begun.
         workspace.answers.keep_synced(content.key, [*content.texts])
-        deleted = await _delete(workspace, gone, run)
-        report = await insert_locked(workspace, content.texts, run, on_progress)
+        there = await records_by_name(workspace)
+        # One that was taken out by hand is only to be forgotten.
+        outgoing = [name for name in gone if name in there]
+        kept = await take_out_all(workspace, outgoing, run)
+        for name in gone:
+            if name not in kept:
+                workspace.answers.forget_synced(name)
+        report = await insert_locked(workspace, content.texts, run, on_progress, kept=kept)
+    deleted = [name for name in outgoing if name not in kept]
     return SyncReport(
         [*found.added], [*found.updated], deleted, found.unchanged, content.skipped, report
     )
-
-
-async def _delete(workspace: Workspace, names: Sequence[str], run: Run) -> list[str]:
-    """Take out what is gone, until a budget refuses; the rest is taken out by the next call."""
-    there = await records_by_name(workspace)
-    deleted: list[str] = []
-    for name in names:
-        try:
-            # One that was taken out by hand is only to be forgotten.
-            if name in there:
-                await take_out(workspace, name, run)
-                deleted.append(name)
-        except BudgetExceededError as refusal:
-            if run.queue is not None:
-                run.queue.refusal = refusal
-            break
-        workspace.answers.forget_synced(name)
-    return deleted
 
 
 class FolderSync:
