@@ -82,8 +82,8 @@ async def report_of(
     records = {given_name(record.file_path): record for record in by_id.values()}
     states = {name: status_word(record.status) for name, record in records.items()}
     for name in documents:
-        known, state = await _state_of(workspace, name)
-        states.setdefault(known, state)
+        known, word = await _state_of(workspace, name)
+        states.setdefault(known, word)
     states.update({**dict.fromkeys(outdated, "outdated"), **dict.fromkeys(refused, "failed")})
     errors = {
         name: record.error_msg or "no reason given"
