@@ -25,6 +25,7 @@ from aegis_graph.cli.arguments import (
     shared_options,
 )
 from aegis_graph.cli.document_arguments import add_ask, add_describe, add_index
+from aegis_graph.cli.server_arguments import add_keys, add_serve
 from aegis_graph.errors import (
     AegisError,
     ConfigError,
@@ -45,6 +46,10 @@ COMMANDS = {
     "budgets": "aegis_graph.cli.budgets:budgets",
     "budgets set": "aegis_graph.cli.budgets:set_budget",
     "budgets remove": "aegis_graph.cli.budgets:remove_budget",
+    "serve": "aegis_graph.cli.serve:serve",
+    "keys add": "aegis_graph.cli.keys:add",
+    "keys list": "aegis_graph.cli.keys:show",
+    "keys revoke": "aegis_graph.cli.keys:revoke",
     "init": "aegis_graph.cli.init:init",
     "doctor": "aegis_graph.cli.doctor:doctor",
     "completion": "aegis_graph.cli.completion:completion",
@@ -189,6 +194,9 @@ def command_parser() -> argparse.ArgumentParser:
     add("explain", "say which provider a prompt would go to, and why; ask none", add_explain)
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)
+    add("serve", "answer over HTTP: an OpenAI-compatible endpoint, a dashboard, metrics", add_serve)
+    keys = commands.add_parser("keys", help="say who may call the server")
+    keys.declare = lambda one: add_keys(one, shared)
     add("init", "write a first aegis.toml, from three questions", add_init)
     add("doctor", "check the providers and the ledger")
     add("completion", "print a script that completes commands in a shell", add_completion)

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.api_keys import API_KEY_COLUMNS
 from aegis_graph.ledger.rows import FAILED_REQUEST_COLUMNS
 from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.store import Connection, Store
@@ -44,6 +45,8 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "alerts": (("scope", "period", "first_day"), ()),
     "facts": (("name",), ("value",)),
     "limit_counts": (("scope", "part"), ("requests", "tokens")),
+    "api_keys": _split(API_KEY_COLUMNS, key="key_hash"),
+    "sessions": (("token_hash",), ("key_hash", "expires_at")),
 }
 """Each table's key and its other columns, in the order in which they are copied."""
 

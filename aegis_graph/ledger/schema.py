@@ -6,6 +6,7 @@ and a month's report are sums over a few of them, at any size of ``requests``. `
 one row per request without an answer. ``budgets`` has the limits in force, ``alerts`` the windows
 whose alert was given, and ``facts`` what the ledger knows of itself. ``limit_counts`` has the last
 minute's use of scopes with limits, by the second, and what a day's totals lack for them.
+``api_keys`` has the server's callers, and ``sessions`` their logins.
 """
 
 from __future__ import annotations
@@ -215,6 +216,30 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     # What an answer was expected to cost where providers are not asked as they are listed.
     ("ALTER TABLE requests ADD COLUMN expected_nano_usd {integer}",),
+    (
+        """
+        CREATE TABLE api_keys (
+            key_hash {text} NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            role TEXT NOT NULL CHECK (role IN ('call', 'read', 'admin')),
+            user_id TEXT NOT NULL,
+            sensitivity TEXT,
+            created_at TEXT NOT NULL,
+            expires_at TEXT,
+            revoked_at TEXT,
+            last_used_at TEXT
+        ) {keyed}
+        """,
+        # A revoked key's name is free for its successor.
+        "CREATE UNIQUE INDEX api_keys_name ON api_keys (name) WHERE revoked_at IS NULL",
+        """
+        CREATE TABLE sessions (
+            token_hash {text} NOT NULL PRIMARY KEY,
+            key_hash TEXT NOT NULL,
+            expires_at TEXT NOT NULL
+        ) {keyed}
+        """,
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -120,6 +120,11 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         return self._active.config
 
     @property
+    def ledger(self) -> Ledger:
+        """The ledger, which no reload changes."""
+        return self._active.ledger
+
+    @property
     def router(self) -> Router:
         """The compiled router in force; the file is not read."""
         return self._with_chosen_memory(self._active.router)

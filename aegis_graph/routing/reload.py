@@ -80,6 +80,11 @@ class ActiveRouter:
         return self._in_force.config
 
     @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return self._services.ledger
+
+    @property
     def router(self) -> Router:
         """The compiled router in force."""
         return self._in_force.router

@@ -19,6 +19,8 @@ GIVEN = {
     "explain": ["a hold?"],
     "ask": ["q", "--docs", "a.md"],
     "describe": ["a.png"],
+    "keys add": ["app", "--user", "ada"],
+    "keys revoke": ["app"],
     "budgets set": ["total", "day", "1"],
     "budgets remove": ["total", "day"],
     "ledger prune": ["--before", "2026-11-01"],

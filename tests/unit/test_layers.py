@@ -19,6 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("graphs.documents",),
     ("aegis_graph.cli",),
     ("aegis_graph",),
+    ("aegis_graph.server",),
     (
         "aegis_graph.components",
         "aegis_graph.testing.embedded_suite",
@@ -77,6 +78,7 @@ MAY_BE_BEHIND_PURE = {
 
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
+HEAVY |= {"jinja2", "starlette", "uvicorn"}
 HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
 HEAVY |= {"bs4", "docutils", "docx", "markitdown", "openpyxl", "pptx"}
 
@@ -148,6 +150,7 @@ def test_imports_point_down(module: str) -> None:
         "providers",
         "request",
         "routing",
+        "server",
         "testing",
         "text",
     ],
@@ -247,6 +250,8 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
         ["doctor", "--help"],
         ["ledger", "export", "--help"],
         ["budgets", "set", "--help"],
+        ["serve", "--help"],
+        ["keys", "add", "--help"],
     ],
 )
 def test_help_needs_neither_the_graph_nor_the_configuration(arguments: list[str]) -> None:
@@ -254,7 +259,9 @@ def test_help_needs_neither_the_graph_nor_the_configuration(arguments: list[str]
     assert {"langgraph", "langchain_core", "pydantic", "rich"} & set(loaded) == set()
 
 
-@pytest.mark.parametrize("arguments", [["costs"], ["budgets"], ["ledger", "verify"]])
+@pytest.mark.parametrize(
+    "arguments", [["costs"], ["budgets"], ["ledger", "verify"], ["keys", "list"]]
+)
 def test_what_asks_no_provider_needs_no_graph(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
