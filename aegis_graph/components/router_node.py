@@ -8,7 +8,7 @@ given of it, as ``options``, for the nodes after it, and ``ask_router`` hands it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, cast
 from uuid import uuid4
@@ -24,6 +24,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.choices import check_choices
+from aegis_graph.routing.observer import observer_in, with_observer
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import (
     CUT_OFF,
@@ -89,6 +90,8 @@ class RouterCall(TypedDict, total=False):
     """From ``options_of``."""
     call_options: Mapping[str, Any]
     """``CallOptions``, such as ``response_schema``."""
+    find_problem: Callable[[Any], str | None]
+    """Judges the value of an answer, where the schema asks for more than has to be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,9 @@ def ask_router(
 
     async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: DualCall) -> Any:
         try:
-            request, tagged = _request(prepare(state)), merge_configs(config, {"tags": tags})
-            result = await call(target.invoke, target.ainvoke, request, tagged)
+            asked = prepare(state)
+            tagged = _judged(merge_configs(config, {"tags": tags}), asked.get("find_problem"))
+            result = await call(target.invoke, target.ainvoke, _request(asked), tagged)
         # Only these: with a ledger that cannot be used, a run is resumed and not degraded.
         except RoutingError as error:
             return conclude(state, _refused(error))
@@ -243,6 +247,14 @@ def _request(call: RouterCall) -> dict[str, Any]:
     options = {"default_temperature": TEMPERATURE, **call.get("call_options", {})}
     request = {"messages": list(call["messages"]), "task": call["task"], "options": options}
     return {**request, **call.get("options", {})}
+
+
+def _judged(
+    config: RunnableConfig, find_problem: Callable[[Any], str | None] | None
+) -> RunnableConfig:
+    if find_problem is None:
+        return config
+    return with_observer(replace(observer_in(config), find_problem=find_problem), config)
 
 
 def _answered(result: Mapping[str, Any]) -> RouterOutcome:

@@ -14,9 +14,10 @@ from aegis_graph.components.model_chain import model_chain
 from aegis_graph.components.relation_extractor.grounding import ground
 from aegis_graph.components.relation_extractor.parsing import parse_extraction
 from aegis_graph.components.relation_extractor.prompts import (
-    ANSWER_SCHEMA,
     ExtractionPrompt,
     PromptWriter,
+    answer_problem,
+    asked_schema,
 )
 from aegis_graph.components.relation_extractor.records import (
     Chunk,
@@ -164,7 +165,8 @@ class _ChunkNodes:
         call = RouterCall(messages=messages, task=_task(state), options=state["options"])
         # In a schema half an answer is none, so the second time the question is put in words alone.
         if state["structured"] and not second_try:
-            call["call_options"] = {"response_schema": ANSWER_SCHEMA}
+            call["call_options"] = {"response_schema": asked_schema(prompt.schema)}
+            call["find_problem"] = answer_problem
         return call
 
     def conclude(self, state: ChunkState, outcome: RouterOutcome) -> dict[str, Any]:

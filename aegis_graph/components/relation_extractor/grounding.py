@@ -21,7 +21,9 @@ from aegis_graph.components.relation_extractor.records import (
     KnownEntity,
 )
 from aegis_graph.components.relation_extractor.schema import RelationSchema, key
+from aegis_graph.text.denial import is_denied
 from aegis_graph.text.mentions import Stretch, find_mentions, find_quote
+from aegis_graph.text.negation import says_no
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import words
 
@@ -148,10 +150,12 @@ class _Grounding:
             self._dropped["relation_off_schema"] += 1
             return
         head, label, tail = allowed
-        stretch = self._evidence(raw, head, tail)
-        if stretch is None:
-            self._dropped["relation_ungrounded"] += 1
+        stretches = self._evidence(raw, head, tail)
+        stated = [one for one in stretches if not self._is_denied(one, label, head, tail)]
+        if not stated:
+            self._dropped["relation_negated" if stretches else "relation_ungrounded"] += 1
             return
+        stretch = stated[0]
         place = (head, label, tail, stretch)
         self._relations.setdefault(
             place, FoundRelation(head=head, relation=label, tail=tail, stretch=stretch)
@@ -177,19 +181,40 @@ class _Grounding:
                     return head, relation, tail
         return None
 
-    def _evidence(self, raw: RawRelation, head: int, tail: int) -> Stretch | None:
-        """The quotation's place; where the text has none, the first sentence that names both.
+    def _evidence(self, raw: RawRelation, head: int, tail: int) -> list[Stretch]:
+        """The quotation's place, and the sentences that name both.
 
         Small models quote in words of their own what the sentence says.
         """
         quoted = find_quote(raw.quote, self._text) if raw.quote else None
-        if quoted is not None:
-            return quoted
-        ends = (self._entities[head]["stretches"], self._entities[tail]["stretches"])
-        return next(
-            (s for s in self._sentences if all(any(_within(p, s) for p in e) for e in ends)),
-            None,
+        named = [one for one in self._sentences if all(self._ends_in(one, head, tail))]
+        return named if quoted is None else [quoted, *named]
+
+    def _is_denied(self, stretch: Stretch, label: str, head: int, tail: int) -> bool:
+        """Whether the sentence of the evidence says that the relation does not hold."""
+        # "has_never_met" is a relation of its own.
+        if says_no(label.replace("_", " "), "en"):
+            return False
+        around = [one for one in self._sentences if one[0] < stretch[1] and stretch[0] < one[1]]
+        both = [one for one in around if all(self._ends_in(one, head, tail))]
+        # In one sentence alone a pronoun may stand for an end; of several it may be any.
+        judged = both or (around if len(around) == 1 else [])
+        return any(
+            is_denied(self._text[begin:end], *self._ends_in((begin, end), head, tail))
+            for begin, end in judged
         )
+
+    def _ends_in(self, sentence: Stretch, *ends: int) -> list[list[Stretch]]:
+        """Where a sentence names each of some entities, counted from its begin."""
+        begin = sentence[0]
+        return [
+            [
+                (a - begin, b - begin)
+                for a, b in self._entities[end]["stretches"]
+                if _within((a, b), sentence)
+            ]
+            for end in ends
+        ]
 
     @cached_property
     def _sentences(self) -> list[Stretch]:

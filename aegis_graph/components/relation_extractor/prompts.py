@@ -12,34 +12,69 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.relation_extractor.records import KnownEntity
 from aegis_graph.components.relation_extractor.schema import ANY, RelationSchema
+from aegis_graph.request.json_schema import value_problem
 from aegis_graph.text.words import language_of
 
-_NAMES = {"type": "array", "items": {"type": "string"}}
+MAX_LABELS = 250
+"""Names of types or relations that an answer is held to: more are listed in the prompt alone.
+
+Source: https://platform.openai.com/docs/guides/structured-outputs, where longer lists are bounded
+by their characters.
+"""
+
+_TEXT = {"type": "string"}
+_NAMES = {"type": "array", "items": _TEXT}
+_TRIPLE = ("head", "relation", "tail")
+
+
+def answer_schema(types: Sequence[str] = (), relations: Sequence[str] = ()) -> dict[str, Any]:
+    """The form of an answer.
+
+    Args:
+        types: Names that an entity's type is one of; any where there are none.
+        relations: Names that a relation is one of; any where there are none.
+
+    Example:
+        >>> answer_schema(["City"])["properties"]["entities"]["items"]["properties"]["type"]
+        {'type': 'string', 'enum': ['City']}
+    """
+    entity = {"name": _TEXT, "type": _one_of(types), "aliases": _NAMES}
+    relation = dict.fromkeys((*_TRIPLE, "quote"), _TEXT) | {"relation": _one_of(relations)}
+    # An entity without a type could not be kept where types are listed.
+    named = ("name", "type") if types else ("name",)
+    return {
+        "title": "Extraction",
+        "description": "Entities and relations that the text states.",
+        **_object(
+            "entities",
+            entities={"type": "array", "items": _object(*named, **entity)},
+            relations={"type": "array", "items": _object(*_TRIPLE, **relation)},
+        ),
+    }
+
+
+def asked_schema(schema: RelationSchema) -> dict[str, Any]:
+    """The form that is asked for: a server that is bound by it can invent no label."""
+    if not schema.strict:
+        return ANSWER_SCHEMA
+    return answer_schema(schema.types, schema.relation_names)
+
+
+def answer_problem(value: Any) -> str | None:
+    """Where an answer cannot be read. One with a wrong label is filtered, and not bought again."""
+    return value_problem(value, ANSWER_SCHEMA)
 
 
 def _object(*required: str, **properties: Any) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": list(required)}
 
 
-_TEXT = {"type": "string"}
-_TRIPLE = ("head", "relation", "tail")
+def _one_of(labels: Sequence[str]) -> dict[str, Any]:
+    return {**_TEXT, "enum": list(labels)} if 0 < len(labels) <= MAX_LABELS else _TEXT
 
-ANSWER_SCHEMA: dict[str, Any] = {
-    "title": "Extraction",
-    "description": "Entities and relations that the text states.",
-    **_object(
-        "entities",
-        entities={
-            "type": "array",
-            "items": _object("name", name=_TEXT, type=_TEXT, aliases=_NAMES),
-        },
-        relations={
-            "type": "array",
-            "items": _object(*_TRIPLE, **dict.fromkeys((*_TRIPLE, "quote"), _TEXT)),
-        },
-    ),
-}
-"""No more than is needed: an answer with one wrong label is filtered, and not bought again."""
+
+ANSWER_SCHEMA = answer_schema()
+"""What an answer must have to be read."""
 
 
 class PromptWriter:

@@ -367,6 +367,34 @@ def test_answers_are_asked_for_in_a_schema_where_the_provider_has_it(
     assert not result["degraded"]
 
 
+@pytest.mark.parametrize("kind", ["openai", "ollama"])
+def test_a_server_that_is_bound_by_a_schema_can_invent_no_label(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    # This one is not bound: what it invents is filtered, and not bought again.
+    invented = {"entities": [{"name": person(0), "type": "Alien"}], "relations": []}
+    server.always(kind, reply(json.dumps(invented)))
+    row = provider(server, kind, **({"structured": "json_schema"} if kind == "openai" else {}))
+    graph = make_extractor(server, db, providers=[row], max_gleanings=0)
+
+    result = graph.invoke({"text": statement(0)})
+    graph.invoke({"text": statement(0), "schema": {"relations": ["MET"], "strict": False}})
+
+    assert (len(result["attempts"]), result["dropped"]) == (1, {"entity_off_schema": 1})
+    bound, free = (schema_in(call.body) for call in server.calls())
+    entity, relation = bound["entities"]["items"], bound["relations"]["items"]
+    assert entity["properties"]["type"]["enum"] == ["Person", "City"]
+    assert entity["required"] == ["name", "type"]
+    assert relation["properties"]["relation"]["enum"] == ["LIVES_IN"]
+    assert "enum" not in json.dumps(free)
+
+
+def schema_in(body: dict[str, Any]) -> dict[str, Any]:
+    if "format" in body:
+        return dict(body["format"]["properties"])
+    return dict(body["response_format"]["json_schema"]["schema"]["properties"])
+
+
 def test_an_answer_that_does_not_fit_is_asked_for_once_more_in_words(
     server: LoopbackServer, db: Path
 ) -> None:

@@ -140,6 +140,30 @@ def test_a_relation_without_a_quote_needs_a_sentence_with_both_ends(quote: str) 
     assert (apart["relations"], apart["dropped"]) == ([], {"relation_ungrounded": 1})
 
 
+@pytest.mark.parametrize("quote", ["", "supplied Bob", "Ada has never supplied Bob"])
+def test_a_relation_that_the_text_denies_is_dropped(quote: str) -> None:
+    ends = (RawEntity("Ada", ""), RawEntity("Bob", ""))
+    relations = (RawRelation("Ada", "supplies", "Bob", quote),)
+    denial = "Ada has never supplied Bob."
+    _, denied = found(denial, *ends, relations=relations)
+    assert (denied["relations"], denied["dropped"]) == ([], {"relation_negated": 1})
+    # Elsewhere the text states it: the evidence is that place.
+    _, stated = found(f"{denial} Later, Ada supplied Bob.", *ends, relations=relations)
+    [relation] = stated["relations"]
+    assert relation["stretch"][0] == len(denial) + 1
+
+
+def test_a_relation_that_is_itself_a_no_is_kept() -> None:
+    text = "Ada has never met Bob. She is well. She does not supply Bob."
+    ends = (RawEntity("Ada", ""), RawEntity("Bob", ""))
+    never = RawRelation("Ada", "never_met", "Bob", "Ada has never met Bob")
+    pronoun = RawRelation("Ada", "supplies", "Bob", "She does not supply Bob")
+    far = RawRelation("Ada", "is_with", "Bob", text)
+    _, findings = found(text, *ends, relations=(never, pronoun, far))
+    assert [one["relation"] for one in findings["relations"]] == ["never_met"]
+    assert findings["dropped"] == {"relation_negated": 2}
+
+
 def test_relations_join_with_all_their_evidence() -> None:
     ends = (RawEntity("Ada", "P"), RawEntity("Bob", "P"))
     pairs = [
