@@ -82,6 +82,11 @@ def add_index(parser: argparse.ArgumentParser) -> None:
         help="embed what has no vector yet, so that it is found by its meaning too",
     )
     parser.add_argument("--run-id", metavar="ID", help="the envelope that embedding counts in")
+    parser.add_argument(
+        "--remove",
+        action="store_true",
+        help="take PATH out of the index instead, with its words and vectors; the files stay",
+    )
 
 
 def add_describe(parser: argparse.ArgumentParser) -> None:

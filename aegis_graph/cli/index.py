@@ -20,9 +20,9 @@ from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.request_options import choices_of
 from aegis_graph.components.documents.skipped import skipped_lines, summary
 from aegis_graph.components.index.index import DocumentIndex, create_index
-from aegis_graph.components.index.report import EmbedReport, UpdateReport
+from aegis_graph.components.index.report import EmbedReport, IndexStatus, UpdateReport
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.errors import DocumentError
+from aegis_graph.errors import DocumentError, InvalidRequestError
 
 _LINE_S = 10.0
 """Seconds between two lines of progress, where no person watches."""
@@ -31,9 +31,11 @@ OnNumber = Callable[[int, int], None]
 
 
 def index(options: argparse.Namespace) -> int:
-    """Bring an index up to date, and show what changed and what was not read."""
+    """Bring an index up to date, or take something out of it, and show what changed."""
     config = load_config(options)
     documents = _open_index(options, config)
+    if options.remove:
+        return _remove(documents, options)
     with _progress("reading") as shown:
         report = documents.update(
             options.paths, on_file=lambda path, number, count: shown(number, count)
@@ -49,6 +51,21 @@ def index(options: argparse.Namespace) -> int:
         for line in skipped_lines(report.skipped):
             print(line, file=sys.stderr)
     return OK if embedded is None or not embedded.left else NOT_ADMITTED
+
+
+def _remove(documents: DocumentIndex, options: argparse.Namespace) -> int:
+    if not options.paths or options.embed:
+        raise InvalidRequestError("--remove: name what to take out, and nothing else to do")
+    report = documents.remove(options.paths)
+    if options.json:
+        print(json.dumps({"index": str(documents.path), **asdict(report)}, ensure_ascii=False))
+    else:
+        print(_index_line(documents, report.status))
+        print(
+            f"Removed  {_counted(report.documents, 'document')},"
+            f" {_counted(report.passages, 'passage')}, {_counted(report.vectors, 'vector')}"
+        )
+    return OK
 
 
 def _open_index(options: argparse.Namespace, config: RouterConfig) -> DocumentIndex:
@@ -102,11 +119,7 @@ def _line_now_and_then(what: str) -> OnNumber:
 def _lines(
     documents: DocumentIndex, report: UpdateReport, embedded: EmbedReport | None
 ) -> Iterator[str]:
-    status = report.status
-    yield (
-        f"Index    {documents.path}: {_counted(status.documents, 'document')},"
-        f" {_counted(status.passages, 'passage')}"
-    )
+    yield _index_line(documents, report.status)
     yield (
         f"Changes  {report.added:,} added, {report.changed:,} changed, {report.removed:,} removed,"
         f" {report.unchanged:,} unchanged"
@@ -117,6 +130,13 @@ def _lines(
             f"Vectors  {_counted(embedded.embedded, 'text')} embedded for"
             f" ${embedded.cost_usd.normalize():f}{left}"
         )
+
+
+def _index_line(documents: DocumentIndex, status: IndexStatus) -> str:
+    return (
+        f"Index    {documents.path}: {_counted(status.documents, 'document')},"
+        f" {_counted(status.passages, 'passage')}"
+    )
 
 
 def _counted(count: int, what: str) -> str:

@@ -59,6 +59,12 @@ def roots_of(connection: sqlite3.Connection) -> list[Path]:
     return [Path(os.fsdecode(row[0])) for row in rows]
 
 
+def left_out_of(connection: sqlite3.Connection) -> list[Path]:
+    """What was taken out by hand; the index is opened to be written."""
+    rows = connection.execute("SELECT path FROM left_out ORDER BY path").fetchall()
+    return [Path(os.fsdecode(row[0])) for row in rows]
+
+
 def path_of(connection: sqlite3.Connection, source: str) -> Path | None:
     """The file that has a source's name."""
     row = connection.execute("SELECT path FROM documents WHERE source = ?", (source,)).fetchone()

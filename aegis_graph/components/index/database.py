@@ -9,7 +9,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from aegis_graph.components.index.schema import APPLICATION_ID, LAYOUT, PAGE_BYTES, TABLES
+from aegis_graph.components.index.schema import (
+    APPLICATION_ID,
+    LAYOUT,
+    LEFT_OUT,
+    PAGE_BYTES,
+    TABLES,
+)
 from aegis_graph.errors import StoreError
 from aegis_graph.ledger.private_file import FileId, file_id, make_private
 
@@ -35,16 +41,24 @@ class IndexFile:
         """Whether there is a file."""
         return self.path.exists()
 
+    def check_exists(self) -> None:
+        """Make sure that there is a file.
+
+        Raises:
+            StoreError: There is none.
+        """
+        if not self.exists():
+            raise StoreError(
+                f"{self.path}: there is no index, or no longer; make it with: aegis index PATH"
+            )
+
     def open_to_read(self) -> sqlite3.Connection:
         """Open the index for reading alone, which needs no right to write.
 
         Raises:
             StoreError: It is not there, or is no index that this version reads.
         """
-        if not self.exists():
-            raise StoreError(
-                f"{self.path}: there is no index, or no longer; make it with: aegis index PATH"
-            )
+        self.check_exists()
         with self._explained():
             address = f"{self.path.absolute().as_uri()}?mode=ro"
             try:
@@ -71,6 +85,7 @@ class IndexFile:
             with closing(self._checked(address)) as connection:
                 self._written = file_id(self.path)
                 connection.execute("PRAGMA synchronous = FULL")
+                connection.execute(LEFT_OUT)
                 yield connection
 
     @contextmanager

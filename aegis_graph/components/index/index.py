@@ -15,7 +15,13 @@ from aegis_graph.components.index.contents import path_of, status_of
 from aegis_graph.components.index.database import IndexFile, index_path
 from aegis_graph.components.index.filters import Where, condition_of
 from aegis_graph.components.index.marks import SensitivityMarks
-from aegis_graph.components.index.report import EmbedReport, IndexStatus, UpdateReport
+from aegis_graph.components.index.removal import remove_documents
+from aegis_graph.components.index.report import (
+    EmbedReport,
+    IndexStatus,
+    RemoveReport,
+    UpdateReport,
+)
 from aegis_graph.components.index.update import IndexUpdate
 from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.errors import InvalidRequestError
@@ -123,6 +129,27 @@ class DocumentIndex:
     ) -> UpdateReport:
         """As ``update``, in a thread."""
         return await asyncio.to_thread(self.update, paths, on_file=on_file)
+
+    def remove(self, paths: Sequence[Path]) -> RemoveReport:
+        """Take files and folders out again, with their words and vectors; all of them or none.
+
+        What is below a folder that stays is left out by later updates too, until one of them names
+        it, or something in it. The files themselves are left alone.
+
+        Args:
+            paths: Files and folders, whether they are still there or not.
+
+        Raises:
+            DocumentError: The index has nothing from one of them.
+            StoreError: The index is not there, or cannot be written.
+        """
+        self._file.check_exists()
+        with self._file.writing() as connection:
+            return remove_documents(self._file, connection, paths)
+
+    async def aremove(self, paths: Sequence[Path]) -> RemoveReport:
+        """As ``remove``, in a thread."""
+        return await asyncio.to_thread(self.remove, paths)
 
     def embed(
         self,

@@ -38,6 +38,18 @@ class UpdateReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveReport:
+    """What was taken out of an index."""
+
+    documents: int
+    passages: int
+    vectors: int
+    """Those of texts that no other document has."""
+    status: IndexStatus
+    """The index as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EmbedReport:
     """What a run of embedding did."""
 

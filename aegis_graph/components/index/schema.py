@@ -71,6 +71,12 @@ CREATE TABLE vectors (
 CREATE UNIQUE INDEX vectors_in_order ON vectors (block, slot);
 """
 
+LEFT_OUT: Final = """
+CREATE TABLE IF NOT EXISTS left_out (path BLOB PRIMARY KEY) WITHOUT ROWID
+"""
+"""What was taken out by hand below a folder that is indexed. Apart from the others, because an
+index of this layout may have been made without it."""
+
 ROW: Final = """
     p.id, p.document, p.place, w.text, p.heading, p.start, p.page, p.slide, p.sheet, p.first_line,
     p.last_line, d.source, d.title, d.sensitivity

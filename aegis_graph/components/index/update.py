@@ -22,12 +22,14 @@ from aegis_graph.components.index.contents import (
     is_gone,
     is_hidden,
     known_documents,
+    left_out_of,
     root_of,
     roots_of,
     status_of,
 )
 from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.marks import SensitivityMarks
+from aegis_graph.components.index.removal import bring_back
 from aegis_graph.components.index.report import UpdateReport
 from aegis_graph.components.index.vector_store import drop_unused_vectors
 from aegis_graph.components.index.writing import DocumentEntry, DocumentWriter
@@ -89,6 +91,7 @@ class IndexUpdate:
     def run(self, paths: Sequence[Path], *, on_file: OnFile | None = None) -> UpdateReport:
         """Update what is below some paths, or all that the index has where none is given."""
         given = [Path(os.path.abspath(path)) for path in paths]
+        left_out = bring_back(self._file, self._connection, given)
         scanned = given or roots_of(self._connection)
         if not scanned:
             raise DocumentError(f"{self._file.path}: nothing is indexed yet; name a folder or file")
@@ -101,9 +104,12 @@ class IndexUpdate:
         found: set[bytes] = set()
         if there:
             documents = DocumentSet(there)
-            found = {os.fsencode(file.path) for file in documents.files}
+            files = [
+                one for one in documents.files if not is_below(os.fsencode(one.path), left_out)
+            ]
+            found = {os.fsencode(file.path) for file in files}
             self._skipped += documents.skipped
-            self._read_all(documents, there, known, on_file)
+            self._read_all(documents, files, there, known, on_file)
         removed = self._remove([one for path, one in known.items() if self._goes(path, found)])
         self._forget(gone)
         return UpdateReport(
@@ -118,13 +124,14 @@ class IndexUpdate:
     def _read_all(
         self,
         documents: DocumentSet,
+        files: Sequence[DocumentFile],
         there: Sequence[Path],
         known: dict[bytes, KnownDocument],
         on_file: OnFile | None,
     ) -> None:
         # Before anything is written: with a wrong mark, what is private would be taken for public.
-        levels = [self._marks.of(file.path) for file in documents.files]
-        files = self._named(documents.files, self._keep_roots(there), there)
+        levels = [self._marks.of(file.path) for file in files]
+        files = self._named(files, self._keep_roots(there), there)
         reader = FileReader(documents, self._clock)
         for number, (file, level) in enumerate(zip(files, levels, strict=True), start=1):
             if on_file is not None:
@@ -237,6 +244,9 @@ class IndexUpdate:
         with self._file.transaction(self._connection):
             rows = [(os.fsencode(one),) for one in gone]
             self._connection.executemany("DELETE FROM roots WHERE path = ?", rows)
+            out = [os.fsencode(one) for one in left_out_of(self._connection)]
+            rows = [(one,) for one in out if is_below(one, gone)]
+            self._connection.executemany("DELETE FROM left_out WHERE path = ?", rows)
         for one in gone:
             why = "no longer there; what was indexed of it was removed"
             self._skipped.append(

@@ -58,6 +58,29 @@ def test_documents_are_indexed_once_and_asked_often(folder: Path, server: Loopba
     assert "[1] cats.md" in asked.stdout
 
 
+def test_what_is_removed_is_said_with_counts(folder: Path) -> None:
+    (folder / "aegis.toml").write_text(CONFIG.format(folder=folder, ollama="http://127.0.0.1:9"))
+    common = ("--name", "i.db", "--config", "aegis.toml")
+    assert aegis("index", "docs", *common, cwd=folder).returncode == 0
+    done = aegis("index", "docs/cats.md", "--remove", *common, cwd=folder)
+    assert done.stdout == (
+        "Index    i.db: 1 document, 1 passage\nRemoved  1 document, 1 passage, 0 vectors\n"
+    )
+    again = aegis("index", "docs/cats.md", "--remove", *common, cwd=folder)
+    assert (again.returncode, again.stdout) == (2, "")
+    [line] = again.stderr.splitlines()
+    assert line.endswith(f"docs/cats.md: is not in the index, which is of {folder / 'docs'}")
+    left = aegis("index", "--json", *common, cwd=folder)
+    assert json.loads(left.stdout)["status"]["documents"] == 1
+    gone = aegis("index", "docs", "--remove", "--json", *common, cwd=folder)
+    assert json.loads(gone.stdout)["documents"] == 1
+    bare = aegis("index", "--remove", *common, cwd=folder)
+    assert (bare.returncode, bare.stderr) == (
+        2,
+        "aegis: --remove: name what to take out, and nothing else to do\n",
+    )
+
+
 def test_when_money_ends_the_rest_is_left_said_and_embedded_by_the_next_run(
     folder: Path, server: LoopbackServer
 ) -> None:
