@@ -55,6 +55,12 @@ def shared_options(**defaults: object) -> LazyParser:
         default=defaults.get("json", argparse.SUPPRESS),
         help="print one JSON object",
     )
+    shared.add_argument(
+        "--log-json",
+        action="store_true",
+        default=defaults.get("log_json", argparse.SUPPRESS),
+        help="log each request to standard error, as one JSON object a line",
+    )
     return shared
 
 

@@ -109,6 +109,11 @@ def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None 
 def _run(options: argparse.Namespace, on_start: Callable[[], None] | None) -> int:
     module, _, name = COMMANDS[options.command].partition(":")
     command = getattr(import_module(module), name)
+    if options.log_json:
+        # Only now: the help needs no log.
+        from aegis_graph.cli.json_log import start_json_log  # noqa: PLC0415
+
+        start_json_log()
     if on_start is not None:
         on_start()
     return int(command(options))
@@ -131,7 +136,8 @@ def with_command(arguments: list[str]) -> list[str]:
     """
     names = {name.split()[0] for name in COMMANDS}
     rest = list(arguments)
-    while (rest and rest[0].startswith("--config=")) or rest[:1] in (["--json"], ["--config"]):
+    shared = ("--json", "--log-json", "--config")
+    while rest and (rest[0].startswith("--config=") or rest[0] in shared):
         rest = rest[2:] if rest[0] == "--config" else rest[1:]
     if not rest or rest[0] in {*names, "-h", "--help", "--version"}:
         return arguments
@@ -176,7 +182,7 @@ def command_parser() -> argparse.ArgumentParser:
         prog="aegis",
         usage='aegis [OPTIONS] "PROMPT" | COMMAND ...',
         description="Route LLM calls under hard budgets, and know what they cost.",
-        parents=[shared_options(config=None, json=False)],
+        parents=[shared_options(config=None, json=False, log_json=False)],
     )
     parser.add_argument("--version", action=_ShowVersion, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=LazyParser)

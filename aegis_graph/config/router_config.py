@@ -36,6 +36,7 @@ from aegis_graph.config.specs import (
     ProviderSpec,
     RoutingSpec,
 )
+from aegis_graph.config.telemetry_spec import TelemetrySpec
 from aegis_graph.errors import ConfigError
 
 
@@ -66,6 +67,8 @@ class RouterConfig(ConfigModel):
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
     index: IndexSpec = IndexSpec()
+    telemetry: TelemetrySpec = TelemetrySpec()
+    """What spans and metrics show of requests."""
     alert_webhook: SecretStr | None = None
     """Where each budget's alert is posted as JSON: https, or http on this machine. A secret: no
     log and no dump has it."""

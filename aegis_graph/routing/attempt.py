@@ -26,6 +26,7 @@ from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import AdmittedHold, Route, admitted_hold, declined
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
+from aegis_graph.routing.watched_runs import watched_call
 from aegis_graph.text.foreign import clean_text
 from aegis_graph.types import SkippedRecord
 
@@ -71,7 +72,7 @@ class Attempt:
         if is_over(deadline) or self._try_start(state) is not None:
             return await self._decline(route, hold)
         call = Call(self.services, self.provider, request, state, hold, config)
-        outcome = await call.make()
+        outcome = await watched_call(call, self.provider, request, config)
         _keep(outcome, config)
         return onward(state, [outcome])
 

@@ -72,7 +72,7 @@ class Call:
         self._key = provider.api_key()
         self._request = request
         self._state = state
-        self._number = len(state["attempts"]) + 1
+        self.number = len(state["attempts"]) + 1
         self._observer = observer_in(config)
         self._bound = bound_of(provider, request)
         self._outgoing = OutgoingCall(
@@ -80,7 +80,7 @@ class Call:
             request,
             self._observer,
             config,
-            number=self._number,
+            number=self.number,
             output_cap=self._bound.output_cap,
         )
         self._trace = AttemptTrace(
@@ -88,7 +88,7 @@ class Call:
             request.sensitivity,
             provider=self._spec.name,
             model=self._spec.model,
-            number=self._number,
+            number=self.number,
         )
         in_pieces = self._outgoing.streams or provider.streams_whole_answers
         self._deadline = Deadline.of(state, request)
@@ -99,13 +99,30 @@ class Call:
             on_piece=self._timer.piece_arrived,
             pass_on=self._pass_on if self._observer.on_event else None,
         )
-        self._answer: AIMessage | None = None
+        self.answer: AIMessage | None = None
+        """What was paid for, also where it was refused then."""
+        self.settlement: SettlementRecord | None = None
         self._began = time.monotonic()
         self._answers_before = services.health.answers(self._spec.name)
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
         self._calculator = SettlementCalculator(
             hold, self._bound, provider.price, provider=provider.spec.name
         )
+
+    @property
+    def streams(self) -> bool:
+        """Whether the answer is asked for in pieces."""
+        return self._outgoing.streams
+
+    @property
+    def output_cap(self) -> int:
+        """The output cap that is sent."""
+        return self._bound.output_cap
+
+    @property
+    def first_piece_ms(self) -> int | None:
+        """When the first piece of the answer came, in milliseconds."""
+        return self._timer.first_piece_ms
 
     async def make(self) -> CallOutcome:
         """Call, and say how it ended. Its cost is settled also where the run ends right after."""
@@ -130,14 +147,15 @@ class Call:
         except BaseException as error:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
-            self._services.ledger.settle_soon(self._cancelled())
+            self.settlement = self._cancelled()
+            self._services.ledger.settle_soon(self.settlement)
             health.abandoned(name)
             self._trace.failed(error)
             raise
         # An answer without any content has sent no piece on yet.
         self._recorder.flush()
         health.succeeded(name)
-        settlement = self._calculator.answered(answer, **self._latency())
+        self.settlement = settlement = self._calculator.answered(answer, **self._latency())
         # Before anything else: a run that is cancelled after this node still settles the cost.
         await self._services.unclaimed.register(settlement)
         answer = self._signed(answer, settlement)
@@ -166,7 +184,7 @@ class Call:
                 self._trace.start(model)
                 send = partial(self._outgoing.send, model, self._recorder)
                 async with self._timer:
-                    self._answer = await answer_when_loaded(send, provider.translate, self._timer)
+                    self.answer = await answer_when_loaded(send, provider.translate, self._timer)
         except ProviderError:
             raise
         except InvalidRequestError as error:
@@ -178,15 +196,15 @@ class Call:
             if isinstance(error, TimeoutError) and self._timer.problem:
                 raise ProviderTimeoutError(self._timer.problem, outcome_unknown=True) from error
             raise provider.translate(error) from error
-        self._answer = with_whole_usage(self._answer, self._recorder)
-        provider.accept(self._answer)
-        check_says_something(self._answer, self._request.messages)
-        provider.check_room(self._answer, self._outgoing.arguments, self._request)
-        cut = self._answer.response_metadata.get(FINISH_REASON) == CUT_OFF
+        self.answer = with_whole_usage(self.answer, self._recorder)
+        provider.accept(self.answer)
+        check_says_something(self.answer, self._request.messages)
+        provider.check_room(self.answer, self._outgoing.arguments, self._request)
+        cut = self.answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:
             self._recorder.check_calls()
         options, find_problem = self._request.options, self._observer.find_problem
-        return await read_answer(self._answer, options, find_problem, until=self._timer.ends_at)
+        return await read_answer(self.answer, options, find_problem, until=self._timer.ends_at)
 
     def _listener(self) -> Listener | None:
         """What hears how much is left of the provider's limits, where the row has such limits."""
@@ -200,7 +218,7 @@ class Call:
 
     def _has_another_form(self, error: ProviderError) -> bool:
         """Whether the provider would send this request differently, now that it was refused."""
-        began = self._answer is not None or self._recorder.has_content
+        began = self.answer is not None or self._recorder.has_content
         # An answer shows what a server passes over without a word.
         if error.outcome_unknown or (began and not isinstance(error, UnfitAnswerError)):
             return False
@@ -214,7 +232,8 @@ class Call:
         *,
         again: bool,
     ) -> CallOutcome:
-        settlement = self._calculator.failed(error, self._answer, self._recorder, **self._latency())
+        settlement = self._calculator.failed(error, self.answer, self._recorder, **self._latency())
+        self.settlement = settlement
         await self._services.unclaimed.register(settlement)
         self._trace.failed(error)
         ended = self._ended(settlement, str(error))
@@ -244,7 +263,7 @@ class Call:
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
         return AttemptRecord(
-            attempt=self._number,
+            attempt=self.number,
             task=self._request.task,
             provider=self._spec.name,
             model=self._spec.model,
@@ -264,7 +283,7 @@ class Call:
             "cost_usd": usd_text(settlement["cost_nano_usd"]),
             "cost_basis": settlement["cost_basis"],
             "route_id": self._state["route_id"],
-            "attempt": self._number,
+            "attempt": self.number,
         }
         return answer.model_copy(
             update={"response_metadata": {**answer.response_metadata, **facts}}
@@ -276,7 +295,7 @@ class Call:
         return {
             "event": event,
             "route_id": self._state["route_id"],
-            "attempt": self._number,
+            "attempt": self.number,
             "provider": self._spec.name,
             "model": self._spec.model,
             "message_id": f"lc_run--{self._outgoing.run_id}",

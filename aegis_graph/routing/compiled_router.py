@@ -14,6 +14,8 @@ from aegis_graph.routing.host import HostCheck, bound_choices
 from aegis_graph.routing.langchain_internals import DURABILITY_KEY
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.routing.watched_runs import watched_stream, watched_stream_sync
+from aegis_graph.telemetry.telemetry import Telemetry
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 _EDGE = "branch:to:"
@@ -55,19 +57,33 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
         self._check_input(input, config)
-        return super().stream(input, self._without_durability(config), **more)
+        stream, own = super().stream, self._without_durability(config)
+        watching = self._watching
+        if watching is None:
+            return stream(input, own, **more)
+        return watched_stream_sync(lambda: stream(input, own, **more), watching)
 
     @override
     def astream(
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
         self._check_input(input, config)
-        return super().astream(input, self._without_durability(config), **more)
+        stream, own = super().astream, self._without_durability(config)
+        watching = self._watching
+        if watching is None:
+            return stream(input, own, **more)
+        return watched_stream(lambda: stream(input, own, **more), watching)
 
     @property
     @override
     def default_sensitivity(self) -> str:
         return getattr(self.builder, "default_sensitivity", DEFAULT_SENSITIVITY)
+
+    @property
+    def _watching(self) -> Telemetry | None:
+        """The router's telemetry, where a request would be seen by anything."""
+        telemetry: Telemetry | None = getattr(self.builder, "telemetry", None)
+        return telemetry if telemetry is not None and telemetry.is_on() else None
 
     def _check_input(self, asked: object, config: RunnableConfig | None) -> None:
         # On the builder, because every copy of a compiled graph is made from its fields.

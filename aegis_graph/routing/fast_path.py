@@ -9,7 +9,7 @@ gets the engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
@@ -23,6 +23,7 @@ from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.private_runs import untraced
 from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
+from aegis_graph.routing.watched_runs import watched_run
 
 _ENGINE_KEY = "__pregel_"
 """How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
@@ -46,9 +47,9 @@ class FastPathGraph(CompiledRouter):
         if merged is None:
             return await super().ainvoke(input, config, **more)
         if not self.is_private(input, config):
-            return await self._run_nodes(input, merged)
+            return await self._run(input, merged)
         with untraced(merged) as own:
-            return await self._run_nodes(input, own)
+            return await self._run(input, own)
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **more: Any) -> Any:
@@ -57,9 +58,9 @@ class FastPathGraph(CompiledRouter):
             return super().invoke(input, config, **more)
         portal = self._node("budget_check").portal
         if not self.is_private(input, config):
-            return portal.run(lambda: self._run_nodes(input, merged))
+            return portal.run(lambda: self._run(input, merged))
         with untraced(merged) as own:
-            return portal.run(lambda: self._run_nodes(input, own))
+            return portal.run(lambda: self._run(input, own))
 
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""
@@ -83,6 +84,12 @@ class FastPathGraph(CompiledRouter):
             or self.step_timeout
             or self.debug
         )
+
+    def _run(
+        self, asked: Mapping[str, Any], config: RunnableConfig
+    ) -> Coroutine[Any, Any, dict[str, Any]]:
+        run, watching = self._run_nodes(asked, config), self._watching
+        return run if watching is None else watched_run(run, watching)
 
     async def _run_nodes(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
         """Run node after node until one leads nowhere."""

@@ -52,6 +52,7 @@ from aegis_graph.routing.route import (
 )
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
+from aegis_graph.telemetry.telemetry import watched_request
 from aegis_graph.types import SettlementRecord, SkippedRecord
 
 _KEPT = ("attempts", "route_id", "ends_at")
@@ -92,6 +93,9 @@ class RouterNodes:
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
         state = {**state, "route": route, **kept(deadline)}
+        watched = watched_request()
+        if watched is not None:
+            watched.describe(request, state["route_id"])
         unsettled = pending(route)
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
@@ -138,6 +142,9 @@ class RouterNodes:
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
+        watched = watched_request()
+        if watched is not None:
+            watched.answer()
         return {
             "messages": [answer],
             "attempts": state["attempts"],
@@ -158,10 +165,15 @@ class RouterNodes:
             )
             # Until the attempt's node claims it: a run that ends in between spends nothing.
             await self.services.unclaimed.register(unused_hold(admission.hold["id"]))
+        skipped = [*attempt.plan.skipped, *admission.skipped, *refusals(route)]
+        watched = watched_request()
+        if watched is not None:
+            watched.skip(skipped)
+            watched.wait(attempt.waited_s)
         update = {
             **{key: state[key] for key in _KEPT if key in state},  # type: ignore[literal-required]
             "route": waited(onward, attempt.waited_s),
-            "skipped": [*attempt.plan.skipped, *admission.skipped, *refusals(route)],
+            "skipped": skipped,
         }
         return Command(goto=goto, update=update)
 

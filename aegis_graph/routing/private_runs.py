@@ -6,7 +6,6 @@ its own. Where a graph or a model is asked something private, it runs without an
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack, aclosing, closing, contextmanager
 from typing import Any, Self, TypeVar
@@ -24,6 +23,7 @@ from aegis_graph.routing.langchain_internals import (
     StreamingHandler,
     ambient_callbacks,
 )
+from aegis_graph.telemetry.suppression import suppressed_instrumentation
 from aegis_graph.types import DEFAULT_SENSITIVITY, LOCAL_ONLY, SENSITIVITIES
 
 Piece = TypeVar("Piece")
@@ -78,11 +78,7 @@ def untraced(config: RunnableConfig | None = None) -> Iterator[RunnableConfig]:
         running = RUNNING_CONFIG.get()
         if running is not None:
             stack.callback(RUNNING_CONFIG.reset, RUNNING_CONFIG.set(_without_tracers(running)))
-        # Only where the program has loaded it is anything instrumented.
-        telemetry: Any = sys.modules.get("opentelemetry.context")
-        if telemetry is not None:
-            suppressed = telemetry.set_value(telemetry._SUPPRESS_INSTRUMENTATION_KEY, True)
-            stack.callback(telemetry.detach, telemetry.attach(suppressed))
+        stack.enter_context(suppressed_instrumentation())
         yield _without_tracers(config or {})
 
 

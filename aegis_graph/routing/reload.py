@@ -142,6 +142,7 @@ class ActiveRouter:
         identities = {provider.spec.name: _health_identity(provider.spec) for provider in new.chain}
         self._services.health.spec = config.health
         self._services.webhook.config = config
+        self._services.telemetry.spec = config.telemetry
         self._services.ledger.seed([Budget.of(spec) for spec in config.budgets])
         self._in_force = new
         # After the new chain is in force, so that no new request opens a retired provider again. A

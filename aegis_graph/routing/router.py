@@ -58,6 +58,7 @@ from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.telemetry.telemetry import Telemetry
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 Router = CompiledRouter
@@ -82,6 +83,8 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
     """The two nodes around the attempts, with the planner."""
     provider_names: ProviderNames | None = None
     """Under which a request may choose providers."""
+    telemetry: Telemetry | None = None
+    """Finds out whether anything watches a request."""
 
     @override
     def compile(self, checkpointer: Checkpointer = None, **options: Any) -> Router:
@@ -241,6 +244,7 @@ def assemble(
     builder.providers = tuple(chain)
     builder.provider_names = provider_names
     builder.nodes_around = nodes
+    builder.telemetry = services.telemetry
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )

@@ -17,6 +17,7 @@ from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.provider_rates import ProviderRates
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
+from aegis_graph.telemetry.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class SharedServices:
         hooks: The functions that the application gave.
         webhook: Where alerts are posted.
         experience: What earlier attempts were like.
+        telemetry: Finds out whether anything watches a request.
     """
 
     ledger: Ledger
@@ -44,6 +46,7 @@ class SharedServices:
     hooks: RouterHooks
     webhook: AlertWebhook
     experience: Experience
+    telemetry: Telemetry
 
     @classmethod
     def of(
@@ -68,4 +71,5 @@ class SharedServices:
             hooks or RouterHooks(),
             AlertWebhook(config, environ),
             Experience(used if isinstance(used, LedgerReader) else None, clock),
+            Telemetry(config, environ),
         )
