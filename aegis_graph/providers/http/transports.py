@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import aiohttp
@@ -18,6 +19,7 @@ from httpx_aiohttp import AiohttpTransport
 from httpx_aiohttp.httpx2.transport import AiohttpTransport as AiohttpTransport2
 from typing_extensions import override
 
+from aegis_graph.config.addresses import is_loopback
 from aegis_graph.errors import MalformedAnswerError, ProviderUnavailableError
 from aegis_graph.providers.http.bodies import Body
 from aegis_graph.providers.http.headers import RowHeaders
@@ -30,6 +32,9 @@ KEEPALIVE_S = 4.0
 CONNECT_TIMEOUT_S = 5.0
 """For the look-up of a name, and for a connection with its TLS: a host in the same network answers
 within milliseconds, one on another continent within one. Nothing is sent before."""
+LOOPBACK_CONNECT_TIMEOUT_S = 15.0
+"""The same for this machine, which accepts or refuses at once: what takes longer is mostly its own
+load, and says nothing of the server."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +46,12 @@ class RowRules:
     """Whether calls go through the proxy that the environment names, if any."""
     most_bytes: int
     most_stream_bytes: int
+
+
+@lru_cache(maxsize=64)
+def _connect_timeout_s(netloc: bytes) -> float:
+    here = is_loopback(f"http://{netloc.decode('ascii')}")
+    return LOOPBACK_CONNECT_TIMEOUT_S if here else CONNECT_TIMEOUT_S
 
 
 class _RowTransport:
@@ -65,7 +76,8 @@ class _RowTransport:
                 no HTTP.
         """
         self._rules.headers.settle(request.headers)
-        timeout = {**request.extensions.get("timeout", {}), "connect": CONNECT_TIMEOUT_S}
+        connect_s = _connect_timeout_s(request.url.netloc)
+        timeout = {**request.extensions.get("timeout", {}), "connect": connect_s}
         request.extensions = {**request.extensions, "timeout": timeout}
         try:
             response = await self._transport_for(request.url).handle_async_request(request)
