@@ -15,7 +15,7 @@ from aegis_graph.ledger.records import unused_hold
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS
 from aegis_graph.ledger.store import Connection
-from aegis_graph.ledger.totals import TOTAL_COLUMNS
+from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ async def prune(ledger: Database, before: date, *, zone: ZoneInfo) -> Pruned:
     last, waiting = await ledger.read(_rows_before(day))
     await ledger.transact(partial(_note_pruned, day=day))
     rows = unanswered = 0
-    # By ranges of ids, because ``requests`` has no index by day.
+    # By ranges of ids, so that each transaction looks at few rows, and their tags go with them.
     for first in range(0, last, BATCH):
         rows += await ledger.transact(partial(_prune, after=first, last=first + BATCH, day=day))
     # ``unanswered`` has no local day, only instants in UTC.
@@ -161,15 +161,7 @@ _ROWS = " ".join(
     for scope, column in _SCOPES.items()
 )
 
-_SUMS = """
-    sum(cost_nano_usd) AS spent_nano_usd,
-    sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) AS held_nano_usd,
-    count(*) AS calls,
-    sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END) AS failures,
-    sum(coalesce(input_tokens, 0)) AS input_tokens,
-    sum(coalesce(output_tokens, 0)) AS output_tokens,
-    sum(CASE status WHEN 'reserved' THEN 1 ELSE 0 END) AS open_holds
-"""
+_SUMS = ", ".join(f"{sql} AS {name}" for name, sql in COUNTED.items())
 
 _COMPARE = f"""
     WITH since AS (SELECT coalesce(max(value), '') AS day FROM facts WHERE name = ?),

@@ -11,8 +11,8 @@ from typing import Any
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.api_keys import API_KEY_COLUMNS
+from aegis_graph.ledger.columns import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.rows import FAILED_REQUEST_COLUMNS
-from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.totals import TOTAL_COLUMNS
 
@@ -47,6 +47,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "limit_counts": (("scope", "part"), ("requests", "tokens")),
     "api_keys": _split(API_KEY_COLUMNS, key="key_hash"),
     "sessions": (("token_hash",), ("key_hash", "expires_at")),
+    "days": (("day",), ("first_id",)),
 }
 """Each table's key and its other columns, in the order in which they are copied."""
 
@@ -56,7 +57,8 @@ _CHECKS = (
     " sum(cache_write_tokens), sum(overrun),"
     " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) FROM requests",
     "SELECT count(*), sum(spent_nano_usd), sum(held_nano_usd), sum(calls), sum(failures),"
-    " sum(input_tokens), sum(output_tokens), sum(open_holds) FROM totals",
+    " sum(input_tokens), sum(output_tokens), sum(open_holds), sum(cached_input_tokens),"
+    " sum(cache_write_tokens) FROM totals",
     "SELECT count(*) FROM request_tags",
     "SELECT count(*) FROM unanswered",
     "SELECT count(*) FROM alerts",

@@ -52,8 +52,7 @@ class RequestFacts(NamedTuple):
     user_id: str
     thread_id: str | None
     query_hash: str
-    """SHA-256 of the prompt, in hexadecimal. A row has it under the ledger's key, and never the
-    prompt."""
+    """SHA-256 of the prompt, hexadecimal; a row has it under the ledger's key, never the prompt."""
     run_id: str | None = None
     """The run that the request is part of; its cost is counted for it as well."""
     tags: str | None = None
@@ -294,5 +293,8 @@ class CostRow:
     output_tokens: int
     spent_nano_usd: int
     held_nano_usd: int
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
+    """Read from a provider's cache and written to it: both are parts of ``input_tokens``."""
     latency_ms: Latency | None = None
     """``None`` unless it was asked for, and where no call was answered."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import CostRow, Latency, Overrun
-from aegis_graph.ledger.scopes import SCOPE_COLUMNS, after_prefix, report_prefix
+from aegis_graph.ledger.scopes import after_prefix, report_prefix
+from aegis_graph.ledger.selection import Selection, grouping
+from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.ledger.windows import Days
 
-_MONTH = "substr(day, 1, 7)"
+_TIMES: Mapping[str, str] = {"day": "day", "month": "substr(day, 1, 7)"}
 
-_TIMES: Mapping[str, str] = {"day": "day", "month": _MONTH}
-
-_COLUMNS: Mapping[str, str] = {**SCOPE_COLUMNS, **_TIMES}
-"""What of ``requests`` a report's rows are named by."""
+_REPORTED = tuple(name for name in TOTAL_COLUMNS if name != "open_holds")
+"""The columns of ``totals`` that a report shows, as ``CostRow`` names them."""
 
 
 # Steps from one scope to the next, so that only days that were asked for are read of each.
@@ -36,47 +38,52 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
         ConfigError: There is no report by that.
     """
     prefix = report_prefix(by)
-    found = (yield from latencies(by, days)) if latency else {}
+    found = (yield from latencies(by, Selection(days=days))) if latency else {}
     last = after_prefix(prefix)
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
     rows = yield Statement(
-        f"{_SCOPES} SELECT {name} AS name, sum(calls) AS calls, sum(failures), sum(input_tokens),"
-        " sum(output_tokens), sum(spent_nano_usd) AS spent, sum(held_nano_usd)"
+        f"{_SCOPES} SELECT {name} AS name, {', '.join(f'sum({one})' for one in _REPORTED)},"
+        " sum(spent_nano_usd) AS spent, sum(calls) AS calls"
         " FROM names JOIN totals ON totals.scope = names.scope AND day >= ? AND day < ?"
         f" GROUP BY {name} ORDER BY {order}",
         (prefix, last, last, *days),
     )
     report = []
-    for scope, *sums in rows:
+    for scope, *sums, _, _ in rows:
         name = str(scope).removeprefix(prefix)
         report.append(_cost_row(name, sums, found.get(name)))
     return report
 
 
-def latencies(by: str, days: Days) -> Query[dict[str, Latency]]:
-    """Percentiles of the answered calls on some local days; reads each of their rows.
+def latencies(by: str, selection: Selection) -> Query[dict[str, Latency]]:
+    """Percentiles of the time that the chosen calls took, where answered; reads each of their rows.
 
     By nearest rank: the smallest latency that at least so many percent of the calls had or stayed
     below, so it is always one that was measured.
     """
-    tag = by.partition(":")[2]
-    column = "value" if tag else _COLUMNS[by]
-    tags = " JOIN request_tags ON request_id = id AND key = ?" if tag else ""
-    # Ranks are compared as integers, so that they are exact.
+    name, join, parameters = grouping(by)
+    condition = selection.condition()
+    # Counted by the database: many calls take equally long, to the millisecond.
     rows = yield Statement(
-        "SELECT name, min(CASE WHEN place * 100 >= number * 50 THEN latency_ms END),"
-        " min(CASE WHEN place * 100 >= number * 95 THEN latency_ms END),"
-        " min(CASE WHEN place * 100 >= number * 99 THEN latency_ms END) FROM ("
-        f"SELECT {column} AS name, latency_ms,"
-        f" row_number() OVER (PARTITION BY {column} ORDER BY latency_ms) AS place,"
-        f" count(*) OVER (PARTITION BY {column}) AS number FROM requests{tags}"
-        " WHERE status = 'answered' AND latency_ms IS NOT NULL AND day >= ? AND day < ?"
-        f" AND {column} IS NOT NULL"
-        ") AS ranked GROUP BY name",
-        [*([tag] if tag else []), *days],
+        f"SELECT {name} AS name, latency_ms, count(*) FROM requests{join}"
+        f" WHERE status = 'answered' AND latency_ms IS NOT NULL AND {condition.sql}"
+        f" AND {name} IS NOT NULL GROUP BY name, latency_ms ORDER BY latency_ms",
+        (*parameters, *condition.parameters),
     )
-    return {str(row[0]): Latency(*map(int, row[1:])) for row in rows}
+    counts: dict[str, list[tuple[int, int]]] = {}
+    for one, latency_ms, number in rows:
+        counts.setdefault(str(one), []).append((int(latency_ms), int(number)))
+    return {one: _percentiles(known) for one, known in counts.items()}
+
+
+def _percentiles(counts: Sequence[tuple[int, int]]) -> Latency:
+    """Of values in their order, each with how often it is there."""
+    ranks = list(accumulate(number for _, number in counts))
+    # The first place with ``place * 100 >= all * percent``: whole numbers, so that it is exact.
+    return Latency(
+        *(counts[bisect_left(ranks, -(-ranks[-1] * percent // 100))][0] for percent in (50, 95, 99))
+    )
 
 
 def overruns(first_day: str) -> Query[list[Overrun]]:
@@ -94,19 +101,16 @@ def overruns(first_day: str) -> Query[list[Overrun]]:
 
 def run_cost(run_id: str) -> Query[list[CostRow]]:
     """Spend of one run by task, dearest first, from the rows that are there."""
+    sums = ", ".join(COUNTED[name] for name in _REPORTED)
     rows = yield Statement(
-        "SELECT task, count(*),"
-        " sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END),"
-        " sum(coalesce(input_tokens, 0)), sum(coalesce(output_tokens, 0)),"
-        " sum(cost_nano_usd) AS spent,"
-        " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END)"
-        " FROM requests WHERE run_id = ? GROUP BY task ORDER BY spent DESC, task",
+        f"SELECT task, {sums}, sum(cost_nano_usd) AS spent FROM requests"
+        " WHERE run_id = ? GROUP BY task ORDER BY spent DESC, task",
         (run_id,),
     )
-    return [_cost_row(str(task), sums) for task, *sums in rows]
+    return [_cost_row(str(task), counts) for task, *counts, _ in rows]
 
 
 def _cost_row(name: str, sums: Sequence[Any], latency_ms: Latency | None = None) -> CostRow:
     # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
-    calls, failures, input_tokens, output_tokens, spent, held = map(int, sums)
-    return CostRow(name, calls, failures, input_tokens, output_tokens, spent, held, latency_ms)
+    counts = dict(zip(_REPORTED, map(int, sums), strict=True))
+    return CostRow(name, **counts, latency_ms=latency_ms)

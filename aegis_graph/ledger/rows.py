@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+from aegis_graph.ledger.columns import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
-from aegis_graph.ledger.schema import SET_BY_HOLD, SET_BY_SETTLEMENT
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS, scopes_of, tags_of
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, Rows, padded_count
 from aegis_graph.types import SettlementRecord
@@ -76,6 +76,8 @@ _RESERVE = (
     f"INSERT INTO requests ({', '.join(SET_BY_HOLD)}) VALUES ({', '.join('?' * len(SET_BY_HOLD))})"
 )
 
+_FIRST = "INSERT INTO days (day, first_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+
 _TAG = "INSERT INTO request_tags (request_id, key, value) VALUES (?, ?, ?)"
 
 _reserved = itemgetter(*SET_BY_HOLD)
@@ -119,6 +121,8 @@ def write_holds(
         for number, hold in made
     ]
     connection.executemany(_RESERVE, rows)
+    # Numbers go up, so the first that is written on a day stays its lowest.
+    connection.execute(_FIRST, (day, made[0][0]))
     tags = [
         (number, key, value)
         for number, hold in made

@@ -5,69 +5,16 @@ per scope and local day, kept by the transaction that writes the row it counts: 
 and a month's report are sums over a few of them, at any size of ``requests``. ``unanswered`` has
 one row per request without an answer. ``budgets`` has the limits in force, ``alerts`` the windows
 whose alert was given, and ``facts`` what the ledger knows of itself. ``limit_counts`` has the last
-minute's use of scopes with limits, by the second, and what a day's totals lack for them.
-``api_keys`` has the server's callers, and ``sessions`` their logins.
+minute's use of scopes with limits, by the second, and what a day's totals lack for them. ``days``
+has the first row of each local day, ``api_keys`` the server's callers, ``sessions`` their logins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
-
-class Column(NamedTuple):
-    """A column of ``requests``."""
-
-    name: str
-    type: Literal["integer", "text", "usd"]
-    set_by: Literal["hold", "settlement", "database"]
-    """What gives a row its value: the INSERT of a hold, the UPDATE of its settlement, or nothing,
-    because the database computes it."""
-    free_text: bool = False
-    """Whether a user, a provider or a configuration chooses the text."""
-
-
-REQUESTS: tuple[Column, ...] = (
-    Column("id", "integer", "hold"),
-    Column("timestamp", "text", "hold"),
-    Column("day", "text", "hold"),
-    Column("route_id", "text", "hold", free_text=True),
-    Column("attempt", "integer", "hold"),
-    Column("provider", "text", "hold", free_text=True),
-    Column("model", "text", "hold", free_text=True),
-    Column("task", "text", "hold", free_text=True),
-    Column("sensitivity", "text", "hold"),
-    Column("user_id", "text", "hold", free_text=True),
-    Column("thread_id", "text", "hold", free_text=True),
-    Column("query_hash", "text", "hold"),
-    Column("status", "text", "settlement"),
-    Column("error_type", "text", "settlement", free_text=True),
-    Column("cost_basis", "text", "settlement"),
-    Column("hold_nano_usd", "integer", "hold"),
-    Column("cost_nano_usd", "integer", "settlement"),
-    Column("cost_usd", "usd", "database"),
-    Column("input_tokens", "integer", "settlement"),
-    Column("output_tokens", "integer", "settlement"),
-    Column("cached_input_tokens", "integer", "settlement"),
-    Column("reasoning_tokens", "integer", "settlement"),
-    Column("latency_ms", "integer", "settlement"),
-    Column("expires_at", "text", "hold"),
-    Column("run_id", "text", "hold", free_text=True),
-    Column("cache_write_tokens", "integer", "settlement"),
-    Column("service_tier", "text", "settlement", free_text=True),
-    Column("served_model", "text", "settlement", free_text=True),
-    Column("overrun", "integer", "settlement"),
-    Column("tags", "text", "hold", free_text=True),
-    Column("queued_ms", "integer", "hold"),
-    Column("hold_tokens", "integer", "hold"),
-    Column("counted_scopes", "text", "hold", free_text=True),
-    Column("expected_nano_usd", "integer", "hold"),
-)
-"""The columns that the migrations below give ``requests``, in their order. What is written,
-exported and copied is derived from these."""
-
-SET_BY_HOLD = tuple(column.name for column in REQUESTS if column.set_by == "hold")
-SET_BY_SETTLEMENT = tuple(column.name for column in REQUESTS if column.set_by == "settlement")
+_NAMED = [(name, name) for name in ("provider", "model", "task")]
+_NAMED += [(name, f"{name}_id") for name in ("user", "run")]
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
@@ -239,6 +186,36 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             expires_at TEXT NOT NULL
         ) {keyed}
         """,
+    ),
+    (
+        "ALTER TABLE totals ADD COLUMN cached_input_tokens {integer} NOT NULL DEFAULT 0",
+        "ALTER TABLE totals ADD COLUMN cache_write_tokens {integer} NOT NULL DEFAULT 0",
+        # Where the rows of a day begin: an index by day would take more room than a row may.
+        "CREATE TABLE days (day {text} PRIMARY KEY, first_id {integer} NOT NULL) {keyed}",
+        "INSERT INTO days (day, first_id) SELECT day, min(id) FROM requests GROUP BY day",
+        # For the question why attempts fail: few rows are in it, and all of its answer is.
+        """
+        CREATE INDEX requests_failed ON requests (day, status, error_type)
+        WHERE status IN ('failed', 'cancelled', 'expired')
+        """,
+        *(
+            f"""
+            INSERT INTO totals (scope, day, cached_input_tokens, cache_write_tokens)
+            SELECT {scope} AS name, day,
+                sum(coalesce(cached_input_tokens, 0)), sum(coalesce(cache_write_tokens, 0))
+            FROM requests {tags}
+            WHERE (cached_input_tokens > 0 OR cache_write_tokens > 0) AND {scope} IS NOT NULL
+            GROUP BY name, day
+            ON CONFLICT (scope, day) DO UPDATE SET
+                cached_input_tokens = excluded.cached_input_tokens,
+                cache_write_tokens = excluded.cache_write_tokens
+            """
+            for scope, tags in (
+                *((f"'{kind}:' || {name}", "") for kind, name in _NAMED),
+                ("'total'", ""),
+                ("'tag:' || key || '=' || value", "JOIN request_tags ON request_id = id"),
+            )
+        ),
     ),
 )
 

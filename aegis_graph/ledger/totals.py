@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import add
 from typing import NamedTuple, TypeVar
 
@@ -11,16 +11,20 @@ from aegis_graph.ledger.scopes import after_prefix, each_prefix
 from aegis_graph.ledger.store import LIST_LIMIT, Connection, padded_count
 from aegis_graph.ledger.windows import Days
 
-TOTAL_COLUMNS = (
-    "spent_nano_usd",
-    "held_nano_usd",
-    "calls",
-    "failures",
-    "input_tokens",
-    "output_tokens",
-    "open_holds",
-)
-"""The columns of ``totals`` that rows are counted into."""
+COUNTED: Mapping[str, str] = {
+    "spent_nano_usd": "sum(cost_nano_usd)",
+    "held_nano_usd": "sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END)",
+    "calls": "count(*)",
+    "failures": "sum(CASE WHEN status IN ('failed', 'cancelled', 'expired') THEN 1 ELSE 0 END)",
+    "input_tokens": "sum(coalesce(input_tokens, 0))",
+    "output_tokens": "sum(coalesce(output_tokens, 0))",
+    "open_holds": "sum(CASE status WHEN 'reserved' THEN 1 ELSE 0 END)",
+    "cached_input_tokens": "sum(coalesce(cached_input_tokens, 0))",
+    "cache_write_tokens": "sum(coalesce(cache_write_tokens, 0))",
+}
+"""The columns of ``totals`` that rows are counted into, and what each is in SQL of the rows."""
+
+TOTAL_COLUMNS = tuple(COUNTED)
 
 
 class Sums(NamedTuple):
@@ -33,6 +37,8 @@ class Sums(NamedTuple):
     input_tokens: int = 0
     output_tokens: int = 0
     open_holds: int = 0
+    cached_input_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def tokens(self) -> int:

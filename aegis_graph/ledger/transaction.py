@@ -100,7 +100,7 @@ class TransactionRunner:
 
 def _count_expired(rows: Iterable[Any], totals: Totals) -> None:
     for lost in map(AttemptRow.of, rows):
-        totals.add(lost.day, lost.scopes, (lost.hold, -lost.hold, 0, 1, 0, 0, -1))
+        totals.add(lost.day, lost.scopes, (lost.hold, -lost.hold, 0, 1, 0, 0, -1, 0, 0))
 
 
 class _Transaction:
@@ -200,7 +200,7 @@ class _Transaction:
     def _reserve(self, hold: Hold) -> int:
         number = next(self._free_ids)
         self._new_holds.append((number, hold))
-        self._totals.add(self._day, hold.scopes(), (0, hold.nano_usd, 1, 0, 0, 0, 1))
+        self._totals.add(self._day, hold.scopes(), (0, hold.nano_usd, 1, 0, 0, 0, 1, 0, 0))
         self._counts.reserve(hold)
         return number
 
@@ -231,6 +231,8 @@ class _Transaction:
             record["input_tokens"] or 0,
             record["output_tokens"] or 0,
             -int(not expired),
+            record["cached_input_tokens"] or 0,
+            record["cache_write_tokens"] or 0,
         )
         self._totals.add(row.day, row.scopes, changes)
         self._counts.settle(row, record)

@@ -62,6 +62,14 @@ class Store:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(sql)]
 
+    def change(self, sql: str) -> None:
+        if self.url.startswith("postgresql:"):
+            with connect(self.url) as connection:
+                connection.execute(sql.encode())
+            return
+        with closing(sqlite3.connect(self.folder / "costs.db")) as database, database:
+            database.execute(sql)
+
 
 def connect(url: str) -> psycopg.Connection[Any]:
     """A connection of the test's own to the ledger's tables."""

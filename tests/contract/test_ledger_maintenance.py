@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -39,7 +40,7 @@ def opened(store: Store, *budgets: tuple[str, str, str], zone: str = "UTC") -> S
     return ledger
 
 
-async def call(ledger: SqlLedger, cost: int = 40, **more: str) -> int:
+async def call(ledger: SqlLedger, cost: int = 40, **more: Any) -> int:
     made = await ledger.admit([hold(100, user=more.pop("user", "ada"))])
     await ledger.settle([settlement(made, cost, **more)])
     assert made.hold_id is not None
@@ -51,7 +52,7 @@ async def three_days(store: Store) -> SqlLedger:
     ledger = opened(store, ("total", "month", "1"))
     for back in (2, 1, 0):
         store.now = NOON - timedelta(days=back)
-        await call(ledger, 40)
+        await call(ledger, 40, cached_input_tokens=2, cache_write_tokens=1)
         await call(ledger, 7, user="bob", status="failed")
         await ledger.admit([hold(100, lease_s=10 * 86_400.0)])
     return ledger
@@ -159,6 +160,8 @@ async def test_verifying_says_which_total_differs_and_by_what(store: Store) -> N
         ("input_tokens", 0, 14),
         ("output_tokens", 0, 6),
         ("open_holds", 0, 1),
+        ("cached_input_tokens", 0, 2),
+        ("cache_write_tokens", 0, 1),
     }
     assert len(found) == 2 + 3 * len(TOTAL_COLUMNS)
 

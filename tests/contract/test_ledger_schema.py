@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, get_args
 
 import pytest
 
+from aegis_graph.ledger.columns import REQUESTS, SET_BY_SETTLEMENT
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.migrate import TABLES
 from aegis_graph.ledger.records import Origin
-from aegis_graph.ledger.schema import REQUESTS, SET_BY_SETTLEMENT
 from aegis_graph.types import WINDOWS, CostBasis, Status
 from tests.contract.ledger_store import Store, hold, settlement
 

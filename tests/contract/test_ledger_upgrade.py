@@ -88,3 +88,31 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     (row,) = await ledger.report("tag:team", **DAYS)
     assert (row.name, row.calls, row.spent_nano_usd) == ("search", 1, 5)
     assert await ledger.check() == SCHEMA_VERSION
+
+
+COUNTS_CACHE = 9
+"""The first version whose totals have the tokens of caches, and that knows where days begin."""
+
+
+async def test_tokens_of_caches_and_the_first_row_of_a_day_are_found(store: Store) -> None:
+    version = COUNTS_CACHE - 1
+    written_by_version(version, store)
+    tags = "UPDATE requests SET tags = '{\"team\": \"search\"}', run_id = 'deep'"
+    answered = ", status = 'answered', input_tokens = 9, cached_input_tokens = 4"
+    changes = (
+        f"{tags}{answered}, cache_write_tokens = 3",
+        "INSERT INTO request_tags (request_id, key, value) VALUES (7, 'team', 'search')",
+        "INSERT INTO totals (scope, day, calls) VALUES ('run:deep', '2026-11-23', 1),"
+        " ('tag:team=search', '2026-11-23', 1)",
+        "UPDATE totals SET held_nano_usd = 0, open_holds = 0, input_tokens = 9",
+    )
+    for change in changes:
+        store.change(change)
+    ledger = store.open()
+    assert await ledger.check() == SCHEMA_VERSION
+    assert await verify(ledger) == []
+    cached = {
+        (row["cached_input_tokens"], row["cache_write_tokens"]) for row in store.rows("totals")
+    }
+    assert cached == {(4, 3)}
+    assert store.rows("days") == [{"day": "2026-11-23", "first_id": 7}]

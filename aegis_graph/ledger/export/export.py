@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO
 
 from aegis_graph.errors import ConfigError
+from aegis_graph.ledger.columns import REQUESTS
 from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines, line_sql
 from aegis_graph.ledger.export.focus import write_focus
 from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowFilter, RowReader
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.schema import REQUESTS
 from aegis_graph.types import EXPORT_FORMATS, ExportFormat
 
 _RowWriter = Callable[[BinaryIO, RowReader], Query[None]]

@@ -14,9 +14,9 @@ except ModuleNotFoundError as missing:
         "an export as Parquet needs: pip install 'aegis-graph[parquet]'", name=missing.name
     ) from missing
 
+from aegis_graph.ledger.columns import REQUESTS
 from aegis_graph.ledger.export.row_reader import PLAIN, RowReader
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.schema import REQUESTS
 
 BATCHES_PER_GROUP = 10
 """Batches that make one row group; they wait in Arrow's form, which is compact."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from aegis_graph.ledger.columns import REQUESTS
 from aegis_graph.ledger.export.csv_lines import escape_formula_sql
 from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.schema import REQUESTS
 
 LedgerRow = tuple[Any, ...]
 

@@ -1,0 +1,122 @@
+"""What pictures of the ledger show: sums by time and name, and why attempts failed."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.scopes import after_prefix, report_prefix
+from aegis_graph.ledger.selection import TOTAL, Condition, Selection, grouping
+from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS, Sums
+
+Step = Literal["hour", "day"]
+
+
+class ActivityPoint(NamedTuple):
+    """What is counted of one name in one step of time."""
+
+    time: str
+    """A local day, or an hour in UTC: ``2026-11-23`` or ``2026-11-23T11``."""
+    name: str
+    sums: Sums
+
+
+class FailureCount(NamedTuple):
+    """How often attempts ended for one reason without an answer."""
+
+    reason: str
+    """The name of an error, or how the attempts ended where they have none."""
+    attempts: int
+    fallbacks: int
+    """Of them, those after which another provider was asked."""
+    nano_usd: int
+    """What they cost."""
+
+
+def activity(by: str, step: Step, selection: Selection) -> Query[list[ActivityPoint]]:
+    """Sums by time and by ``provider``, ``tag:KEY`` and so on, in the order of time.
+
+    Days are read from the totals where these have what is chosen, in the same time for any number
+    of rows; hours and combinations from the rows of the days.
+
+    Args:
+        by: What to split by: ``total``, or as in a report.
+        step: How long the steps of time are.
+        selection: What to count.
+
+    Raises:
+        ConfigError: There is no report by that.
+    """
+    scopes = _scopes(by, selection) if step == "day" else None
+    rows = yield _of_rows(by, step, selection) if scopes is None else _of_totals(scopes, selection)
+    prefix = "" if scopes is None or by == TOTAL else report_prefix(by)
+    return [
+        ActivityPoint(
+            str(time),
+            by if by == TOTAL else str(name).removeprefix(prefix),
+            # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
+            Sums(*map(int, sums)),
+        )
+        for time, name, *sums in rows
+    ]
+
+
+def _scopes(by: str, selection: Selection) -> Condition | None:
+    """The scopes whose totals are the answer, if they have it."""
+    scope = selection.scope()
+    prefix = TOTAL if by == TOTAL else report_prefix(by)
+    if by != TOTAL and scope == TOTAL:
+        return Condition("scope >= ? AND scope < ?", (prefix, after_prefix(prefix)))
+    if scope is not None and (by == TOTAL or scope.startswith(prefix)):
+        return Condition("scope = ?", (scope,))
+    return None
+
+
+def _of_totals(scopes: Condition, selection: Selection) -> Statement:
+    return Statement(
+        f"SELECT day, scope, {', '.join(TOTAL_COLUMNS)} FROM totals"
+        f" WHERE {scopes.sql} AND day >= ? AND day < ? ORDER BY day, scope",
+        (*scopes.parameters, *selection.days),
+    )
+
+
+def _of_rows(by: str, step: Step, selection: Selection) -> Statement:
+    time = "day" if step == "day" else "substr(timestamp, 1, 13)"
+    name, join, parameters = grouping(by)
+    condition = selection.condition()
+    return Statement(
+        f"SELECT {time} AS step, {name} AS name, {', '.join(COUNTED.values())} FROM requests{join}"
+        f" WHERE {condition.sql} AND {name} IS NOT NULL GROUP BY step, name ORDER BY step, name",
+        (*parameters, *condition.parameters),
+    )
+
+
+def failures(selection: Selection) -> Query[list[FailureCount]]:
+    """Why attempts ended without an answer, most frequent first."""
+    condition = selection.condition()
+    rows = yield Statement(
+        "SELECT coalesce(error_type, status) AS reason, count(*) AS attempts, sum("
+        "CASE WHEN EXISTS (SELECT 1 FROM requests AS later WHERE later.route_id = requests.route_id"
+        " AND later.attempt > requests.attempt) THEN 1 ELSE 0 END), sum(cost_nano_usd)"
+        " FROM requests WHERE status IN ('failed', 'cancelled', 'expired')"
+        f" AND {condition.sql} GROUP BY reason ORDER BY attempts DESC, reason",
+        condition.parameters,
+    )
+    return [FailureCount(str(reason), *map(int, counts)) for reason, *counts in rows]
+
+
+def tag_keys() -> Query[list[str]]:
+    """The keys of all tags that were ever used, in alphabetical order."""
+    keys: list[str] = []
+    first = "tag:"
+    while True:
+        # From one key to the next: there are few, and many values.
+        ((scope,),) = yield Statement(
+            "SELECT min(scope) FROM totals WHERE scope >= ? AND scope < ?",
+            (first, after_prefix("tag:")),
+        )
+        if scope is None:
+            return keys
+        prefix = scope[: scope.index("=") + 1]
+        keys.append(prefix.removeprefix("tag:").removesuffix("="))
+        first = after_prefix(prefix)
