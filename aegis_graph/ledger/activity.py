@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, NamedTuple
 
 from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.scopes import after_prefix, report_prefix
-from aegis_graph.ledger.selection import TOTAL, Condition, Selection, grouping
+from aegis_graph.ledger.scopes import after_prefix, report_prefix, tags_of
+from aegis_graph.ledger.selection import COLUMNS, TOTAL, Condition, Selection, grouping
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS, Sums
 
 Step = Literal["hour", "day"]
@@ -103,6 +104,38 @@ def failures(selection: Selection) -> Query[list[FailureCount]]:
         condition.parameters,
     )
     return [FailureCount(str(reason), *map(int, counts)) for reason, *counts in rows]
+
+
+def unanswered(selection: Selection, since: str, until: str) -> Query[list[FailureCount]]:
+    """Why requests ended without an answer, most frequent first; no attempt is counted here.
+
+    Args:
+        selection: Which requests; one that says what attempts alone have, chooses none.
+        since: The beginning of its days, as rows have instants.
+        until: Their end.
+    """
+    chosen = selection.names()
+    chosen.pop("tag", None)
+    if chosen.keys() - _OF_REQUESTS.keys():
+        return []
+    tests = ["timestamp >= ?", "timestamp < ?", *(f"{_OF_REQUESTS[name]} = ?" for name in chosen)]
+    rows = yield Statement(
+        f"SELECT error_type, tags, count(*) FROM unanswered WHERE {' AND '.join(tests)}"
+        " GROUP BY error_type, tags",
+        (since, until, *chosen.values()),
+    )
+    counts: Counter[str] = Counter()
+    for reason, tags, number in rows:
+        if selection.tag is None or tags_of(tags).get(selection.tag.key) == selection.tag.value:
+            counts[str(reason)] += int(number)
+    return [FailureCount(reason, number, 0, 0) for reason, number in counts.most_common()]
+
+
+_OF_REQUESTS = {
+    name: column
+    for name, column in COLUMNS.items()
+    if name in ("task", "user", "run", "thread", "sensitivity")
+}
 
 
 def tag_keys() -> Query[list[str]]:

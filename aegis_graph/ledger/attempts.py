@@ -104,6 +104,14 @@ def open_attempts(most: int) -> Query[list[RecordedAttempt]]:
     return _attempts(rows)
 
 
+def held_now() -> Query[tuple[int, int]]:
+    """How many attempts are under way or never reported, and what is held for them in nano-USD."""
+    ((number, held),) = yield Statement(
+        "SELECT count(*), sum(hold_nano_usd) FROM requests WHERE status = 'reserved'"
+    )
+    return int(number), int(held or 0)
+
+
 def recorded_request(route_id: str) -> Query[RecordedRequest]:
     """What the ledger keeps of a request."""
     rows = yield Statement(f"{_ATTEMPT} WHERE route_id = ? ORDER BY attempt, id", (route_id,))

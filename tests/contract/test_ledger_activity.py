@@ -10,10 +10,22 @@ from typing import Any
 import pytest
 
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.activity import ActivityPoint, FailureCount, activity, failures, tag_keys
-from aegis_graph.ledger.attempts import last_attempts, open_attempts, recorded_request
+from aegis_graph.ledger.activity import (
+    ActivityPoint,
+    FailureCount,
+    activity,
+    failures,
+    tag_keys,
+    unanswered,
+)
+from aegis_graph.ledger.attempts import (
+    held_now,
+    last_attempts,
+    open_attempts,
+    recorded_request,
+)
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.queries import Statement
+from aegis_graph.ledger.queries import Query, Statement, advance
 from aegis_graph.ledger.report import latencies
 from aegis_graph.ledger.selection import Selection, TagValue
 from aegis_graph.ledger.windows import Days
@@ -150,6 +162,31 @@ async def test_failures_are_counted_by_reason_with_their_fallbacks(store: Store)
     assert await ledger.read(failures(replace(ALL, provider="dear"))) == []
 
 
+async def test_requests_without_an_answer_are_counted_by_reason(store: Store) -> None:
+    ledger = store.open()
+    tags = '{"team": "search"}'
+    for number in range(3):
+        asked = failed_request(route_id=f"n{number}", user_id="ada", tags=tags if number else None)
+        await ledger.settle([], failed_request=asked)
+    days = ("2026-11-23T00:00:00.000Z", "2026-11-24T00:00:00.000Z")
+    counted = {
+        "all": Selection(),
+        "ada": Selection(user="ada"),
+        "tag": Selection(tag=TagValue("team", "search")),
+        "bob": Selection(user="bob"),
+        "of attempts": Selection(provider="cheap"),
+    }
+    found = {name: await ledger.read(unanswered(one, *days)) for name, one in counted.items()}
+    assert found == {
+        "all": [FailureCount("NoProviderError", 3, 0, 0)],
+        "ada": [FailureCount("NoProviderError", 3, 0, 0)],
+        "tag": [FailureCount("NoProviderError", 2, 0, 0)],
+        "bob": [],
+        "of attempts": [],
+    }
+    assert await ledger.read(unanswered(Selection(), "2026-11-24", "2026-11-25")) == []
+
+
 async def test_percentiles_are_of_what_is_chosen(store: Store) -> None:
     ledger = await filled(store)
     found = await ledger.read(latencies("provider", replace(ALL, user="bob")))
@@ -166,6 +203,7 @@ async def test_the_last_attempts_come_page_by_page(store: Store) -> None:
     tagged = await ledger.read(last_attempts(replace(ALL, tag=TagValue("team", "search")), most=9))
     assert [row.tag_values for row in tagged] == [{"team": "search"}] * 3
     assert [row.user_id for row in await ledger.read(open_attempts(9))] == ["eve"]
+    assert await ledger.read(held_now()) == (1, 50)
 
 
 async def test_a_request_is_all_its_attempts_and_why_it_failed(store: Store) -> None:
@@ -189,17 +227,13 @@ async def test_keys_of_tags_are_found_without_reading_their_values(store: Store)
     asked = 0
     query = tag_keys()
 
-    def counted() -> Any:
+    def counted() -> Query[Any]:
         nonlocal asked
-        rows = None
-        while True:
-            try:
-                step = query.send(rows)
-            except StopIteration as end:
-                return end.value
-            assert isinstance(step, Statement)
+        step = advance(query, None)
+        while isinstance(step, Statement):
             asked += 1
-            rows = yield step
+            step = advance(query, (yield step))
+        return step.value
 
     assert await ledger.read(counted()) == ["a.b-c_", "env", "team"]
     assert asked == 4
