@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Literal, NamedTuple
 
 from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.row_selection import COLUMNS, TOTAL, RowCondition, RowSelection, grouping
 from aegis_graph.ledger.scopes import after_prefix, report_prefix, tags_of
-from aegis_graph.ledger.selection import COLUMNS, TOTAL, Condition, Selection, grouping
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS, Sums
 
 Step = Literal["hour", "day"]
@@ -34,7 +34,7 @@ class FailureCount(NamedTuple):
     """What they cost."""
 
 
-def activity(by: str, step: Step, selection: Selection) -> Query[list[ActivityPoint]]:
+def activity(by: str, step: Step, selection: RowSelection) -> Query[list[ActivityPoint]]:
     """Sums by time and by ``provider``, ``tag:KEY`` and so on, in the order of time.
 
     Days are read from the totals where these have what is chosen, in the same time for any number
@@ -62,18 +62,18 @@ def activity(by: str, step: Step, selection: Selection) -> Query[list[ActivityPo
     ]
 
 
-def _scopes(by: str, selection: Selection) -> Condition | None:
+def _scopes(by: str, selection: RowSelection) -> RowCondition | None:
     """The scopes whose totals are the answer, if they have it."""
     scope = selection.scope()
     prefix = TOTAL if by == TOTAL else report_prefix(by)
     if by != TOTAL and scope == TOTAL:
-        return Condition("scope >= ? AND scope < ?", (prefix, after_prefix(prefix)))
+        return RowCondition("scope >= ? AND scope < ?", (prefix, after_prefix(prefix)))
     if scope is not None and (by == TOTAL or scope.startswith(prefix)):
-        return Condition("scope = ?", (scope,))
+        return RowCondition("scope = ?", (scope,))
     return None
 
 
-def _of_totals(scopes: Condition, selection: Selection) -> Statement:
+def _of_totals(scopes: RowCondition, selection: RowSelection) -> Statement:
     return Statement(
         f"SELECT day, scope, {', '.join(TOTAL_COLUMNS)} FROM totals"
         f" WHERE {scopes.sql} AND day >= ? AND day < ? ORDER BY day, scope",
@@ -81,7 +81,7 @@ def _of_totals(scopes: Condition, selection: Selection) -> Statement:
     )
 
 
-def _of_rows(by: str, step: Step, selection: Selection) -> Statement:
+def _of_rows(by: str, step: Step, selection: RowSelection) -> Statement:
     time = "day" if step == "day" else "substr(timestamp, 1, 13)"
     name, join, parameters = grouping(by)
     condition = selection.condition()
@@ -92,7 +92,7 @@ def _of_rows(by: str, step: Step, selection: Selection) -> Statement:
     )
 
 
-def failures(selection: Selection) -> Query[list[FailureCount]]:
+def failures(selection: RowSelection) -> Query[list[FailureCount]]:
     """Why attempts ended without an answer, most frequent first."""
     condition = selection.condition()
     rows = yield Statement(
@@ -106,7 +106,7 @@ def failures(selection: Selection) -> Query[list[FailureCount]]:
     return [FailureCount(str(reason), *map(int, counts)) for reason, *counts in rows]
 
 
-def unanswered(selection: Selection, since: str, until: str) -> Query[list[FailureCount]]:
+def unanswered(selection: RowSelection, since: str, until: str) -> Query[list[FailureCount]]:
     """Why requests ended without an answer, most frequent first; no attempt is counted here.
 
     Args:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.row_selection import RowSelection
 from aegis_graph.ledger.scopes import tags_of
-from aegis_graph.ledger.selection import Selection
 
 
 class RecordedAttempt(NamedTuple):
@@ -78,7 +78,7 @@ _ATTEMPT = f"SELECT {', '.join(RecordedAttempt._fields)} FROM requests"
 
 
 def last_attempts(
-    selection: Selection, *, most: int, before: int | None = None
+    selection: RowSelection, *, most: int, before: int | None = None
 ) -> Query[list[RecordedAttempt]]:
     """The newest of the chosen attempts, the last first.
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.records import CostRow, Latency, Overrun
+from aegis_graph.ledger.row_selection import RowSelection, grouping
 from aegis_graph.ledger.scopes import after_prefix, report_prefix
-from aegis_graph.ledger.selection import Selection, grouping
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.ledger.windows import Days
 
@@ -38,7 +38,7 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
         ConfigError: There is no report by that.
     """
     prefix = report_prefix(by)
-    found = (yield from latencies(by, Selection(days=days))) if latency else {}
+    found = (yield from latencies(by, RowSelection(days=days))) if latency else {}
     last = after_prefix(prefix)
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
@@ -56,7 +56,7 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
     return report
 
 
-def latencies(by: str, selection: Selection) -> Query[dict[str, Latency]]:
+def latencies(by: str, selection: RowSelection) -> Query[dict[str, Latency]]:
     """Percentiles of the time that the chosen calls took, where answered; reads each of their rows.
 
     By nearest rank: the smallest latency that at least so many percent of the calls had or stayed

@@ -27,12 +27,12 @@ from aegis_graph.ledger.attempts import (
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.queries import Query, Statement, advance
 from aegis_graph.ledger.report import latencies
-from aegis_graph.ledger.selection import Selection, TagValue
+from aegis_graph.ledger.row_selection import RowSelection, TagValue
 from aegis_graph.ledger.windows import Days
 from tests.contract.ledger_store import NOON, Store, failed_request, hold, settlement
 
 DAYS = Days("2026-11-01", "2026-12-01")
-ALL = Selection(days=DAYS)
+ALL = RowSelection(days=DAYS)
 
 
 async def call(ledger: SqlLedger, cost: int, **more: Any) -> str:
@@ -107,7 +107,7 @@ async def test_hours_are_those_of_utc_on_days_of_the_ledgers_zone(store: Store) 
     ledger = store.open(zone="Europe/Berlin")
     store.now = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)  # Half past midnight in Berlin.
     await call(ledger, 5)
-    today = Selection(days=Days("2026-11-23", "2026-11-24"))
+    today = RowSelection(days=Days("2026-11-23", "2026-11-24"))
     assert spent(await ledger.read(activity("total", "hour", today))) == {
         ("2026-11-22T23", "total"): 5
     }
@@ -145,7 +145,7 @@ async def test_a_day_begins_at_its_first_row(store: Store) -> None:
     # A clock that was set back writes a day's rows behind those of the next one.
     store.now = NOON - timedelta(days=1)
     await call(ledger, 1000)
-    day = Selection(days=Days("2026-11-22", "2026-11-23"), sensitivity="public")
+    day = RowSelection(days=Days("2026-11-22", "2026-11-23"), sensitivity="public")
     assert sum(spent(await ledger.read(activity("total", "day", day))).values()) == 1037
 
 
@@ -170,11 +170,11 @@ async def test_requests_without_an_answer_are_counted_by_reason(store: Store) ->
         await ledger.settle([], failed_request=asked)
     days = ("2026-11-23T00:00:00.000Z", "2026-11-24T00:00:00.000Z")
     counted = {
-        "all": Selection(),
-        "ada": Selection(user="ada"),
-        "tag": Selection(tag=TagValue("team", "search")),
-        "bob": Selection(user="bob"),
-        "of attempts": Selection(provider="cheap"),
+        "all": RowSelection(),
+        "ada": RowSelection(user="ada"),
+        "tag": RowSelection(tag=TagValue("team", "search")),
+        "bob": RowSelection(user="bob"),
+        "of attempts": RowSelection(provider="cheap"),
     }
     found = {name: await ledger.read(unanswered(one, *days)) for name, one in counted.items()}
     assert found == {
@@ -184,7 +184,7 @@ async def test_requests_without_an_answer_are_counted_by_reason(store: Store) ->
         "bob": [],
         "of attempts": [],
     }
-    assert await ledger.read(unanswered(Selection(), "2026-11-24", "2026-11-25")) == []
+    assert await ledger.read(unanswered(RowSelection(), "2026-11-24", "2026-11-25")) == []
 
 
 async def test_percentiles_are_of_what_is_chosen(store: Store) -> None:

@@ -26,7 +26,7 @@ class TagValue(NamedTuple):
     value: str
 
 
-class Condition(NamedTuple):
+class RowCondition(NamedTuple):
     """A condition on ``requests`` in SQL, with its parameters."""
 
     sql: str
@@ -34,7 +34,7 @@ class Condition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class RowSelection:
     """Rows of some local days, of which each thing that is named here must be true."""
 
     days: Days = ALL_DAYS
@@ -53,7 +53,7 @@ class Selection:
         """What is asked for beside the days, as its address has it.
 
         Example:
-            >>> Selection(model="m", tag=TagValue("team", "search")).names()
+            >>> RowSelection(model="m", tag=TagValue("team", "search")).names()
             {'model': 'm', 'tag': 'team=search'}
         """
         found = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
@@ -64,8 +64,10 @@ class Selection:
         """The scope whose totals have exactly these rows; ``None`` where only the rows say it.
 
         Example:
-            >>> Selection().scope(), Selection(user="ada").scope(), Selection(thread="t").scope()
-            ('total', 'user:ada', None)
+            >>> RowSelection().scope(), RowSelection(thread="t").scope()
+            ('total', None)
+            >>> RowSelection(user="ada").scope()
+            'user:ada'
         """
         names = self.names()
         if not names:
@@ -74,7 +76,7 @@ class Selection:
         counted = not others and kind in (*SCOPE_COLUMNS, "tag")
         return f"{kind}:{value}" if counted else None
 
-    def condition(self) -> Condition:
+    def condition(self) -> RowCondition:
         """The rows in SQL."""
         # No row of these days has a lower number than the first that was written on one of them.
         tests = ["id >= (SELECT coalesce(min(first_id), 0) FROM days WHERE day >= ? AND day < ?)"]
@@ -90,7 +92,7 @@ class Selection:
                 " AND chosen.key = ? AND chosen.value = ?)"
             )
             values += self.tag
-        return Condition(" AND ".join(tests), tuple(values))
+        return RowCondition(" AND ".join(tests), tuple(values))
 
 
 class Grouping(NamedTuple):
