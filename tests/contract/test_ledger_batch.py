@@ -81,9 +81,15 @@ async def test_a_row_takes_less_than_400_bytes_with_its_indexes(tmp_path: Any) -
         made = await ledger.admit([hold(1, user=f"user-{number % 50}", query_hash=digest, **more)])
         await ledger.settle([settlement(made, 1)])
 
+    def size() -> int:
+        ledger.close()
+        path = tmp_path / "costs.db"
+        with closing(open_database(path, 5.0)) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return int(path.stat().st_size)
+
+    # Every table has a page, whether it has rows or not.
+    await ledger.check()
+    empty = size()
     await asyncio.gather(*map(attempt, range(count)))
-    ledger.close()
-    path = tmp_path / "costs.db"
-    with closing(open_database(path, 5.0)) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    assert path.stat().st_size / count < 400
+    assert (size() - empty) / count < 400
