@@ -74,6 +74,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import QuotaError as QuotaError
     from aegis_graph.errors import RateLimitError as RateLimitError
     from aegis_graph.errors import ReadOnlyLedgerError as ReadOnlyLedgerError
+    from aegis_graph.errors import RejectedAnswerError as RejectedAnswerError
     from aegis_graph.errors import RequestRejectedError as RequestRejectedError
     from aegis_graph.errors import RoutingError as RoutingError
     from aegis_graph.errors import StoreError as StoreError
@@ -90,6 +91,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.request.request import Request as Request
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
     from aegis_graph.routing.hooks import OutgoingAttempt as OutgoingAttempt
+    from aegis_graph.routing.hooks import Rejection as Rejection
     from aegis_graph.routing.hooks import SettledAttempt as SettledAttempt
     from aegis_graph.routing.host import RoutedMessagesState as RoutedMessagesState
     from aegis_graph.routing.policy import Candidate as Candidate
@@ -136,6 +138,8 @@ _HOMES = {
     "QuotaError": "aegis_graph.errors",
     "RateLimitError": "aegis_graph.errors",
     "ReadOnlyLedgerError": "aegis_graph.errors",
+    "RejectedAnswerError": "aegis_graph.errors",
+    "Rejection": "aegis_graph.routing.hooks",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
     "Request": "aegis_graph.request.request",
     "RequestRejectedError": "aegis_graph.errors",

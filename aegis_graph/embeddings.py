@@ -237,7 +237,7 @@ def create_embeddings(
     # A batch falls back as it is, so it has to fit every provider.
     most = min(texts_per_call(row, source=given.source) for row in rows)
     router = create_router(
-        given.model_copy(update={"providers": tuple(rows)}),
+        given.model_copy(update={"providers": tuple(rows), "accept": {}}),
         ledger=ledger,
         # Vectors have no place in a checkpoint, and a vector store resumes by itself.
         checkpointer=False,

@@ -33,6 +33,7 @@ AegisError
     ├── MalformedAnswerError            the answer breaks the provider's own protocol
     ├── StreamCutError                  the answer ended before it was complete
     └── UnfitAnswerError                the answer is complete, and not what was asked for
+        └── RejectedAnswerError         a check of the application refuses it
 ```
 
 Routing, ledger and store errors derive from ``RuntimeError`` because LangGraph's default
@@ -195,8 +196,9 @@ class StreamInterruptedError(RoutingError):
 class HookError(RoutingError):
     """A function that was given to the router failed, or returned what it may not.
 
-    Nothing was sent for the attempt that it concerns. The message names the function and what is
-    wrong; what the function raised is the ``__cause__``.
+    Nothing was sent for the attempt that it concerns, or, where it was to judge an answer, the cost
+    of that is recorded. The message names the function and what is wrong; what the function raised
+    is the ``__cause__``.
     """
 
 
@@ -312,3 +314,16 @@ class StreamCutError(ProviderError):
 
 class UnfitAnswerError(ProviderError):
     """The answer is complete, but empty, unfit for the schema, or without a readable tool call."""
+
+
+class RejectedAnswerError(UnfitAnswerError):
+    """A check of the application refuses the answer; the message is its reason.
+
+    Args:
+        message: The reason in one line.
+        tell_model: Whether the reason stands in the prompt of the provider that is asked next.
+    """
+
+    def __init__(self, message: str, *, tell_model: bool = False) -> None:
+        super().__init__(message)
+        self.tell_model = tell_model

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
+from aegis_graph.config.accept import check_accept
 from aegis_graph.config.addresses import webhook_fault
 from aegis_graph.config.aliases import check_aliases
 from aegis_graph.config.config_model import NAME_OF_VARIABLE, ConfigModel
@@ -64,6 +65,9 @@ class RouterConfig(ConfigModel):
     health: HealthSpec = HealthSpec()
     routing: RoutingSpec = RoutingSpec()
     """Which of the providers that may serve a request is asked first."""
+    accept: Mapping[str, str] = Field(default_factory=dict)
+    """What an answer must pass, by task, or under ``*`` for every task without a check of its own:
+    ``json``, ``citations`` or ``module:function``."""
     defaults: DefaultsSpec = DefaultsSpec()
     """What counts for a request that does not say it itself."""
     index: IndexSpec = IndexSpec()
@@ -103,6 +107,7 @@ class RouterConfig(ConfigModel):
         if baseline is not None and baseline not in names:
             raise ValueError(f"routing.baseline: no provider is named {baseline!r}")
         check_aliases(self.aliases, self.providers)
+        check_accept(self.accept)
         _check_embeddings(self.embeddings)
         # Only now: a row of embeddings may bear a provider's name.
         names += [row.name for row in self.embeddings]

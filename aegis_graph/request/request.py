@@ -93,11 +93,13 @@ class Request:
     """The most that one call may cost."""
     order: Order | None = None
     """By what the providers are put in order; as the configuration says when absent."""
+    asked: Sequence[BaseMessage] = ()
+    """What the caller asked, where the messages are others; the hash is of that."""
 
     @cached_property
     def query_hash(self) -> str:
         """SHA-256 of the prompt and its options; only a reservation's row needs it."""
-        return prompt_hash(self.messages, self.options)
+        return prompt_hash(self.asked or self.messages, self.options)
 
     @cached_property
     def input_kinds(self) -> Set[InputKind]:
@@ -141,6 +143,7 @@ class Request:
         return replace(
             self,
             messages=messages,
+            asked=self.asked or self.messages,
             images=_check_parts(messages),
             prompt_tokens=prompt_bound(messages) + options_bound(self.options),
         )

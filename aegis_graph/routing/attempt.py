@@ -12,18 +12,26 @@ from aegis_graph.errors import AttemptRefusedError, HookError
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import unused_hold
 from aegis_graph.providers.base import Provider
+from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import Call
+from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks
 from aegis_graph.routing.deadline import Deadline, is_over, kept
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
-from aegis_graph.routing.observer import observer_in
-from aegis_graph.routing.outcome import AttemptCommand, CallOutcome, onward
+from aegis_graph.routing.observer import keep_answer
+from aegis_graph.routing.outcome import AttemptCommand, onward
 from aegis_graph.routing.policy import may_receive, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
 from aegis_graph.routing.retry import is_retry
-from aegis_graph.routing.route import AdmittedHold, Route, admitted_hold, declined
+from aegis_graph.routing.route import (
+    AdmittedHold,
+    Route,
+    admitted_hold,
+    declined,
+    refused_because,
+)
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.routing.watched_runs import watched_call
@@ -40,10 +48,13 @@ class Attempt:
     read: RequestReader
     limits: tuple[UnitLimit, ...] = ()
     """What it must fit into beside the budgets."""
+    checks: AcceptChecks = NO_CHECKS
+    """What an answer must pass after it."""
 
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
-        request = self.read(state, config)
+        reasons = refused_because(route_of(state))
+        request = with_reasons(self.read(state, config), reasons)
         deadline = Deadline.of(state, request)
         command = await self._attempt({**state, **kept(deadline)}, request, config)
         # For the nodes after this one, where a resumed run begins here.
@@ -71,10 +82,12 @@ class Attempt:
                 )
         if is_over(deadline) or self._try_start(state) is not None:
             return await self._decline(route, hold)
-        call = Call(self.services, self.provider, request, state, hold, config)
+        is_judged = self.checks.of(request.task) is not None
+        call = Call(self.services, self.provider, request, state, hold, config, is_judged=is_judged)
         outcome = await watched_call(call, self.provider, request, config)
-        _keep(outcome, config)
-        return onward(state, [outcome])
+        if outcome.answer is not None and not is_judged:
+            keep_answer(outcome.answer, config)
+        return onward(state, [outcome], is_judged=is_judged)
 
     def _try_start(self, state: RouterState) -> Unavailable | None:
         """Check the health again just before the call: many were planned at the same moment."""
@@ -142,10 +155,3 @@ class Attempt:
             await self.services.unclaimed.register(unused)
         route = declined(route, unused, exclude=exclude, refusal=refusal)
         return Command(goto="budget_check", update={"route": route})
-
-
-def _keep(outcome: CallOutcome, config: RunnableConfig) -> None:
-    """Hand the answer over; its cost is settled after this node, with nothing awaited before."""
-    keep = observer_in(config).keep
-    if keep is not None and outcome.answer is not None:
-        keep(outcome.answer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -30,17 +29,17 @@ from aegis_graph.routing.attempt_trace import AttemptTrace
 from aegis_graph.routing.deadline import Deadline, is_over
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.experience import past_attempt
+from aegis_graph.routing.gates import FormGate, pass_gate
 from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
-    AttemptDiscarded,
     ChunkEvent,
     observer_in,
     raised_by_callback,
+    retract,
     without_ambient_callbacks,
 )
 from aegis_graph.routing.outcome import CallOutcome
 from aegis_graph.routing.outgoing_call import OutgoingCall
-from aegis_graph.routing.read_answer import read_answer
 from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
@@ -64,6 +63,8 @@ class Call:
         state: RouterState,
         hold: AdmittedHold,
         config: RunnableConfig,
+        *,
+        is_judged: bool = False,
     ) -> None:
         self._services = services
         self._provider = provider
@@ -73,6 +74,7 @@ class Call:
         self._request = request
         self._state = state
         self.number = len(state["attempts"]) + 1
+        self._is_judged = is_judged
         self._observer = observer_in(config)
         self._bound = bound_of(provider, request)
         self._outgoing = OutgoingCall(
@@ -127,8 +129,7 @@ class Call:
     async def make(self) -> CallOutcome:
         """Call, and say how it ended. Its cost is settled also where the run ends right after."""
         health, name = self._services.health, self._spec.name
-        emit = stream_writer()
-        emit(self._event("attempt_started"))
+        stream_writer()(self._event("attempt_started"))
         try:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._ask()
@@ -143,7 +144,7 @@ class Call:
             else:
                 asked, before = self._request.query_hash, self._answers_before
                 health.failed(name, error, key=self._key, request=asked, answers_before=before)
-            return await self._failed(error, emit, again=again)
+            return await self._failed(error, again=again)
         except BaseException as error:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
@@ -203,8 +204,8 @@ class Call:
         cut = self.answer.response_metadata.get(FINISH_REASON) == CUT_OFF
         if cut or "response_schema" not in self._request.options:
             self._recorder.check_calls()
-        options, find_problem = self._request.options, self._observer.find_problem
-        return await read_answer(self.answer, options, find_problem, until=self._timer.ends_at)
+        form = FormGate(self._observer.find_problem)
+        return await pass_gate(form, self._request, self.answer, until=self._timer.ends_at)
 
     def _listener(self) -> Listener | None:
         """What hears how much is left of the provider's limits, where the row has such limits."""
@@ -225,13 +226,7 @@ class Call:
         # Compared, so that a server that refuses every form is not asked for ever.
         return self._provider.adapt(error) and self._outgoing.would_differ()
 
-    async def _failed(
-        self,
-        error: ProviderError,
-        emit: Callable[[dict[str, Any]], None],
-        *,
-        again: bool,
-    ) -> CallOutcome:
+    async def _failed(self, error: ProviderError, *, again: bool) -> CallOutcome:
         settlement = self._calculator.failed(error, self.answer, self._recorder, **self._latency())
         self.settlement = settlement
         await self._services.unclaimed.register(settlement)
@@ -239,11 +234,8 @@ class Call:
         ended = self._ended(settlement, str(error))
         if self._recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": str(error)}
-            emit(event)
-            if self._observer.on_event:
-                self._observer.on_event(AttemptDiscarded(event))
-                if self._observer.ends_on_interrupt:
-                    return ended._replace(broken_off=self._recorder.answer_text)
+            if retract(self._observer, event):
+                return ended._replace(broken_off=self._recorder.answer_text)
         if again:
             return ended
         longest_s = self._services.health.spec.max_retry_wait_s
@@ -255,11 +247,14 @@ class Call:
         return ended._replace(retry_after_s=wait_s)
 
     def _ended(self, settlement: SettlementRecord, reason: str) -> CallOutcome:
-        past = past_attempt(self._request, self._spec, settlement, self._admitted_at)
+        record, experience = self._record(settlement, reason), self._services.experience
+        past = past_attempt(self._request, record, settlement, self._admitted_at)
         bound = 0 if self._request.has_images else self._bound.input_tokens
-        first_ms = self._timer.first_piece_ms
-        self._services.experience.learn(past, bound=bound, first_ms=first_ms)
-        return CallOutcome(self._record(settlement, reason), settlement)
+        experience.measure(past, bound=bound, first_ms=self._timer.first_piece_ms)
+        # An answer that is yet to be judged may turn out to be a failure.
+        if not (past.answered and self._is_judged):
+            experience.learn(past)
+        return CallOutcome(record, settlement)
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
         return AttemptRecord(

@@ -21,6 +21,8 @@ from aegis_graph.types import DEFAULT_SENSITIVITY
 _EDGE = "branch:to:"
 """How LangGraph begins the name of the channel that says which node is next."""
 
+_ACCEPT = f"{_EDGE}accept"
+
 
 class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, RouterOutput]):
     """A compiled routing graph, as ``create_router`` returns it.
@@ -104,14 +106,16 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Lead a run whose next provider was removed back to ``budget_check``.
 
-        LangGraph asks each graph to read older checkpoints as its own; without this, such a run
-        has no next node and ends without an answer.
+        An answer for which there is no check any more goes to ``record_cost``. LangGraph asks each
+        graph to read older checkpoints as its own; without this, such a run has no next node and
+        ends without an answer.
         """
         super()._migrate_checkpoint(checkpoint)
         values, versions = checkpoint["channel_values"], checkpoint["channel_versions"]
-        for edge in [name for name in values if name.startswith(f"{_EDGE}attempt_")]:
+        for edge in [name for name in values if name.startswith((f"{_EDGE}attempt_", _ACCEPT))]:
             if edge.removeprefix(_EDGE) not in self.nodes:
-                values[f"{_EDGE}budget_check"] = values.pop(edge)
-                versions[f"{_EDGE}budget_check"] = versions.pop(edge)
+                instead = f"{_EDGE}{'record_cost' if edge == _ACCEPT else 'budget_check'}"
+                values[instead] = values.pop(edge)
+                versions[instead] = versions.pop(edge)
                 # LangGraph looks only at the channels that are named here, where any is.
                 checkpoint["updated_channels"] = None

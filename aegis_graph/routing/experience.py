@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 from aegis_graph.clock import Clock
 from aegis_graph.concurrency.forks import reset_in_child
-from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.request.request import Request
-from aegis_graph.types import SettlementRecord
+from aegis_graph.types import AttemptRecord, SettlementRecord
 
 LAST_ROWS = 2_000
 """Rows of the ledger that are looked at: a few milliseconds of reading."""
@@ -185,20 +184,25 @@ class Experience:
             self._records, self._threads = fresh._records, fresh._threads
             self._read_at = self._read_at or self.clock()
 
-    def learn(self, past: PastAttempt, *, bound: int = 0, first_ms: int | None = None) -> None:
-        """Take an attempt of this process into account, where an order goes by it.
+    def learn(self, past: PastAttempt) -> None:
+        """Take an attempt of this process into account, where an order goes by it."""
+        # Where providers are asked as they are listed, nothing is counted.
+        if self._read_at is not None:
+            with self._lock:
+                self._learn(past)
+
+    def measure(self, past: PastAttempt, *, bound: int, first_ms: int | None) -> None:
+        """Keep of an attempt what no row of the ledger has, where an order goes by it.
 
         Args:
             past: The attempt.
             bound: The upper bound of its input tokens, where it had no images; else 0.
             first_ms: When its first token came, in milliseconds after it was sent.
         """
-        # Where providers are asked as they are listed, nothing is counted.
         if self._read_at is None:
             return
         subject = (past.provider, past.model, past.task)
         with self._lock:
-            self._learn(past)
             known = self._measured.get(subject, Measured())
             if bound and past.answered and past.input_tokens:
                 known = known._replace(size=known.size.plus(past.input_tokens, bound))
@@ -261,12 +265,12 @@ class Experience:
 
 
 def past_attempt(
-    request: Request, spec: ProviderSpec, settlement: SettlementRecord, moment: datetime
+    request: Request, attempt: AttemptRecord, settlement: SettlementRecord, moment: datetime
 ) -> PastAttempt:
     """An attempt that has just ended, as the ledger's row will say it."""
     return PastAttempt(
-        spec.name,
-        spec.model,
+        attempt["provider"],
+        attempt["model"],
         request.task,
         request.thread_id,
         moment,

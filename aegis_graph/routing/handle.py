@@ -24,6 +24,7 @@ from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.hooks import (
     AfterAttempt,
     BeforeAttempt,
+    Check,
     OnAlert,
     Policy,
     PriceOf,
@@ -33,6 +34,7 @@ from aegis_graph.routing.host import bound_choices
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.types import Task
 
 
 class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, RouterOutput]):
@@ -56,11 +58,12 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment.
         load: Reads the file, such as ``RouterConfig.load_vision``.
-        before_attempt: As the four that follow, for ``create_router``; a reload keeps them.
+        before_attempt: As the five that follow, for ``create_router``; a reload keeps them.
         after_attempt: See there.
         on_alert: See there.
         policy: See there.
         price: See there; asked again at each reload.
+        accept: See there; a task's check goes before the one that a file names.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -91,6 +94,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         on_alert: OnAlert | None = None,
         policy: Policy | None = None,
         price: PriceOf | None = None,
+        accept: Mapping[Task, Check | str] | None = None,
     ) -> None:
         self.name = name
         self._bound: RunnableConfig = {}
@@ -111,6 +115,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
                 on_alert=on_alert,
                 policy=policy,
                 price=price,
+                accept=accept or {},
             ),
         )
 
@@ -166,7 +171,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        """As ``ainvoke``, for sync callers."""
         return self.refresh().invoke(input, self._with(config), **kwargs)
 
     @override
@@ -185,7 +189,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Any]:
-        """As ``astream``, for sync callers."""
         yield from self.refresh().stream(input, self._with(config), **kwargs)
 
     def is_private(self, asked: object, config: RunnableConfig | None = None) -> bool:
@@ -226,28 +229,23 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
     async def aget_graph(
         self, config: RunnableConfig | None = None, *, xray: int | bool = False
     ) -> Graph:
-        """As ``get_graph``."""
         router = await self.current()
         return await router.aget_graph(self._with(config), xray=xray)
 
     @override
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """The form of a request."""
         return self.router.get_input_schema(config)
 
     @override
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """The form of an answer."""
         return self.router.get_output_schema(config)
 
     @override
     def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        """``get_input_schema`` as JSON Schema."""
         return self.router.get_input_jsonschema(config)
 
     @override
     def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        """``get_output_schema`` as JSON Schema."""
         return self.router.get_output_jsonschema(config)
 
     @override
@@ -257,7 +255,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
 
     @override
     async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-        """As ``get_state``."""
         return await self.router.aget_state(self._with(config), subgraphs=subgraphs)
 
     @override
@@ -280,7 +277,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
     async def aupdate_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
-        """As ``update_state``."""
         return await self.router.aupdate_state(self._with(config), values, as_node)
 
     @override
@@ -293,7 +289,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
     async def abulk_update_state(
         self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
     ) -> RunnableConfig:
-        """As ``bulk_update_state``."""
         return await self.router.abulk_update_state(self._with(config), updates)
 
     def _with(self, config: RunnableConfig | None) -> RunnableConfig:

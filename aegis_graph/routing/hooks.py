@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage
@@ -82,6 +82,26 @@ class SettledAttempt:
     """A copy of the answer; ``None`` where the attempt failed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """What a check returns to refuse an answer.
+
+    Example:
+        >>> def check(request, answer):
+        ...     if len(answer.text) > 500:
+        ...         return Rejection("is longer than 500 characters", tell_model=True)
+    """
+
+    reason: str
+    """Recorded in one line; it is no place for private words of the answer."""
+    tell_model: bool = False
+    """Whether the provider that is asked next sees the reason in its prompt."""
+
+
+Check = Callable[
+    [Request, AIMessage],
+    Rejection | str | bool | Awaitable[Rejection | str | bool | None] | None,
+]
 BeforeAttempt = Callable[
     [OutgoingAttempt], OutgoingAttempt | Awaitable[OutgoingAttempt | None] | None
 ]
@@ -112,11 +132,13 @@ class RouterHooks:
     """Puts the candidates in another order, or leaves some out."""
     price: PriceOf | None = None
     """The price of a row, where it is another than the configuration's and the price book's."""
+    accept: Mapping[Task, Check | str] = field(default_factory=dict)
+    """What an answer must pass, by task, beside what the configuration names."""
 
     def __post_init__(self) -> None:
         for hook in fields(self):
             given = getattr(self, hook.name)
-            if given is not None and not callable(given):
+            if hook.name != "accept" and given is not None and not callable(given):
                 raise ConfigError(f"{hook.name}: must be a function, not {type(given).__name__}")
 
     def priced(self, row: ProviderSpec, source: str) -> ProviderSpec:

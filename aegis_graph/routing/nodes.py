@@ -23,13 +23,15 @@ from aegis_graph.errors import (
     HookError,
     LimitExceededError,
     NoProviderError,
+    RejectedAnswerError,
     RequestRejectedError,
     RoutingError,
     StreamInterruptedError,
 )
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.records import FailedRequest, unused_hold
+from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request
 from aegis_graph.routing.admission import Admitted, NextAttempt
 from aegis_graph.routing.alerts import report_alerts
@@ -46,6 +48,7 @@ from aegis_graph.routing.route import (
     full,
     pending,
     refusals,
+    refused_because,
     settled,
     waited,
     with_choices,
@@ -57,6 +60,8 @@ from aegis_graph.types import SettlementRecord, SkippedRecord
 
 _KEPT = ("attempts", "route_id", "ends_at")
 """What ``budget_check`` leaves in the state as it is."""
+
+_BROKE_OFF = "the answer broke off after its first words"
 
 _REFUSALS = frozenset(
     error.__name__ for error in (BadRequestError, ContentRefusedError, ContextTooLongError)
@@ -89,7 +94,7 @@ class RouterNodes:
             LedgerError: The ledger cannot be used; no provider is asked without it.
         """
         state = in_progress(state)
-        request = self.read(state, config)
+        request = with_reasons(self.read(state, config), refused_because(state.get("route")))
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
         state = {**state, "route": route, **kept(deadline)}
@@ -99,8 +104,7 @@ class RouterNodes:
         unsettled = pending(route)
         if route["retry_after_s"] > 0:
             # During the wait no money may be held that no call is spending.
-            alerts = await self.services.ledger.settle(unsettled)
-            await self._report(unsettled, alerts, state, config)
+            await self.settle(unsettled, state, config)
             unsettled = []
             await asyncio.sleep(shortened(route["retry_after_s"], deadline))
         await self.planner.learn(request)
@@ -137,8 +141,7 @@ class RouterNodes:
         unsettled, answer = pending(route_of(state)), state.get("answer")
         error = None if answer is not None else _routing_error(state)
         failed = None if error is None else failed_request(self.read(state, config), error)
-        alerts = await self.services.ledger.settle(unsettled, failed_request=failed)
-        await self._report(unsettled, alerts, state, config)
+        await self.settle(unsettled, state, config, failed=failed)
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
@@ -191,10 +194,30 @@ class RouterNodes:
         try:
             return await plan_by_policy(policy, plan, request, state)
         except HookError as error:
-            failed = failed_request(request, error)
-            alerts = await self.services.ledger.settle(unsettled, failed_request=failed)
-            await self._report(unsettled, alerts, state, config)
+            await self.settle(unsettled, state, config, failed=failed_request(request, error))
             raise
+
+    async def settle(
+        self,
+        ended: Sequence[SettlementRecord],
+        state: RouterState,
+        config: RunnableConfig,
+        *,
+        failed: FailedRequest | None = None,
+    ) -> None:
+        """Have the ledger record what has ended, and say so.
+
+        Args:
+            ended: The settlements of the last attempts.
+            state: With these attempts.
+            config: The run's configuration.
+            failed: The request, where it ends without an answer.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+        """
+        alerts = await self.services.ledger.settle(ended, failed_request=failed)
+        await self._report(ended, alerts, state, config)
 
     async def _report(
         self,
@@ -224,8 +247,10 @@ def _routing_error(state: RouterState) -> RoutingError:
     passed_over = [f"{row['provider']} not asked ({row['reason']})" for row in skipped]
     reasons = "; ".join([*failed, *passed_over])
     if route["broken_off"] is not None:
+        refused = attempts[-1]["error_type"] == RejectedAnswerError.__name__
+        what = "the answer was refused after it went out" if refused else _BROKE_OFF
         return StreamInterruptedError(
-            f"the answer broke off after its first words: {reasons}",
+            f"{what}: {reasons}",
             route_id=state["route_id"],
             attempts=attempts,
             skipped=skipped,

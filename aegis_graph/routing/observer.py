@@ -26,6 +26,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
 from langgraph.constants import TAG_NOSTREAM
 
+from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.langchain_internals import (
     RUNNING_CONFIG,
     EventStreamingHandler,
@@ -141,6 +142,27 @@ def with_observer(observer: RunObserver, config: RunnableConfig | None = None) -
     merged = ensure_config(config)
     own = {} if observer.thread_id is None else {"thread_id": observer.thread_id}
     return {**merged, "configurable": {**own, **merged["configurable"], OBSERVER: observer}}
+
+
+def keep_answer(answer: AIMessage, config: RunnableConfig) -> None:
+    """Hand the answer over; its cost is settled after this node, with nothing awaited before."""
+    keep = observer_in(config).keep
+    if keep is not None:
+        keep(answer)
+
+
+def retract(observer: RunObserver, event: Mapping[str, Any]) -> bool:
+    """Say that the pieces of an attempt are void; whether that ends the request.
+
+    Args:
+        observer: What the caller wants of the request.
+        event: The router's ``attempt_discarded`` event.
+    """
+    stream_writer()(event)
+    if observer.on_event is None:
+        return False
+    observer.on_event(AttemptDiscarded(event))
+    return observer.ends_on_interrupt
 
 
 def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callbacks:

@@ -12,7 +12,7 @@ from aegis_graph.routing.route import attempted
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
-AttemptCommand = Command[Literal["budget_check", "record_cost"]]
+AttemptCommand = Command[Literal["budget_check", "accept", "record_cost"]]
 
 
 class CallOutcome(NamedTuple):
@@ -35,12 +35,15 @@ class CallOutcome(NamedTuple):
         return self.answer is not None or self.broken_off is not None
 
 
-def onward(state: RouterState, outcomes: Sequence[CallOutcome]) -> AttemptCommand:
+def onward(
+    state: RouterState, outcomes: Sequence[CallOutcome], *, is_judged: bool = False
+) -> AttemptCommand:
     """The next step of a request after its calls.
 
     Args:
         state: The request when the calls began.
         outcomes: Of each, in the order in which they began; at most one of them is the end of it.
+        is_judged: Whether an answer must pass a check.
     """
     route = route_of(state)
     for one in outcomes:
@@ -58,6 +61,7 @@ def onward(state: RouterState, outcomes: Sequence[CallOutcome]) -> AttemptComman
     }
     if last is None:
         return Command(goto="budget_check", update=update)
-    if last.answer is not None:
-        update["answer"] = last.answer
-    return Command(goto="record_cost", update=update)
+    if last.answer is None:
+        return Command(goto="record_cost", update=update)
+    update["answer"] = last.answer
+    return Command(goto="accept" if is_judged else "record_cost", update=update)

@@ -50,6 +50,8 @@ class Route(TypedDict):
     """What the caller was given of an answer that broke off, where that ends the request."""
     free_in_s: NotRequired[float | None]
     """When a limit that was full has room again, in seconds, where that is known."""
+    refused_because: NotRequired[list[str]]
+    """Why checks refused answers, where the model that is asked next is to know it."""
     waited_s: NotRequired[dict[str, float]]
     """How long the request has waited for each provider's limits, in seconds."""
 
@@ -119,6 +121,29 @@ def attempted(
     }
 
 
+def refused(
+    route: Route,
+    settlement: SettlementRecord,
+    provider: str,
+    *,
+    tell_model: str | None = None,
+) -> Route:
+    """A check refused the answer of an attempt, which has failed after all.
+
+    Args:
+        route: The request when its last step ended.
+        settlement: What takes the place of the attempt's settlement.
+        provider: It is not asked again for this request.
+        tell_model: The reason, where the model that is asked next is to know it.
+    """
+    hold_id = settlement["hold_id"]
+    return {
+        **_without(route, provider),
+        "pending": [settlement if one["hold_id"] == hold_id else one for one in pending(route)],
+        "refused_because": [*refused_because(route), *([] if tell_model is None else [tell_model])],
+    }
+
+
 def declined(
     route: Route,
     unused: SettlementRecord | None,
@@ -151,6 +176,11 @@ def refusals(route: Route) -> list[SkippedRecord]:
     """The providers that a hook of the application refused, each with its reason."""
     # A run that an older version began has none.
     return route.get("refusals", [])
+
+
+def refused_because(route: Route | None) -> list[str]:
+    """Why earlier answers were refused, for the model that is asked next."""
+    return [] if route is None else route.get("refused_because", [])
 
 
 def _without(route: Route, provider: str | None) -> Route:

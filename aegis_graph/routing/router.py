@@ -16,6 +16,15 @@ graph TD
   record_cost --> END
 ```
 
+Where answers to a task must pass a check, a node stands between the attempts and ``record_cost``:
+
+```mermaid
+graph TD
+  attempt_ollama -. to be judged .-> accept
+  accept -. refused: fall back .-> budget_check
+  accept -. accepted .-> record_cost
+```
+
 Every attempt is entered through ``budget_check``, which reserves the most it can cost from every
 budget it touches; ``record_cost`` replaces the reservation by the real cost. The call and its
 settlement are separate nodes: with a checkpointer, a failed ledger write is resumed without buying
@@ -39,13 +48,16 @@ from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.accept import AcceptNode
 from aegis_graph.routing.attempt import Attempt
+from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks, accept_checks
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.hooks import (
     AfterAttempt,
     BeforeAttempt,
+    Check,
     OnAlert,
     Policy,
     PriceOf,
@@ -59,7 +71,7 @@ from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.telemetry.telemetry import Telemetry
-from aegis_graph.types import DEFAULT_SENSITIVITY
+from aegis_graph.types import DEFAULT_SENSITIVITY, Task
 
 Router = CompiledRouter
 """The type of a compiled routing graph."""
@@ -81,6 +93,8 @@ class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOu
     """The functions that the application gave."""
     nodes_around: RouterNodes | None = None
     """The two nodes around the attempts, with the planner."""
+    checks: AcceptChecks = NO_CHECKS
+    """What answers must pass, by task."""
     provider_names: ProviderNames | None = None
     """Under which a request may choose providers."""
     telemetry: Telemetry | None = None
@@ -106,6 +120,7 @@ def router_builder(
     on_alert: OnAlert | None = None,
     policy: Policy | None = None,
     price: PriceOf | None = None,
+    accept: Mapping[Task, Check | str] | None = None,
 ) -> RouterBuilder:
     """Build the routing graph, for callers that compile it themselves.
 
@@ -118,11 +133,12 @@ def router_builder(
         clock: Returns the present as an aware datetime in UTC.
         environ: Where keys are looked up by name, by default the process's environment; then in
             the `.env` beside the configuration's file.
-        before_attempt: As the four that follow, for ``create_router``.
+        before_attempt: As the five that follow, for ``create_router``.
         after_attempt: See there.
         on_alert: See there.
         policy: See there.
         price: See there.
+        accept: See there.
 
     Raises:
         ConfigError: A provider's kind or price is unknown.
@@ -138,6 +154,7 @@ def router_builder(
         on_alert=on_alert,
         policy=policy,
         price=price,
+        accept=accept or {},
     )
     variables = config.variables(environ)
     chain = [
@@ -162,6 +179,7 @@ def create_router(
     on_alert: OnAlert | None = None,
     policy: Policy | None = None,
     price: PriceOf | None = None,
+    accept: Mapping[Task, Check | str] | None = None,
 ) -> Router:
     """Build the routing subgraph: one node that every LLM call of an application goes through.
 
@@ -183,9 +201,11 @@ def create_router(
         on_alert: Called once per window when a budget's share is spent.
         policy: Puts the candidates of an attempt in another order, or leaves some out.
         price: The price of a row, where it is another than the configuration's.
+        accept: What an answer must pass, by task, or under ``*``; else the next provider is asked.
+            ``json``, ``citations``, ``module:function``, or a function of request and answer.
 
     Raises:
-        ConfigError: A provider's kind or price is unknown.
+        ConfigError: A provider's kind or price is unknown, or a check is not there.
 
     Example:
         >>> from langchain_core.messages import HumanMessage
@@ -206,6 +226,7 @@ def create_router(
         on_alert=on_alert,
         policy=policy,
         price=price,
+        accept=accept,
     )
     return compiled(builder, checkpointer=checkpointer, name=name)
 
@@ -227,6 +248,7 @@ def assemble(
     """Put the nodes around a chain of providers together."""
     read = RequestReader(config.defaults.model_dump(exclude_none=True))
     provider_names = ProviderNames(config.providers, config.aliases)
+    checks = accept_checks(config, services.hooks.accept)
     limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
     ranking = Ranking(config.routing, services.experience, provider_names)
     planner = Planner(chain, services.health, provider_names, ranking)
@@ -245,12 +267,17 @@ def assemble(
     builder.provider_names = provider_names
     builder.nodes_around = nodes
     builder.telemetry = services.telemetry
+    builder.checks = checks
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
+    after = ("budget_check", "record_cost")
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services, read, limits[provider.spec.name])
-        _add(builder, name, Node(attempt.run, services.portal), ("budget_check", "record_cost"))
+        attempt = Attempt(provider, services, read, limits[provider.spec.name], checks)
+        ends = (*after, "accept") if checks else after
+        _add(builder, name, Node(attempt.run, services.portal), ends)
+    if checks:
+        _add(builder, "accept", Node(AcceptNode(nodes, checks).run, services.portal), after)
     _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
     builder.add_edge(START, "budget_check")
     builder.add_edge("record_cost", END)

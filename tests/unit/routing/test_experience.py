@@ -103,7 +103,7 @@ def test_tokens_are_counted_as_those_of_this_process_were() -> None:
     experience = Experience(None, lambda: NOW)
     experience.replace([])
     for _ in range(20):
-        experience.learn(past(input_tokens=2000), bound=4000)
+        experience.measure(past(input_tokens=2000), bound=4000, first_ms=None)
     ranking = Ranking(RoutingSpec(), experience, ProviderNames([]))
     assert ranking.expected(provider(), request(), NOW).input_tokens > 1900
 
@@ -190,7 +190,8 @@ def test_the_median_goes_with_the_last_times_and_bears_one_that_is_far_off() -> 
 def test_a_process_that_reads_the_ledger_again_keeps_what_only_it_knows() -> None:
     experience = Experience(None, lambda: NOW)
     experience.replace([])
-    experience.learn(past(), bound=1000, first_ms=80)
+    experience.learn(past())
+    experience.measure(past(), bound=1000, first_ms=80)
     experience.replace([past(output_tokens=7)])
     subject = ("p", "p-1", "answer")
     assert experience.measured(subject).first.median_ms == 80

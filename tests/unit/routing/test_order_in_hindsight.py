@@ -99,7 +99,8 @@ class World:
             usage.cached_input_tokens,
             500,
         )
-        self.experience.learn(past, bound=asked.prompt_tokens)
+        self.experience.learn(past)
+        self.experience.measure(past, bound=asked.prompt_tokens, first_ms=None)
         if asked.thread_id is not None:
             self.threads[asked.thread_id, asked.task] = (name, usage.input_tokens)
 
