@@ -162,7 +162,12 @@ async def test_a_check_sees_the_request_and_what_it_does_to_the_answer_is_no_ans
         answer.content = "changed"
 
     router = open_cascade(server, db, {"answer": look})
-    chosen = {"task": "answer", "sensitivity": "public", "tags": {"team": "ads"}, "user_id": "ada"}
+    chosen: Any = {
+        "task": "answer",
+        "sensitivity": "public",
+        "tags": {"team": "ads"},
+        "user_id": "ada",
+    }
     result = await router.ainvoke(ask(**chosen))
     [(request, answer)] = seen
     assert (request.task, request.sensitivity, request.user_id) == ("answer", "public", "ada")
