@@ -21,7 +21,8 @@ from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
 from aegis_graph.request.tags import joined_tags
 from aegis_graph.routing.hooks import AfterAttempt, BeforeAttempt, OnAlert, Policy, PriceOf
-from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
+from aegis_graph.routing.message_streams import hidden_from_streams
+from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput
 from aegis_graph.types import AttemptRecord, Sensitivity

@@ -8,6 +8,7 @@ given of it, as ``options``, for the nodes after it, and ``ask_router`` hands it
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Annotated, Any, cast
@@ -24,6 +25,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.choices import check_choices
+from aegis_graph.routing.message_streams import spoken_in_streams
 from aegis_graph.routing.observer import observer_in, with_observer
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import (
@@ -195,7 +197,8 @@ def ask_router(
         router: The compiled router.
         prepare: Turns the node's state into a request.
         conclude: Turns the state and the outcome into the node's update.
-        streamed: Whether a caller that streams messages is shown the answer's tokens.
+        streamed: Whether a caller that streams messages is shown the answer's tokens, without
+            reasoning.
 
     Example:
         >>> from langchain_core.messages import HumanMessage
@@ -212,7 +215,9 @@ def ask_router(
         try:
             asked = prepare(state)
             tagged = _judged(merge_configs(config, {"tags": tags}), asked.get("find_problem"))
-            result = await call(target.invoke, target.ainvoke, _request(asked), tagged)
+            # What the answer has left out in the end is not shown on the way to it.
+            with spoken_in_streams(tagged) if streamed else nullcontext(tagged) as shown:
+                result = await call(target.invoke, target.ainvoke, _request(asked), shown)
         # Only these: with a ledger that cannot be used, a run is resumed and not degraded.
         except RoutingError as error:
             return conclude(state, _refused(error))

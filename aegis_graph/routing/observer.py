@@ -24,11 +24,9 @@ from langchain_core.callbacks.manager import BaseRunManager, ahandle_event
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
-from langgraph.constants import TAG_NOSTREAM
 
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.langchain_internals import (
-    RUNNING_CONFIG,
     EventStreamingHandler,
     MessageStreamHandler,
     StreamingHandler,
@@ -194,31 +192,6 @@ def without_ambient_callbacks(observer: RunObserver) -> Iterator[None]:
     finally:
         for variable, token in tokens:
             variable.reset(token)
-
-
-@contextmanager
-def hidden_from_streams() -> Iterator[RunnableConfig]:
-    """The running configuration, for calls that no host shows to the readers of its messages.
-
-    The tag alone hides a model's tokens; LangGraph would still show the answer in the output of the
-    router's nodes. Inside the block this is also the running configuration, because LangGraph adds
-    that one's callbacks to those that it is given.
-    """
-    config = ensure_config(RunnableConfig(tags=[TAG_NOSTREAM]))
-    callbacks = config.get("callbacks")
-    if isinstance(callbacks, BaseCallbackManager):
-        config["callbacks"] = callbacks = callbacks.copy()
-        for handler in [one for one in callbacks.handlers if isinstance(one, MessageStreamHandler)]:
-            callbacks.remove_handler(handler)
-    elif callbacks:
-        config["callbacks"] = [
-            one for one in callbacks if not isinstance(one, MessageStreamHandler)
-        ]
-    token = RUNNING_CONFIG.set(config)
-    try:
-        yield config
-    finally:
-        RUNNING_CONFIG.reset(token)
 
 
 def raised_by_callback(error: Exception) -> bool:

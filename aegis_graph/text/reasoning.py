@@ -38,6 +38,17 @@ _AROUND = re.compile(
 _LEFT_OVER = re.compile(r"(?:<\|(?:end|return|im_end|END_RESPONSE)\|>\s*)+\Z")
 _JSON_START = re.compile(r"\s*(?:```\w*\s*)?(?=\{)")
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+_AROUND_START = re.compile(r"\s*(?:<(?:answer|output|response)>\s*)?", re.IGNORECASE)
+_AROUND_END = re.compile(r"(?:\s*</(?:answer|output|response)>\s*)?\Z", re.IGNORECASE)
+_MARK_CHARS = frozenset("<[\u25c1")
+_UNFINISHED = re.compile(
+    r"(?:<\|(?:start|channel|constrain)\|>[\w\s<|>]{0,40}|<[^<>\n]{0,24}|\[/?[A-Z]{0,5}|\u25c1/?\w{0,5}"
+    r"|(?:</(?:answer|output|response)>|<\|(?:end|return|im_end|END_RESPONSE)\|>|\s)+)\Z",
+    re.IGNORECASE,
+)
+"""The end of a text that may yet become a mark, or be left out where nothing follows it."""
+_LONGEST = 80
+"""Characters of a mark, at most."""
 _DECODER = json.JSONDecoder()
 _MOST_CUTS = 8
 """Marks that are looked at one by one; in a text with more of them, the last one counts."""
@@ -109,3 +120,78 @@ def _without_open(text: str) -> str:
         return text
     code = code_spans(text)
     return text if is_inside(opened.end() - 1, code) else text[: opened.start()].rstrip()
+
+
+class SpokenStream:
+    """Shows a text while a model writes it, as ``spoken_part`` gives it in the end.
+
+    What may be the beginning of a mark waits for the next piece. Thoughts before a mark that ends
+    them, and that no mark has begun, are seen: nothing tells them from an answer until then.
+
+    Example:
+        >>> stream = SpokenStream()
+        >>> [stream.feed(piece) for piece in ("<thi", "nk>Hm.</thi", "nk> Ulm", " <3.")]
+        ['', '', 'Ulm', ' <3.']
+        >>> stream.end()
+        ''
+    """
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._begin = self._sent = self._looked = 0
+        self._is_cut = self._waits = False
+
+    def feed(self, piece: str) -> str:
+        """What to show, now that a piece has come."""
+        self._text += piece
+        if not self._waits and _MARK_CHARS.isdisjoint(piece):
+            self._looked = self._sent = len(self._text)
+            return piece
+        return self._advance(is_whole=False)
+
+    def end(self) -> str:
+        """What is left to show, now that nothing more comes."""
+        return self._advance(is_whole=True)
+
+    def _advance(self, *, is_whole: bool) -> str:
+        stop = self._skip_reasoning(is_whole=is_whole)
+        if self._is_cut and self._sent == self._begin:
+            around = _AROUND_START.match(self._text, self._begin)
+            self._begin = self._sent = around.end() if around else self._begin
+        rest = self._text[self._begin :]
+        spoken = _without_open(rest)
+        if spoken is not rest:
+            # Without the spaces in front of the mark, some of which may have been shown.
+            stop = self._begin + len(spoken)
+        elif not is_whole and (mark := _UNFINISHED.search(rest, max(0, len(rest) - _LONGEST))):
+            stop = min(stop, self._begin + mark.start())
+        shown = self._text[self._sent : stop]
+        self._sent = max(self._sent, stop)
+        self._waits = stop < len(self._text) or (self._is_cut and self._sent == self._begin)
+        if is_whole and self._is_cut:
+            shown = _AROUND_END.sub("", _LEFT_OVER.sub("", shown.rstrip()))
+        return shown
+
+    def _skip_reasoning(self, *, is_whole: bool) -> int:
+        """Begin anew behind each mark that ends reasoning; up to where it is known what is one."""
+        while mark := _END.search(self._text, max(self._sent, self._looked - _LONGEST)):
+            rest = self._text[self._begin :]
+            if not is_whole and self._may_be_mentioned(mark, rest):
+                return mark.start()
+            end = _end_of_reasoning(rest)
+            if end is None:
+                break
+            self._begin += end
+            self._sent = self._looked = self._begin
+            self._is_cut = True
+        self._looked = len(self._text)
+        return len(self._text)
+
+    def _may_be_mentioned(self, mark: re.Match[str], rest: str) -> bool:
+        """Whether the next piece may put a mark into quotes or code."""
+        if _START.match(rest.lstrip()):
+            return False
+        quoted = self._text[: mark.start()][-1:]
+        if mark.end() == len(self._text) and quoted and quoted in _QUOTES:
+            return True
+        return is_inside(mark.start() - self._begin, code_spans(rest))

@@ -26,7 +26,8 @@ from aegis_graph.components.model_chain import model_chain
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.providers.embedding_model import TextType
-from aegis_graph.routing.observer import RunObserver, hidden_from_streams, with_observer
+from aegis_graph.routing.message_streams import hidden_from_streams
+from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput
 from aegis_graph.text.reasoning import spoken_part

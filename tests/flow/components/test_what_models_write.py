@@ -28,8 +28,8 @@ DRAFT = json.dumps({"kind": "compound", "steps": ["Draft one?", "Draft two?"]})
 HALF = "\\ud83d"
 
 
-def answers(server: LoopbackServer, db: Path, **more: Any) -> Any:
-    only = [provider(server, "ollama", max_retries=0)]
+def answers(server: LoopbackServer, db: Path, *, kind: Any = "ollama", **more: Any) -> Any:
+    only = [provider(server, kind, max_retries=0)]
     return create_answer_generator(open_router(make_config(server, db, providers=only)), **more)
 
 
@@ -50,6 +50,32 @@ async def test_the_reader_is_shown_no_reasoning(
     result = await answers(server, db).ainvoke({"question": QUESTION, "documents": DOCUMENTS})
     assert result["answer"] == "The limit is 10 USD a month. [1]"
     assert [one["n"] for one in result["citations"]] == [1]
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("kind", ["ollama", "openai"])
+async def test_no_reasoning_is_streamed(
+    server: LoopbackServer, db: Path, kind: Any, streams: bool
+) -> None:
+    thought = "<think>Is it [2], or is it a < b?\n</think>\n\n"
+    server.script(kind, Reply(f"{thought}The limit is 10 USD a month. [1]"))
+    graph = answers(server, db, kind=kind)
+    shown: list[str] = []
+
+    def show(mode: str, data: Any) -> None:
+        if mode == "messages":
+            shown.append(data[0].text)
+
+    asked: Any = {"question": QUESTION, "documents": DOCUMENTS}
+    modes: Any = ["messages", "values"]
+    if streams:
+        async for _, mode, data in graph.astream(asked, stream_mode=modes, subgraphs=True):
+            show(mode, data)
+    else:
+        for _, mode, data in graph.stream(asked, stream_mode=modes, subgraphs=True):
+            show(mode, data)
+    assert "".join(shown) == "The limit is 10 USD a month. [1]"
+    assert len([one for one in shown if one]) > 3
 
 
 @pytest.mark.parametrize("text", ["<think>So far, so", "Hm.</think>", "<think>a</think>\n"])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aegis_graph.text.reasoning import spoken_part
+from aegis_graph.text.reasoning import SpokenStream, spoken_part
 
 PLAN = '{"kind": "compound", "steps": []}'
 DRAFT = '{"kind": "simple", "steps": ["Draft?"]}'
@@ -92,3 +92,54 @@ def test_the_value_behind_reasoning_is_the_value(thought: str, value: dict[str, 
     value["mark"] = "</think>"
     said = spoken_part(f"<think>{thought}</think>{json.dumps(value)}")
     assert json.loads(said) == value
+
+
+STREAMED = [
+    "Ulm.",
+    "<think>Hm.</think> Ulm.",
+    "<think>Hm.",
+    "\n<think>\na\n</think>\n\nUlm is big. [1] a < b and x[3].",
+    "It ends with `</think>`.",
+    "```\n</think>\n```\nend",
+    "<think>a</think>x\n\n```py\nif a<b: pass\n<think>\n```\nq",
+    "<think>a</think>\n\n<answer>\nUlm and\n</answer>\n",
+    "<think>a</think>Ulm<|im_end|>",
+    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Ulm [1].",
+    "[THINK]x[/THINK]Hi [1] [2].",
+    "Hello there.\n<think>open end",
+    "\u25c1think\u25b7a\u25c1/think\u25b7Ulm",
+    "a <b>bold</b> <i",
+    'The tag "</think>" ends. See <http://x.de>.',
+    "</think>Ulm",
+    "x <",
+]
+
+
+def streamed(pieces: list[str]) -> str:
+    stream = SpokenStream()
+    return "".join([*map(stream.feed, pieces), stream.end()])
+
+
+@given(st.sampled_from(STREAMED), st.lists(st.integers(1, 9), min_size=1, max_size=20))
+def test_a_stream_shows_what_is_spoken_in_the_end(text: str, sizes: list[int]) -> None:
+    pieces, at, turn = [], 0, 0
+    while at < len(text):
+        size = sizes[turn % len(sizes)]
+        pieces.append(text[at : at + size])
+        at, turn = at + size, turn + 1
+    assert streamed(pieces).strip() == spoken_part(text).strip()
+
+
+@given(st.lists(st.text(alphabet="ab <>[]/`\n\u25c1|1", max_size=6), max_size=30))
+def test_a_stream_loses_nothing_of_a_text_without_marks(pieces: list[str]) -> None:
+    assert streamed(pieces) == "".join(pieces)
+
+
+def test_thoughts_that_no_mark_has_begun_are_seen_until_one_ends_them() -> None:
+    stream = SpokenStream()
+    assert [stream.feed(one) for one in ("Hm. ", "</thi", "nk>\n", "Ulm")] == [
+        "Hm. ",
+        "",
+        "",
+        "Ulm",
+    ]
