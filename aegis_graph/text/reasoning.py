@@ -130,10 +130,10 @@ class SpokenStream:
 
     Example:
         >>> stream = SpokenStream()
-        >>> [stream.feed(piece) for piece in ("<thi", "nk>Hm.</thi", "nk> Ulm", " <3.")]
-        ['', '', 'Ulm', ' <3.']
+        >>> [stream.feed(piece) for piece in ("<thi", "nk>Hm.</thi", "nk> Ulm", " <3")]
+        ['', '', 'Ulm', ' ']
         >>> stream.end()
-        ''
+        '<3'
     """
 
     def __init__(self) -> None:
