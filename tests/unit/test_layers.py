@@ -80,7 +80,7 @@ HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "la
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 HEAVY |= {"jinja2", "starlette", "uvicorn"}
 HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
-HEAVY |= {"bs4", "docutils", "docx", "markitdown", "openpyxl", "pptx"}
+HEAVY |= {"bs4", "docutils", "docx", "markitdown", "openpyxl", "pptx", "striprtf"}
 
 
 @cache

@@ -24,7 +24,16 @@ _SETTLED_S = 2.0
 systems count in up to two seconds (FAT)."""
 _TRIES = 3
 _CHANGING = "changed while it was read; the next update reads it again"
-_OPTIONAL = ("docutils", "docx", "markitdown", "onnxruntime", "openpyxl", "pptx", "rapidocr")
+_OPTIONAL = (
+    "docutils",
+    "docx",
+    "markitdown",
+    "onnxruntime",
+    "openpyxl",
+    "pptx",
+    "rapidocr",
+    "striprtf",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

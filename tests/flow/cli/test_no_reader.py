@@ -10,7 +10,7 @@ from tests.flow.cli.command import aegis
 from tests.programs import ROOT
 from tests.unit.components.document_samples import SAMPLES
 
-ABSENT = ("docx", "docutils", "markitdown", "openpyxl", "pptx", "rapidocr")
+ABSENT = ("docx", "docutils", "markitdown", "openpyxl", "pptx", "rapidocr", "striprtf")
 
 
 @pytest.fixture

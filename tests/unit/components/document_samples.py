@@ -138,6 +138,59 @@ def book() -> bytes:
     return stream.getvalue()
 
 
+_OPEN = (
+    '<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+    ' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
+    ' xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"'
+    ' xmlns:draw="urn:oasis:names:tc:opendocument:xmlns:drawing:1.0"><office:body><office:text>'
+)
+
+
+def open_document(body: str, *, manifest: str = "") -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        close = "</office:text></office:body></office:document-content>"
+        archive.writestr("content.xml", f"{_OPEN}{body}{close}")
+        if manifest:
+            archive.writestr("META-INF/manifest.xml", manifest)
+    return stream.getvalue()
+
+
+@_sample("minutes.odt")
+def open_text() -> bytes:
+    return open_document(
+        "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
+        '<text:h text:outline-level="1">Minutes</text:h>'
+        '<text:p>We<text:s text:c="2"/>met in <text:span>Berlin</text:span>.'
+        "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>By rail."
+        "</text:p></text:note-body></text:note><office:annotation><text:p>remark</text:p>"
+        "</office:annotation></text:p>"
+        "<text:list><text:list-item><text:p>first</text:p><text:list><text:list-item>"
+        "<text:p>deep</text:p></text:list-item></text:list></text:list-item></text:list>"
+        "<table:table><table:table-header-rows><table:table-row>"
+        "<table:table-cell><text:p>City</text:p></table:table-cell>"
+        "<table:table-cell><text:p>Rate</text:p></table:table-cell>"
+        '<table:table-cell table:number-columns-repeated="9999"/>'
+        "</table:table-row></table:table-header-rows><table:table-row>"
+        '<table:table-cell table:number-columns-repeated="2"><text:p>Ulm</text:p>'
+        "</table:table-cell></table:table-row></table:table>"
+        "<text:p><draw:frame><draw:text-box><text:p>In a box.</text:p></draw:text-box></draw:frame>"
+        "</text:p>"
+    )
+
+
+@_sample("letter.rtf")
+def rich_text() -> bytes:
+    return (
+        rb"{\rtf1\ansi\ansicpg1252\deff0{\fonttbl{\f0 Arial;}}{\info{\title Fees}}"
+        rb"\f0 Die Geb\'fchr betr\u228?gt 5 \u8364? in Berlin.\par"
+        rb"{\pict\pngblip 89504e47}\b Zahlbar\b0  bald\u-10179?\u-8704?\par"
+        rb"\trowd\cellx2000\cellx4000 City\cell Rate\cell\row"
+        rb"\trowd\cellx2000\cellx4000 Ulm\cell 120 EUR\cell\row\pard Ende.\par}"
+    )
+
+
 @_sample("page.html")
 def page() -> bytes:
     return (

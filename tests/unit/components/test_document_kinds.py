@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 
@@ -72,6 +74,31 @@ def test_word_shows_what_was_inserted_and_not_what_was_deleted(tmp_path: Path) -
         run._r.addprevious(wrapper)
         wrapper.append(run._r)
     assert read(tmp_path, "a.docx", saved(document)).text == "The fee is 20 EUR."
+
+
+def test_an_open_document_is_read_as_a_reader_sees_it(tmp_path: Path) -> None:
+    document = read(tmp_path, "minutes.odt")
+    assert document.title == "Minutes"
+    assert document.text == (
+        "# Minutes\n\nWe  met in Berlin. (By rail.)\n\n- first\n  - deep\n\n"
+        "| City | Rate |\n|---|---|\n| Ulm | Ulm |\n\nIn a box."
+    )
+    nested = "<text:list><text:list-item>" * 2_000 + "</text:list-item></text:list>" * 2_000
+    assert refused(tmp_path, "a.odt", document_samples.open_document(nested)).reason == "empty"
+    space = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
+    secret = f'<m:x xmlns:m="{space}"><m:encryption-data/></m:x>'
+    locked = document_samples.open_document("<text:p>x</text:p>", manifest=secret)
+    assert refused(tmp_path, "b.odt", locked).reason == "password"
+    assert refused(tmp_path, "c.odt", b"PK\x03\x04").reason == "broken"
+
+
+def test_rich_text_has_its_characters_and_its_tables(tmp_path: Path) -> None:
+    assert read(tmp_path, "letter.rtf").text == (
+        "Die Gebühr beträgt 5 € in Berlin.\nZahlbar bald\U0001f600\n\n"
+        "| City | Rate |\n|---|---|\n| Ulm | 120 EUR |\n\nEnde."
+    )
+    assert read(tmp_path, "letter", SAMPLES["letter.rtf"]()).text.startswith("Die Gebühr")
+    assert refused(tmp_path, "a.rtf", b"Just words.").reason == "broken"
 
 
 def test_slides_are_numbered_and_have_their_notes(tmp_path: Path) -> None:
@@ -274,8 +301,8 @@ def test_a_file_without_an_ending_is_what_its_bytes_say(tmp_path: Path) -> None:
 
 
 def test_columns_of_a_pdf_are_read_one_after_the_other(tmp_path: Path) -> None:
-    left = [f"The left column says in line {n} that" for n in range(8)]
-    right = [f"while the right one says in line {n}" for n in range(8)]
+    left = _lines("The mill stands at the upper ford and grinds rye for five villages")
+    right = _lines("while its wheel was built anew after the flood, as the parish book has it")
     mixed = [
         text
         for n in range(8)
@@ -283,6 +310,45 @@ def test_columns_of_a_pdf_are_read_one_after_the_other(tmp_path: Path) -> None:
     ]
     text = read(tmp_path, "a.pdf", pdf([[(150, 720, "A paper in two columns"), *mixed]])).text
     assert text.split("\n") == ["A paper in two columns", *left, *right]
+
+
+def _lines(prose: str) -> list[str]:
+    """Eight lines of a column, each going on from the one before."""
+    words = prose.split() * 8
+    return [" ".join(words[6 * n : 6 * n + 6]) for n in range(8)]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="prints with Chromium")
+@pytest.mark.parametrize("count", [2, 3])
+def test_columns_that_a_browser_prints_are_read_one_after_the_other(
+    tmp_path: Path, count: int
+) -> None:
+    prose = [f"Sentence {n} tells of a mill whose wheel turns {n} times." for n in range(1, 60)]
+    page = "".join(f"<p>{one}</p>" for one in prose)
+    (tmp_path / "a.html").write_text(
+        f"<h1>Mills</h1><div style='column-count:{count};text-align:justify'>{page}</div>"
+    )
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu"]
+    made = f"--print-to-pdf={tmp_path / 'a.pdf'}"
+    run = [*command, made, str(tmp_path / "a.html")]
+    subprocess.run(run, check=True, capture_output=True, timeout=120, env={"HOME": str(tmp_path)})
+    text = " ".join(DocumentReader().read(tmp_path / "a.pdf").text.split())
+    places = [text.find(one) for one in prose]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+def test_rows_of_a_table_with_long_cells_stay_rows(tmp_path: Path) -> None:
+    rows = [
+        text
+        for n in range(9)
+        for text in (
+            (72.0, 680 - 14.0 * n, f"Article {n} of the long catalogue"),
+            (320.0, 680 - 14.0 * n, f"costs {n} EUR with all taxes included"),
+        )
+    ]
+    text = read(tmp_path, "a.pdf", pdf([rows])).text
+    assert "4 of the long catalogue" in text.split("costs 4 EUR")[0].split("costs 3 EUR")[1]
 
 
 def test_rows_of_a_table_in_a_pdf_stay_rows(tmp_path: Path) -> None:

@@ -11,6 +11,11 @@ _LEAST_LINES = 6
 """Lines of a column; fewer on both sides are an address, a caption, or a pair of lists."""
 _LEAST_CHARS = 22
 """Mean characters of a column's line: cells of a table are shorter."""
+_MOST_ALIKE = 0.5
+"""Share of a column's lines that begin with the same word; cells of a table often do."""
+_MOST_BEGUN = 2 / 3
+"""Share of them that begin with a capital letter or a digit, as cells do, and lines of prose less
+often."""
 _SAME = 3.0
 """Points by which what stands on one line, or begins at one edge, may differ."""
 
@@ -65,7 +70,18 @@ def _is_mixed(chunks: Sequence[_Chunk], edge: float) -> bool:
     fewest = min(len(lines) for lines in columns)
     if fewest < _LEAST_LINES or changes < fewest:
         return False
-    return all(sum(map(len, lines)) >= _LEAST_CHARS * len(lines) for lines in columns)
+    return all(map(_is_prose, columns))
+
+
+def _is_prose(lines: Sequence[str]) -> bool:
+    """Whether lines go on from one to the next, as those of a table do not."""
+    begun = sum(line[0].isupper() or line[0].isdigit() for line in lines)
+    [(_, alike)] = Counter(line.split()[0] for line in lines).most_common(1)
+    return (
+        sum(map(len, lines)) >= _LEAST_CHARS * len(lines)
+        and begun < _MOST_BEGUN * len(lines)
+        and alike <= _MOST_ALIKE * len(lines)
+    )
 
 
 def _by_column(chunks: Sequence[_Chunk], edge: float) -> str:

@@ -42,6 +42,8 @@ TEXT = DocumentKind(
 PDF = DocumentKind("PDF", "pdf", _suffixes("pdf"), max_bytes=500_000_000)
 HTML = DocumentKind("HTML page", "html", _suffixes("html htm xhtml"), max_bytes=20_000_000)
 DOCX = DocumentKind("Word document", "docx", _suffixes("docx docm"), "documents", 200_000_000)
+ODT = DocumentKind("OpenDocument text", "odt", _suffixes("odt ott"), max_bytes=200_000_000)
+RTF = DocumentKind("RTF file", "rtf", _suffixes("rtf"), "documents", 20_000_000)
 PPTX = DocumentKind("presentation", "pptx", _suffixes("pptx pptm ppsx"), "documents", 500_000_000)
 XLSX = DocumentKind("workbook", "xlsx", _suffixes("xlsx xlsm"), "documents", 100_000_000)
 EPUB = DocumentKind("e-book", "epub", _suffixes("epub"), max_bytes=200_000_000)
@@ -64,6 +66,8 @@ KINDS = (
     ),
     HTML,
     DOCX,
+    ODT,
+    RTF,
     PPTX,
     XLSX,
     DocumentKind("table", "delimited", _suffixes("csv tsv tab"), max_bytes=100_000_000),
@@ -115,6 +119,8 @@ def kind_by_content(start: bytes) -> DocumentKind | None:
         return PDF
     if start.startswith((b"PK\x03\x04", OLE)):
         return None
+    if start.startswith(b"{\\rtf"):
+        return RTF
     if re.match(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!doctype\s+html|<html)", start, re.IGNORECASE):
         return HTML
     if re.match(rb"From \S+ .*\n(?:[\w-]+: |>)", start):
