@@ -18,7 +18,7 @@ def read(raw: RawDocument) -> Content:
     if not raw.data.lstrip().startswith(b"{\\rtf"):
         raise unfit("broken", "not a readable RTF file; repair it")
     # The format is in ASCII, and says in which encoding the rest of it is.
-    text = rtf_to_text(raw.data.decode("latin-1"), errors="replace")
+    text = rtf_to_text(raw.data.decode("latin-1"), errors="replace")  # type: ignore[no-untyped-call]
     return Content([Section(text=_BLANKS.sub("\n\n", _with_tables(text)).strip())])
 
 
