@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NotRequired, get_args
 
 from typing_extensions import TypedDict
 
@@ -73,6 +73,15 @@ CUT_OFF = "length"
 """The finish reason of an answer that ended at a cap of tokens, whichever provider gave it."""
 
 
+def asked_as(provider: str, tier: str | None) -> str:
+    """A provider's name, with the tier that it is asked in where that is not its usual one.
+
+    >>> asked_as("openai", "flex"), asked_as("openai", None)
+    ('openai:flex', 'openai')
+    """
+    return provider if tier is None else f"{provider}:{tier}"
+
+
 class AttemptRecord(TypedDict):
     """One physical call to one provider, as the caller sees it."""
 
@@ -90,6 +99,8 @@ class AttemptRecord(TypedDict):
     """Decimal text, exact."""
     cost_basis: CostBasis
     latency_ms: int
+    tier: NotRequired[str]
+    """The tier at half the price that it was asked in; absent for the provider's usual one."""
 
 
 SkipCode = Literal[
@@ -106,6 +117,7 @@ SkipCode = Literal[
     "verdict",
     "price",
     "timeout",
+    "wait",
     "budget",
     "limit",
     "hook",
@@ -121,6 +133,8 @@ class SkippedRecord(TypedDict):
     model: str
     code: SkipCode
     reason: str
+    tier: NotRequired[str]
+    """The tier at half the price that was passed over; absent for the provider itself."""
 
 
 UNBELIEVED = -1

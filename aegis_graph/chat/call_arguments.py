@@ -25,6 +25,7 @@ _OF_THE_REQUEST = (
     "timeout_s",
     "max_price_usd",
     "order",
+    "max_wait_s",
 )
 _TAGS = "request_tags"
 """A request's ``tags``: LangChain's own ``tags`` are words for its traces."""

@@ -36,6 +36,7 @@ class DescribedChatModel(ConfiguredChatModel):
     timeout_s: float | None = Field(default=None, gt=0, alias="timeout")
     max_price_usd: str | None = None
     order: Order | None = None
+    max_wait_s: float | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _leave_profile_to_the_chain(self) -> Self:

@@ -97,6 +97,12 @@ def add_chat(parser: argparse.ArgumentParser) -> None:
         help="what it is for; budgets and reports go by it"
         f" (default: the file's, or {DEFAULT_TASK})",
     )
+    parser.add_argument(
+        "--max-wait-s",
+        type=float,
+        metavar="SECONDS",
+        help="how long it may wait to be served at half the price",
+    )
     add_request_options(
         parser,
         sensitivity="how private it is; confidential, pii and hipaa stay local"

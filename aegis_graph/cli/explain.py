@@ -27,6 +27,7 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.pricing.money import short_usd_text, usd_text
 from aegis_graph.routing.explain import ExplainedCandidate, Explanation, explain
 from aegis_graph.routing.router import create_router
+from aegis_graph.types import asked_as
 
 
 def explain_prompt(options: argparse.Namespace) -> int:
@@ -57,7 +58,7 @@ def _asked(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _columns(candidates: Sequence[ExplainedCandidate]) -> Iterator[TableColumn]:
-    yield TableColumn("provider", [one.provider for one in candidates])
+    yield TableColumn("provider", [asked_as(one.provider, one.tier) for one in candidates])
     yield TableColumn("model", [one.model for one in candidates], rank=2)
     expected = [one.expected for one in candidates]
     numbers = (
@@ -84,6 +85,7 @@ def _as_json(plan: Explanation) -> dict[str, Any]:
             {
                 "provider": one.provider,
                 "model": one.model,
+                "tier": one.tier,
                 "reason": one.reason,
                 "expected_usd": usd_text(one.expected.nano_usd),
                 "most_usd": usd_text(one.most_nano_usd),

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.pricing.money import usd_text
+from aegis_graph.types import asked_as
 
 WIDE = 240
 """Columns where no terminal says how many there are: in a file or a pipe nothing is cut."""
@@ -184,7 +185,7 @@ def route_lines(
     rows = [
         (
             *((row["task"],) if several else ()),
-            row["provider"],
+            asked_as(row["provider"], row.get("tier")),
             row["model"],
             row["status"],
             _cost(row)
@@ -195,7 +196,16 @@ def route_lines(
     ]
     # The providers that were not asked are those of the last task.
     last = (attempts[-1]["task"],) if several else ()
-    rows += [(*last, row["provider"], row["model"], "not asked", row["reason"]) for row in skipped]
+    rows += [
+        (
+            *last,
+            asked_as(row["provider"], row.get("tier")),
+            row["model"],
+            "not asked",
+            row["reason"],
+        )
+        for row in skipped
+    ]
     if not rows:
         yield "  nobody was asked: the documents do not speak of it"
     columns = len(rows[0]) - 1 if rows else 0

@@ -79,6 +79,9 @@ class ProviderSpec(UseLimits):
     for ``local`` and 0 for ``cloud`` when absent."""
     max_output_tokens: int = Field(default=1024, ge=1, le=MAX_OUTPUT_TOKENS)
     """Cap sent to the provider when the request names none."""
+    half_price: bool = False
+    """Whether requests that can wait (``max_wait_s``) are asked in the provider's tier at half the
+    price first: OpenAI's ``flex``, DashScope's Batch Chat."""
     tasks: tuple[TaskName, ...] | None = None
     """The tasks this provider serves; all of them when absent."""
     weight: int | None = Field(default=None, ge=1, le=1_000_000)
@@ -131,8 +134,8 @@ class EmbeddingSpec(ProviderSpec):
     @model_validator(mode="after")
     def _refuse_settings_of_answers(self) -> EmbeddingSpec:
         chat = ("tasks", "weight", "images", "tools", "structured", "thinking", "temperature")
-        pieces = ("max_output_tokens", "first_token_timeout_s", "idle_timeout_s")
-        for key in (*chat, *pieces):
+        calls = ("half_price", "max_output_tokens", "first_token_timeout_s", "idle_timeout_s")
+        for key in (*chat, *calls):
             # What a dumped configuration says is the default is no more than not saying it.
             if getattr(self, key) != ProviderSpec.model_fields[key].default:
                 raise ValueError(f"{key}: means nothing for embeddings; take it away")

@@ -23,11 +23,13 @@ class PastAttempt(NamedTuple):
     output_tokens: int | None
     cached_input_tokens: int | None
     latency_ms: int | None
+    service_tier: str | None = None
+    """In which it was served, or asked where nothing was."""
 
 
 _COLUMNS = (
     "provider, model, task, thread_id, timestamp, status, cost_nano_usd, input_tokens,"
-    " output_tokens, cached_input_tokens, latency_ms"
+    " output_tokens, cached_input_tokens, latency_ms, service_tier"
 )
 
 

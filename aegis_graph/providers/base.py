@@ -31,6 +31,7 @@ from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.providers.location import check_location
+from aegis_graph.providers.waiting_tier import WaitingTier
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.request.request import Request
 from aegis_graph.types import FINISH_REASON
@@ -70,7 +71,7 @@ class ProviderOptions(ConfigModel):
     """
 
 
-class Provider(CallArguments, ABC):
+class Provider(CallArguments, WaitingTier, ABC):
     """One configured provider. A kind is a subclass, usually of one of the package's own kinds.
 
     Args:
@@ -102,6 +103,9 @@ class Provider(CallArguments, ABC):
     """Whether an answer that is asked for whole arrives in pieces too, each of them reported to
     LangChain's callbacks. Only then do the limits on pieces count for it."""
 
+    waiting: Provider | None = None
+    """The same in its tier at half the price, where the row says ``half_price``."""
+
     def __init__(
         self,
         spec: ProviderSpec,
@@ -126,6 +130,8 @@ class Provider(CallArguments, ABC):
         reset_in_child(self, Provider._forget_calls)
         self._calls = 0
         self._retired = False
+        if spec.half_price:
+            self.waiting = self.open_waiting(source=source, environ=environ)
 
     def _forget_calls(self) -> None:
         """In a forked process: the calls that are under way are the parent's."""
@@ -171,6 +177,8 @@ class Provider(CallArguments, ABC):
             self._retired = True
             unused = self._take_unused()
         _close_all(unused)
+        if self.waiting is not None:
+            self.waiting.retire()
 
     def _take_unused(self) -> list[LoopScoped[OpenModel]]:
         """Take out what is to be closed; the next call opens new connections."""

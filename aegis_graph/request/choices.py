@@ -52,6 +52,8 @@ class RouterContext(TypedDict, total=False):
     """The most that one call may cost, as decimal text."""
     order: Order
     """By what the providers are put in order: ``listed``, ``price``, ``latency``, ``weighted``."""
+    max_wait_s: float
+    """How long the request may wait to be served at half the price, in seconds."""
 
 
 CHOICES = tuple(RouterContext.__annotations__)

@@ -11,6 +11,9 @@ from aegis_graph.pricing.money import limit_nano_usd
 MAX_COST_USD = Decimal(1_000_000_000)
 """Well below what the ledger's 64-bit nano-USD can hold."""
 
+MAX_WAIT_S = 86_400
+"""A day: what may take longer is no request, but a job of its own."""
+
 
 def amount_usd(key: str, value: object) -> Decimal:
     """An amount in USD, such as a run may cost.
@@ -53,6 +56,22 @@ def time_limit_s(key: str, value: object) -> float:
     if number and math.isfinite(value) and value > 0:  # type: ignore[arg-type,operator]
         return float(value)  # type: ignore[arg-type]
     raise InvalidRequestError(f"{key}: {value!r} is not a number of seconds above 0")
+
+
+def wait_limit_s(value: object) -> float:
+    """How long a request may wait for a tier at half the price, in seconds.
+
+    Raises:
+        InvalidRequestError: It is no time of at most a day.
+    """
+    if value is None:
+        return 0.0
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 <= value <= MAX_WAIT_S:  # type: ignore[operator]
+        return float(value)  # type: ignore[arg-type]
+    raise InvalidRequestError(
+        f"max_wait_s: {value!r} is not a number of seconds from 0 to {MAX_WAIT_S:,}"
+    )
 
 
 def price_limit(value: object) -> int | None:

@@ -24,7 +24,7 @@ from aegis_graph.request.images import (
     read_image_header,
 )
 from aegis_graph.request.input_kinds import input_kinds
-from aegis_graph.request.limits import price_limit, run_limit, time_limit_s
+from aegis_graph.request.limits import price_limit, run_limit, time_limit_s, wait_limit_s
 from aegis_graph.request.options import options_bound, read_options
 from aegis_graph.request.prompt_text import prompt_hash, utf8_size
 from aegis_graph.request.selection import NARROWING, Selection, read_selections
@@ -95,6 +95,9 @@ class Request:
     """By what the providers are put in order; as the configuration says when absent."""
     asked: Sequence[BaseMessage] = ()
     """What the caller asked, where the messages are others; the hash is of that."""
+    max_wait_s: float = 0.0
+    """How long it may wait for providers at half their price, in seconds, all such attempts
+    together; 0 asks for no such tier."""
 
     @cached_property
     def query_hash(self) -> str:
@@ -180,6 +183,7 @@ class Request:
             timeout_s=None if timeout_s is None else time_limit_s("timeout_s", timeout_s),
             max_price_nano_usd=price_limit(state.get("max_price_usd")),
             order=_one_of("order", state.get("order"), ORDERS, None),
+            max_wait_s=wait_limit_s(state.get("max_wait_s")),
         )
 
 

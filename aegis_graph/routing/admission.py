@@ -16,7 +16,7 @@ from aegis_graph.ledger.scopes import matching_scope
 from aegis_graph.request.request import Request
 from aegis_graph.routing.deadline import Deadline, is_over, shortened
 from aegis_graph.routing.planner import Planner
-from aegis_graph.routing.policy import Candidate, ProviderPlan, out_of_time, skip
+from aegis_graph.routing.policy import Candidate, ProviderPlan, out_of_time, passed_over
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import AdmittedHold, admitted_hold
 from aegis_graph.routing.services import SharedServices
@@ -42,7 +42,7 @@ class Admitted(NamedTuple):
 class _Wait(NamedTuple):
     """What is waited for."""
 
-    provider: str
+    candidate: Candidate
     refusal: LimitRefusal
 
 
@@ -92,7 +92,7 @@ class NextAttempt:
                     admission = await self.services.ledger.admit(asked, settle=settle)
                     await settled(settle, admission.alerts)
                     settle = ()
-                wait = _waited_for(asked, admission) or ahead
+                wait = self._waited_for(asked, admission) or ahead
                 if admission.hold_id is not None or wait is None:
                     return self._outcome(holds, admission, now)
                 await self._wait(wait, place)
@@ -102,7 +102,7 @@ class NextAttempt:
     def _hold(self, candidate: Candidate, now: datetime) -> Hold:
         name = candidate.spec.name
         limits = self.limits[name]
-        provider = self.planner.provider(name)
+        provider = self.planner.provider_of(candidate)
         hold = hold_for(
             provider,
             self.request,
@@ -111,6 +111,7 @@ class NextAttempt:
             at=now,
             limits=limits,
             expected_nano_usd=candidate.expected_nano_usd,
+            whole_s=candidate.wait_s,
         )
         if not limits:
             return hold
@@ -131,7 +132,7 @@ class NextAttempt:
             if hold.limits:
                 refusal = self._known_refusal(hold, place)
                 if refusal is not None:
-                    return holds[:index], _Wait(hold.provider, refusal)
+                    return holds[:index], _Wait(self.plan.candidates[index], refusal)
         return holds, None
 
     def _known_refusal(self, hold: Hold, place: PlaceInLine) -> LimitRefusal | None:
@@ -145,7 +146,7 @@ class NextAttempt:
         return None if ahead is None else replace(ahead, provider=hold.provider)
 
     async def _wait(self, wait: _Wait, place: PlaceInLine) -> None:
-        candidate = next(one for one in self.plan.candidates if one.spec.name == wait.provider)
+        candidate = wait.candidate
         left_s = self._left_s(candidate)
         if wait.refusal.helps_within(left_s):
             time = asyncio.get_running_loop().time
@@ -155,7 +156,7 @@ class NextAttempt:
             finally:
                 waited_s = time() - began
                 self._queued_s += waited_s
-                name = wait.provider
+                name = candidate.spec.name
                 self.waited_s[name] = self.waited_s.get(name, 0.0) + waited_s
             if self._left_s(candidate) > 0:
                 return
@@ -170,10 +171,10 @@ class NextAttempt:
 
     def _outcome(self, holds: Sequence[Hold], admission: Admission, now: datetime) -> Admitted:
         refused = [
-            skip(self.planner.provider(one.provider).spec, one.code, self._reason(one))
-            for one in admission.refusals
+            passed_over(candidate, one.code, self._reason(one))
+            for candidate, one in zip(self.plan.candidates, admission.refusals, strict=False)
         ]
-        vain = [skip(one.spec, "limit", self._reason(refusal)) for one, refusal in self._given_up]
+        vain = [passed_over(one, "limit", self._reason(refusal)) for one, refusal in self._given_up]
         skipped = [*vain, *refused]
         if admission.hold_id is None or admission.index is None:
             known = [*(refusal.free_in_s for _, refusal in self._given_up), admission.free_in_s]
@@ -181,21 +182,20 @@ class NextAttempt:
             return Admitted(None, None, skipped, free_in_s)
         made = holds[admission.index]
         self.services.rates.take(made.provider, tokens=made.tokens)
-        hold = admitted_hold(admission.hold_id, made.nano_usd, now)
-        return Admitted(hold, self.plan.candidates[admission.index], skipped, None)
+        chosen = self.plan.candidates[admission.index]
+        hold = admitted_hold(admission.hold_id, made.nano_usd, now, chosen.tier)
+        return Admitted(hold, chosen, skipped, None)
 
     def _reason(self, refusal: BudgetRefusal | LimitRefusal) -> str:
         if isinstance(refusal, BudgetRefusal):
             return refusal.reason()
         return refusal.reason(self.waited_s.get(refusal.provider, 0.0))
 
-
-def _waited_for(asked: Sequence[Hold], admission: Admission) -> _Wait | None:
-    """The limit for which the last hold that was looked at waits, if it does."""
-    if admission.hold_id is not None or not admission.refusals:
+    def _waited_for(self, asked: Sequence[Hold], admission: Admission) -> _Wait | None:
+        """The limit for which the last hold that was looked at waits, if it does."""
+        if admission.hold_id is not None or not admission.refusals:
+            return None
+        refusal, last = admission.refusals[-1], len(admission.refusals) - 1
+        if asked[last].waits and isinstance(refusal, LimitRefusal):
+            return _Wait(self.plan.candidates[last], refusal)
         return None
-    refusal = admission.refusals[-1]
-    hold = asked[len(admission.refusals) - 1]
-    if hold.waits and isinstance(refusal, LimitRefusal):
-        return _Wait(hold.provider, refusal)
-    return None

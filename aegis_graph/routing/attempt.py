@@ -17,6 +17,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.routing.call import Call
 from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks
 from aegis_graph.routing.deadline import Deadline, is_over, kept
+from aegis_graph.routing.half_price import attempt_limits
 from aegis_graph.routing.health import Unavailable
 from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
@@ -68,38 +69,49 @@ class Attempt:
         # then private data must stay here all the same.
         if not may_receive(self.provider.spec, request.sensitivity):
             return await self._decline(route, route["hold"], exclude=self.provider.spec.name)
-        hold = await self._claim_hold(request, state)
+        provider = self._in_tier(route["hold"])
+        if provider is None:
+            return await self._decline(route, route["hold"])
+        hold = await self._claim_hold(provider, request, state)
         if hold is None:
             # The budgets have filled up since. A route lives for one step, so it is written again.
             return Command(goto="budget_check", update={"route": route})
         if self.services.hooks.before_attempt is not None:
             try:
-                request = await self._checked_by_hook(request, state, hold)
+                request = await self._checked_by_hook(provider, request, state, hold)
             except AttemptRefusedError as refusal:
                 reason = clean_text(str(refusal)) or "refused by before_attempt"
                 return await self._decline(
                     route, hold, refusal=skip(self.provider.spec, "hook", reason)
                 )
-        if is_over(deadline) or self._try_start(state) is not None:
+        if is_over(deadline) or self._try_start(provider, request, state) is not None:
             return await self._decline(route, hold)
         is_judged = self.checks.of(request.task) is not None
-        call = Call(self.services, self.provider, request, state, hold, config, is_judged=is_judged)
-        outcome = await watched_call(call, self.provider, request, config)
+        call = Call(self.services, provider, request, state, hold, config, is_judged=is_judged)
+        outcome = await watched_call(call, provider, request, config)
         if outcome.answer is not None and not is_judged:
             keep_answer(outcome.answer, config)
         return onward(state, [outcome], is_judged=is_judged)
 
-    def _try_start(self, state: RouterState) -> Unavailable | None:
+    def _in_tier(self, hold: AdmittedHold | None) -> Provider | None:
+        """The provider as it was admitted; ``None`` where its row has no such tier any more."""
+        tier = None if hold is None else hold.get("tier")
+        return self.provider if tier is None else self.provider.waiting
+
+    def _try_start(
+        self, provider: Provider, request: Request, state: RouterState
+    ) -> Unavailable | None:
         """Check the health again just before the call: many were planned at the same moment."""
-        name = self.provider.spec.name
         return self.services.health.try_start(
-            name,
-            lease_s=self.provider.spec.time_limits.whole_s,
-            key=self.provider.api_key(),
-            retrying=is_retry(state["attempts"], name),
+            provider.asked_as,
+            lease_s=attempt_limits(provider, request, state["attempts"]).whole_s,
+            key=provider.api_key(),
+            retrying=is_retry(state["attempts"], provider.asked_as),
         )
 
-    async def _claim_hold(self, request: Request, state: RouterState) -> AdmittedHold | None:
+    async def _claim_hold(
+        self, provider: Provider, request: Request, state: RouterState
+    ) -> AdmittedHold | None:
         """The reservation that ``budget_check`` made, or a new one when it is no longer open.
 
         ``None`` where no budget, or not the request's own limit of price, has room for one.
@@ -113,22 +125,30 @@ class Attempt:
         number = len(state["attempts"]) + 1
         now = self.services.clock()
         wanted = hold_for(
-            self.provider, request, state["route_id"], number, at=now, limits=self.limits
+            provider,
+            request,
+            state["route_id"],
+            number,
+            at=now,
+            limits=self.limits,
+            whole_s=attempt_limits(provider, request, state["attempts"]).whole_s,
         )
         limit = request.max_price_nano_usd
         if limit is not None and wanted.nano_usd > limit:
             return None
         hold_id = (await self.services.ledger.admit([wanted])).hold_id
-        return None if hold_id is None else admitted_hold(hold_id, wanted.nano_usd, now)
+        if hold_id is None:
+            return None
+        return admitted_hold(hold_id, wanted.nano_usd, now, provider.tier)
 
     async def _checked_by_hook(
-        self, request: Request, state: RouterState, hold: AdmittedHold
+        self, provider: Provider, request: Request, state: RouterState, hold: AdmittedHold
     ) -> Request:
         """The request as the application lets this provider have it; nothing is sent before."""
         hook, ledger = self.services.hooks.before_attempt, self.services.ledger
         assert hook is not None, "asked by the caller"
         try:
-            return await checked_by_hook(hook, self.provider, request, state, hold)
+            return await checked_by_hook(hook, provider, request, state, hold)
         except AttemptRefusedError:
             raise
         except HookError as error:

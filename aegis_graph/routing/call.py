@@ -30,6 +30,7 @@ from aegis_graph.routing.deadline import Deadline, is_over
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.experience import past_attempt
 from aegis_graph.routing.gates import FormGate, pass_gate
+from aegis_graph.routing.half_price import attempt_limits
 from aegis_graph.routing.model_loading import answer_when_loaded
 from aegis_graph.routing.observer import (
     ChunkEvent,
@@ -94,9 +95,8 @@ class Call:
         )
         in_pieces = self._outgoing.streams or provider.streams_whole_answers
         self._deadline = Deadline.of(state, request)
-        self._timer = AttemptTimer(
-            provider.spec.time_limits, in_pieces=in_pieces, deadline=self._deadline
-        )
+        limits = attempt_limits(provider, request, state["attempts"])
+        self._timer = AttemptTimer(limits, in_pieces=in_pieces, deadline=self._deadline)
         self._recorder = StreamRecorder(
             on_piece=self._timer.piece_arrived,
             pass_on=self._pass_on if self._observer.on_event else None,
@@ -105,10 +105,10 @@ class Call:
         """What was paid for, also where it was refused then."""
         self.settlement: SettlementRecord | None = None
         self._began = time.monotonic()
-        self._answers_before = services.health.answers(self._spec.name)
+        self._answers_before = services.health.answers(provider.asked_as)
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
         self._calculator = SettlementCalculator(
-            hold, self._bound, provider.price, provider=provider.spec.name
+            hold, self._bound, provider.price, provider=self._spec.name, tier=provider.tier
         )
 
     @property
@@ -128,7 +128,7 @@ class Call:
 
     async def make(self) -> CallOutcome:
         """Call, and say how it ended. Its cost is settled also where the run ends right after."""
-        health, name = self._services.health, self._spec.name
+        health, name = self._services.health, self._provider.asked_as
         stream_writer()(self._event("attempt_started"))
         try:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
@@ -138,7 +138,8 @@ class Call:
             clean_error(error, key=self._key, prompt=texts, known=CODES)
             again = self._has_another_form(error)
             # A request that gives little time shows nothing of the provider.
-            cut = isinstance(error, ProviderTimeoutError) and is_over(self._deadline)
+            own_time = is_over(self._deadline) or self._provider.tier is not None
+            cut = isinstance(error, ProviderTimeoutError) and own_time
             if again or cut:
                 health.abandoned(name)
             else:
@@ -209,7 +210,7 @@ class Call:
 
     def _listener(self) -> Listener | None:
         """What hears how much is left of the provider's limits, where the row has such limits."""
-        if not self._spec.in_units:
+        if not self._spec.in_units or self._provider.tier is not None:
             return None
         return partial(self._services.rates.hear, self._spec.name)
 
@@ -219,12 +220,15 @@ class Call:
 
     def _has_another_form(self, error: ProviderError) -> bool:
         """Whether the provider would send this request differently, now that it was refused."""
-        began = self.answer is not None or self._recorder.has_content
         # An answer shows what a server passes over without a word.
-        if error.outcome_unknown or (began and not isinstance(error, UnfitAnswerError)):
+        unfit = isinstance(error, UnfitAnswerError)
+        if error.outcome_unknown or (self._has_begun() and not unfit):
             return False
         # Compared, so that a server that refuses every form is not asked for ever.
         return self._provider.adapt(error) and self._outgoing.would_differ()
+
+    def _has_begun(self) -> bool:
+        return self.answer is not None or self._recorder.has_content
 
     async def _failed(self, error: ProviderError, *, again: bool) -> CallOutcome:
         settlement = self._calculator.failed(error, self.answer, self._recorder, **self._latency())
@@ -238,6 +242,9 @@ class Call:
                 return ended._replace(broken_off=self._recorder.answer_text)
         if again:
             return ended
+        if self._provider.tier is not None and not self._has_begun():
+            # The provider itself is asked at once.
+            return ended._replace(exclude=self._provider.asked_as)
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
         late = self._deadline is not None and (wait_s or 0.0) >= self._deadline.left_s
@@ -257,7 +264,7 @@ class Call:
         return CallOutcome(record, settlement)
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
-        return AttemptRecord(
+        record = AttemptRecord(
             attempt=self.number,
             task=self._request.task,
             provider=self._spec.name,
@@ -269,6 +276,8 @@ class Call:
             cost_basis=settlement["cost_basis"],
             latency_ms=settlement["latency_ms"],
         )
+        tier = self._provider.tier
+        return record if tier is None else {**record, "tier": tier}
 
     def _signed(self, answer: AIMessage, settlement: SettlementRecord) -> AIMessage:
         """The answer with its provider and its cost."""

@@ -19,7 +19,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.request.request import Request
-from aegis_graph.types import AttemptRecord, SettlementRecord
+from aegis_graph.types import AttemptRecord, SettlementRecord, asked_as
 
 LAST_ROWS = 2_000
 """Rows of the ledger that are looked at: a few milliseconds of reading."""
@@ -144,6 +144,9 @@ class Experience:
 
     ledger: LedgerReader | None
     clock: Clock
+    tiers: frozenset[str] = frozenset()
+    """The tiers at half the price of the chain, as ``asked_as`` names them: their times and
+    failures are not those of their providers."""
     _records: dict[Subject, Record] = field(default_factory=dict)
     _measured: dict[Subject, Measured] = field(default_factory=dict)
     _threads: dict[tuple[str, str], LastCall] = field(default_factory=dict)
@@ -177,7 +180,7 @@ class Experience:
 
     def replace(self, rows: Iterable[PastAttempt]) -> None:
         """Begin anew with these rows, the oldest first; what only this process knows stays."""
-        fresh = Experience(None, self.clock)
+        fresh = Experience(None, self.clock, self.tiers)
         for row in rows:
             fresh._learn(row)
         with self._lock:
@@ -201,42 +204,58 @@ class Experience:
         """
         if self._read_at is None:
             return
-        subject = (past.provider, past.model, past.task)
+        own, asked = self._subjects(past)
         with self._lock:
-            known = self._measured.get(subject, Measured())
             if bound and past.answered and past.input_tokens:
-                known = known._replace(size=known.size.plus(past.input_tokens, bound))
+                known = self._measured.get(own, Measured())
+                size = known.size.plus(past.input_tokens, bound)
+                self._measured[own] = known._replace(size=size)
             if first_ms is not None and past.answered:
-                known = known._replace(first=known.first.plus(first_ms))
-            self._measured[subject] = known
+                known = self._measured.get(asked, Measured())
+                self._measured[asked] = known._replace(first=known.first.plus(first_ms))
 
-    def record(self, subject: Subject) -> Record | None:
-        """What is known of a provider's model and a task; ``None`` where nothing is."""
-        return self._records.get(subject)
+    def record(self, subject: Subject, tier: str | None = None) -> Record | None:
+        """What is known of a provider's model and a task; ``None`` where nothing is.
 
-    def measured(self, subject: Subject) -> Measured:
+        In a tier at half the price the same model answers, and only its times and its failures
+        are the tier's own.
+        """
+        known = self._records.get(subject)
+        if tier is None:
+            return known
+        there = self._records.get(_in_tier(subject, tier)) or Record()
+        return (known or Record())._replace(
+            failed_nano_usd=there.failed_nano_usd, failed_ms=there.failed_ms, whole=there.whole
+        )
+
+    def measured(self, subject: Subject, tier: str | None = None) -> Measured:
         """What this process has measured of them."""
-        return self._measured.get(subject) or Measured()
+        known = self._measured.get(subject) or Measured()
+        if tier is None:
+            return known
+        there = self._measured.get(_in_tier(subject, tier)) or Measured()
+        return known._replace(first=there.first)
 
     def last_call(self, thread_id: str | None, task: str) -> LastCall | None:
         """The call of a conversation that was answered last."""
         return None if thread_id is None else self._threads.get((thread_id, task))
 
     def _learn(self, past: PastAttempt) -> None:
-        own, every = (past.provider, past.model, past.task), ("", "", past.task)
-        known = self._records.get(own, Record())
+        (own, asked), every = self._subjects(past), ("", "", past.task)
+        known = self._records.get(asked, Record())
         took_ms = past.latency_ms or 0
         if not past.answered:
-            self._records[own] = known._replace(
+            self._records[asked] = known._replace(
                 failed_nano_usd=known.failed_nano_usd.plus(past.cost_nano_usd, 0),
                 failed_ms=known.failed_ms.plus(took_ms, 0),
             )
             return
-        known = known._replace(
+        self._records[asked] = known._replace(
             failed_nano_usd=known.failed_nano_usd.plus(0, 1),
             failed_ms=known.failed_ms.plus(0, 1),
             whole=known.whole.plus(took_ms),
         )
+        known = self._records.get(own, Record())
         if past.output_tokens is not None:
             known = known._replace(output=known.output.plus(past.output_tokens, 1))
             of_task = self._records.get(every, Record())
@@ -246,6 +265,14 @@ class Experience:
         if past.input_tokens:
             known = self._with_cache(known, past, past.input_tokens)
         self._records[own] = known
+
+    def _subjects(self, past: PastAttempt) -> tuple[Subject, Subject]:
+        """What an attempt says something of: the model, and the tier in which it was asked."""
+        own = (past.provider, past.model, past.task)
+        tier = past.service_tier
+        if tier is None or asked_as(past.provider, tier) not in self.tiers:
+            return own, own
+        return own, _in_tier(own, tier)
 
     def _with_cache(self, known: Record, past: PastAttempt, input_tokens: int) -> Record:
         cached = past.cached_input_tokens or 0
@@ -280,7 +307,13 @@ def past_attempt(
         settlement["output_tokens"],
         settlement["cached_input_tokens"],
         settlement["latency_ms"],
+        settlement["service_tier"],
     )
+
+
+def _in_tier(subject: Subject, tier: str) -> Subject:
+    provider, model, task = subject
+    return asked_as(provider, tier), model, task
 
 
 def is_warm(before: LastCall, provider: str, model: str, moment: datetime) -> bool:

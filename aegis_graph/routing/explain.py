@@ -9,7 +9,7 @@ from aegis_graph.ledger import budgets
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Budget, BudgetRefusal, BudgetStatus, Hold
 from aegis_graph.routing.order import Expectation
-from aegis_graph.routing.policy import skip
+from aegis_graph.routing.policy import passed_over
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.router import Router, RouterBuilder
 from aegis_graph.routing.state import RouterState, in_progress
@@ -26,6 +26,8 @@ class ExplainedCandidate(NamedTuple):
     expected: Expectation
     most_nano_usd: int
     """What would be reserved."""
+    tier: str | None = None
+    """The tier at half the price that it would be asked in."""
 
 
 class Explanation(NamedTuple):
@@ -68,16 +70,23 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     limits, statuses = await ledger.read(budgets.in_force()), await ledger.budgets()
     found, skipped, scopes = [], list(plan.skipped), {"total"}
     for candidate in plan.candidates:
-        provider = planner.provider(candidate.spec.name)
+        provider = planner.provider_of(candidate)
         hold = hold_for(provider, request, state["route_id"], 1, at=now)
         scopes.update(hold.scopes())
         refusal = _refusal(hold, limits, statuses)
         if refusal is not None:
-            skipped.append(skip(candidate.spec, "budget", refusal.reason()))
+            skipped.append(passed_over(candidate, "budget", refusal.reason()))
             continue
         expected = ranking.expected(provider, request, now)
         found.append(
-            ExplainedCandidate(hold.provider, hold.model, candidate.reason, expected, hold.nano_usd)
+            ExplainedCandidate(
+                hold.provider,
+                hold.model,
+                candidate.reason,
+                expected,
+                hold.nano_usd,
+                candidate.tier,
+            )
         )
     left = [one for one in statuses if one.scope in scopes]
     return Explanation(ranking.order_of(request), found, skipped, left)

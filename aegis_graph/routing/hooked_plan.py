@@ -7,7 +7,7 @@ from typing import Any
 
 from aegis_graph.request.request import Request
 from aegis_graph.routing.hooks import HookCall, Policy
-from aegis_graph.routing.policy import Candidate, ProviderPlan, skip
+from aegis_graph.routing.policy import Candidate, ProviderPlan, passed_over
 from aegis_graph.routing.state import RouterState
 from aegis_graph.text.foreign import clean_text
 
@@ -24,11 +24,11 @@ async def plan_by_policy(
     # Copies: what the function does to its lists is no answer.
     returned = await call.result(policy, list(plan.candidates), list(plan.skipped), request)
     chosen = _checked(returned, plan.candidates, call)
-    names = {candidate.spec.name for candidate in chosen}
+    names = {candidate.asked_as for candidate in chosen}
     dropped = [
-        skip(candidate.spec, "policy", "left out by the policy")
+        passed_over(candidate, "policy", "left out by the policy")
         for candidate in plan.candidates
-        if candidate.spec.name not in names
+        if candidate.asked_as not in names
     ]
     return ProviderPlan(chosen, [*plan.skipped, *dropped])
 
@@ -36,14 +36,14 @@ async def plan_by_policy(
 def _checked(returned: Any, offered: Sequence[Candidate], call: HookCall) -> list[Candidate]:
     if not isinstance(returned, Sequence) or isinstance(returned, str):
         raise call.error(f"returned {type(returned).__name__}; return a list of candidates")
-    left = {candidate.spec.name: candidate for candidate in offered}
+    left = {candidate.asked_as: candidate for candidate in offered}
     chosen = []
     for candidate in returned:
         if not isinstance(candidate, Candidate):
             raise call.error(f"returned {type(candidate).__name__} among the candidates")
-        known = left.pop(candidate.spec.name, None)
+        known = left.pop(candidate.asked_as, None)
         if known is None or known.spec != candidate.spec:
-            raise call.error(f"{candidate.spec.name!r} is no candidate, or was returned twice")
+            raise call.error(f"{candidate.asked_as!r} is no candidate, or was returned twice")
         # The reason may be the policy's own; it is recorded.
         chosen.append(known._replace(reason=clean_text(str(candidate.reason))))
     return chosen

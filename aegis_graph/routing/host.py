@@ -143,6 +143,8 @@ def _is_choice(key: str, value: object) -> bool:
         return is_text_mapping(value)
     if key == "order":
         return value in ORDERS
+    if key == "max_wait_s":
+        return isinstance(value, int | float)
     if key == "providers":
         return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     return key in PROTECTING or (isinstance(value, str) and value != "")

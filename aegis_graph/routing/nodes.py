@@ -56,7 +56,7 @@ from aegis_graph.routing.route import (
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
 from aegis_graph.telemetry.telemetry import watched_request
-from aegis_graph.types import SettlementRecord, SkippedRecord
+from aegis_graph.types import AttemptRecord, SettlementRecord, SkippedRecord, asked_as
 
 _KEPT = ("attempts", "route_id", "ends_at")
 """What ``budget_check`` leaves in the state as it is."""
@@ -241,10 +241,8 @@ class RouterNodes:
 def _routing_error(state: RouterState) -> RoutingError:
     route = route_of(state)
     attempts, skipped = state["attempts"], state["skipped"]
-    failed = [
-        f"{row['provider']} failed ({row['error_type']}: {row['reason']})" for row in attempts
-    ]
-    passed_over = [f"{row['provider']} not asked ({row['reason']})" for row in skipped]
+    failed = [f"{_named(row)} failed ({row['error_type']}: {row['reason']})" for row in attempts]
+    passed_over = [f"{_named(row)} not asked ({row['reason']})" for row in skipped]
     reasons = "; ".join([*failed, *passed_over])
     if route["broken_off"] is not None:
         refused = attempts[-1]["error_type"] == RejectedAnswerError.__name__
@@ -278,6 +276,10 @@ def _routing_error(state: RouterState) -> RoutingError:
     return kind(
         f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
     )
+
+
+def _named(row: AttemptRecord | SkippedRecord) -> str:
+    return asked_as(row["provider"], row.get("tier"))
 
 
 def _of_limits(skipped: Sequence[SkippedRecord]) -> bool:

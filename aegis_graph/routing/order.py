@@ -47,8 +47,8 @@ class Option(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The provider's."""
-        return self.candidate.spec.name
+        """The provider's, with the tier where there is one."""
+        return self.candidate.asked_as
 
 
 def in_order_of(
@@ -81,10 +81,9 @@ def in_order_of(
     ranked.sort(key=lambda one: (one.name != first, one.stands_in))
     texts = [_text(order, option, streams=streams) for option in ranked]
     return [
-        Candidate(
-            option.candidate.spec,
-            _reason(order, option, texts[place], _others(ranked, texts, place)),
-            option.expected.nano_usd,
+        option.candidate._replace(
+            reason=_reason(order, option, texts[place], _others(ranked, texts, place)),
+            expected_nano_usd=option.expected.nano_usd,
         )
         for place, option in enumerate(ranked)
     ]

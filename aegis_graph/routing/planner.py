@@ -10,8 +10,10 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.choosing import ProviderNames, in_order, why_not
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.health import Health
+from aegis_graph.routing.half_price import with_waiting_tiers
+from aegis_graph.routing.health import Health, Unavailable
 from aegis_graph.routing.policy import (
+    Candidate,
     ProviderPlan,
     ProviderState,
     make_plan,
@@ -20,7 +22,7 @@ from aegis_graph.routing.policy import (
 )
 from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import most_cost
-from aegis_graph.routing.retry import is_retry
+from aegis_graph.routing.retry import asked_last, is_retry
 from aegis_graph.routing.state import RouterState, route_of
 
 
@@ -73,11 +75,18 @@ class Planner:
             for name in in_order([provider.spec.name for provider in self.chain], chosen)
             if name not in excluded
         ]
-        plan = make_plan(request, states)
+        plan = with_waiting_tiers(
+            make_plan(request, states),
+            request,
+            state["attempts"],
+            excluded=excluded,
+            waiting=lambda name: self.provider(name).waiting,
+            unavailable=self._unavailable,
+        )
         if deadline is not None and is_over(deadline):
             plan = out_of_time(plan, deadline.problem)
         plan = within_price(
-            plan, request, lambda name: most_cost(self.provider(name), request, at=now)
+            plan, request, lambda one: most_cost(self.provider_of(one), request, at=now)
         )
         if self.ranking.order_of(request) == "listed":
             return plan
@@ -85,16 +94,24 @@ class Planner:
         return self.ranking.ranked(
             plan,
             request,
-            self.provider,
+            self.provider_of,
             route_id=state["route_id"],
             at=now,
             streams=streams,
-            first=attempts[-1]["provider"] if attempts else None,
+            first=asked_last(attempts),
         )
 
     def provider(self, name: str) -> Provider:
         """A provider of the chain by its name."""
         return next(provider for provider in self.chain if provider.spec.name == name)
+
+    def provider_of(self, candidate: Candidate) -> Provider:
+        """The provider of a candidate, in the tier that it is asked in."""
+        found = self.provider(candidate.spec.name)
+        return found if candidate.tier is None or found.waiting is None else found.waiting
+
+    def _unavailable(self, provider: Provider) -> Unavailable | None:
+        return self.health.unavailable(provider.asked_as, key=provider.api_key())
 
     def _state(
         self,
@@ -113,7 +130,7 @@ class Planner:
             takes_tools=provider.takes_tools,
             takes_schema=provider.structured is not None,
             refused_option=provider.refused_option(request.options),
-            unavailable=None if retry else self.health.unavailable(name, key=key),
+            unavailable=None if retry else self._unavailable(provider),
             fetches_images=provider.fetches_images,
             passed_over=why_not(name, chosen),
         )

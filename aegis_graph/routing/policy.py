@@ -9,7 +9,7 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.request.request import Request
 from aegis_graph.routing.health import Unavailable
-from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkipCode, SkippedRecord
+from aegis_graph.types import LOCAL_ONLY, Sensitivity, SkipCode, SkippedRecord, asked_as
 
 
 class ProviderState(NamedTuple):
@@ -43,6 +43,15 @@ class Candidate(NamedTuple):
     reason: str
     expected_nano_usd: int | None = None
     """What an answer is expected to cost, where the order is not that of the list."""
+    tier: str | None = None
+    """The tier at half the price that it is asked in; ``None`` for its usual one."""
+    wait_s: float | None = None
+    """How long the request waits there, in seconds."""
+
+    @property
+    def asked_as(self) -> str:
+        """The provider's name, with the tier where there is one."""
+        return asked_as(self.spec.name, self.tier)
 
 
 class MostCost(NamedTuple):
@@ -176,25 +185,25 @@ _RULES: tuple[Callable[[Request, ProviderState], SkippedRecord | None], ...] = (
 
 
 def within_price(
-    plan: ProviderPlan, request: Request, most_cost: Callable[[str], MostCost]
+    plan: ProviderPlan, request: Request, most_cost: Callable[[Candidate], MostCost]
 ) -> ProviderPlan:
     """The plan without those whose call may cost more than the request allows for one.
 
     Args:
         plan: Who may be asked otherwise.
         request: The request, with its limit if it has one.
-        most_cost: Says what a call of a provider may cost.
+        most_cost: Says what a call may cost.
     """
     limit = request.max_price_nano_usd
     if limit is None:
         return plan
     within = ProviderPlan([], [*plan.skipped])
     for candidate in plan.candidates:
-        cost = most_cost(candidate.spec.name)
+        cost = most_cost(candidate)
         if cost.nano_usd <= limit:
             within.candidates.append(candidate)
         else:
-            within.skipped.append(skip(candidate.spec, "price", _too_dear(cost, limit)))
+            within.skipped.append(passed_over(candidate, "price", _too_dear(cost, limit)))
     return within
 
 
@@ -208,10 +217,16 @@ def _too_dear(cost: MostCost, limit_nano_usd: int) -> str:
 
 def out_of_time(plan: ProviderPlan, reason: str) -> ProviderPlan:
     """The plan of a request whose time is over: no one is asked any more."""
-    late = [skip(candidate.spec, "timeout", reason) for candidate in plan.candidates]
+    late = [passed_over(candidate, "timeout", reason) for candidate in plan.candidates]
     return ProviderPlan([], [*plan.skipped, *late])
 
 
-def skip(spec: ProviderSpec, code: SkipCode, reason: str) -> SkippedRecord:
-    """The record of a provider that is not asked."""
-    return {"provider": spec.name, "model": spec.model, "code": code, "reason": reason}
+def skip(spec: ProviderSpec, code: SkipCode, reason: str, tier: str | None = None) -> SkippedRecord:
+    """The record of a provider that is not asked, or of one of its tiers."""
+    record = SkippedRecord(provider=spec.name, model=spec.model, code=code, reason=reason)
+    return record if tier is None else {**record, "tier": tier}
+
+
+def passed_over(candidate: Candidate, code: SkipCode, reason: str) -> SkippedRecord:
+    """The record of a candidate that is not asked after all."""
+    return skip(candidate.spec, code, reason, candidate.tier)

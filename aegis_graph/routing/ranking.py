@@ -12,8 +12,9 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.experience import Experience, Record, is_warm
+from aegis_graph.routing.half_price import each_before_its_own
 from aegis_graph.routing.order import Expectation, Option, in_order_of
-from aegis_graph.routing.policy import ProviderPlan
+from aegis_graph.routing.policy import Candidate, ProviderPlan
 from aegis_graph.types import Order
 
 TOKENS_OF_BOUND = (1_000, 4_000)
@@ -52,7 +53,7 @@ class Ranking:
         self,
         plan: ProviderPlan,
         request: Request,
-        provider: Callable[[str], Provider],
+        provider: Callable[[Candidate], Provider],
         *,
         route_id: str,
         at: datetime,
@@ -64,7 +65,7 @@ class Ranking:
         Args:
             plan: The candidates as they are listed.
             request: What is asked.
-            provider: Finds a provider by its name.
+            provider: Finds the provider of a candidate.
             route_id: The request's.
             at: The moment whose prices count.
             streams: Whether the answer is wanted in pieces.
@@ -72,20 +73,21 @@ class Ranking:
         """
         options = []
         for candidate in plan.candidates:
-            found = provider(candidate.spec.name)
+            found = provider(candidate)
             expected = self.expected(found, request, at)
             options.append(Option(candidate, expected, found.stands_in))
-        candidates = in_order_of(
-            self.order_of(request), options, request_id=route_id, streams=streams, first=first
-        )
+        order = self.order_of(request)
+        candidates = in_order_of(order, options, request_id=route_id, streams=streams, first=first)
+        if order != "price":
+            candidates = each_before_its_own(candidates)
         return ProviderPlan(candidates, plan.skipped)
 
     def expected(self, provider: Provider, request: Request, at: datetime) -> Expectation:
         """What is expected of a provider for a request that is admitted at this moment."""
         spec = provider.spec
         subject = (spec.name, spec.model, request.task)
-        known = self.experience.record(subject) or _NOTHING
-        measured = self.experience.measured(subject)
+        known = self.experience.record(subject, provider.tier) or _NOTHING
+        measured = self.experience.measured(subject, provider.tier)
         images = request.images and sum(provider.image_bound(one.size) for one in request.images)
         text = measured.size.of(request.prompt_tokens, prior=TOKENS_OF_BOUND)
         output = self._output_tokens(provider, request, known)
@@ -131,7 +133,7 @@ class Ranking:
         return min(repeated, known.repeated.of(repeated, prior=(1_000, 1_000)))
 
     def _prices_of(self, provider: Provider, at: datetime) -> Sequence[TokenPrices]:
-        name, minute = provider.spec.name, at.replace(second=0, microsecond=0)
+        name, minute = provider.asked_as, at.replace(second=0, microsecond=0)
         known = self._prices.get(name)
         if known is None or known[0] != minute:
             thinks = provider.spec.thinking

@@ -152,6 +152,8 @@ class ActiveRouter:
                 provider.retire()
             if identities.get(provider.spec.name) != _health_identity(provider.spec):
                 self._services.health.forget(provider.spec.name)
+                if provider.waiting is not None:
+                    self._services.health.forget(provider.waiting.asked_as)
 
     def _build(self, config: RouterConfig, old: list[Provider]) -> _InForce:
         """The chain of a configuration, with the old providers that it keeps."""

@@ -72,8 +72,12 @@ def hold_for(
     at: datetime,
     limits: tuple[UnitLimit, ...] = (),
     expected_nano_usd: int | None = None,
+    whole_s: float | None = None,
 ) -> Hold:
-    """The reservation that an attempt at this provider needs which is admitted at this moment."""
+    """The reservation that an attempt at this provider needs which is admitted at this moment.
+
+    Where a request waits for half the price, ``whole_s`` is how long that may take.
+    """
     spec, bound = provider.spec, bound_of(provider, request)
     return Hold(
         request=request_facts(request, route_id),
@@ -81,7 +85,7 @@ def hold_for(
         provider=spec.name,
         model=spec.model,
         nano_usd=_most_nano_usd(provider, request, bound, at),
-        lease_s=spec.time_limits.whole_s + LEASE_MARGIN_S,
+        lease_s=(whole_s or spec.time_limits.whole_s) + LEASE_MARGIN_S,
         run_limit_nano_usd=request.run_limit_nano_usd,
         tokens=bound.input_tokens + bound.output_tokens,
         limits=limits,

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
-from aegis_graph.types import AttemptRecord
+from aegis_graph.types import AttemptRecord, asked_as
+
+
+def asked_last(attempts: Sequence[AttemptRecord]) -> str | None:
+    """What the request has asked last, as ``asked_as`` names it."""
+    return asked_as(attempts[-1]["provider"], attempts[-1].get("tier")) if attempts else None
 
 
 def is_retry(attempts: Sequence[AttemptRecord], provider: str) -> bool:
@@ -14,7 +19,7 @@ def is_retry(attempts: Sequence[AttemptRecord], provider: str) -> bool:
 
     The request has then waited as long as the provider asked for.
     """
-    return bool(attempts) and attempts[-1]["provider"] == provider
+    return asked_last(attempts) == provider
 
 
 def retry_wait_s(
@@ -35,7 +40,7 @@ def retry_wait_s(
     Returns:
         ``None`` where this request does not ask it again.
     """
-    tries = sum(row["provider"] == spec.name for row in attempts)
+    tries = sum(row["provider"] == spec.name and "tier" not in row for row in attempts)
     again = error.should_retry
     if again is None:
         # Without a status no answer says that the work was not done.

@@ -22,11 +22,16 @@ class AdmittedHold(TypedDict):
     """The most that the attempt can cost."""
     admitted_at: str
     """When that was decided, in ISO 8601: prices by the hour do not change on the way."""
+    tier: NotRequired[str]
+    """The tier at half the price that it is for; absent for the provider's usual one."""
 
 
-def admitted_hold(hold_id: int, nano_usd: int, now: datetime) -> AdmittedHold:
+def admitted_hold(
+    hold_id: int, nano_usd: int, now: datetime, tier: str | None = None
+) -> AdmittedHold:
     """A reservation that the ledger has just made."""
-    return AdmittedHold(id=hold_id, nano_usd=nano_usd, admitted_at=now.isoformat())
+    hold = AdmittedHold(id=hold_id, nano_usd=nano_usd, admitted_at=now.isoformat())
+    return hold if tier is None else {**hold, "tier": tier}
 
 
 class Route(TypedDict):
@@ -35,7 +40,7 @@ class Route(TypedDict):
     choices: dict[str, Any]
     """What protects the caller of this request; a resumed run may bring less, and loses nothing."""
     excluded: list[str]
-    """Providers that are not asked again for this request."""
+    """What is not asked again for this request: providers, and tiers as ``asked_as`` names them."""
     refusals: list[SkippedRecord]
     """Those among them that a hook of the application refused."""
     hold: AdmittedHold | None

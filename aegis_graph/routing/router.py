@@ -250,6 +250,8 @@ def assemble(
     provider_names = ProviderNames(config.providers, config.aliases)
     checks = accept_checks(config, services.hooks.accept)
     limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
+    waiting = [row.waiting for row in chain if row.waiting is not None]
+    services.experience.tiers = frozenset(row.asked_as for row in waiting)
     ranking = Ranking(config.routing, services.experience, provider_names)
     planner = Planner(chain, services.health, provider_names, ranking)
     nodes = RouterNodes(planner, services, read, limits)

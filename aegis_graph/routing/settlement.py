@@ -40,15 +40,23 @@ class SettlementCalculator:
         bound: The most that the attempt can use.
         price: The provider's price.
         provider: Its name, for the log.
+        tier: The tier at half the price that it was asked in, if any.
     """
 
     def __init__(
-        self, hold: AdmittedHold, bound: Bound, price: Price, *, provider: str = ""
+        self,
+        hold: AdmittedHold,
+        bound: Bound,
+        price: Price,
+        *,
+        provider: str = "",
+        tier: str | None = None,
     ) -> None:
         self._hold = hold
         self._bound = bound
         self._price = price
         self._provider = provider
+        self._tier = tier
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
@@ -199,7 +207,7 @@ class SettlementCalculator:
         basis: CostBasis,
         latency_ms: int,
     ) -> SettlementRecord:
-        return settlement_without_usage(
+        record = settlement_without_usage(
             self._hold["id"],
             status,
             error_type=error_type,
@@ -207,6 +215,9 @@ class SettlementCalculator:
             cost_basis=basis,
             latency_ms=latency_ms,
         )
+        # What was served is known with an answer only.
+        record["service_tier"] = self._tier
+        return record
 
 
 def _counts_something(usage: ReportedUsage, text: str) -> bool:

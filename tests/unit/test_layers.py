@@ -57,7 +57,7 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line. Three of them take the environment as an argument as
 well; the other two set a variable that is the only switch of a library."""
 
-PURE = ("order", "policy", "reservation", "retry", "route", "settlement")
+PURE = ("half_price", "order", "policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
 
 MAY_BE_BEHIND_PURE = {
@@ -73,6 +73,7 @@ MAY_BE_BEHIND_PURE = {
     "aegis_graph.providers.location",
     "aegis_graph.providers.tool_arguments",
     "aegis_graph.providers.usage",
+    "aegis_graph.providers.waiting_tier",
 }
 """Of ``ledger`` and ``providers``: records, interfaces and words."""
 

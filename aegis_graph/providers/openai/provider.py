@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError
+from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
@@ -21,6 +23,10 @@ from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
 DEFAULT_URL = "https://api.openai.com/v1"
+
+FLEX = "flex"
+"""OpenAI's tier at its batch prices: https://developers.openai.com/api/docs/guides/flex-processing.
+It may be served in another one, and is then billed as that."""
 
 
 class OpenAIProvider(Provider):
@@ -69,6 +75,22 @@ class OpenAIProvider(Provider):
     def key_env(self) -> str | None:
         """A compatible endpoint may take calls without a key."""
         return self.spec.api_key_env or ("OPENAI_API_KEY" if self.is_openai else None)
+
+    @override
+    def open_waiting(self, *, source: str, environ: Mapping[str, str] | None) -> Provider:
+        """The same row with ``service_tier`` set for every call."""
+        if self.service_tier is not None:
+            why = f"every call asks for the tier {self.service_tier!r}; take one of the two away"
+            raise self.no_waiting(source, why)
+        options = {**self.spec.options, "service_tier": FLEX}
+        spec = self.spec.model_copy(update={"half_price": False, "options": options})
+        waiting = type(self)(spec, source=source, environ=environ)
+        if not waiting.price.cost(TokenUsage(1, 1), service_tier=FLEX).exact:
+            why = f"no price of the tier {FLEX!r} is known for {spec.model!r}"
+            raise self.no_waiting(source, f"{why}; give it as price.service_tiers.{FLEX}")
+        # One server: what it takes in one tier it takes in the other.
+        waiting.tier, waiting.refused = FLEX, self.refused
+        return waiting
 
     @override
     def load(self) -> None:

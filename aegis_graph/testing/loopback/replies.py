@@ -61,6 +61,9 @@ class Reply:
     """The pieces of a streamed text; its words when absent. Gives the text when there is none."""
     finish_reason: str | None = None
     """Taken from the answer when absent: tool calls, over the cap of the call, or stop."""
+    service_tier: str | None = None
+    """The tier that served it; when absent, the one that the call asks for, if any. Only OpenAI's
+    protocol has such a field."""
     latency_s: float | Callable[[], float] = 0.0
     """Seconds before the first byte, or a function that is asked for them at each call."""
     chunk_interval_s: float = 0.0

@@ -58,7 +58,7 @@ class OpenAIWire:
             "logprobs": None,
             "finish_reason": _finish(reply, call) if finished else None,
         }
-        body = {**_head(call, "chat.completion"), "choices": [choice]}
+        body = {**_head(call, "chat.completion"), **_tier(reply, call), "choices": [choice]}
         if (usage := self.usage(reply)) is not None:
             body["usage"] = _usage(usage)
         return body
@@ -89,7 +89,8 @@ class OpenAIWire:
         usage = self.usage(reply) if _includes_usage(call) else None
         if usage is not None:
             head = _head(call, "chat.completion.chunk")
-            data += _event({**head, "choices": [], "usage": _usage(usage)})
+            last = {"choices": [], "usage": _usage(usage)}
+            data += _event({**head, **_tier(reply, call), **last})
         return WireChunk(data + b"data: [DONE]\n\n", usage=usage)
 
     def error(self, status: int, code: str | None, message: str | None) -> dict[str, Any]:
@@ -126,6 +127,11 @@ def _head(call: Received, kind: str) -> dict[str, Any]:
         "created": CREATED,
         "model": call.model,
     }
+
+
+def _tier(reply: Reply, call: Received) -> dict[str, Any]:
+    served = reply.service_tier or call.body.get("service_tier")
+    return {"service_tier": served} if served else {}
 
 
 def _event(value: object) -> bytes:

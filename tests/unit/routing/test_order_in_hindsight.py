@@ -122,7 +122,7 @@ class World:
         return self.ranking.ranked(
             make_plan(asked, chain),
             asked,
-            lambda name: self.natures[name].provider,
+            lambda one: self.natures[one.spec.name].provider,
             route_id="r",
             at=NOW,
             streams=False,
