@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from aegis_graph.cli import OK
@@ -14,8 +13,8 @@ from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.limits import LIMITS_TITLE, limit_columns, limits_as_json, limits_in_use
 from aegis_graph.cli.output import TableColumn, new_console, print_lines, print_table
 from aegis_graph.clock import utc_now
+from aegis_graph.config.budget_input import check_scope, parse_usd
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.limit_status import LimitStatus
@@ -53,13 +52,7 @@ def budgets(options: argparse.Namespace) -> int:
 def set_budget(options: argparse.Namespace) -> int:
     """Set a limit for the next request of every process."""
     config = load_config(options)
-    kind, _, subject = options.scope.partition(":")
-    # A limit for a misspelled provider would hold nothing back.
-    names = [provider.name for provider in config.providers]
-    if kind == "provider" and subject not in names:
-        raise ConfigError(
-            f"budget scope: no provider is named {subject!r}; there are {', '.join(names)}"
-        )
+    check_scope(config, options.scope)
     limit = parse_usd(options.usd)
     run_async(create_ledger(config).set_budget(options.scope, options.window, limit))
     name = _name(options.scope, options.window)
@@ -75,26 +68,6 @@ def remove_budget(options: argparse.Namespace) -> int:
     name = _name(options.scope, options.window)
     done = f"budget {name} is removed" if existed else f"there is no budget {name}"
     return _report(options, done, changed=existed)
-
-
-def parse_usd(text: str) -> Decimal:
-    """An amount of money as a person types it.
-
-    Raises:
-        ConfigError: It is not one that the ledger can hold.
-    """
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise ConfigError(f"{text!r} is not an amount in USD like 12.50") from error
-    # First, because comparing a decimal that is no number raises.
-    if amount.is_nan() or not 0 <= amount <= _MOST_USD:
-        raise ConfigError(f"{text!r} is not an amount from 0 to {_MOST_USD} USD")
-    return amount
-
-
-_MOST_USD = 9_000_000_000
-"""What fits into 64 bits as nano-USD, rounded."""
 
 
 def _report(options: argparse.Namespace, done: str, *, changed: bool) -> int:

@@ -28,6 +28,7 @@ from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
+from aegis_graph.ledger.row_selection import RowSelection
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.text.spreadsheet import escape_formula
@@ -78,10 +79,10 @@ def _day_of(month: str) -> date:
 
 def _baseline(config: RouterConfig, by: str, days: Days) -> Query[Counter[str]]:
     # Imported here: a price needs the providers, and these LangChain, which other reports do not.
-    from aegis_graph.cli.savings import baseline_costs, baseline_price  # noqa: PLC0415
+    from aegis_graph.providers.baseline import baseline_costs, baseline_price  # noqa: PLC0415
 
     embedders = frozenset(row.model for row in config.embeddings)
-    return baseline_costs(by, days, baseline_price(config), embedders=embedders)
+    return baseline_costs(by, RowSelection(days=days), baseline_price(config), embedders=embedders)
 
 
 async def _ask_ledger(

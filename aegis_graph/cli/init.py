@@ -14,7 +14,7 @@ from urllib.request import ProxyHandler, build_opener
 from pydantic import ValidationError
 
 from aegis_graph.cli import OK
-from aegis_graph.cli.budgets import parse_usd
+from aegis_graph.config.budget_input import parse_usd
 from aegis_graph.config.env_file import NAME as ENV_FILE
 from aegis_graph.config.router_config import RouterConfig, first_fault
 from aegis_graph.config.sources import config_path, environment

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from aegis_graph.cli import OK, USAGE_ERROR
-from aegis_graph.cli.budgets import parse_usd
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import TableColumn, new_console, print_lines, print_table
 from aegis_graph.clock import utc_now
+from aegis_graph.config.budget_input import parse_usd
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.api_keys import (
     KEY_NAME_PATTERN,

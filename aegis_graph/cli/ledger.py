@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aegis_graph.cli import NOT_ADMITTED, OK
-from aegis_graph.cli.budgets import parse_usd
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
 from aegis_graph.cli.output import TableColumn, new_console, print_table
 from aegis_graph.clock import utc_now
+from aegis_graph.config.budget_input import parse_usd
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger import maintenance

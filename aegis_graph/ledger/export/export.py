@@ -14,8 +14,10 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.columns import REQUESTS
 from aegis_graph.ledger.export.csv_lines import csv_lines, joined_lines, line_sql
 from aegis_graph.ledger.export.focus import write_focus
-from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowFilter, RowReader
+from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowReader
 from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.row_selection import RowSelection
+from aegis_graph.ledger.windows import ALL_DAYS, Days
 from aegis_graph.types import EXPORT_FORMATS, ExportFormat
 
 _RowWriter = Callable[[BinaryIO, RowReader], Query[None]]
@@ -60,7 +62,8 @@ def export_rows(
     """
     if format not in EXPORT_FORMATS:
         raise ConfigError(f"format: {format!r} is none of {', '.join(EXPORT_FORMATS)}")
-    reader = RowReader(RowFilter(since, until, provider), progress)
+    days = Days(since or ALL_DAYS.first, until or ALL_DAYS.end)
+    reader = RowReader(RowSelection(days=days, provider=provider), progress)
     write = _parquet_writer() if format == "parquet" else _TEXT[format]
     yield from write(stream, reader)
     stream.flush()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from aegis_graph.ledger.columns import REQUESTS
 from aegis_graph.ledger.export.csv_lines import escape_formula_sql
 from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.row_selection import RowSelection
 
 LedgerRow = tuple[Any, ...]
 
@@ -28,24 +29,11 @@ ESCAPED = {**PLAIN, **{one.name: escape_formula_sql(one.name) for one in REQUEST
 """The same, with no text that a spreadsheet would run as a formula."""
 
 
-class RowFilter(NamedTuple):
-    """Which rows are read: those between two local days (ISO dates, half-open) of a provider."""
-
-    since: str | None
-    until: str | None
-    provider: str | None
-
-    def sql(self) -> str:
-        """The conditions, each with ``AND`` before it."""
-        tests = {"day >= ?": self.since, "day < ?": self.until, "provider = ?": self.provider}
-        return "".join(f" AND {test}" for test, value in tests.items() if value is not None)
-
-
 class RowReader:
     """Rows in the order of their ids, up to what is the last one when it begins."""
 
-    def __init__(self, chosen: RowFilter, progress: Callable[[int], None] | None) -> None:
-        self._filter = chosen
+    def __init__(self, chosen: RowSelection, progress: Callable[[int], None] | None) -> None:
+        self._condition = chosen.condition()
         self._progress = progress
         self._last_read = 0
         self._newest: int | None = None
@@ -67,10 +55,10 @@ class RowReader:
             ((self._newest,),) = yield Statement("SELECT coalesce(max(id), 0) FROM requests")
         query = (
             f"SELECT {', '.join(columns.values())} FROM requests WHERE id > ? AND id <= ?"
-            f"{self._filter.sql()}{ENDED if ended else ''} ORDER BY id LIMIT {BATCH_ROWS}"
+            f" AND {self._condition.sql}{ENDED if ended else ''} ORDER BY id LIMIT {BATCH_ROWS}"
         )
-        values = [value for value in self._filter if value is not None]
-        return (yield Statement(query, (self._last_read, self._newest, *values)))
+        values = (self._last_read, self._newest, *self._condition.parameters)
+        return (yield Statement(query, values))
 
     def advance(self, rows: Sequence[LedgerRow], id_at: int = 0) -> None:
         """Go on behind these rows, which have their ids at this place."""

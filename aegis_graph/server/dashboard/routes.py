@@ -2,24 +2,62 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import HTMLResponse
-from starlette.routing import BaseRoute, Route
+from pathlib import Path
 
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+from typing_extensions import override
+
+from aegis_graph.server.dashboard.budgets_page import BudgetPages
+from aegis_graph.server.dashboard.live import LiveFigures
+from aegis_graph.server.dashboard.overview_page import OverviewPages
+from aegis_graph.server.dashboard.pages import Handler, page
+from aegis_graph.server.dashboard.requests_page import RequestPages
 from aegis_graph.server.services import ServerServices
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>aegis</title></head>
-<body><main><h1>aegis</h1><ul>
-<li><a href="{root}/readyz">readyz</a></li><li><a href="{root}/v1/models">models</a></li>
-</ul></main></body></html>
-"""
+STATIC = Path(__file__).parent / "static"
+
+_HOUR = "public, max-age=3600"
 
 
 def dashboard_routes(services: ServerServices) -> list[BaseRoute]:
-    """The routes for people with a browser."""
+    """The routes for people with a browser.
 
-    async def index(request: Request) -> HTMLResponse:
-        return HTMLResponse(_PAGE.format(root=request.scope.get("root_path", "")))
+    Args:
+        services: Of the app.
+    """
+    overview, requests = OverviewPages(services), RequestPages(services)
+    budgets, live = BudgetPages(services), LiveFigures(services)
+    pages: dict[str, Handler] = {
+        "/": overview.page,
+        "/overview.csv": overview.file,
+        "/latency": overview.latency,
+        "/latency.csv": overview.latency_file,
+        "/savings": overview.savings,
+        "/requests": requests.listed,
+        "/requests.csv": requests.file,
+        "/requests/{route_id:path}": requests.one,
+        "/threads": requests.thread,
+        "/runs": requests.run,
+        "/budgets": budgets.listed,
+        "/budgets/change": budgets.confirm,
+    }
+    return [
+        *(Route(path, page(services, handler)) for path, handler in pages.items()),
+        Route("/budgets/change", page(services, budgets.change), methods=["POST"]),
+        Route("/events", live.answer),
+        Mount("/static", _PublicFiles(directory=STATIC)),
+    ]
 
-    return [Route("/", index)]
+
+class _PublicFiles(StaticFiles):
+    """Files of the package, which a browser may keep for an hour."""
+
+    @override
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        """One file."""
+        response = await super().get_response(path, scope)
+        response.headers["cache-control"] = _HOUR
+        return response

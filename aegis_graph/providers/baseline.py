@@ -8,10 +8,10 @@ from datetime import datetime
 
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
-from aegis_graph.ledger.export.row_reader import RowFilter, RowReader
+from aegis_graph.ledger.export.row_reader import RowReader
 from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.row_selection import TOTAL, RowSelection
 from aegis_graph.ledger.scopes import tags_of
-from aegis_graph.ledger.windows import Days
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import Price
 from aegis_graph.pricing.rates import TokenUsage
@@ -52,20 +52,20 @@ def baseline_price(config: RouterConfig) -> Price:
 
 
 def baseline_costs(
-    by: str, days: Days, price: Price, *, embedders: frozenset[str]
+    by: str, selection: RowSelection, price: Price, *, embedders: frozenset[str]
 ) -> Query[Counter[str]]:
     """Nano-USD that the baseline would have cost, by the names of a report's rows.
 
-    Every row of the ledger in these days is read, in batches. Attempts without an answer would not
+    Every row that is chosen is read, in batches. Attempts without an answer would not
     have been made there, and count nothing; embeddings count as what they cost.
 
     Args:
         by: What the report is by.
-        days: Which days.
+        selection: Which rows.
         price: The baseline's, at the time of each row.
         embedders: The models of embeddings.
     """
-    reader = RowReader(RowFilter(days.first, days.end, None), None)
+    reader = RowReader(selection, None)
     costs: Counter[str] = Counter()
     columns = {name: name for name in _COLUMNS}
     while rows := (yield from reader.next_rows(columns, ended=True)):
@@ -98,6 +98,8 @@ def _cost(price: Price, row: Mapping[str, object]) -> int:
 def _name(by: str, row: Mapping[str, object]) -> str | None:
     """The report's row in which a row of the ledger counts; ``None`` where it counts in none."""
     kind, _, key = by.partition(":")
+    if by == TOTAL:
+        return by
     if kind == "tag":
         return tags_of(str(row["tags"])).get(key) if row["tags"] else None
     if kind == "month":
