@@ -28,6 +28,9 @@ ResultKind = Literal["description", "text", "table", "chart"]
 Order = Literal["listed", "price", "latency", "weighted"]
 """By what the providers that may serve a request are put in order: as they are listed, by what an
 answer is expected to cost or to take, or by their weights."""
+HedgeAfter = float | Literal["p95", "off"]
+"""How long a request waits for an attempt before a second one is sent beside it: seconds, the time
+that one answer in twenty takes longer than, or for ever."""
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time

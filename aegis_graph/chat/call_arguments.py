@@ -26,6 +26,7 @@ _OF_THE_REQUEST = (
     "max_price_usd",
     "order",
     "max_wait_s",
+    "hedge_after_s",
 )
 _TAGS = "request_tags"
 """A request's ``tags``: LangChain's own ``tags`` are words for its traces."""

@@ -18,7 +18,7 @@ from aegis_graph.chat.profile import chain_profile, messages_bound, providers_in
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.options import options_bound
 from aegis_graph.request.token_bounds import text_bound
-from aegis_graph.types import Order
+from aegis_graph.types import HedgeAfter, Order
 
 
 class DescribedChatModel(ConfiguredChatModel):
@@ -37,6 +37,7 @@ class DescribedChatModel(ConfiguredChatModel):
     max_price_usd: str | None = None
     order: Order | None = None
     max_wait_s: float | None = Field(default=None, ge=0)
+    hedge_after_s: HedgeAfter | None = None
 
     @model_validator(mode="after")
     def _leave_profile_to_the_chain(self) -> Self:

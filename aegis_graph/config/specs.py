@@ -180,6 +180,11 @@ class RoutingSpec(ConfigModel):
 
     order: Order = "listed"
     """Of requests that choose none of their own."""
+    hedge_after_s: Seconds | Literal["p95", "off"] = "off"
+    """When a second attempt is sent beside one that has no answer: after so many seconds, or after
+    the time that one answer in twenty of this provider's model and task takes longer than."""
+    hedge_tools: bool = False
+    """Whether requests that offer tools are hedged, too."""
     baseline: str | None = None
     """The provider against which ``aegis costs --savings`` compares what was spent."""
 

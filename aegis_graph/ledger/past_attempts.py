@@ -9,7 +9,7 @@ from aegis_graph.ledger.queries import Query, Statement
 
 
 class PastAttempt(NamedTuple):
-    """An attempt that ended by an answer or a failure."""
+    """An attempt that ended."""
 
     provider: str
     model: str
@@ -25,6 +25,8 @@ class PastAttempt(NamedTuple):
     latency_ms: int | None
     service_tier: str | None = None
     """In which it was served, or asked where nothing was."""
+    cancelled: bool = False
+    """Whether it was cut short: an answer would have taken longer, and nothing else is known."""
 
 
 _COLUMNS = (
@@ -36,14 +38,14 @@ _COLUMNS = (
 def past_attempts(most: int) -> Query[list[PastAttempt]]:
     """The last attempts that ended, the oldest first: found by their ids, in any large ledger.
 
-    Those that were cancelled say nothing of their provider, and are left out.
+    Those that were cancelled before anything was sent say nothing, and are left out.
 
     Args:
         most: How many.
     """
     rows = yield Statement(
         f"SELECT {_COLUMNS} FROM requests WHERE status IN ('answered', 'failed', 'expired')"
-        " ORDER BY id DESC LIMIT ?",
+        " OR (status = 'cancelled' AND cost_basis <> 'none') ORDER BY id DESC LIMIT ?",
         (most,),
     )
     return [
@@ -55,6 +57,6 @@ def past_attempts(most: int) -> Query[list[PastAttempt]]:
             datetime.fromisoformat(moment),
             status == "answered",
             *counts,
-        )
+        )._replace(cancelled=status == "cancelled")
         for provider, model, task, thread_id, moment, status, *counts in reversed(rows)
     ]

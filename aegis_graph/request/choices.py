@@ -21,7 +21,7 @@ from aegis_graph.request.limits import amount_usd, time_limit_s
 from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING
 from aegis_graph.request.tags import joined_tags
-from aegis_graph.types import SENSITIVITIES, Order, Sensitivity, Task
+from aegis_graph.types import SENSITIVITIES, HedgeAfter, Order, Sensitivity, Task
 
 
 class RouterContext(TypedDict, total=False):
@@ -54,6 +54,9 @@ class RouterContext(TypedDict, total=False):
     """By what the providers are put in order: ``listed``, ``price``, ``latency``, ``weighted``."""
     max_wait_s: float
     """How long the request may wait to be served at half the price, in seconds."""
+    hedge_after_s: HedgeAfter
+    """When a second attempt is sent beside one that has no answer yet: seconds, ``p95`` or ``off``.
+    """
 
 
 CHOICES = tuple(RouterContext.__annotations__)

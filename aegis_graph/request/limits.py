@@ -7,6 +7,7 @@ from decimal import Decimal, InvalidOperation
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.pricing.money import limit_nano_usd
+from aegis_graph.types import HedgeAfter
 
 MAX_COST_USD = Decimal(1_000_000_000)
 """Well below what the ledger's 64-bit nano-USD can hold."""
@@ -72,6 +73,20 @@ def wait_limit_s(value: object) -> float:
     raise InvalidRequestError(
         f"max_wait_s: {value!r} is not a number of seconds from 0 to {MAX_WAIT_S:,}"
     )
+
+
+def hedge_after(value: object) -> HedgeAfter | None:
+    """When a second attempt is sent beside one that takes long, where the request says it.
+
+    Raises:
+        InvalidRequestError: It is neither a time nor a word for one.
+    """
+    if value is None or value == "p95" or value == "off":
+        return value
+    try:
+        return time_limit_s("hedge_after_s", value)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{error}, 'p95' or 'off'") from None
 
 
 def price_limit(value: object) -> int | None:

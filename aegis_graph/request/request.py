@@ -24,7 +24,13 @@ from aegis_graph.request.images import (
     read_image_header,
 )
 from aegis_graph.request.input_kinds import input_kinds
-from aegis_graph.request.limits import price_limit, run_limit, time_limit_s, wait_limit_s
+from aegis_graph.request.limits import (
+    hedge_after,
+    price_limit,
+    run_limit,
+    time_limit_s,
+    wait_limit_s,
+)
 from aegis_graph.request.options import options_bound, read_options
 from aegis_graph.request.prompt_text import prompt_hash, utf8_size
 from aegis_graph.request.selection import NARROWING, Selection, read_selections
@@ -39,6 +45,7 @@ from aegis_graph.types import (
     SENSITIVITIES,
     TASK_PATTERN,
     CallOptions,
+    HedgeAfter,
     Order,
     Sensitivity,
     Task,
@@ -98,6 +105,8 @@ class Request:
     max_wait_s: float = 0.0
     """How long it may wait for providers at half their price, in seconds, all such attempts
     together; 0 asks for no such tier."""
+    hedge_after_s: HedgeAfter | None = None
+    """When a second attempt is sent beside one without an answer; as configured when absent."""
 
     @cached_property
     def query_hash(self) -> str:
@@ -184,6 +193,7 @@ class Request:
             max_price_nano_usd=price_limit(state.get("max_price_usd")),
             order=_one_of("order", state.get("order"), ORDERS, None),
             max_wait_s=wait_limit_s(state.get("max_wait_s")),
+            hedge_after_s=hedge_after(state.get("hedge_after_s")),
         )
 
 

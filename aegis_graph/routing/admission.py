@@ -60,6 +60,8 @@ class NextAttempt:
         deadline: When the request must have ended.
         plan: The candidates, in order.
         waited_s: How long the request has waited for each provider, in seconds; kept up to date.
+        may_wait: Whether a provider that is full is waited for; else it is passed over, also where
+            others wait for it.
     """
 
     planner: Planner
@@ -71,6 +73,7 @@ class NextAttempt:
     deadline: Deadline | None
     plan: ProviderPlan
     waited_s: dict[str, float]
+    may_wait: bool = True
     _given_up: list[tuple[Candidate, LimitRefusal]] = field(default_factory=list)
     _queued_s: float = 0.0
 
@@ -120,6 +123,8 @@ class NextAttempt:
 
     def _left_s(self, candidate: Candidate) -> float:
         """How long the candidate may still be waited for, in seconds."""
+        if not self.may_wait:
+            return 0.0
         spec = candidate.spec
         left_s = spec.longest_queue_s - self.waited_s.get(spec.name, 0.0)
         return max(0.0, shortened(left_s, self.deadline))
@@ -138,7 +143,7 @@ class NextAttempt:
     def _known_refusal(self, hold: Hold, place: PlaceInLine) -> LimitRefusal | None:
         """Why the ledger need not be asked: by the provider's word, or for those that wait."""
         stated = self.services.rates.refusal(hold.provider, tokens=hold.tokens)
-        if stated is not None or not hold.waits:
+        if stated is not None or (self.may_wait and not hold.waits):
             return stated
         scopes = hold.scopes()
         names = (matching_scope(limit.scope, scopes) for limit in hold.limits)

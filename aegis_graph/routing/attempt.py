@@ -19,6 +19,7 @@ from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks
 from aegis_graph.routing.deadline import Deadline, is_over, kept
 from aegis_graph.routing.half_price import attempt_limits
 from aegis_graph.routing.health import Unavailable
+from aegis_graph.routing.hedging import Hedging
 from aegis_graph.routing.hooked_attempt import checked_by_hook
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.observer import keep_answer
@@ -51,6 +52,8 @@ class Attempt:
     """What it must fit into beside the budgets."""
     checks: AcceptChecks = NO_CHECKS
     """What an answer must pass after it."""
+    hedging: Hedging | None = None
+    """Sends a second attempt where this one takes long."""
 
     async def run(self, state: RouterState, config: RunnableConfig) -> AttemptCommand:
         """Call the provider under the reservation that ``budget_check`` made."""
@@ -76,9 +79,10 @@ class Attempt:
         if hold is None:
             # The budgets have filled up since. A route lives for one step, so it is written again.
             return Command(goto="budget_check", update={"route": route})
+        allowed = request
         if self.services.hooks.before_attempt is not None:
             try:
-                request = await self._checked_by_hook(provider, request, state, hold)
+                allowed = await self._checked_by_hook(provider, request, state, hold)
             except AttemptRefusedError as refusal:
                 reason = clean_text(str(refusal)) or "refused by before_attempt"
                 return await self._decline(
@@ -87,11 +91,15 @@ class Attempt:
         if is_over(deadline) or self._try_start(provider, request, state) is not None:
             return await self._decline(route, hold)
         is_judged = self.checks.of(request.task) is not None
-        call = Call(self.services, provider, request, state, hold, config, is_judged=is_judged)
-        outcome = await watched_call(call, provider, request, config)
-        if outcome.answer is not None and not is_judged:
-            keep_answer(outcome.answer, config)
-        return onward(state, [outcome], is_judged=is_judged)
+        call = Call(self.services, provider, allowed, state, hold, config, is_judged=is_judged)
+        if self.hedging is None:
+            outcomes = [await watched_call(call, config)]
+        else:
+            outcomes = await self.hedging.outcomes(call, request, state, config)
+        answer = next((one.answer for one in outcomes if one.answer is not None), None)
+        if answer is not None and not is_judged:
+            keep_answer(answer, config)
+        return onward(state, outcomes, is_judged=is_judged)
 
     def _in_tier(self, hold: AdmittedHold | None) -> Provider | None:
         """The provider as it was admitted; ``None`` where its row has no such tier any more."""

@@ -44,6 +44,11 @@ class AttemptTimer:
         """Which limit has passed; ``None`` where none has."""
         return self._problem if self._whole.expired() else None
 
+    @property
+    def running_s(self) -> float:
+        """How long the attempt has been running, in seconds; 0 before it has begun."""
+        return self._loop.time() - self._began if self._began else 0.0
+
     def may_wait(self, seconds: float) -> bool:
         """Whether a server that is loading its model may be asked again so many seconds later."""
         again = self._loop.time() + seconds

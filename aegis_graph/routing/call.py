@@ -18,7 +18,6 @@ from aegis_graph.errors import (
     ProviderTimeoutError,
     UnfitAnswerError,
 )
-from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.answer_check import check_says_something
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
@@ -39,7 +38,7 @@ from aegis_graph.routing.observer import (
     retract,
     without_ambient_callbacks,
 )
-from aegis_graph.routing.outcome import CallOutcome
+from aegis_graph.routing.outcome import CallOutcome, attempt_record, signed
 from aegis_graph.routing.outgoing_call import OutgoingCall
 from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
@@ -68,11 +67,11 @@ class Call:
         is_judged: bool = False,
     ) -> None:
         self._services = services
-        self._provider = provider
+        self.provider = provider
         self._spec = provider.spec
         # As it is now: what the provider repeats of it is hidden, also after it was replaced.
         self._key = provider.api_key()
-        self._request = request
+        self.request = request
         self._state = state
         self.number = len(state["attempts"]) + 1
         self._is_judged = is_judged
@@ -93,17 +92,18 @@ class Call:
             model=self._spec.model,
             number=self.number,
         )
-        in_pieces = self._outgoing.streams or provider.streams_whole_answers
+        self._in_pieces = self._outgoing.streams or provider.streams_whole_answers
         self._deadline = Deadline.of(state, request)
         limits = attempt_limits(provider, request, state["attempts"])
-        self._timer = AttemptTimer(limits, in_pieces=in_pieces, deadline=self._deadline)
-        self._recorder = StreamRecorder(
-            on_piece=self._timer.piece_arrived,
+        self.timer = AttemptTimer(limits, in_pieces=self._in_pieces, deadline=self._deadline)
+        self.recorder = StreamRecorder(
+            on_piece=self.timer.piece_arrived,
             pass_on=self._pass_on if self._observer.on_event else None,
         )
         self.answer: AIMessage | None = None
         """What was paid for, also where it was refused then."""
         self.settlement: SettlementRecord | None = None
+        self._given_up = False
         self._began = time.monotonic()
         self._answers_before = services.health.answers(provider.asked_as)
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
@@ -121,58 +121,83 @@ class Call:
         """The output cap that is sent."""
         return self._bound.output_cap
 
-    @property
-    def first_piece_ms(self) -> int | None:
-        """When the first piece of the answer came, in milliseconds."""
-        return self._timer.first_piece_ms
-
     async def make(self) -> CallOutcome:
         """Call, and say how it ended. Its cost is settled also where the run ends right after."""
-        health, name = self._services.health, self._provider.asked_as
+        health, name = self._services.health, self.provider.asked_as
         stream_writer()(self._event("attempt_started"))
         try:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
-            answer = await self._ask()
+            answer = await self._ask_unless_given_up()
         except ProviderError as error:
-            texts = [message.text for message in self._request.messages]
+            texts = [message.text for message in self.request.messages]
             clean_error(error, key=self._key, prompt=texts, known=CODES)
             again = self._has_another_form(error)
             # A request that gives little time shows nothing of the provider.
-            own_time = is_over(self._deadline) or self._provider.tier is not None
+            own_time = is_over(self._deadline) or self.provider.tier is not None
             cut = isinstance(error, ProviderTimeoutError) and own_time
             if again or cut:
                 health.abandoned(name)
             else:
-                asked, before = self._request.query_hash, self._answers_before
+                asked, before = self.request.query_hash, self._answers_before
                 health.failed(name, error, key=self._key, request=asked, answers_before=before)
             return await self._failed(error, again=again)
         except BaseException as error:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
-            self.settlement = self._cancelled()
-            self._services.ledger.settle_soon(self.settlement)
-            health.abandoned(name)
-            self._trace.failed(error)
+            if not self._given_up:
+                self._services.ledger.settle_soon(self._cut_short(error, "cancelled").settlement)
             raise
         # An answer without any content has sent no piece on yet.
-        self._recorder.flush()
+        self.recorder.flush()
         health.succeeded(name)
         self.settlement = settlement = self._calculator.answered(answer, **self._latency())
         # Before anything else: a run that is cancelled after this node still settles the cost.
         await self._services.unclaimed.register(settlement)
-        answer = self._signed(answer, settlement)
+        ended = self._ended(settlement, route_of(self._state)["reason"])
+        answer = signed(answer, ended.record, self._state["route_id"])
         self._trace.answered(answer)
-        return self._ended(settlement, route_of(self._state)["reason"])._replace(answer=answer)
+        return ended._replace(answer=answer)
+
+    def give_up(self, overtaken_by: str | None) -> CallOutcome:
+        """End a call that is not needed any more; its task is to be cancelled after this.
+
+        Args:
+            overtaken_by: The provider that answered first; ``None`` where the caller is gone.
+        """
+        reason = route_of(self._state)["reason"]
+        if overtaken_by is not None:
+            reason = f"{reason}; {overtaken_by} answered first"
+        outcome = self._cut_short(asyncio.CancelledError(), reason)
+        self._given_up = True
+        return outcome
+
+    def record_so_far(self) -> AttemptRecord:
+        """The record that the call would have if it ended now."""
+        return self._record(self._cancelled(), route_of(self._state)["reason"])
+
+    def _cut_short(self, error: BaseException, reason: str) -> CallOutcome:
+        self.settlement = self._cancelled()
+        self._services.health.abandoned(self.provider.asked_as)
+        self._trace.failed(error)
+        return self._ended(self.settlement, reason)
 
     def _cancelled(self) -> SettlementRecord:
         # Only a call that never reached the client is sure to cost nothing.
-        if not self._outgoing.was_sent or self._timer.is_waiting:
+        if not self._outgoing.was_sent or self.timer.is_waiting:
             return self._calculator.unsent(**self._latency())
-        return self._calculator.cancelled(self._recorder, **self._latency())
+        return self._calculator.cancelled(self.recorder, **self._latency())
+
+    async def _ask_unless_given_up(self) -> AIMessage:
+        try:
+            return await self._ask()
+        finally:
+            # Whatever a client makes of its end: it says nothing of the provider.
+            if self._given_up:
+                raise asyncio.CancelledError
 
     async def _ask(self) -> AIMessage:
         """The provider's answer; every error of its client becomes a ``ProviderError`` here."""
-        provider = self._provider
+        provider = self.provider
         try:
             with (
                 provider.in_use(),
@@ -184,9 +209,9 @@ class Call:
                 if self._deadline is not None and is_over(self._deadline):
                     raise ProviderTimeoutError(self._deadline.problem)
                 self._trace.start(model)
-                send = partial(self._outgoing.send, model, self._recorder)
-                async with self._timer:
-                    self.answer = await answer_when_loaded(send, provider.translate, self._timer)
+                send = partial(self._outgoing.send, model, self.recorder)
+                async with self.timer:
+                    self.answer = await answer_when_loaded(send, provider.translate, self.timer)
         except ProviderError:
             raise
         except InvalidRequestError as error:
@@ -195,27 +220,27 @@ class Call:
         except Exception as error:
             if raised_by_callback(error):
                 raise
-            if isinstance(error, TimeoutError) and self._timer.problem:
-                raise ProviderTimeoutError(self._timer.problem, outcome_unknown=True) from error
+            if isinstance(error, TimeoutError) and self.timer.problem:
+                raise ProviderTimeoutError(self.timer.problem, outcome_unknown=True) from error
             raise provider.translate(error) from error
-        self.answer = with_whole_usage(self.answer, self._recorder)
+        self.answer = with_whole_usage(self.answer, self.recorder)
         provider.accept(self.answer)
-        check_says_something(self.answer, self._request.messages)
-        provider.check_room(self.answer, self._outgoing.arguments, self._request)
+        check_says_something(self.answer, self.request.messages)
+        provider.check_room(self.answer, self._outgoing.arguments, self.request)
         cut = self.answer.response_metadata.get(FINISH_REASON) == CUT_OFF
-        if cut or "response_schema" not in self._request.options:
-            self._recorder.check_calls()
+        if cut or "response_schema" not in self.request.options:
+            self.recorder.check_calls()
         form = FormGate(self._observer.find_problem)
-        return await pass_gate(form, self._request, self.answer, until=self._timer.ends_at)
+        return await pass_gate(form, self.request, self.answer, until=self.timer.ends_at)
 
     def _listener(self) -> Listener | None:
         """What hears how much is left of the provider's limits, where the row has such limits."""
-        if not self._spec.in_units or self._provider.tier is not None:
+        if not self._spec.in_units or self.provider.tier is not None:
             return None
         return partial(self._services.rates.hear, self._spec.name)
 
     def _pass_on(self, chunk: AIMessageChunk) -> None:
-        if self._observer.on_event:
+        if self._observer.on_event and not self._given_up:
             self._observer.on_event(ChunkEvent(chunk))
 
     def _has_another_form(self, error: ProviderError) -> bool:
@@ -225,73 +250,53 @@ class Call:
         if error.outcome_unknown or (self._has_begun() and not unfit):
             return False
         # Compared, so that a server that refuses every form is not asked for ever.
-        return self._provider.adapt(error) and self._outgoing.would_differ()
+        return self.provider.adapt(error) and self._outgoing.would_differ()
 
     def _has_begun(self) -> bool:
-        return self.answer is not None or self._recorder.has_content
+        return self.answer is not None or self.recorder.has_content
 
     async def _failed(self, error: ProviderError, *, again: bool) -> CallOutcome:
-        settlement = self._calculator.failed(error, self.answer, self._recorder, **self._latency())
+        settlement = self._calculator.failed(error, self.answer, self.recorder, **self._latency())
         self.settlement = settlement
         await self._services.unclaimed.register(settlement)
         self._trace.failed(error)
         ended = self._ended(settlement, str(error))
-        if self._recorder.has_content:
+        if self.recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": str(error)}
             if retract(self._observer, event):
-                return ended._replace(broken_off=self._recorder.answer_text)
+                return ended._replace(broken_off=self.recorder.answer_text)
         if again:
             return ended
-        if self._provider.tier is not None and not self._has_begun():
+        if self.provider.tier is not None and not self._has_begun():
             # The provider itself is asked at once.
-            return ended._replace(exclude=self._provider.asked_as)
+            return ended._replace(exclude=self.provider.asked_as)
         longest_s = self._services.health.spec.max_retry_wait_s
         wait_s = retry_wait_s(error, self._spec, self._state["attempts"], longest_s=longest_s)
         late = self._deadline is not None and (wait_s or 0.0) >= self._deadline.left_s
         # What has begun to answer may bill it, whatever it said in the end.
-        if wait_s is None or late or self._recorder.has_content:
+        if wait_s is None or late or self.recorder.has_content:
             return ended._replace(exclude=self._spec.name)
         return ended._replace(retry_after_s=wait_s)
 
     def _ended(self, settlement: SettlementRecord, reason: str) -> CallOutcome:
         record, experience = self._record(settlement, reason), self._services.experience
-        past = past_attempt(self._request, record, settlement, self._admitted_at)
-        bound = 0 if self._request.has_images else self._bound.input_tokens
-        experience.measure(past, bound=bound, first_ms=self._timer.first_piece_ms)
+        past = past_attempt(self.request, record, settlement, self._admitted_at)
+        if past.cancelled and settlement["cost_basis"] == "none":
+            # It was never sent.
+            return CallOutcome(record, settlement)
+        experience.measure(
+            past,
+            bound=0 if self.request.has_images else self._bound.input_tokens,
+            first_ms=self.timer.first_piece_ms,
+            in_pieces=self._in_pieces,
+        )
         # An answer that is yet to be judged may turn out to be a failure.
         if not (past.answered and self._is_judged):
             experience.learn(past)
         return CallOutcome(record, settlement)
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
-        record = AttemptRecord(
-            attempt=self.number,
-            task=self._request.task,
-            provider=self._spec.name,
-            model=self._spec.model,
-            status=settlement["status"],
-            error_type=settlement["error_type"],
-            reason=reason,
-            cost_usd=usd_text(settlement["cost_nano_usd"]),
-            cost_basis=settlement["cost_basis"],
-            latency_ms=settlement["latency_ms"],
-        )
-        tier = self._provider.tier
-        return record if tier is None else {**record, "tier": tier}
-
-    def _signed(self, answer: AIMessage, settlement: SettlementRecord) -> AIMessage:
-        """The answer with its provider and its cost."""
-        facts = {
-            "provider": self._spec.name,
-            "model": self._spec.model,
-            "cost_usd": usd_text(settlement["cost_nano_usd"]),
-            "cost_basis": settlement["cost_basis"],
-            "route_id": self._state["route_id"],
-            "attempt": self.number,
-        }
-        return answer.model_copy(
-            update={"response_metadata": {**answer.response_metadata, **facts}}
-        )
+        return attempt_record(self.request.task, self.provider, self.number, settlement, reason)
 
     def _event(self, event: str) -> dict[str, Any]:
         # LangChain names the pieces of an answer after the model's run, so the events can name the

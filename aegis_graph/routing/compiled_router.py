@@ -42,7 +42,8 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         Args:
             **choices: ``task``, ``sensitivity``, ``user_id``, ``run_id``, ``max_cost_usd`` (USD, as
                 decimal text), ``max_output_tokens``, ``tags``, ``model``, ``providers``,
-                ``timeout_s`` (in seconds), ``max_price_usd`` (USD) and ``order``, as in the state.
+                ``timeout_s`` (in seconds), ``max_price_usd`` (USD), ``order`` and
+                ``hedge_after_s``, as in the state.
 
         Raises:
             InvalidRequestError: One of them is unknown, or wrong.

@@ -19,6 +19,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.request.request import Request
+from aegis_graph.routing.latencies import Durations, Times
 from aegis_graph.types import AttemptRecord, SettlementRecord, asked_as
 
 LAST_ROWS = 2_000
@@ -36,11 +37,6 @@ MOST_THREADS = 4_096
 
 _SCALE = 1_000
 """What one unit is in a sum, so that integers can lose a fiftieth of it."""
-
-_TIMES = 32
-"""Times of which the median is made; the weight of each is nine tenths of the next one's."""
-
-_WEIGHTS = tuple(round(_SCALE * 0.9**age) for age in range(_TIMES))
 
 Subject = tuple[str, str, str]
 """Provider, model and task; an empty name stands for all."""
@@ -75,29 +71,6 @@ class Ratio(NamedTuple):
         return amount * part // whole
 
 
-class Times(NamedTuple):
-    """The last times of something in milliseconds, and their median, to which the last count most.
-
-    Example:
-        >>> Times().plus(900).plus(100).plus(120).median_ms
-        120
-    """
-
-    median_ms: int | None = None
-    last: tuple[int, ...] = ()
-
-    def plus(self, ms: int) -> Times:
-        """The times with one more."""
-        last = (ms, *self.last[: _TIMES - 1])
-        weighted = sorted(zip(last, _WEIGHTS, strict=False))
-        half = sum(weight for _, weight in weighted) / 2
-        for value, weight in weighted:
-            half -= weight
-            if half <= 0:
-                return Times(value, last)
-        raise AssertionError("the weights add up to twice a half")
-
-
 class Record(NamedTuple):
     """What is known of a subject from the ledger's rows."""
 
@@ -113,6 +86,8 @@ class Record(NamedTuple):
     """Cached input tokens of what a conversation had sent before."""
     whole: Times = Times()
     """To the end of an answer."""
+    durations: Durations = Durations()
+    """The same, with the attempts that had none."""
 
 
 class Measured(NamedTuple):
@@ -122,6 +97,8 @@ class Measured(NamedTuple):
     """Input tokens of the request's upper bound."""
     first: Times = Times()
     """To the first token of an answer that came in pieces."""
+    first_durations: Durations = Durations()
+    """The same, with the attempts that had none."""
 
 
 class LastCall(NamedTuple):
@@ -188,19 +165,22 @@ class Experience:
             self._read_at = self._read_at or self.clock()
 
     def learn(self, past: PastAttempt) -> None:
-        """Take an attempt of this process into account, where an order goes by it."""
-        # Where providers are asked as they are listed, nothing is counted.
+        """Take an attempt of this process into account, where an order or a hedge goes by it."""
+        # Where nothing goes by it, nothing is counted.
         if self._read_at is not None:
             with self._lock:
                 self._learn(past)
 
-    def measure(self, past: PastAttempt, *, bound: int, first_ms: int | None) -> None:
-        """Keep of an attempt what no row of the ledger has, where an order goes by it.
+    def measure(
+        self, past: PastAttempt, *, bound: int, first_ms: int | None, in_pieces: bool = False
+    ) -> None:
+        """Keep of an attempt what no row of the ledger has, where an order or a hedge goes by it.
 
         Args:
             past: The attempt.
             bound: The upper bound of its input tokens, where it had no images; else 0.
             first_ms: When its first token came, in milliseconds after it was sent.
+            in_pieces: Whether its answer was to come in pieces.
         """
         if self._read_at is None:
             return
@@ -213,6 +193,11 @@ class Experience:
             if first_ms is not None and past.answered:
                 known = self._measured.get(asked, Measured())
                 self._measured[asked] = known._replace(first=known.first.plus(first_ms))
+            waited_ms = past.latency_ms if first_ms is None else first_ms
+            if in_pieces and waited_ms is not None:
+                known = self._measured.get(asked, Measured())
+                durations = known.first_durations.plus(waited_ms, answered=first_ms is not None)
+                self._measured[asked] = known._replace(first_durations=durations)
 
     def record(self, subject: Subject, tier: str | None = None) -> Record | None:
         """What is known of a provider's model and a task; ``None`` where nothing is.
@@ -244,6 +229,12 @@ class Experience:
         (own, asked), every = self._subjects(past), ("", "", past.task)
         known = self._records.get(asked, Record())
         took_ms = past.latency_ms or 0
+        if past.latency_ms is not None:
+            durations = known.durations.plus(took_ms, answered=past.answered)
+            known = known._replace(durations=durations)
+        if past.cancelled:
+            self._records[asked] = known
+            return
         if not past.answered:
             self._records[asked] = known._replace(
                 failed_nano_usd=known.failed_nano_usd.plus(past.cost_nano_usd, 0),
@@ -308,6 +299,7 @@ def past_attempt(
         settlement["cached_input_tokens"],
         settlement["latency_ms"],
         settlement["service_tier"],
+        settlement["status"] == "cancelled",
     )
 
 

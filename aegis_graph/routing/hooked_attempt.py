@@ -114,7 +114,9 @@ async def report_settled(
     if (settlement["status"], settlement["cost_basis"]) == ("cancelled", "none"):
         # A reservation that was given back: no call was made under it.
         return
-    answer = state.get("answer") if settlement["status"] == "answered" else None
+    answer = state.get("answer")
+    if answer is not None and answer.response_metadata.get("attempt") != record["attempt"]:
+        answer = None
     settled = SettledAttempt(
         record=cast(AttemptRecord, dict(record)),
         route_id=state["route_id"],

@@ -147,7 +147,8 @@ def _is_choice(key: str, value: object) -> bool:
         return isinstance(value, int | float)
     if key == "providers":
         return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
-    return key in PROTECTING or (isinstance(value, str) and value != "")
+    # Those are no host's words for something else, whatever their values are.
+    return key in (*PROTECTING, "hedge_after_s") or (isinstance(value, str) and value != "")
 
 
 def choices_of_context(context: object) -> Mapping[str, Any]:

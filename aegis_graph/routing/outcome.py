@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 from langchain_core.messages import AIMessage
 from langgraph.types import Command
 
-from aegis_graph.routing.route import attempted
+from aegis_graph.pricing.money import usd_text
+from aegis_graph.providers.base import Provider
+from aegis_graph.routing.route import attempted, hedged
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
@@ -42,10 +44,13 @@ def onward(
 
     Args:
         state: The request when the calls began.
-        outcomes: Of each, in the order in which they began; at most one of them is the end of it.
+        outcomes: Of each, in the order in which they began; the first that ends the request is its
+            end.
         is_judged: Whether an answer must pass a check.
     """
     route = route_of(state)
+    if len(outcomes) > 1:
+        route = hedged(route)
     for one in outcomes:
         route = attempted(
             route,
@@ -65,3 +70,43 @@ def onward(
         return Command(goto="record_cost", update=update)
     update["answer"] = last.answer
     return Command(goto="accept" if is_judged else "record_cost", update=update)
+
+
+def attempt_record(
+    task: str, provider: Provider, number: int, settlement: SettlementRecord, reason: str
+) -> AttemptRecord:
+    """A call as the caller sees it.
+
+    Args:
+        task: What it was for.
+        provider: As it was asked.
+        number: The attempt's, from 1.
+        settlement: What its reservation turned into.
+        reason: Why the provider was asked, or why the attempt failed.
+    """
+    record = AttemptRecord(
+        attempt=number,
+        task=task,
+        provider=provider.spec.name,
+        model=provider.spec.model,
+        status=settlement["status"],
+        error_type=settlement["error_type"],
+        reason=reason,
+        cost_usd=usd_text(settlement["cost_nano_usd"]),
+        cost_basis=settlement["cost_basis"],
+        latency_ms=settlement["latency_ms"],
+    )
+    return record if provider.tier is None else {**record, "tier": provider.tier}
+
+
+def signed(answer: AIMessage, record: AttemptRecord, route_id: str) -> AIMessage:
+    """The answer with its provider and its cost."""
+    facts = {
+        "provider": record["provider"],
+        "model": record["model"],
+        "cost_usd": record["cost_usd"],
+        "cost_basis": record["cost_basis"],
+        "route_id": route_id,
+        "attempt": record["attempt"],
+    }
+    return answer.model_copy(update={"response_metadata": {**answer.response_metadata, **facts}})

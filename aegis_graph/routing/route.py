@@ -59,6 +59,8 @@ class Route(TypedDict):
     """Why checks refused answers, where the model that is asked next is to know it."""
     waited_s: NotRequired[dict[str, float]]
     """How long the request has waited for each provider's limits, in seconds."""
+    hedged: NotRequired[bool]
+    """Whether two of its attempts ran at once."""
 
 
 def new_route() -> Route:
@@ -147,6 +149,22 @@ def refused(
         "pending": [settlement if one["hold_id"] == hold_id else one for one in pending(route)],
         "refused_because": [*refused_because(route), *([] if tell_model is None else [tell_model])],
     }
+
+
+def hedged(route: Route) -> Route:
+    """A second attempt was sent beside one that took long, which a request does once."""
+    return {**route, "hedged": True}
+
+
+def beside(route: Route, provider: str, reason: str) -> Route:
+    """The request as an attempt sees it that runs beside another provider's.
+
+    Args:
+        route: The request when the other attempt began.
+        provider: The other provider, which is not asked twice at once.
+        reason: Why there are two.
+    """
+    return {**_without(route, provider), "hold": None, "reason": reason}
 
 
 def declined(

@@ -54,6 +54,7 @@ from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks, accept_checks
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.fast_path import FastPathGraph
+from aegis_graph.routing.hedging import Hedging
 from aegis_graph.routing.hooks import (
     AfterAttempt,
     BeforeAttempt,
@@ -273,9 +274,10 @@ def assemble(
     _add(
         builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
     )
+    hedging = Hedging(config.routing, planner, services, limits, checks)
     after = ("budget_check", "record_cost")
     for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services, read, limits[provider.spec.name], checks)
+        attempt = Attempt(provider, services, read, limits[provider.spec.name], checks, hedging)
         ends = (*after, "accept") if checks else after
         _add(builder, name, Node(attempt.run, services.portal), ends)
     if checks:

@@ -50,6 +50,8 @@ class StreamRecorder(BaseCallbackHandler):
         self._has_content = False
         self._gets_chunks = False
         self._blanks = 0
+        self.on_content: Callable[[], None] | None = None
+        """Called once, when a chunk with something in it arrives, before it is passed on."""
 
     @property
     def has_content(self) -> bool:
@@ -137,6 +139,9 @@ class StreamRecorder(BaseCallbackHandler):
         self._chunks.append(chunk)
         if self._on_piece is not None:
             self._on_piece()
+        if self.on_content is not None and self.has_content:
+            on_content, self.on_content = self.on_content, None
+            on_content()
         if self._pass_on is not None:
             self._withheld.append(chunk)
             if self.has_content:

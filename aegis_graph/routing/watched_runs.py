@@ -14,7 +14,6 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
 from aegis_graph.config.specs import EmbeddingSpec
-from aegis_graph.providers.base import Provider
 from aegis_graph.providers.system_names import system_name
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import Call
@@ -72,14 +71,12 @@ async def watched_run(run: Awaitable[T], telemetry: Telemetry) -> T:
         return await run
 
 
-async def watched_call(
-    call: Call, provider: Provider, request: Request, config: RunnableConfig
-) -> CallOutcome:
+async def watched_call(call: Call, config: RunnableConfig) -> CallOutcome:
     """Make a call, and say what came of it where anything watches."""
     request_around = watched_request()
     if request_around is None:
         return await call.make()
-    watched = request_around.call(_facts(call, provider, request, config))
+    watched = request_around.call(_facts(call, config))
     outcome = None
     try:
         with watched.entered():
@@ -89,7 +86,8 @@ async def watched_call(
         watched.end(_ended(call, outcome))
 
 
-def _facts(call: Call, provider: Provider, request: Request, config: RunnableConfig) -> CallFacts:
+def _facts(call: Call, config: RunnableConfig) -> CallFacts:
+    provider, request = call.provider, call.request
     return CallFacts(
         number=call.number,
         provider=provider.spec.name,
@@ -114,7 +112,7 @@ def _ended(call: Call, outcome: CallOutcome | None) -> EndedCall | None:
     return EndedCall(
         settlement=settlement,
         has_usage=_is_own_count(settlement, call.answer),
-        first_ms=call.first_piece_ms,
+        first_ms=call.timer.first_piece_ms,
         answer=call.answer,
         reason=outcome.record["reason"] if outcome is not None and failed else "",
     )

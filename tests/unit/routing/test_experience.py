@@ -13,7 +13,8 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience, Times
+from aegis_graph.routing.experience import Experience
+from aegis_graph.routing.latencies import Times
 from aegis_graph.routing.order import Expectation
 from aegis_graph.routing.ranking import FIRST_OUTPUT, Ranking
 
