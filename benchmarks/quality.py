@@ -1,6 +1,7 @@
 """How good the components are with your models, on our data or on your copy of a public data set.
 
     python benchmarks/quality.py answers --baseline --results results.jsonl
+    python benchmarks/quality.py answers --oracle --providers ollama
     python benchmarks/quality.py relations --baseline --providers ollama
     python benchmarks/quality.py relations conll04_test.json --providers ollama,openai
     python benchmarks/quality.py decomposition hotpot_dev_distractor_v1.json --limit 100
@@ -111,11 +112,13 @@ def _run_own(
             options.max_output_tokens,
             options.baseline,
             embeddings,
+            options.oracle,
             options.results,
         )
         sides = asyncio.run(run.run(task))
         model = next(row.model for row in config.providers if row.name == provider)
-        show_sides(task if task == "retrieval" else f"{task}: {provider}, {model}", sides)
+        named = f"{task}{' over the gold passages' if options.oracle else ''}"
+        show_sides(named if task == "retrieval" else f"{named}: {provider}, {model}", sides)
         report["search" if task == "retrieval" else provider] = sides_json(sides)
     return report
 

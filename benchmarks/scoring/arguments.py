@@ -31,7 +31,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     for task, text in _HELPS.items():
         one = tasks.add_parser(task, help=text, description=text)
         one.set_defaults(data=None, judge=None, store=None, relation_names=None, gleanings=0)
-        one.set_defaults(baseline=False, results=None, embeddings=False)
+        one.set_defaults(baseline=False, results=None, embeddings=False, oracle=False)
         one.set_defaults(max_output_tokens=MAX_OUTPUT_TOKENS)
         if task in _FORMATS:
             own = "; our own data where absent" if task != "citations" else ""
@@ -44,6 +44,12 @@ def parser(description: str) -> argparse.ArgumentParser:
         _add_common(one)
         if task != "citations":
             _add_own(one)
+        if task == "answers":
+            one.add_argument(
+                "--oracle",
+                action="store_true",
+                help="give the gold passages in place of a search: what is wrong is the model's",
+            )
     relations, cited = tasks.choices["relations"], tasks.choices["citations"]
     relations.add_argument("--gleanings", type=int, default=0, help="rounds at most (0)")
     relations.add_argument("--store", type=Path, help="file that keeps answers for the next run")

@@ -12,6 +12,7 @@ from aegis_graph.embeddings import RoutedEmbeddings, create_embeddings
 from aegis_graph.routing.router import Router, create_router
 from scoring.comparison import Comparison, Meter, Side
 from scoring.figures import Scores
+from scoring.oracle import GoldPassages
 from scoring.own_answers import score_answer
 from scoring.own_data import (
     DATA,
@@ -45,6 +46,8 @@ class OwnRun:
     baseline: bool = False
     embeddings: bool = False
     """Whether questions are searched by meaning as well, by the configuration's embeddings."""
+    oracle: bool = False
+    """Whether the gold passages are given in place of what a search finds."""
     results: Path | None = None
     data: Path = DATA
     meter: Meter = field(default_factory=Meter)
@@ -68,7 +71,8 @@ class OwnRun:
             return list(own_relations(self.data).sentences)
         questions = own_questions(self.data)
         # What is not there cannot be found.
-        return [one for one in questions if one.answerable or task != "retrieval"]
+        found_only = task == "retrieval" or self.oracle
+        return [one for one in questions if one.answerable or not found_only]
 
     def _systems(self, task: str) -> list[System]:
         router, baseline = self._router(), self.baseline
@@ -79,6 +83,9 @@ class OwnRun:
         corpus = key_of([asdict(one) for one in passages], self._model("retrieval"))
         if task == "retrieval":
             return searching(passages, embeddings, corpus, baseline=baseline)
+        if self.oracle:
+            gold = GoldPassages(passages, self._items(task))
+            return answering(router, gold, key_of("oracle", corpus), baseline=baseline)
         retriever = create_retriever(passages, embeddings=embeddings)
         make = answering if task == "answers" else decomposing
         return make(router, retriever, corpus, baseline=baseline)

@@ -14,6 +14,7 @@ from aegis_graph.components.answer_generator.graph import create_answer_generato
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever.retriever import PassageRetriever
 from aegis_graph.routing.router import Router
+from scoring.oracle import GoldPassages
 from scoring.own_answers import gold_within
 from scoring.own_data import OwnQuestion, OwnRelations, OwnSentence
 from scoring.questions import cited_numbers
@@ -45,7 +46,7 @@ class System:
 
 
 def answering(
-    router: Router, retriever: PassageRetriever, corpus: str, *, baseline: bool
+    router: Router, retriever: PassageRetriever | GoldPassages, corpus: str, *, baseline: bool
 ) -> list[System]:
     """The answer generator, and two lines over the same passages.
 
@@ -130,7 +131,9 @@ def extracting(
     return _sides(plain, component, baseline=baseline)
 
 
-async def _documents(retriever: PassageRetriever, question: OwnQuestion) -> list[Document]:
+async def _documents(
+    retriever: PassageRetriever | GoldPassages, question: OwnQuestion
+) -> list[Document]:
     return (await retriever.afind(question.question))["documents"]
 
 

@@ -54,6 +54,20 @@ def test_answers_beside_the_plainest_prompt(tmp_path: Path, server: LoopbackServ
     assert {body.get("max_tokens") or body["max_completion_tokens"] for body in bodies} == {400}
 
 
+def test_with_the_gold_passages_what_is_wrong_is_the_models(
+    tmp_path: Path, server: LoopbackServer
+) -> None:
+    played(server)
+    report, _ = own(tmp_path, server, "answers", "--oracle", "--limit", "2")
+    [figures] = (one["figures"] for one in report["systems"].values())
+    assert figures["gold passages shown"] == 1.0
+    # What the documents do not answer has no passages, and is not asked.
+    assert figures["unanswerable refused"] is None
+    prompt = json.dumps(server.calls()[0].body["messages"])
+    assert "The pump lifts water up to 6.2 metres" in prompt
+    assert "[2]" not in prompt
+
+
 def test_both_are_shown_the_same_passages(tmp_path: Path, server: LoopbackServer) -> None:
     played(server)
     own(tmp_path, server, "answers", "--baseline", "--limit", "1")

@@ -19,8 +19,12 @@ from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.support import best_evidence, is_negative, judge, relevance
+from aegis_graph.text.support import best_evidence, is_negative, judge, relevance, shared_words
 from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
+
+CLEARLY = 0.15
+"""Share of a sentence's words that another passage must have above the one that it cites, where
+neither bears it out."""
 
 MADE_UP = 2
 """Words of the question that no passage has, and the answer repeats: one alone may be another word
@@ -42,6 +46,15 @@ _SAYS = re.compile(
     re.IGNORECASE,
 )
 """How answers speak of a passage before they say what it says."""
+_POINTS = re.compile(
+    r"(?<=[.!?])\s+(?:this|that|it|the answer|das|dies|die antwort)(?: information)?"
+    r" (?:is|was|can be|comes|ist|wird|steht|findet sich)\b[^.\[\]\n]{0,30}?"
+    r"\b(?:in|from|by|aus|von)(?: the| der| dem)?"
+    r"(?: (?:passages?|sources?|documents?|textstellen?|quellen?|dokument\w*))?"
+    r"\s*(?P<mark>\[\d[\d, ]*\])\.?",
+    re.IGNORECASE,
+)
+"""A sentence that says only where the one before it is from."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
 _WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
@@ -68,6 +81,7 @@ def check_answer(
         there. A larger one says what is there in words of its own, which no rule can tell from
         that.
     """
+    draft = _POINTS.sub(r" \g<mark>", draft)
     checked = cite(_as_sentence(draft, len(passages)), passages, ignore=ignore)
     answer = attribute(question, checked, passages, ignore=ignore)
     if is_small(model) and not is_borne_out(question, answer, passages):
@@ -80,7 +94,8 @@ def attribute(
 ) -> CheckedAnswer:
     """Give each sentence the passage that bears it out, where those that it cites do not.
 
-    What no passage bears out stays as the model wrote it, with its verdict.
+    What no passage bears out keeps its verdict, and the model's number, unless another passage has
+    clearly more of its words.
 
     Args:
         question: Tells which passage is meant, where several have the sentence's words.
@@ -100,12 +115,11 @@ def attribute(
         if is_inside(sentence["start"], code):
             continue
         bare = _bare(sentence, len(passages))
-        bearing = [] if sentence["supported"] else _bearing(question, bare, passages)
         own = {answer.citations[place]["n"] for place in sentence["citations"]}
-        # The model's own number stays where its passage is one of them.
-        if bearing and not own & set(bearing):
+        better = None if sentence["supported"] else _better(question, bare, own, passages)
+        if better is not None:
             added.append(bare)
-            text = f"{text[: sentence['start']]}{bare} [{bearing[0]}]{text[sentence['end'] :]}"
+            text = f"{text[: sentence['start']]}{bare} [{better}]{text[sentence['end'] :]}"
     if text == answer.text:
         return answer
     checked = cite(text, passages, ignore=ignore)
@@ -156,6 +170,21 @@ def _as_sentence(draft: str, count: int) -> str:
         line = f"{led['said']} {led['mark']}"
     said = replace_citations(line, lambda mark, numbers: "", count=count).rstrip()
     return f"{line}." if said[-1:].isalnum() else line
+
+
+def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage]) -> int | None:
+    """The passage that a sentence should cite in place of its own, if any."""
+    said = _SAYS.sub("", claim)
+    shares = {
+        n: shared_words(said, _whole(one)) if agree(said, one.text) else 0.0
+        for n, one in enumerate(passages, start=1)
+    }
+    closest = max(shares, key=lambda n: shares[n], default=0)
+    if own and shares[closest] - max(shares[n] for n in own) > CLEARLY:
+        return closest
+    bearing = _bearing(question, claim, passages)
+    # The model's own number stays where its passage is one of them.
+    return bearing[0] if bearing and not own & set(bearing) else None
 
 
 def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:

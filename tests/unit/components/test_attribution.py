@@ -53,6 +53,37 @@ def test_the_models_own_number_stays_where_its_passage_is_one_of_several() -> No
     assert checked.text == "Joris did. [2]"
 
 
+def test_a_number_goes_to_the_passage_that_clearly_says_more_of_it() -> None:
+    minutes = [
+        Passage(source="m.md", text="Present: Marta Quell, Joris Adeyne. Guest: the dredgers."),
+        Passage(source="m.md", text="The council voted: four for the dredging, Joris abstained."),
+    ]
+    draft = "Joris Adeyne abstained in the vote on dredging. [1]"
+    checked = check_answer("Who abstained?", draft, minutes, model=LARGE)
+    assert checked is not None
+    assert checked.text == draft.replace("[1]", "[2]")
+    [sentence] = checked.sentences
+    assert sentence["added"]
+    # A number that the passage has not is no reason to go there.
+    assert text_of("What does a battery cost?", "It costs 99 EUR, the battery. [2]", LARGE) == (
+        "It costs 99 EUR, the battery. [2]"
+    )
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        "This is stated in the passage [1].",
+        "It is mentioned in [1]",
+        "This information can be found in source [1].",
+        "Das steht in Textstelle [1].",
+    ],
+)
+def test_a_sentence_that_only_points_gives_its_number_to_the_one_before(pointer: str) -> None:
+    draft = f"A battery costs 265 EUR. {pointer}"
+    assert text_of("What does a battery cost?", draft) == "A battery costs 265 EUR. [3]"
+
+
 def test_the_name_of_a_thing_may_stand_in_the_title_only() -> None:
     question = "How long does a full battery of the Tarn 40 last in mild weather?"
     answer = "The full battery of the Tarn 40 lasts 9 days in mild weather. [1]"
