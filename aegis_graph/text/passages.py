@@ -34,6 +34,8 @@ _FRAME_BELOW = re.compile(r"\\*</?instructions>")
 """What a line of a question could be taken for."""
 # Nine digits are more than any prompt has; Python refuses to read thousands of them as a number.
 _HEADER = re.compile(r"\[(\d{1,9})\] \(source: (.*)\)")
+_BEGINNING = 400
+"""Characters of a passage in which a heading is looked for: there it is read together with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,19 @@ class Passage:
         if self.slide is not None:
             return f"{self.source}, slide {self.slide}"
         return f"{self.source}, sheet {self.sheet}" if self.sheet else self.source
+
+
+def text_in_place(title: str, passage: Passage) -> str:
+    r"""A passage under its title and its section, as it is ranked and embedded.
+
+    Example:
+        >>> text_in_place("Guide", Passage(source="a.md", text="It is hard.", heading="Limits"))
+        '# Guide\n## Limits\n\nIt is hard.'
+    """
+    beginning = passage.text[:_BEGINNING]
+    above = dict.fromkeys(one for one in (title, passage.heading) if one and one not in beginning)
+    marks = [f"{'#' * level} {one}" for level, one in enumerate(above, start=1)]
+    return "\n".join([*marks, "", passage.text]) if marks else passage.text
 
 
 @dataclass(frozen=True, slots=True)

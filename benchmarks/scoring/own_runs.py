@@ -82,7 +82,8 @@ class OwnRun:
         passages, embeddings = own_passages(self.data), self._embeddings()
         corpus = key_of([asdict(one) for one in passages], self._model("retrieval"))
         if task == "retrieval":
-            return searching(passages, embeddings, corpus, baseline=baseline)
+            folder = self.data / "documents"
+            return searching(passages, embeddings, corpus, documents=folder, baseline=baseline)
         if self.oracle:
             gold = GoldPassages(passages, self._items(task))
             return answering(router, gold, key_of("oracle", corpus), baseline=baseline)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import bm25s  # type: ignore[import-untyped]
 import numpy as np
 
+from aegis_graph import create_index
 from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.embeddings import RoutedEmbeddings
@@ -28,12 +31,23 @@ def searching(
     embeddings: RoutedEmbeddings | None,
     corpus: str,
     *,
+    documents: Path,
     baseline: bool,
 ) -> list[System]:
-    """The retriever by words and, with embeddings, by meaning and both; and BM25 of whole words."""
-    code = key_of(code_of("components/documents", "components/retriever", "text"), corpus)
+    """The retriever by words and, with embeddings, by meaning and both; and BM25 of whole words.
+
+    The index has the same documents, and is asked in the ways that change a ranking.
+    """
+    rooms = ("components/documents", "components/retriever", "components/index", "text")
+    code = key_of(code_of(*rooms), corpus)
     plain = System("BM25 of whole words", _whole_words(passages), code)
     systems = [*([plain] if baseline else []), System("bm25", _words(passages), code)]
+    index = _Index(documents, embeddings)
+    systems += [
+        System("index", index.asked(), code),
+        System("index, diverse", index.asked(diversity=0.5), code),
+        System("index, neighbours", index.asked(neighbours=1), code),
+    ]
     if embeddings is None:
         return systems
     vectors = System("vectors", _meaning(passages, embeddings), code)
@@ -84,6 +98,38 @@ def _both(passages: Sequence[Passage], embeddings: RoutedEmbeddings) -> Any:
         return {"holds": gold_within(question, found)}
 
     return ask
+
+
+class _Index:
+    """An index of the documents in a folder of its own, made by the first question.
+
+    Args:
+        documents: A folder of them.
+        embeddings: Embeds them, where there are some.
+    """
+
+    def __init__(self, documents: Path, embeddings: RoutedEmbeddings | None) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._documents = documents
+        self._index = create_index(Path(self._folder.name, "index.db"), embeddings=embeddings)
+        self._embeds = embeddings is not None
+        self._lock = asyncio.Lock()
+
+    def asked(self, **choices: Any) -> Any:
+        """Asks it with a retriever's choices."""
+        retriever = self._index.retriever(limit=DEPTH, **choices)
+
+        async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
+            async with self._lock:
+                if not self._index.path.exists():
+                    await self._index.aupdate([self._documents])
+                    if self._embeds:
+                        await asyncio.to_thread(self._index.embed)
+            result = await retriever.afind(question.question, {"run_id": options["run_id"]})
+            found = [(one.metadata["source"], one.page_content) for one in result["documents"]]
+            return {"holds": gold_within(question, found)}
+
+        return ask
 
 
 def _said(question: OwnQuestion, found: Sequence[Passage]) -> Said:

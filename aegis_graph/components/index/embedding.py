@@ -15,12 +15,13 @@ from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.report import EmbedReport
 from aegis_graph.components.index.rows import FoundPassage
 from aegis_graph.components.index.schema import ROW
-from aegis_graph.components.index.texts import digest_of, text_in_place
+from aegis_graph.components.index.texts import digest_of
 from aegis_graph.components.index.vector_store import keep_vectors
 from aegis_graph.components.index.vectors import unit_blob
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import RoutingError
+from aegis_graph.text.passages import text_in_place
 from aegis_graph.types import DEFAULT_SENSITIVITY, SENSITIVITIES, AttemptRecord, Sensitivity
 
 _CHUNK = 256

@@ -186,6 +186,7 @@ class DocumentIndex:
         *,
         limit: int = 6,
         per_document: int | None = None,
+        diversity: float = 0.0,
         neighbours: int = 0,
         where: Where | None = None,
         reranker: BaseDocumentCompressor | None = None,
@@ -196,18 +197,21 @@ class DocumentIndex:
         Args:
             limit: Documents per question, at most.
             per_document: Passages of one document, at most.
+            diversity: From 0 to 1, how much a passage loses that is like a better one.
             neighbours: Passages before and after each one that are shown with it.
             where: Which documents, such as ``{"source": "guides/*"}``; see ``docs/index.md``.
             reranker: Any LangChain document compressor, such as ``HttpReranker``.
             reranker_location: Where it runs, unless it is an ``HttpReranker``, which knows.
 
         Raises:
-            InvalidRequestError: ``where`` names something else.
+            InvalidRequestError: ``where`` names something else, or ``diversity`` is no share.
         """
         from aegis_graph.components.index.rerank import HttpReranker  # noqa: PLC0415
         from aegis_graph.components.index.retriever import IndexRetriever  # noqa: PLC0415
 
         condition_of(where)
+        if not 0 <= diversity <= 1:
+            raise InvalidRequestError(f"diversity: {diversity} is not between 0 and 1")
         if isinstance(reranker, HttpReranker):
             reranker_location = reranker.location
         return IndexRetriever(
@@ -216,6 +220,7 @@ class DocumentIndex:
             embeddings_location=self._location,
             limit=limit,
             per_document=per_document,
+            diversity=diversity,
             neighbours=neighbours,
             where=where,
             reranker=reranker,

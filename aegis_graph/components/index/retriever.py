@@ -18,7 +18,7 @@ from aegis_graph.components.index.database import IndexFile
 from aegis_graph.components.index.embedding import space_name
 from aegis_graph.components.index.filters import Where, condition_of
 from aegis_graph.components.index.search import Hit, Search, hits, space_of
-from aegis_graph.components.index.selection import select
+from aegis_graph.components.index.selection import diverse, select
 from aegis_graph.components.index.stems import Stemmer
 from aegis_graph.components.index.vectors import Space, unit_blob
 from aegis_graph.components.retriever.base import DEPTH_FACTOR, CostedRetriever, RetrieverResult
@@ -65,6 +65,7 @@ class IndexRetriever(CostedRetriever):
     embeddings_location: Literal["local", "cloud"] = "cloud"
     limit: int = 6
     per_document: int | None = None
+    diversity: float = 0.0
     neighbours: int = 0
     where: Where | None = None
     reranker: BaseDocumentCompressor | None = None
@@ -146,6 +147,7 @@ class IndexRetriever(CostedRetriever):
 
     def _finish(self, run: _Run, found: list[Hit]) -> RetrieverResult:
         ranked = found if self.reranker is None else self._reranked(run, found)
+        ranked = diverse(ranked, self.diversity)
         shown = select(ranked, limit=self.limit, per_document=self.per_document)
         return run.result([one.as_document() for one in shown])
 

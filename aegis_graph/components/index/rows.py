@@ -9,8 +9,7 @@ from typing import Any
 from langchain_core.documents import Document
 
 from aegis_graph.components.documents.langchain import document_of
-from aegis_graph.components.index.texts import text_in_place
-from aegis_graph.text.passages import Passage
+from aegis_graph.text.passages import Passage, text_in_place
 
 
 @dataclass(frozen=True, slots=True)

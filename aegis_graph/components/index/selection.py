@@ -1,4 +1,4 @@
-"""From what was found to what is shown: not too many of one document, with what stands around."""
+"""From what was found to what is shown: not too much that is alike, with what stands around."""
 
 from __future__ import annotations
 
@@ -7,6 +7,39 @@ from collections.abc import Sequence
 
 from aegis_graph.components.index.rows import FoundPassage
 from aegis_graph.components.index.search import Hit
+from aegis_graph.text.words import topic_words
+
+
+def diverse(hits: Sequence[Hit], diversity: float) -> list[Hit]:
+    """The hits in an order in which each says something that those before it do not.
+
+    Maximal marginal relevance over words, so that it needs no vectors: a hit's place counts against
+    the share of its words that it has in common with one before it.
+
+    Source: Carbonell and Goldstein, 1998, https://doi.org/10.1145/290941.291025
+
+    Args:
+        hits: What was found, best first.
+        diversity: 0 leaves their order, 1 counts nothing but what is new.
+    """
+    if not diversity:
+        return list(hits)
+    said = [set(topic_words(one.found.passage.text)) for one in hits]
+    alike = [0.0] * len(hits)
+    left = list(range(len(hits)))
+    order: list[Hit] = []
+    while left:
+        best = max(left, key=lambda at: (diversity - 1) * at / len(hits) - diversity * alike[at])
+        left.remove(best)
+        order.append(hits[best])
+        for at in left:
+            alike[at] = max(alike[at], _alike(said[at], said[best]))
+    return order
+
+
+def _alike(one: set[str], other: set[str]) -> float:
+    both = one | other
+    return len(one & other) / len(both) if both else 1.0
 
 
 def select(hits: Sequence[Hit], *, limit: int, per_document: int | None) -> list[FoundPassage]:

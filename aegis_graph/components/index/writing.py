@@ -9,8 +9,8 @@ from pathlib import Path
 
 from aegis_graph.components.documents.readers.content import SourceDocument
 from aegis_graph.components.index.stems import Stemmer, endings
-from aegis_graph.components.index.texts import digest_of, text_in_place
-from aegis_graph.text.passages import Passage
+from aegis_graph.components.index.texts import digest_of
+from aegis_graph.text.passages import Passage, text_in_place
 from aegis_graph.text.words import language_of
 from aegis_graph.types import Sensitivity
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from langchain_core.documents import Document
@@ -26,7 +26,7 @@ from aegis_graph.components.retriever.base import (
 from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
-from aegis_graph.text.passages import Passage
+from aegis_graph.text.passages import Passage, text_in_place
 from aegis_graph.types import AttemptRecord
 
 Passages = Sequence[Passage] | Callable[[], Sequence[Passage]]
@@ -69,12 +69,20 @@ class _Corpus:
 
     index: PassageIndex
     documents: list[Document]
+    texts: list[str]
+    """What is embedded of each."""
 
     @classmethod
     def of(cls, passages: Sequence[Passage]) -> _Corpus:
         # What is empty can be neither embedded nor quoted.
         full = [passage for passage in passages if passage.text.strip()]
-        return cls(PassageIndex(full), [document_of(passage) for passage in full])
+        titles: dict[str, str] = {}
+        for one in full:
+            # Most files name themselves by their first heading, and not in each passage.
+            titles.setdefault(one.source, one.heading)
+        texts = [text_in_place(titles[one.source], one) for one in full]
+        ranked = [replace(one, text=text) for one, text in zip(full, texts, strict=True)]
+        return cls(PassageIndex(ranked), [document_of(one) for one in full], texts)
 
 
 class PassageRetriever(CostedRetriever):
@@ -146,12 +154,11 @@ class PassageRetriever(CostedRetriever):
     def _places_by_meaning(self, question: str, embedder: RequestEmbedder) -> list[int]:
         import numpy as np  # noqa: PLC0415 - only a search waits for it
 
-        documents = self._read().documents
+        texts = self._read().texts
         with self._lock:
             # Under the lock, because many may ask the first question at once, and the passages are
             # to be bought once.
             if not self._vectors:
-                texts = [document.page_content for document in documents]
                 self._vectors.append(_unit(embedder.embed(texts, "document")))
         scores = self._vectors[0] @ _unit(embedder.embed([question], "query"))[0]
         best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]

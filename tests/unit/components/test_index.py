@@ -386,3 +386,19 @@ def test_a_damaged_index_says_what_to_do(index: DocumentIndex, folder: Path) -> 
     index.path.write_bytes(b"x" * 4096 + whole[4096:])
     with pytest.raises(StoreError, match=r"is damaged .* delete the file and index again"):
         index.retriever().invoke("limit")
+
+
+def test_a_copy_of_a_better_passage_gives_way_to_what_is_new(
+    index: DocumentIndex, tmp_path: Path
+) -> None:
+    text = "The penguin of the museum is called Pingo and is fed at noon."
+    for name in ("a.md", "b.md", "copy of a.md"):
+        write(tmp_path / "docs" / name, text)
+    write(tmp_path / "docs" / "other.md", "A penguin swims, and much else that dilutes the word.")
+    index.update([tmp_path / "docs"])
+    assert "other.md" not in found(index, "museum penguin", limit=2)
+    diverse = found(index, "museum penguin", limit=2, diversity=0.5)
+    assert (len(diverse), diverse[1]) == (2, "other.md")
+    assert len(found(index, "museum penguin", limit=9, diversity=1.0)) == 4
+    with pytest.raises(InvalidRequestError, match="diversity: 2 is not between 0 and 1"):
+        index.retriever(diversity=2)
