@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from aegis_graph.config.specs import URL_PATTERN
 from aegis_graph.providers.base import ProviderOptions
 from aegis_graph.providers.setting_checks import ExtraBody, ExtraHeaders
 
@@ -27,6 +28,8 @@ class DashScopeOptions(ProviderOptions):
     seed: int | None = Field(default=None, ge=0, lt=2**31)
     thinking_budget: int | None = Field(default=None, ge=1)
     """Most tokens of thinking, beside the output cap; as many as the cap when absent."""
+    batch_url: str | None = Field(default=None, pattern=URL_PATTERN)
+    """The address of Batch Chat, for ``half_price``; that of the region when absent."""
     extra_body: ExtraBody = Field(default_factory=dict)
     """Further entries of the protocol's ``parameters``, such as ``{ enable_search = true }``."""
     extra_headers: ExtraHeaders = Field(default_factory=dict)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from urllib.parse import urlsplit
 
 from aegis_graph.config.specs import ProviderSpec
@@ -26,6 +29,9 @@ def _rate(
         up_to=up_to,
     )
 
+
+BATCH = "batch"
+"""The tier at half the price, as ``price.service_tiers`` names it."""
 
 DASHSCOPE_PRICES_DATE = "2026-11-23"
 
@@ -81,4 +87,29 @@ def dashscope_price(spec: ProviderSpec) -> Price | None:
             )
             for rate in rates
         )
+    )
+
+
+def batch_price(price: Price) -> Price:
+    """What calls of Batch Chat cost: half of a row's price, unless it names one for ``batch``.
+
+    Whatever tier an answer names, its host serves this one only.
+    Source: https://help.aliyun.com/zh/model-studio/openai-compatible-batch-chat
+    """
+
+    def rates_at(moment: datetime, tier: str | None) -> Sequence[Rate]:
+        named = price.rates_at(moment, BATCH)
+        return named or [_half(rate) for rate in price.rates_at(moment, None) or ()]
+
+    return Price(rates_at)
+
+
+def _half(rate: Rate) -> Rate:
+    names = [one.name for one in fields(rate) if one.name != "up_to"]
+    halves: dict[str, Any] = {
+        name: value / 2 for name in names if (value := getattr(rate, name)) is not None
+    }
+    # No source says that what is read from a cache costs even less there.
+    return replace(
+        rate, **{**halves, "cached_input": rate.input / 2, "explicit_cached_input": None}
     )
