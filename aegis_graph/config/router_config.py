@@ -74,11 +74,13 @@ class RouterConfig(ConfigModel):
     telemetry: TelemetrySpec = TelemetrySpec()
     """What spans and metrics show of requests."""
     alert_webhook: SecretStr | None = None
-    """Where each budget's alert is posted as JSON: https, or http on this machine. A secret: no
-    log and no dump has it."""
+    """Where each notice is posted as JSON: alerts and exhausted budgets, a provider that is off, a
+    cost above its hold; https, or http on this machine. A secret: no log and no dump has it."""
     alert_webhook_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with that address; where it is set, it goes before the
     file's."""
+    alert_webhook_secret_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
+    """Name of the environment variable with the secret by which the posts are signed."""
     # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default=NO_FILE, exclude=True)
     """Where it came from, for error messages."""

@@ -94,6 +94,7 @@ class NextAttempt:
                     # One transaction: what the last attempt leaves of its hold is free for this.
                     admission = await self.services.ledger.admit(asked, settle=settle)
                     await settled(settle, admission.alerts)
+                    self.services.notices.refused(admission.refusals)
                     settle = ()
                 wait = self._waited_for(asked, admission) or ahead
                 if admission.hold_id is not None or wait is None:

@@ -6,20 +6,20 @@ import logging
 from collections.abc import Sequence
 
 from aegis_graph.ledger.alerts import Alert
-from aegis_graph.routing.alert_webhook import AlertWebhook
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.hooks import OnAlert, notify
+from aegis_graph.routing.notices import Notices
 
 logger = logging.getLogger(__name__)
 
 
 async def report_alerts(
-    alerts: Sequence[Alert], webhook: AlertWebhook, on_alert: OnAlert | None
+    alerts: Sequence[Alert], notices: Notices, on_alert: OnAlert | None
 ) -> None:
     """Say that a budget's share is spent; the ledger gives each alert once per window."""
     for alert in alerts:
         logger.warning("%s", alert.text)
         stream_writer()({"event": "budget_alert", **alert.facts})
-        webhook.post_soon(alert)
+        notices.alert(alert)
         if on_alert is not None:
             await notify("on_alert", on_alert, alert)

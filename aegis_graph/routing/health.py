@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
@@ -68,6 +69,15 @@ class _ProviderRecord:
     refusal: _Refusal | None = None
     unclear_request: str | None = None
     """The first request that met a refusal which may have been about itself."""
+    is_off: bool = False
+    """Whether it was said that the provider is left alone, until it answers."""
+
+    def why_off(self, error: ProviderError) -> str | None:
+        """Why the provider is left alone; a wait of seconds that it asked for is not that."""
+        # Without the provider's words, which may repeat a request's.
+        if self.refusal is not None:
+            return f"it refuses the key or the model ({type(error).__name__})"
+        return f"{self.failures} failures in a row" if self.cooldowns else None
 
     def half_open(self, key: str | None) -> bool:
         """Whether the next attempt with this key is a probe."""
@@ -86,10 +96,13 @@ class Health:
     Args:
         spec: How many failures, and how long.
         clock: Returns the present as an aware datetime in UTC.
+        changed: Called with a provider and why it is left alone, once until it answers again, and
+            then with ``None``.
     """
 
     spec: HealthSpec
     clock: Clock
+    changed: Callable[[str, str | None], None] | None = None
     _records: dict[str, _ProviderRecord] = field(default_factory=dict)
     _answers: Counter[str] = field(default_factory=Counter)
     # Sync callers run on the portal's thread, async ones on their own loops.
@@ -148,7 +161,9 @@ class Health:
         """An attempt was answered: the provider is well."""
         with self._lock:
             self._answers[provider] += 1
-            self._records.pop(provider, None)
+            record = self._records.pop(provider, None)
+        if record is not None and record.is_off and self.changed is not None:
+            self.changed(provider, None)
 
     def abandoned(self, provider: str) -> None:
         """An attempt ended and showed nothing of the provider: the next one is the probe."""
@@ -200,6 +215,10 @@ class Health:
                 until = now + timedelta(seconds=wait_s)
                 if wait_s > 0 and (record.cooldown_until is None or until > record.cooldown_until):
                     record.cooldown_until = until
+            reason = None if record.is_off else record.why_off(error)
+            record.is_off = record.is_off or reason is not None
+        if reason is not None and self.changed is not None:
+            self.changed(provider, reason)
 
     def _cooldown_s(self, record: _ProviderRecord, now: datetime) -> float:
         """How long the provider is left alone after one more failure, in seconds."""

@@ -230,7 +230,7 @@ class RouterNodes:
         for settlement in ended:
             await self.services.unclaimed.claim(settlement["hold_id"])
         hooks = self.services.hooks
-        await report_alerts(alerts, self.services.webhook, hooks.on_alert)
+        await report_alerts(alerts, self.services.notices, hooks.on_alert)
         if hooks.after_attempt is not None:
             records = state["attempts"][-len(ended) :]
             for record, settlement in zip(records, ended, strict=False):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from traceback import walk_tb
 from typing import Any, NamedTuple
@@ -32,6 +32,8 @@ from aegis_graph.routing.langchain_internals import (
     StreamingHandler,
     ambient_callbacks,
 )
+from aegis_graph.routing.span_makers import makes_spans
+from aegis_graph.telemetry.suppression import suppressed_instrumentation
 
 OBSERVER = "__aegis_observer"
 """Key in ``configurable``. LangGraph leaves keys with this beginning out of what it stores."""
@@ -186,8 +188,13 @@ def without_ambient_callbacks(observer: RunObserver) -> Iterator[None]:
     from langsmith.run_helpers import tracing_context  # noqa: PLC0415
 
     tokens = [(variable, variable.set(None)) for variable in ambient_callbacks()]
+    # Some of them come with every manager of callbacks that is made, and can only be silenced.
+    seen = observer.run is not None and any(map(makes_spans, observer.run.handlers))
     try:
-        with tracing_context(enabled=False):
+        with (
+            tracing_context(enabled=False),
+            suppressed_instrumentation() if seen else nullcontext(),
+        ):
             yield
     finally:
         for variable, token in tokens:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from aegis_graph.clock import Clock
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
-from aegis_graph.ledger.factory import create_ledger
+from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.alert_webhook import AlertWebhook
 from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
+from aegis_graph.routing.notices import Notices
 from aegis_graph.routing.provider_rates import ProviderRates
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.telemetry.telemetry import Telemetry
@@ -32,7 +33,8 @@ class SharedServices:
         portal: Runs the nodes for sync callers.
         clock: Returns the present as an aware datetime in UTC.
         hooks: The functions that the application gave.
-        webhook: Where alerts are posted.
+        webhook: Where notices are posted.
+        notices: Makes one of each change that an operator is told.
         experience: What earlier attempts were like.
         telemetry: Finds out whether anything watches a request.
     """
@@ -45,6 +47,7 @@ class SharedServices:
     clock: Clock
     hooks: RouterHooks
     webhook: AlertWebhook
+    notices: Notices
     experience: Experience
     telemetry: Telemetry
 
@@ -60,16 +63,19 @@ class SharedServices:
     ) -> SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
         used = ledger or create_ledger(config, clock=clock, environ=environ)
-        health, unclaimed = Health(config.health, clock), UnclaimedHolds(used)
+        webhook = AlertWebhook(config, environ)
+        notices = Notices(webhook.post_soon, clock, calendar_of(config.ledger))
+        health = Health(config.health, clock, notices.provider_changed)
         return cls(
             used,
             health,
             ProviderRates(clock),
-            unclaimed,
+            UnclaimedHolds(used),
             Portal(),
             clock,
             hooks or RouterHooks(),
-            AlertWebhook(config, environ),
+            webhook,
+            notices,
             Experience(used if isinstance(used, LedgerReader) else None, clock),
             Telemetry(config, environ),
         )

@@ -20,15 +20,13 @@ from aegis_graph.routing.call import Call
 from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.outcome import CallOutcome
 from aegis_graph.routing.reported_usage import reported_usage
+from aegis_graph.routing.span_makers import makes_spans
 from aegis_graph.telemetry.facts import CallFacts, EndedCall
 from aegis_graph.telemetry.telemetry import Telemetry, watched_request
 from aegis_graph.types import LOCAL_ONLY, SettlementRecord
 
 Piece = TypeVar("Piece")
 T = TypeVar("T")
-
-_SPANS_WITH_TOKENS = frozenset({"openinference", "opentelemetry", "traceloop"})
-"""Packages whose handlers turn LangChain's runs into spans of OpenTelemetry, with their tokens."""
 
 
 async def watched_stream(
@@ -138,11 +136,4 @@ def _counted_elsewhere(request: Request, config: RunnableConfig) -> bool:
         found += run.handlers
     if isinstance(callbacks, BaseCallbackManager):
         found += callbacks.handlers
-    return any(_makes_spans(one) for one in found)
-
-
-def _makes_spans(handler: BaseCallbackHandler) -> bool:
-    packages = {kind.__module__.partition(".")[0] for kind in type(handler).__mro__}
-    # LangSmith's tracer does so where it was switched on for its client.
-    client = getattr(handler, "client", None)
-    return bool(packages & _SPANS_WITH_TOKENS) or bool(getattr(client, "otel_exporter", None))
+    return any(makes_spans(one) for one in found)
