@@ -13,7 +13,6 @@ import bm25s  # type: ignore[import-untyped]
 import numpy as np
 
 from aegis_graph import create_index
-from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.components.retriever.retriever import create_retriever
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.text.passages import Passage
@@ -41,7 +40,7 @@ def searching(
     rooms = ("components/documents", "components/retriever", "components/index", "text")
     code = key_of(code_of(*rooms), corpus)
     plain = System("BM25 of whole words", _whole_words(passages), code)
-    systems = [*([plain] if baseline else []), System("bm25", _words(passages), code)]
+    systems = [*([plain] if baseline else []), System("bm25", _retriever(passages, None), code)]
     index = _Index(documents, embeddings)
     systems += [
         System("index", index.asked(), code),
@@ -51,16 +50,7 @@ def searching(
     if embeddings is None:
         return systems
     vectors = System("vectors", _meaning(passages, embeddings), code)
-    return [*systems, vectors, System("hybrid", _both(passages, embeddings), code)]
-
-
-def _words(passages: Sequence[Passage]) -> Any:
-    index = PassageIndex(passages)
-
-    async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:
-        return _said(question, index.search(question.question, DEPTH))
-
-    return ask
+    return [*systems, vectors, System("hybrid", _retriever(passages, embeddings), code)]
 
 
 def _whole_words(passages: Sequence[Passage]) -> Any:
@@ -89,7 +79,7 @@ def _meaning(passages: Sequence[Passage], embeddings: RoutedEmbeddings) -> Any:
     return ask
 
 
-def _both(passages: Sequence[Passage], embeddings: RoutedEmbeddings) -> Any:
+def _retriever(passages: Sequence[Passage], embeddings: RoutedEmbeddings | None) -> Any:
     retriever = create_retriever(passages, embeddings=embeddings, limit=DEPTH)
 
     async def ask(question: OwnQuestion, options: Mapping[str, Any]) -> Said:

@@ -14,7 +14,7 @@ from aegis_graph.components.answer_generator.citations import (
     cite,
 )
 from aegis_graph.components.answer_generator.shown_passages import is_small
-from aegis_graph.text.amounts import agree
+from aegis_graph.text.amounts import agree, amounts
 from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.passages import Passage
@@ -25,6 +25,9 @@ from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
 CLEARLY = 0.15
 """Share of a sentence's words that another passage must have above the one that it cites, where
 neither bears it out."""
+
+HALF = 0.5
+"""Share that one must have at least of a sentence that cites none."""
 
 MADE_UP = 2
 """Words of the question that no passage has, and the answer repeats: one alone may be another word
@@ -180,7 +183,10 @@ def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage
         for n, one in enumerate(passages, start=1)
     }
     closest = max(shares, key=lambda n: shares[n], default=0)
-    if own and shares[closest] - max(shares[n] for n in own) > CLEARLY:
+    others = [shares[n] for n in shares if n != closest]
+    # Without a number of its own, the amounts that it names have to say where a sentence is from.
+    beside = max((shares[n] for n in own), default=max([HALF, *others]))
+    if (own or amounts(said)) and shares.get(closest, 0.0) - beside > CLEARLY:
         return closest
     bearing = _bearing(question, claim, passages)
     # The model's own number stays where its passage is one of them.

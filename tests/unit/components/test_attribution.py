@@ -70,6 +70,23 @@ def test_a_number_goes_to_the_passage_that_clearly_says_more_of_it() -> None:
     )
 
 
+def test_a_sentence_without_a_number_is_found_by_the_amounts_that_it_names() -> None:
+    manual = [
+        Passage(source="b7.md", text="Die Pumpe nie trocken laufen lassen: nach 90 Sekunden heiß."),
+        Passage(source="b7.md", text="Zum Nachschmieren 14 Gramm Fett der Sorte Lithal 2 nehmen."),
+    ]
+    draft = "Zum Nachschmieren braucht man 14 Gramm Fett der Sorte Lithal 2 aus der Dose."
+    checked = check_answer("Wie viel Fett braucht ein Lager?", draft, manual, model=LARGE)
+    assert checked is not None
+    assert checked.text == f"{draft} [2]"
+    assert [one["added"] for one in checked.citations] == [True]
+    # Without an amount, words alone are too little to say where it is from.
+    plain = "Zum Nachschmieren braucht man Fett der Sorte Lithal aus der Dose."
+    checked = check_answer("Wie viel Fett braucht ein Lager?", plain, manual, model=LARGE)
+    assert checked is not None
+    assert checked.text == plain
+
+
 @pytest.mark.parametrize(
     "pointer",
     [
