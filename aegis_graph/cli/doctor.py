@@ -18,6 +18,7 @@ from aegis_graph.cli.limits import limit_lines, limits_as_json, limits_in_use
 from aegis_graph.cli.output import new_console, print_lines
 from aegis_graph.cli.row_warnings import row_warnings
 from aegis_graph.clock import utc_now
+from aegis_graph.config.accept import ANY_TASK
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
@@ -26,6 +27,7 @@ from aegis_graph.ledger.limit_status import LimitStatus
 from aegis_graph.ledger.records import Overrun
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.routing.checks import accept_checks
 from aegis_graph.text.foreign import clean_text
 
 _MOST_MODELS = 12
@@ -130,11 +132,16 @@ def doctor(options: argparse.Namespace) -> int:
         "embeddings": config.embeddings,
     }
     found, ledger = run_async(_check_all(config, chains))
+    problem = _checks_problem(config)
     # By the chain for text: without the other two most requests can still be answered.
-    healthy = not ledger.problem and any(finding.usable for finding in found["providers"])
+    usable = any(finding.usable for finding in found["providers"])
+    healthy = usable and not ledger.problem and not problem
     if options.json:
         rows = {name: [asdict(finding) for finding in chain] for name, chain in found.items()}
-        print(json.dumps({"healthy": healthy, **rows, "ledger": ledger.as_json()}))
+        accept = {"checks": dict(config.accept), "problem": problem}
+        print(
+            json.dumps({"healthy": healthy, **rows, "accept": accept, "ledger": ledger.as_json()})
+        )
     else:
         console = new_console()
         # In a file or a pipe nothing is wrapped.
@@ -144,9 +151,25 @@ def doctor(options: argparse.Namespace) -> int:
             for line in _lines(found[name], width=width):
                 print(line)
             print()
-        print_lines(console, ledger.lines())
+        print_lines(console, [*_check_lines(config, problem), *ledger.lines()])
         print("\nA request can be answered." if healthy else "\nNo request can be answered.")
     return OK if healthy else NOT_ADMITTED
+
+
+def _checks_problem(config: RouterConfig) -> str:
+    """Why a check of answers cannot be had, if one cannot."""
+    try:
+        accept_checks(config)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+def _check_lines(config: RouterConfig, problem: str) -> Iterator[str]:
+    for task, check in config.accept.items():
+        yield f"Answers to {'every other task' if task == ANY_TASK else task} must pass {check}"
+    if problem:
+        yield f"  !! {problem}"
 
 
 def _serves_vision(row: ProviderSpec) -> bool:

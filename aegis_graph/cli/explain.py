@@ -45,6 +45,8 @@ def explain_prompt(options: argparse.Namespace) -> int:
         print_table(console, title, list(_columns(plan.candidates)))
     else:
         print_lines(console, ["No provider would be asked."])
+    if plan.accept is not None:
+        print_lines(console, [f"An answer must pass {plan.accept}, else the next one is asked."])
     if plan.skipped:
         print_lines(console, route_lines([], plan.skipped))
     print_lines(console, budget_lines(plan.budgets))
@@ -81,6 +83,7 @@ def _seconds(ms: int | None) -> str:
 def _as_json(plan: Explanation) -> dict[str, Any]:
     return {
         "order": plan.order,
+        "accept": plan.accept,
         "candidates": [
             {
                 "provider": one.provider,

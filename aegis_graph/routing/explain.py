@@ -39,6 +39,8 @@ class Explanation(NamedTuple):
     """The others, with those for which a budget has no room."""
     budgets: list[BudgetStatus]
     """What is left of the limits that the candidates count for."""
+    accept: str | None
+    """What an answer must pass, by its name; ``None`` where every answer is good enough."""
 
 
 async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -> Explanation:
@@ -89,7 +91,9 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
             )
         )
     left = [one for one in statuses if one.scope in scopes]
-    return Explanation(ranking.order_of(request), found, skipped, left)
+    check = builder.checks.of(request.task)
+    accept = None if check is None else check.name
+    return Explanation(ranking.order_of(request), found, skipped, left, accept)
 
 
 def _refusal(

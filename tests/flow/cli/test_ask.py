@@ -108,6 +108,29 @@ def test_an_answer_is_shown_with_sources_route_cost_budget_and_ledger(
     assert list(rows) == [("ollama", "failed", 0), ("openai", "answered", 290_000)]
 
 
+@pytest.mark.parametrize("check", ["citations", "own_checks:is_good"])
+def test_an_answer_that_the_files_check_refuses_is_shown_with_the_reason(
+    folder: Path, server: LoopbackServer, check: str
+) -> None:
+    path = configure(folder, server)
+    path.write_text(f'{path.read_text()}\n[accept]\nanswer = "{check}"\n')
+    (folder / "own_checks.py").write_text(
+        "def is_good(request, answer):\n"
+        "    return None if '40' in answer.text else 'the answer cites no passage'\n"
+    )
+    server.script("ollama", Reply("It is written there."))
+    server.script("openai", Reply("The limit is 40 dollars. [1]", input_tokens=80, output_tokens=9))
+    done = ask(folder, TEST_KEY="sk-test")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "The limit is 40 dollars. [1]" in done.stdout
+    shown = " ".join(done.stdout.split())
+    assert "ollama llama3.2:3b failed the answer cites no passage" in shown
+    told = str(server.calls()[-1].body["messages"][-1]["content"])
+    assert ("Another answer was refused: the answer cites no passage." in told) == (
+        check == "citations"
+    )
+
+
 def test_json_is_one_object_with_the_promised_keys(folder: Path, server: LoopbackServer) -> None:
     configure(folder, server)
     server.script("ollama", Reply("It is 40 dollars. [1] Surely. [7]"))

@@ -129,3 +129,21 @@ def test_no_fact_and_no_warning_is_wider_than_the_terminal(
     words = " ".join(" ".join(rows).split())
     assert "-> the key's account does not list this model" in words
     assert "!! first_token_timeout_s = 300 never counts: the whole has 60 s" in words
+
+
+def test_checks_of_answers_are_named_and_one_that_is_missing_is_said(
+    tmp_path: Path, server: LoopbackServer
+) -> None:
+    checks = '[accept]\nanswer = "citations"\n"*" = "own_checks:is_good"\n'
+    write(tmp_path, checks, url=server.openai_url)
+    found = examine(tmp_path)
+    assert found["accept"]["checks"] == {"answer": "citations", "*": "own_checks:is_good"}
+    assert found["accept"]["problem"].startswith(
+        "aegis.toml: accept.*: cannot import 'own_checks:is_good': ModuleNotFoundError"
+    )
+    assert not found["healthy"]
+    (tmp_path / "own_checks.py").write_text("def is_good(request, answer):\n    return True\n")
+    assert examine(tmp_path)["accept"]["problem"] == ""
+    text = aegis("doctor", "--config", "aegis.toml", cwd=tmp_path).stdout
+    assert "Answers to answer must pass citations\n" in text
+    assert "Answers to every other task must pass own_checks:is_good\n" in text

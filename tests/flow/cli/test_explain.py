@@ -154,3 +154,12 @@ def test_savings_need_a_baseline(folder: Path) -> None:
     done = aegis("costs", "--config", "aegis.toml", "--savings", cwd=folder)
     assert done.returncode == 2
     assert 'write baseline = "NAME" under [routing]' in done.stderr
+
+
+def test_the_check_of_the_task_is_named(folder: Path) -> None:
+    file = folder / "aegis.toml"
+    file.write_text(file.read_text() + '\n[accept]\nanswer = "citations"\n')
+    assert explained(folder, "Why?", "--task", "answer")["accept"] == "citations"
+    assert explained(folder, "Why?", "--task", "chat")["accept"] is None
+    done = aegis("explain", "--config", "aegis.toml", "Why?", "--task", "answer", cwd=folder)
+    assert "An answer must pass citations, else the next one is asked." in done.stdout

@@ -1,0 +1,254 @@
+"""A judged answer is bought once and settled once, whatever ends a run before or in ``accept``."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.checkpoint.memory import MemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+
+from aegis_graph import (
+    HookError,
+    Request,
+    RouterConfig,
+    RouterHandle,
+    create_router,
+    router_builder,
+)
+from aegis_graph.testing import LoopbackServer, Reply
+from tests.flow.support import (
+    DUST_S,
+    KEYS,
+    Row,
+    ask,
+    assert_sound,
+    dust_settles,
+    eventually,
+    flat_price,
+    made,
+    make_config,
+    open_router,
+    provider,
+    rows,
+    spent,
+)
+
+GOOD, BAD = "It is Paris.", "No idea."
+CHEAP_USD, DEAR_USD = 1_000_000_000, 5_000_000_000
+THREAD: Any = {"configurable": {"thread_id": "one"}}
+
+
+def names_a_city(request: Request, answer: AIMessage) -> str | None:
+    return None if "Paris" in answer.text else "names no city"
+
+
+def cascade(server: LoopbackServer) -> list[Row]:
+    return [
+        provider(server, "ollama", **flat_price("1")),
+        provider(server, "openai", **flat_price("5")),
+    ]
+
+
+def answer_with(server: LoopbackServer, cheap: str, dear: str) -> None:
+    server.always("ollama", Reply(cheap, output_tokens=1))
+    server.always("openai", Reply(dear, output_tokens=1))
+
+
+def as_node(router: Any, checkpointer: Any = None) -> Any:
+    builder = StateGraph(MessagesState).add_node("llm", router).add_edge(START, "llm")
+    return builder.compile(checkpointer=checkpointer)
+
+
+@pytest.mark.parametrize("by", ["the fast path", "the engine", "a host"])
+async def test_a_run_that_is_cancelled_while_its_answer_is_judged_settles_it(
+    server: LoopbackServer, db: Path, by: str
+) -> None:
+    answer_with(server, BAD, GOOD)
+    judging = asyncio.Event()
+
+    async def hang(request: Request, answer: AIMessage) -> None:
+        judging.set()
+        await asyncio.Event().wait()
+
+    saver = MemorySaver() if by == "the engine" else None
+    config = make_config(server, db, providers=cascade(server))
+    router = open_router(config, accept={"*": hang}, checkpointer=saver)
+    graph = as_node(router) if by == "a host" else router
+    running = asyncio.create_task(graph.ainvoke(ask(), THREAD if saver else None))
+    await asyncio.wait_for(judging.wait(), DUST_S)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await dust_settles(db)
+    assert [(row["status"], row["cost_nano_usd"]) for row in rows(db)] == [("answered", CHEAP_USD)]
+    assert_sound(db)
+
+
+async def test_a_run_that_ends_before_its_answer_is_judged_settles_it(
+    server: LoopbackServer, db: Path
+) -> None:
+    answer_with(server, BAD, GOOD)
+    config = make_config(server, db, providers=cascade(server))
+    router = router_builder(config, environ=KEYS, accept={"*": names_a_city}).compile(
+        checkpointer=MemorySaver(), interrupt_before=["accept"]
+    )
+    await router.ainvoke(ask(), THREAD)
+    await dust_settles(db)
+    assert [(row["status"], row["cost_nano_usd"]) for row in rows(db)] == [("answered", CHEAP_USD)]
+    result = await router.ainvoke(None, THREAD)
+    # It stops there once more: for the second provider's answer.
+    assert [one.protocol for one in server.calls()] == ["ollama", "openai"]
+    result = await router.ainvoke(None, THREAD)
+    assert [one["status"] for one in result["attempts"]] == ["failed", "answered"]
+    assert spent(db) == CHEAP_USD + DEAR_USD
+    assert_sound(db)
+
+
+@pytest.mark.parametrize("place", ["alone", "as a node"])
+@pytest.mark.parametrize(("good", "calls"), [(True, 1), (False, 2)])
+async def test_a_check_that_failed_is_asked_again_by_a_resumed_run_that_buys_nothing_twice(
+    server: LoopbackServer, db: Path, tmp_path: Path, place: str, good: bool, calls: int
+) -> None:
+    answer_with(server, GOOD if good else BAD, GOOD)
+    broken = [True]
+
+    def check(request: Request, answer: AIMessage) -> str | None:
+        if broken[0]:
+            raise OSError
+        return names_a_city(request, answer)
+
+    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "checkpoints.db")) as saver:
+        config = make_config(server, db, providers=cascade(server))
+        alone = place == "alone"
+        router = open_router(config, accept={"*": check}, checkpointer=saver if alone else None)
+        graph = router if alone else as_node(router, saver)
+        with pytest.raises(HookError, match=r"^accept .*check: failed: OSError"):
+            await graph.ainvoke(ask(), THREAD)
+        assert [row["status"] for row in rows(db)] == ["answered"]
+        broken[0] = False
+        result = await graph.ainvoke(None, THREAD)
+    assert result["messages"][-1].text == GOOD
+    assert len(server.calls()) == len(made(db)) == calls
+    assert_sound(db)
+
+
+def durable_router(urls: dict[str, str], db: Path, checkpointer: Any, check: Any) -> Any:
+    providers = [
+        {
+            "name": kind,
+            "kind": kind,
+            "model": "m",
+            "location": "local",
+            "base_url": urls[kind],
+            **flat_price(usd),
+        }
+        for kind, usd in (("ollama", "1"), ("openai", "5"))
+    ]
+    config = {"ledger": {"url": f"sqlite:///{db}"}, "budgets": [], "providers": providers}
+    return create_router(
+        RouterConfig.model_validate(config),
+        checkpointer=checkpointer,
+        environ={},
+        accept={"*": check},
+    )
+
+
+def judge_for_ever(urls: dict[str, str], db: Path, checkpoints: Path, marker: Path) -> None:
+    """In a process of its own, which is killed meanwhile."""
+
+    def hang(request: Request, answer: AIMessage) -> None:
+        marker.touch()
+        threading.Event().wait()
+
+    with SqliteSaver.from_conn_string(str(checkpoints)) as saver:
+        durable_router(urls, db, saver, hang).invoke(ask(), THREAD, durability="sync")
+
+
+@pytest.mark.parametrize(("good", "calls"), [(True, 1), (False, 2)])
+async def test_a_process_that_is_killed_while_it_judges_is_resumed_and_buys_nothing_twice(
+    server: LoopbackServer, db: Path, tmp_path: Path, good: bool, calls: int
+) -> None:
+    answer_with(server, GOOD if good else BAD, GOOD)
+    path, marker = tmp_path / "checkpoints.db", tmp_path / "judging"
+    urls = {"ollama": server.ollama_url, "openai": server.openai_url}
+    process = multiprocessing.get_context("forkserver").Process(
+        target=judge_for_ever, args=(urls, db, path, marker), daemon=True
+    )
+    process.start()
+    await asyncio.to_thread(eventually, marker.exists, goal="the check is asked")
+    process.kill()
+    await asyncio.to_thread(process.join, DUST_S)
+    assert [row["status"] for row in rows(db)] == ["reserved"]
+    async with AsyncSqliteSaver.from_conn_string(str(path)) as saver:
+        router = durable_router(urls, db, saver, names_a_city)
+        result = await router.ainvoke(None, THREAD)
+    assert result["messages"][-1].text == GOOD
+    assert len(server.calls()) == calls
+    judged = [("answered", CHEAP_USD)] if good else [("failed", CHEAP_USD), ("answered", DEAR_USD)]
+    assert [(row["status"], row["cost_nano_usd"]) for row in rows(db)] == judged
+    assert_sound(db)
+
+
+async def test_a_check_can_wait_for_a_person(server: LoopbackServer, db: Path) -> None:
+    answer_with(server, GOOD, GOOD)
+
+    def approve(request: Request, answer: AIMessage) -> str | None:
+        return None if interrupt(answer.text) == "yes" else "a person said no"
+
+    config = make_config(server, db, providers=cascade(server))
+    graph = as_node(open_router(config, accept={"*": approve}), MemorySaver())
+    paused = await graph.ainvoke(ask(), THREAD)
+    assert [one.value for one in paused["__interrupt__"]] == [GOOD]
+    await dust_settles(db)
+    again = await graph.ainvoke(Command(resume="no"), THREAD)
+    assert [one.value for one in again["__interrupt__"]] == [GOOD]
+    done = await graph.ainvoke(Command(resume="yes"), THREAD)
+    assert done["messages"][-1].text == GOOD
+    assert [one.protocol for one in server.calls()] == ["ollama", "openai"]
+    assert spent(db) == CHEAP_USD + DEAR_USD
+    assert_sound(db)
+
+
+@pytest.mark.parametrize("place", ["alone", "as a node"])
+async def test_an_answer_whose_check_was_removed_meanwhile_is_handed_on(
+    server: LoopbackServer, db: Path, place: str
+) -> None:
+    answer_with(server, BAD, GOOD)
+    saver = MemorySaver()
+    judging = asyncio.Event()
+
+    async def hang(request: Request, answer: AIMessage) -> None:
+        judging.set()
+        await asyncio.Event().wait()
+
+    results = []
+    for accept in ({"*": hang}, None):
+        config = make_config(server, db, providers=cascade(server))
+        handle = RouterHandle(
+            config,
+            environ=KEYS,
+            accept=accept,
+            checkpointer=saver if place == "alone" else None,
+        )
+        graph: Any = handle if place == "alone" else as_node(handle, saver)
+        if accept is None:
+            results.append(await graph.ainvoke(None, THREAD))
+            continue
+        running = asyncio.create_task(graph.ainvoke(ask(), THREAD, durability="sync"))
+        await asyncio.wait_for(judging.wait(), DUST_S)
+        running.cancel()
+        await asyncio.wait([running])
+    assert results[0]["messages"][-1].text == BAD
+    assert len(server.calls()) == 1
+    await dust_settles(db)
+    assert [row["status"] for row in made(db)] == ["answered"]
+    assert_sound(db)
