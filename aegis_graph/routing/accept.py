@@ -22,6 +22,7 @@ from aegis_graph.routing.observer import keep_answer, observer_in, retract
 from aegis_graph.routing.reservation import failed_request
 from aegis_graph.routing.route import Route, pending, refused
 from aegis_graph.routing.state import RouterState, route_of
+from aegis_graph.telemetry.telemetry import watched_request
 from aegis_graph.types import AttemptRecord, SettlementRecord
 
 AcceptCommand = Command[Literal["budget_check", "record_cost"]]
@@ -114,6 +115,8 @@ class AcceptNode:
         )
         await self._register(onward)
         self._learn(request, attempt, settlement)
+        if watched := watched_request():
+            watched.refuse(settlement, reason)
         ended = self._retract(attempt, state, config)
         if ended:
             onward = {**onward, "broken_off": _answer(state).text}

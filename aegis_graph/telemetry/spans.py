@@ -78,6 +78,17 @@ class RequestSpan:
                 facts["aegis.reason"] = row["reason"]
             self._span.add_event("aegis.candidate_skipped", facts)
 
+    def refuse(self, facts: CallFacts, reason: str) -> None:
+        """An event for an answer that a check refused; its attempt's span has ended."""
+        refused: dict[str, str | int] = {
+            "aegis.provider": facts.provider,
+            "aegis.model": facts.model,
+            "aegis.attempt": facts.number,
+        }
+        if not self._private:
+            refused["aegis.reason"] = reason
+        self._span.add_event("aegis.answer_refused", refused)
+
     def wait(self, waited_s: Mapping[str, float]) -> None:
         """Record what was waited for a provider since the last time."""
         for provider, total_s in waited_s.items():

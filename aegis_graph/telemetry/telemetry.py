@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +20,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.telemetry import request_log
 from aegis_graph.telemetry.facts import CallFacts, EndedCall
 from aegis_graph.telemetry.suppression import is_suppressed
-from aegis_graph.types import SkippedRecord
+from aegis_graph.types import SettlementRecord, SkippedRecord
 
 if TYPE_CHECKING:
     from aegis_graph.telemetry.spans import CallSpan, RequestSpan
@@ -159,6 +160,21 @@ class WatchedRequest:
         self._calls.append((facts, outcome))
         if outcome.settlement["status"] == "failed":
             request_log.log_failed_attempt(self._request, self._route_id, facts, outcome)
+
+    def refuse(self, settlement: SettlementRecord, reason: str) -> None:
+        """A check refused the answer of a call that had ended.
+
+        Args:
+            settlement: What the call's settlement has become.
+            reason: Why it was refused.
+        """
+        for place, (facts, ended) in enumerate(self._calls):
+            if ended.settlement["hold_id"] == settlement["hold_id"]:
+                refused = replace(ended, settlement=settlement, reason=reason)
+                self._calls[place] = (facts, refused)
+                request_log.log_failed_attempt(self._request, self._route_id, facts, refused)
+                if self._span is not None:
+                    self._span.refuse(facts, reason)
 
     def answer(self) -> None:
         """The answer is the caller's, and the ledger has its cost."""
