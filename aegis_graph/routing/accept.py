@@ -90,7 +90,7 @@ class AcceptNode:
     ) -> AcceptCommand:
         route, answer = route_of(state), _answer(state)
         await self._register(route)
-        self._learn(request, _judged(state), _settlement(route))
+        self._learn(request, *_judged(state))
         keep_answer(answer, config)
         return Command(goto="record_cost", update={"route": route, "answer": answer})
 
@@ -104,9 +104,9 @@ class AcceptNode:
         """The attempt failed after all: it is paid, and its provider is not asked again."""
         route, reason = route_of(state), str(refusal)
         failed = {"status": "failed", "error_type": type(refusal).__name__}
-        judged = _judged(state)
+        judged, settlement = _judged(state)
         attempt = cast(AttemptRecord, {**judged, **failed, "reason": reason})
-        settlement = cast(SettlementRecord, {**_settlement(route), **failed})
+        settlement = cast(SettlementRecord, {**settlement, **failed})
         onward = refused(
             route,
             settlement,
@@ -159,10 +159,8 @@ def _answer(state: RouterState) -> AIMessage:
     return answer
 
 
-def _judged(state: RouterState) -> AttemptRecord:
-    number = _answer(state).response_metadata["attempt"]
-    return next(one for one in state["attempts"] if one["attempt"] == number)
-
-
-def _settlement(route: Route) -> SettlementRecord:
-    return next(one for one in pending(route) if one["status"] == "answered")
+def _judged(state: RouterState) -> tuple[AttemptRecord, SettlementRecord]:
+    """The attempt that gave the answer, of those of the last step."""
+    number, unsettled = _answer(state).response_metadata["attempt"], pending(route_of(state))
+    ended = zip(state["attempts"][-len(unsettled) :], unsettled, strict=True)
+    return next(pair for pair in ended if pair[0]["attempt"] == number)

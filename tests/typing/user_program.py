@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from langchain_core.documents import Document
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import override
@@ -19,6 +19,8 @@ from aegis_graph import (
     Provider,
     ProviderOptions,
     ProviderSpec,
+    Rejection,
+    Request,
     RoutedChatModel,
     RoutedMessagesState,
     RouterConfig,
@@ -58,6 +60,7 @@ ERRORS: tuple[type[aegis_graph.AegisError], ...] = (
     aegis_graph.QuotaError,
     aegis_graph.RateLimitError,
     aegis_graph.ReadOnlyLedgerError,
+    aegis_graph.RejectedAnswerError,
     aegis_graph.RequestRejectedError,
     aegis_graph.RoutingError,
     aegis_graph.StoreError,
@@ -89,7 +92,13 @@ config = RouterConfig(
     budgets=(BudgetSpec(scope="total", window="month", limit_usd=Decimal(5)),),
 )
 ledger = create_ledger(config)
-router = create_router(config, ledger=ledger)
+
+
+async def names_a_city(request: Request, answer: AIMessage) -> Rejection | None:
+    return None if "Paris" in answer.text else Rejection(f"no city for {request.task}")
+
+
+router = create_router(config, ledger=ledger, accept={"answer": "citations", "*": names_a_city})
 private = router.with_options(sensitivity="pii", user_id="ada", tags={"team": "search"})
 handle = RouterHandle(config).with_options(task="answer", max_cost_usd="0.02", run_id="r1")
 embeddings = create_embeddings(config).with_options(sensitivity="public", run_id="r1")

@@ -23,7 +23,7 @@ from aegis_graph import (
     create_embeddings,
 )
 from aegis_graph.errors import ConfigError
-from aegis_graph.testing import LoopbackServer, Reply
+from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     DUST_S,
     KEYS,
@@ -439,6 +439,28 @@ async def test_many_threads_at_once(server: LoopbackServer, db: Path) -> None:
         ["failed", "answered"]
     ] * 20
     assert spent(db) == 20 * 6_000_000_000
+    assert_sound(db)
+
+
+async def test_of_two_attempts_at_once_the_one_that_answered_is_judged(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", Fault.hang(), Reply(GOOD, output_tokens=1))
+    server.always("dashscope", Reply(BAD, output_tokens=1))
+    chain = [provider(server, kind, **flat_price("1")) for kind in ("openai", "dashscope")]
+    config = make_config(server, db, providers=chain, routing={"hedge_after_s": 0.02})
+    result = await open_router(config, accept={"*": names_a_city}).ainvoke(ask())
+    assert [(one["provider"], one["status"]) for one in result["attempts"]] == [
+        ("openai", "cancelled"),
+        ("dashscope", "failed"),
+        ("openai", "answered"),
+    ]
+    assert (result["attempts"][1]["reason"], result["messages"][-1].text) == (REASON, GOOD)
+    assert sorted((row["provider"], row["status"]) for row in rows(db)) == [
+        ("dashscope", "failed"),
+        ("openai", "answered"),
+        ("openai", "cancelled"),
+    ]
     assert_sound(db)
 
 
