@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aegis_graph.cli import OK
 from aegis_graph.cli.configuration import load_config
@@ -15,6 +15,7 @@ from aegis_graph.cli.output import TableColumn, new_console, print_lines, print_
 from aegis_graph.clock import utc_now
 from aegis_graph.config.budget_input import check_scope, parse_usd
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.ledger.approvals import BudgetRaise
 from aegis_graph.ledger.budgets import in_force
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.limit_status import LimitStatus
@@ -22,18 +23,20 @@ from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.scopes import each_prefix
 from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
+from aegis_graph.text.foreign import clean_text
 
 
 def budgets(options: argparse.Namespace) -> int:
     """Show every limit: what is spent, held and left of it, when it ends, where it comes from."""
     config = load_config(options)
-    rows, removed, limits = run_async(_in_force(config))
+    rows, removed, limits, raised = run_async(_in_force(config))
     if options.json:
         found = {
             "timezone": config.ledger.timezone,
             "budgets": [_as_json(row, config) for row in rows],
         }
-        print(json.dumps({**found, "removed": removed, "limits": limits_as_json(limits)}))
+        more = {"limits": limits_as_json(limits), "raises": [_raise_as_json(one) for one in raised]}
+        print(json.dumps({**found, "removed": removed, **more}))
         return OK
     console = new_console()
     if rows:
@@ -44,6 +47,7 @@ def budgets(options: argparse.Namespace) -> int:
         print_lines(console, [nothing])
     why = "Removed by `aegis budgets remove`, though the configuration has it"
     print_lines(console, [f"{why}: {name}" for name in removed])
+    print_lines(console, [_raise_line(one) for one in raised])
     if limits:
         print_table(console, LIMITS_TITLE, list(limit_columns(limits)))
     return OK
@@ -79,10 +83,17 @@ def _name(scope: str, window: str) -> str:
     return f"{scope} per {window}"
 
 
-async def _in_force(
-    config: RouterConfig,
-) -> tuple[list[BudgetStatus], list[str], list[LimitStatus]]:
-    """The budgets in force, the names of the configuration's that are not, and the limits."""
+class _Shown(NamedTuple):
+    """What is in force."""
+
+    budgets: list[BudgetStatus]
+    removed: list[str]
+    """The names of the configuration's budgets that are not."""
+    limits: list[LimitStatus]
+    raises: list[BudgetRaise]
+
+
+async def _in_force(config: RouterConfig) -> _Shown:
     ledger = create_ledger(config)
     rows = await ledger.budgets()
     limits = await ledger.read(in_force())
@@ -93,7 +104,8 @@ async def _in_force(
         if (spec.scope, spec.window) not in there
     ]
     in_use = await limits_in_use(ledger, config)
-    return [*_with_rules(config, limits, rows)], removed, in_use
+    budgets = [*_with_rules(config, limits, rows)]
+    return _Shown(budgets, removed, in_use, await ledger.raises())
 
 
 def _with_rules(
@@ -133,11 +145,23 @@ def _until(row: BudgetStatus) -> str | None:
     return None if row.end_day == ALL_DAYS.end else row.end_day
 
 
+def _raise_line(one: BudgetRaise) -> str:
+    name, by = _name(one.scope, one.window), clean_text(one.approved_by)
+    when = f"{one.timestamp[:16].replace('T', ' ')} UTC"
+    return f"{name} was raised by ${usd_text(one.nano_usd)} on {when} by {by}, for {one.route_id}"
+
+
+def _raise_as_json(one: BudgetRaise) -> dict[str, Any]:
+    facts = one._asdict()
+    return {"raised_usd": usd_text(facts.pop("nano_usd")), **facts}
+
+
 def _as_json(row: BudgetStatus, config: RouterConfig) -> dict[str, Any]:
     return {
         "scope": row.scope,
         "window": row.window,
         "limit_usd": usd_text(row.limit_nano_usd),
+        "raised_usd": usd_text(row.raised_nano_usd),
         "spent_usd": usd_text(row.spent_nano_usd),
         "held_usd": usd_text(row.held_nano_usd),
         "left_usd": usd_text(row.left_nano_usd),
@@ -150,6 +174,9 @@ def _columns(rows: Sequence[BudgetStatus], config: RouterConfig) -> Iterator[Tab
     yield TableColumn("scope", [row.scope for row in rows])
     yield TableColumn("window", [row.window for row in rows])
     yield TableColumn("limit", [usd_text(row.limit_nano_usd) for row in rows], number=True)
+    if any(row.raised_nano_usd for row in rows):
+        cells = [usd_text(row.raised_nano_usd) for row in rows]
+        yield TableColumn("raised", cells, number=True, rank=4)
     amounts: tuple[tuple[str, int, list[int]], ...] = (
         ("spent", 2, [row.spent_nano_usd for row in rows]),
         ("held", 3, [row.held_nano_usd for row in rows]),

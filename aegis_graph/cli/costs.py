@@ -27,7 +27,8 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.records import BudgetStatus, CostRow, Latency
+from aegis_graph.ledger.records import BudgetStatus
+from aegis_graph.ledger.report_rows import CostRow, Latency
 from aegis_graph.ledger.row_selection import RowSelection
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.pricing.money import usd_text

@@ -24,7 +24,7 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ConfigError, LedgerError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.limit_status import LimitStatus
-from aegis_graph.ledger.records import Overrun
+from aegis_graph.ledger.report_rows import Overrun
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.checks import accept_checks

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from aegis_graph.ledger.queries import Query, Statement
+from aegis_graph.ledger.raises import raised_now
 from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.store import Connection, Rows
 from aegis_graph.ledger.totals import scopes_of_limit, totals_of
@@ -101,20 +102,22 @@ def statuses(now: datetime, calendar: Calendar) -> Query[list[BudgetStatus]]:
 
     ``user:*`` and ``tag:KEY=*`` once for each user or value with spending in it.
     """
-    found = []
+    found, raised = [], (yield from raised_now(now, calendar))
     for budget in (yield from in_force()):
         days = calendar.days_now(budget.window, now)
         for scope in (yield from scopes_of_limit(budget.scope, days)):
             sums = yield from totals_of(scope, days)
+            more = raised.get((budget.scope, scope, budget.window), 0)
             found.append(
                 BudgetStatus(
                     scope,
                     budget.window,
-                    budget.limit_nano_usd,
+                    budget.limit_nano_usd + more,
                     sums.spent_nano_usd,
                     sums.held_nano_usd,
                     *days,
                     budget.origin,
+                    more,
                 )
             )
     return found

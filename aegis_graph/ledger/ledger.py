@@ -21,9 +21,11 @@ from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.approvals import Approval, BudgetRaise
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.prompt_hashes import PromptHashes
+from aegis_graph.ledger.raises import raises
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import (
     Admission,
@@ -92,10 +94,14 @@ class SqlLedger(LedgerReader):
         weakref.finalize(self, self._writer.stop)
 
     async def admit(
-        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
+        self,
+        holds: Sequence[Hold],
+        *,
+        settle: Sequence[SettlementRecord] = (),
+        approval: Approval | None = None,
     ) -> Admission:
         """See ``Ledger.admit``."""
-        pending = self._submit(LedgerOperation(settle, holds, sweep=True))
+        pending = self._submit(LedgerOperation(settle, holds, approval, sweep=True))
         try:
             return cast(Admission, await outcome(pending))
         except asyncio.CancelledError:
@@ -133,6 +139,10 @@ class SqlLedger(LedgerReader):
             with suppress(ReadOnlyLedgerError):
                 await self.transact(self.store.version)
         return await self.read(budgets.statuses(self._clock(), self._calendar))
+
+    async def raises(self, *, most: int = 20) -> list[BudgetRaise]:
+        """The budgets that were raised for a window that has not ended, the newest first."""
+        return await self.read(raises(self._clock(), self._calendar, most=most))
 
     async def limits(self, limits: Sequence[UnitLimit]) -> list[LimitStatus]:
         """What is in use now of limits in other units than money, such as a configuration's."""

@@ -43,6 +43,10 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("limit_nano_usd", "file_limit_nano_usd", "alert_at", "origin"),
     ),
     "alerts": (("scope", "period", "first_day"), ()),
+    "budget_raises": (
+        ("question_id", "budget", "scope", "period"),
+        ("first_day", "nano_usd", "timestamp", "route_id", "approved_by"),
+    ),
     "facts": (("name",), ("value",)),
     "limit_counts": (("scope", "part"), ("requests", "tokens")),
     "api_keys": _split(API_KEY_COLUMNS, key="key_hash"),
@@ -62,6 +66,7 @@ _CHECKS = (
     "SELECT count(*) FROM request_tags",
     "SELECT count(*) FROM unanswered",
     "SELECT count(*) FROM alerts",
+    "SELECT count(*), sum(nano_usd) FROM budget_raises",
 )
 """What must be the same on both sides; a limit may be there that only the target's file has."""
 

@@ -9,7 +9,8 @@ from typing import BinaryIO, TypeVar
 from aegis_graph.ledger import budgets, report
 from aegis_graph.ledger.export.export import export_rows
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.records import Budget, CostRow, Overrun
+from aegis_graph.ledger.records import Budget
+from aegis_graph.ledger.report_rows import CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.windows import Days
 from aegis_graph.types import ExportFormat

@@ -14,8 +14,10 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, counted_scopes
 from aegis_graph.ledger.scopes import matching_scope, scopes_of
+from aegis_graph.ledger.windows import Days
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
 
@@ -109,20 +111,37 @@ class BudgetRefusal:
     code: ClassVar[Literal["budget"]] = "budget"
     provider: str
     budget: Budget
+    """With the limit in force: what was allowed beyond it in this window is part of it."""
     scope: str
     """What it was full for: the one user or value, where the budget is for each."""
     used_nano_usd: int
     """Spent and held in the budget's window when the hold was refused."""
     asked_nano_usd: int
+    days: Days
+    """The budget's window."""
+    others: tuple[BudgetRefusal, ...] = ()
+    """Of the further budgets that the hold did not fit into."""
+
+    @property
+    def left_nano_usd(self) -> int:
+        """What may still be reserved."""
+        # Below 0 where the limit was lowered, or a cost passed its hold.
+        return max(0, self.budget.limit_nano_usd - self.used_nano_usd)
+
+    @property
+    def lacking_nano_usd(self) -> int:
+        """By how much each budget in the way must be raised at least for the hold to fit."""
+        return max(
+            one.used_nano_usd + one.asked_nano_usd - one.budget.limit_nano_usd
+            for one in (self, *self.others)
+        )
 
     def reason(self) -> str:
         """The refusal in one line."""
-        # Below 0 where the limit was lowered, or a cost passed its hold.
-        left = max(0, self.budget.limit_nano_usd - self.used_nano_usd)
         each = "" if self.scope == self.budget.scope else f" ({self.budget.scope})"
         return (
             f"budget {self.scope}{each} per {self.budget.window}: "
-            f"needs up to ${usd_text(self.asked_nano_usd)}, ${usd_text(left)} left"
+            f"needs up to ${usd_text(self.asked_nano_usd)}, ${usd_text(self.left_nano_usd)} left"
         )
 
 
@@ -166,9 +185,17 @@ class Ledger(Protocol):
     """The requests of this process that wait for room in a limit."""
 
     async def admit(
-        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
+        self,
+        holds: Sequence[Hold],
+        *,
+        settle: Sequence[SettlementRecord] = (),
+        approval: Approval | None = None,
     ) -> Admission:
         """Settle what ended, then make the first hold that fits into all of its budgets.
+
+        An approval raises the budgets in the way of the first hold that fits then; where none
+        does, those of the first that budgets are in the way of. It is applied once, however often
+        it is given; not at all where a hold before that one fits without it.
 
         All of it is one transaction. When the waiting task is cancelled, a hold that was made is
         released again.
@@ -248,53 +275,18 @@ class BudgetStatus:
     scope: str
     window: Window
     limit_nano_usd: int
+    """With what was allowed beyond it in this window."""
     spent_nano_usd: int
     held_nano_usd: int
     first_day: str
     end_day: str
     """The local day at whose beginning the window ends."""
     origin: Origin
+    raised_nano_usd: int = 0
+    """How much of the limit was allowed for this window only."""
 
     @property
     def left_nano_usd(self) -> int:
         """What may still be reserved."""
         # Below 0 where the limit was lowered, or a cost passed its hold.
         return max(0, self.limit_nano_usd - self.spent_nano_usd - self.held_nano_usd)
-
-
-class Latency(NamedTuple):
-    """Percentiles of the time that answered calls took, in milliseconds, by nearest rank."""
-
-    p50: int
-    p95: int
-    p99: int
-
-
-class Overrun(NamedTuple):
-    """What a provider's attempts cost above their reservations."""
-
-    provider: str
-    attempts: int
-    nano_usd: int
-    """Above the holds of these attempts, together."""
-    unbelieved: int
-    """Attempts of which the provider reported more than can be true; each cost its hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostRow:
-    """Spend of one provider, model, task, user, tag's value, day, month or run."""
-
-    name: str
-    calls: int
-    failures: int
-    """Calls without an answer: failed, cancelled or lost."""
-    input_tokens: int
-    output_tokens: int
-    spent_nano_usd: int
-    held_nano_usd: int
-    cached_input_tokens: int = 0
-    cache_write_tokens: int = 0
-    """Read from a provider's cache and written to it: both are parts of ``input_tokens``."""
-    latency_ms: Latency | None = None
-    """``None`` unless it was asked for, and where no call was answered."""

@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.records import CostRow, Latency, Overrun
+from aegis_graph.ledger.report_rows import CostRow, Latency, Overrun
 from aegis_graph.ledger.row_selection import RowSelection, grouping
 from aegis_graph.ledger.scopes import after_prefix, report_prefix
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS

@@ -4,9 +4,10 @@
 per scope and local day, kept by the transaction that writes the row it counts: a budget's window
 and a month's report are sums over a few of them, at any size of ``requests``. ``unanswered`` has
 one row per request without an answer. ``budgets`` has the limits in force, ``alerts`` the windows
-whose alert was given, and ``facts`` what the ledger knows of itself. ``limit_counts`` has the last
-minute's use of scopes with limits, by the second, and what a day's totals lack for them. ``days``
-has the first row of each local day, ``api_keys`` the server's callers, ``sessions`` their logins.
+whose alert was given, ``budget_raises`` what people allowed beyond a limit in a window, and
+``facts`` what the ledger knows of itself. ``limit_counts`` has the last minute's use of scopes with
+limits, by the second, and what a day's totals lack for them. ``days`` has the first row of each
+local day, ``api_keys`` the server's callers, ``sessions`` their logins.
 """
 
 from __future__ import annotations
@@ -216,6 +217,23 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
                 ("'tag:' || key || '=' || value", "JOIN request_tags ON request_id = id"),
             )
         ),
+    ),
+    (
+        """
+        CREATE TABLE budget_raises (
+            question_id TEXT NOT NULL,
+            budget TEXT NOT NULL,
+            scope TEXT NOT NULL,
+            period TEXT NOT NULL CHECK (period IN ('day', 'week', 'month', 'total')),
+            first_day TEXT NOT NULL,
+            nano_usd {integer} NOT NULL CHECK (nano_usd > 0),
+            timestamp TEXT NOT NULL,
+            route_id TEXT NOT NULL,
+            approved_by TEXT NOT NULL,
+            PRIMARY KEY (question_id, budget, scope, period)
+        ) {keyed}
+        """,
+        "CREATE INDEX budget_raises_window ON budget_raises (period, first_day, scope)",
     ),
 )
 

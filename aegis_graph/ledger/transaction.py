@@ -7,18 +7,20 @@ changed is written at once: the number of statements hardly grows with the numbe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from aegis_graph.clock import Clock
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets, rows
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limit_counts import LimitCounts
 from aegis_graph.ledger.limits import LimitRefusal
 from aegis_graph.ledger.prompt_hashes import PromptHashes
+from aegis_graph.ledger.raises import Raises
 from aegis_graph.ledger.records import Admission, Budget, BudgetRefusal, FailedRequest, Hold
 from aegis_graph.ledger.rows import AttemptRow
 from aegis_graph.ledger.store import Connection
@@ -35,6 +37,8 @@ class LedgerOperation:
     """Attempts that ended."""
     holds: Sequence[Hold] = ()
     """Of which the first that fits is made, after the settlements."""
+    approval: Approval | None = None
+    """Of more money, where budgets are in the way of the holds."""
     failed_request: FailedRequest | None = None
     """A request that ended without an answer."""
     sweep: bool = False
@@ -114,6 +118,7 @@ class _Transaction:
         self._windows = calendar.windows(today)
         self._totals = Totals(connection)
         self._counts = LimitCounts(connection, self._totals, now, calendar)
+        self._raises = Raises(connection, now)
         self._limits: list[Budget] = []
         self._attempts: dict[int, AttemptRow] = {}
         self._free_ids: Iterator[int] = iter(())
@@ -179,21 +184,42 @@ class _Transaction:
         alerts = self._due_alerts(list(dict.fromkeys(spent)))
         if operation.failed_request is not None:
             self._failed_requests.append(operation.failed_request)
+        admission = self._admission(operation.holds, operation.approval)
+        return replace(admission, alerts=alerts) if alerts else admission
+
+    def _admission(self, holds: Sequence[Hold], approval: Approval | None) -> Admission:
+        if approval is not None and not self._raises.is_new(approval):
+            approval = None
         refusals: list[BudgetRefusal | LimitRefusal] = []
-        for index, hold in enumerate(operation.holds):
+        for index, hold in enumerate(holds):
             refusal = self._refusal(hold)
+            if approval is not None and _is_mended(refusal, by=approval):
+                self._raises.add(approval, refusal, hold.request.route_id)
+                approval, refusal = None, self._refusal(hold)
             if refusal is None:
-                return Admission(self._reserve(hold), index, tuple(refusals), alerts)
+                return Admission(self._reserve(hold), index, tuple(refusals))
             refusals.append(refusal)
             if hold.waits and isinstance(refusal, LimitRefusal):
                 break
-        return Admission(None, None, tuple(refusals), alerts)
+        full = next((one for one in refusals if isinstance(one, BudgetRefusal)), None)
+        if approval is not None and full is not None:
+            # Too little for any hold. It counts all the same: the next question is for the rest.
+            self._raises.add(approval, full, holds[0].request.route_id)
+            return self._admission(holds, None)
+        return Admission(None, None, tuple(refusals))
 
     def _refusal(self, hold: Hold) -> BudgetRefusal | LimitRefusal | None:
+        full = []
         for limit, scope, days in self._limits_of(hold):
             used = sum(self._totals.used(scope, days))
             if used + hold.nano_usd > limit.limit_nano_usd:
-                return BudgetRefusal(hold.provider, limit, scope, used, hold.nano_usd)
+                raised = self._raises.in_force(limit, scope, days)
+                if used + hold.nano_usd > raised.limit_nano_usd:
+                    full.append(
+                        BudgetRefusal(hold.provider, raised, scope, used, hold.nano_usd, days)
+                    )
+        if full:
+            return replace(full[0], others=tuple(full[1:]))
         # Last, because of waiting only they are mended.
         return self._counts.refusal(hold)
 
@@ -249,10 +275,12 @@ class _Transaction:
             spent, _ = self._totals.used(scope, days)
             if spent < limit.limit_nano_usd * limit.alert_at:
                 continue
+            most = self._raises.in_force(limit, scope, days).limit_nano_usd
             # The database decides which of several processes gives it.
-            if budgets.record_alert(self._connection, scope, limit.window, days):
-                alert = Alert(scope, limit.window, limit.limit_nano_usd, spent, days.first)
-                due.append(alert)
+            if spent >= most * limit.alert_at and budgets.record_alert(
+                self._connection, scope, limit.window, days
+            ):
+                due.append(Alert(scope, limit.window, most, spent, days.first))
         return tuple(due)
 
     def write(self) -> None:
@@ -262,3 +290,10 @@ class _Transaction:
         rows.write_failed_requests(self._connection, self._failed_requests, self._now, self._hash)
         self._totals.write()
         self._counts.write()
+
+
+def _is_mended(
+    refusal: BudgetRefusal | LimitRefusal | None, *, by: Approval
+) -> TypeGuard[BudgetRefusal]:
+    """Whether an approval makes room in every budget that was in the way of a hold."""
+    return isinstance(refusal, BudgetRefusal) and refusal.lacking_nano_usd <= by.nano_usd

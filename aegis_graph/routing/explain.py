@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, cast
 from aegis_graph.ledger import budgets
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Budget, BudgetRefusal, BudgetStatus, Hold
+from aegis_graph.ledger.windows import ALL_DAYS, Days
 from aegis_graph.routing.order import Expectation
 from aegis_graph.routing.policy import passed_over
 from aegis_graph.routing.reservation import hold_for
@@ -100,12 +101,18 @@ def _refusal(
     hold: Hold, limits: Sequence[Budget], statuses: Sequence[BudgetStatus]
 ) -> BudgetRefusal | None:
     """The first limit that has no room for a hold."""
-    used = {(one.scope, one.window): one.spent_nano_usd + one.held_nano_usd for one in statuses}
+    known = {(one.scope, one.window): one for one in statuses}
     own = hold.run_budget()
     for limit in [*limits, *([own] if own else [])]:
         scope = limit.matching_scope(hold.scopes())
+        if scope is None:
+            continue
         # Of a user or a tag's value without any spending there is no status.
-        taken = 0 if scope is None else used.get((scope, limit.window), 0)
-        if scope is not None and taken + hold.nano_usd > limit.limit_nano_usd:
-            return BudgetRefusal(hold.provider, limit, scope, taken, hold.nano_usd)
+        status, taken = known.get((scope, limit.window)), 0
+        if status is not None:
+            taken = status.spent_nano_usd + status.held_nano_usd
+            limit = limit._replace(limit_nano_usd=limit.limit_nano_usd + status.raised_nano_usd)
+        if taken + hold.nano_usd > limit.limit_nano_usd:
+            days = ALL_DAYS if status is None else Days(status.first_day, status.end_day)
+            return BudgetRefusal(hold.provider, limit, scope, taken, hold.nano_usd, days)
     return None

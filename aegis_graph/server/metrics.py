@@ -23,8 +23,9 @@ from aegis_graph.ledger.attempts import held_now
 from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.records import BudgetStatus, CostRow
+from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.ledger.report import spending
+from aegis_graph.ledger.report_rows import CostRow
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.routing.limits import configured_limits

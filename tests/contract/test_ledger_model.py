@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -25,6 +26,7 @@ from hypothesis.stateful import (
 )
 from typing_extensions import override
 
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import Admission, Hold
@@ -125,6 +127,11 @@ wishes = st.lists(
     max_size=3,
 )
 
+answers = st.none() | st.builds(
+    Approval, st.sampled_from(["q1", "q2", "q3", "q4"]), st.integers(1, 60), st.just("ada")
+)
+"""More money for a request; a question may be answered again."""
+
 
 @dataclass
 class Entry:
@@ -155,6 +162,11 @@ class Model:
         default_factory=lambda: {(scope, window): limit for scope, window, limit in LIMITS}
     )
 
+    answered: set[str] = field(default_factory=set)
+    """The questions that have raised something."""
+    raised: Counter[tuple[str, str, str, object]] = field(default_factory=Counter)
+    """By limit, scope, window and which one of them."""
+
     def used(self, scope: str, window: str) -> tuple[int, int]:
         period = PERIODS[window]
         mine = [
@@ -164,15 +176,33 @@ class Model:
         ]
         return sum(spent for spent, _ in mine), sum(held for _, held in mine)
 
-    def decide(self, holds: list[Hold]) -> tuple[int | None, int]:
+    def decide(self, holds: list[Hold], approval: Approval | None = None) -> tuple[int | None, int]:
         """Which hold is made, and how many are refused."""
+        if approval is not None and approval.question_id in self.answered:
+            approval = None
+        dear = []
         for number, one in enumerate(holds):
-            affordable = self.is_affordable(one)
+            if approval is not None and 0 < self.lacking(one) <= approval.nano_usd:
+                self.raise_for(one, approval)
+                approval = None
+            affordable = self.lacking(one) <= 0
+            dear += [] if affordable else [one]
             if affordable and self.has_room(one):
                 return number, number
             if affordable and one.waits:
-                return None, number + 1
-        return None, len(holds)
+                break
+        if approval is not None and dear:
+            self.raise_for(dear[0], approval)
+        return None, number + 1
+
+    def raise_for(self, one: Hold, approval: Approval) -> None:
+        self.answered.add(approval.question_id)
+        for name, scope, window, limit in self.limits_of(one):
+            if sum(self.used(scope, window)) + one.nano_usd > limit:
+                self.raised[self.place(name, scope, window)] += approval.nano_usd
+
+    def place(self, name: str, scope: str, window: str) -> tuple[str, str, str, object]:
+        return name, scope, window, PERIODS[window](self.now.date())
 
     def has_room(self, one: Hold) -> bool:
         return all(
@@ -207,19 +237,28 @@ class Model:
         most = entry.hold.tokens if entry.hold.limits else 0
         return most if entry.tokens is None else entry.tokens
 
-    def is_affordable(self, one: Hold) -> bool:
-        return one.nano_usd == 0 or all(
-            sum(self.used(scope, window)) + one.nano_usd <= limit
-            for scope, window, limit in self.limits_of(one)
-        )
+    def lacking(self, one: Hold) -> int:
+        """What the hold lacks in the budget that has the least room for it."""
+        lacks = [
+            sum(self.used(scope, window)) + one.nano_usd - limit
+            for _, scope, window, limit in self.limits_of(one)
+        ]
+        return max(lacks, default=0) if one.nano_usd else 0
 
-    def limits_of(self, one: Hold) -> list[tuple[str, str, int]]:
+    def limits_of(self, one: Hold) -> list[tuple[str, str, str, int]]:
         named = [
-            (name, w, limit) for (s, w), limit in self.limits.items() for name in EACH.get(s, {s})
+            (s, name, w, limit)
+            for (s, w), limit in self.limits.items()
+            for name in EACH.get(s, {s})
         ]
         if one.run_limit_nano_usd is not None:
-            named.append((f"run:{one.request.run_id}", "total", one.run_limit_nano_usd))
-        return [row for row in named if row[0] in one.scopes()]
+            run = f"run:{one.request.run_id}"
+            named.append((run, run, "total", one.run_limit_nano_usd))
+        return [
+            (name, scope, window, limit + self.raised[self.place(name, scope, window)])
+            for name, scope, window, limit in named
+            if scope in one.scopes()
+        ]
 
     def known(self) -> list[Entry]:
         return [entry for entry in self.entries if entry.made.hold_id is not None]
@@ -267,11 +306,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.runner.close()
         self.folder.cleanup()
 
-    @rule(holds=wishes)
-    def admit(self, holds: list[Hold]) -> None:
-        made = self.runner.run(self.ledger.admit(holds))
+    @rule(holds=wishes, approval=answers)
+    def admit(self, holds: list[Hold], approval: Approval | None) -> None:
+        made = self.runner.run(self.ledger.admit(holds, approval=approval))
         self.model.sweep()
-        fitting, refused = self.model.decide(holds)
+        fitting, refused = self.model.decide(holds, approval)
         assert (made.index, len(made.refusals)) == (fitting, refused)
         if fitting is not None:
             self.model.entries.append(Entry(holds[fitting], made, self.model.now))
@@ -353,7 +392,12 @@ class LedgerMachine(RuleBasedStateMachine):
             key = row.scope, row.window
             each = [(name, row.window) for name, scopes in EACH.items() if row.scope in scopes]
             limits = self.model.limits
-            assert row.limit_nano_usd in {limits.get(name) for name in (key, *each)}
+            assert (row.limit_nano_usd, row.raised_nano_usd) in {
+                (limits[name, window] + raised, raised)
+                for name, window in (key, *each)
+                if (name, window) in limits
+                for raised in [self.model.raised[self.model.place(name, row.scope, window)]]
+            }
             # Where a limit was lowered below what is used, that goes down and never up.
             assert sum(used) <= max(row.limit_nano_usd, self.excess.get(key, 0))
             self.excess[key] = sum(used)
@@ -367,6 +411,7 @@ class LedgerMachine(RuleBasedStateMachine):
             # What came without a limit may have been more than any envelope.
             if mine and all(one.run_limit_nano_usd is not None for one in mine):
                 most = max(one.run_limit_nano_usd or 0 for one in mine)
+                most += self.model.raised[self.model.place(f"run:{run}", f"run:{run}", "total")]
                 assert sum(self.model.used(f"run:{run}", "total")) <= most
             lines = self.runner.run(self.ledger.run_cost(run))
             used = sum(line.spent_nano_usd for line in lines), sum(x.held_nano_usd for x in lines)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from aegis_graph.ledger.records import Overrun
+from aegis_graph.ledger.report_rows import Overrun
 from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.types import UNBELIEVED, GroupBy
 from tests.contract.ledger_store import (

@@ -63,9 +63,11 @@ PURE = ("half_price", "order", "policy", "reservation", "retry", "route", "settl
 MAY_BE_BEHIND_PURE = {
     "aegis_graph.ledger.admission_queue",
     "aegis_graph.ledger.alerts",
+    "aegis_graph.ledger.approvals",
     "aegis_graph.ledger.limits",
     "aegis_graph.ledger.records",
     "aegis_graph.ledger.scopes",
+    "aegis_graph.ledger.windows",
     "aegis_graph.providers.answer_check",
     "aegis_graph.providers.base",
     "aegis_graph.providers.call_arguments",

@@ -100,6 +100,7 @@ def test_budgets_show_what_is_spent_held_and_left_and_where_limits_come_from(
         "scope": "user:ada",
         "window": "total",
         "limit_usd": "5",
+        "raised_usd": "0",
         "spent_usd": "0.00000004",
         "held_usd": "0",
         "left_usd": "4.99999996",
