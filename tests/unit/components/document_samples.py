@@ -161,6 +161,7 @@ def open_document(body: str, *, manifest: str = "") -> bytes:
 def open_text() -> bytes:
     return open_document(
         "<text:tracked-changes><text:p>deleted</text:p></text:tracked-changes>"
+        "<text:table-of-content><text:p>Minutes 1</text:p></text:table-of-content>"
         '<text:h text:outline-level="1">Minutes</text:h>'
         '<text:p>We<text:s text:c="2"/>met in <text:span>Berlin</text:span>.'
         "<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>By rail."

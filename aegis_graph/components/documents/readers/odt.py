@@ -13,8 +13,15 @@ _NAMESPACE = "urn:oasis:names:tc:opendocument:xmlns"
 _TEXT, _TABLE = f"{{{_NAMESPACE}:text:1.0}}", f"{{{_NAMESPACE}:table:1.0}}"
 _OFFICE, _MANIFEST = f"{{{_NAMESPACE}:office:1.0}}", f"{{{_NAMESPACE}:manifest:1.0}}"
 _LISTED = "META-INF/manifest.xml"
-_GONE = frozenset({f"{_TEXT}tracked-changes", f"{_OFFICE}annotation", f"{_TEXT}note-citation"})
-"""What was deleted, remarks beside the text, and the signs of notes."""
+_GONE = frozenset(
+    {
+        f"{_TEXT}tracked-changes",
+        f"{_TEXT}table-of-content",
+        f"{_TEXT}note-citation",
+        f"{_OFFICE}annotation",
+    }
+)
+"""What was deleted, headings once more, the signs of notes, and remarks beside the text."""
 _NOTE = f"{_TEXT}note"
 _MOST_NESTING = 20
 _MOST_REPEATED = 64
