@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from aegis_graph.types import TASK_PATTERN
 
@@ -15,12 +14,14 @@ _NAME = re.compile(r"json|citations|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 """A check of this package, or a function and the module that has it."""
 
 
-def check_accept(accept: Mapping[Any, Any]) -> None:
+def check_accept(accept: object) -> None:
     """Make sure that each check is for a task, and that what names one can be a name.
 
     Raises:
         ValueError: One line that names the task.
     """
+    if not isinstance(accept, Mapping):
+        raise ValueError(f"accept: must name tasks and their checks, not {type(accept).__name__}")
     for task, check in accept.items():
         where = f"accept.{task}"
         if not isinstance(task, str) or (task != ANY_TASK and not re.search(TASK_PATTERN, task)):

@@ -68,7 +68,7 @@ def accept_checks(
         for task, check in config.accept.items()
     }
     try:
-        check_accept(given or {})
+        check_accept({} if given is None else given)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     own = {task: _named(check, f"accept.{task}", folder) for task, check in (given or {}).items()}

@@ -115,7 +115,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
                 on_alert=on_alert,
                 policy=policy,
                 price=price,
-                accept=accept or {},
+                accept={} if accept is None else accept,
             ),
         )
 

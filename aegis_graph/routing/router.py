@@ -155,7 +155,7 @@ def router_builder(
         on_alert=on_alert,
         policy=policy,
         price=price,
-        accept=accept or {},
+        accept={} if accept is None else accept,
     )
     variables = config.variables(environ)
     chain = [

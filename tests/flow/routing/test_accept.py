@@ -392,6 +392,7 @@ class TestACheckThatFails:
     @pytest.mark.parametrize(
         ("accept", "problem"),
         [
+            ("json", "accept: must name tasks and their checks, not str"),
             ({"answer": 7}, "accept.answer: must be a function, not int"),
             ({"answer": "cheap"}, "accept.answer: no check is named so"),
             ({"a b": "json"}, "accept.a b: is no task"),

@@ -219,8 +219,22 @@ async def test_a_check_can_wait_for_a_person(server: LoopbackServer, db: Path) -
 
 
 @pytest.mark.parametrize("place", ["alone", "as a node"])
-async def test_an_answer_whose_check_was_removed_meanwhile_is_handed_on(
-    server: LoopbackServer, db: Path, place: str
+@pytest.mark.parametrize(
+    ("later", "said", "asked", "cost"),
+    [
+        (None, BAD, ["ollama"], CHEAP_USD),
+        ({"*": names_a_city}, GOOD, ["ollama", "openai"], CHEAP_USD + DEAR_USD),
+    ],
+    ids=["and its check", "alone"],
+)
+async def test_an_answer_whose_provider_was_removed_while_it_was_judged_is_not_lost(
+    server: LoopbackServer,
+    db: Path,
+    place: str,
+    later: Any,
+    said: str,
+    asked: list[str],
+    cost: int,
 ) -> None:
     answer_with(server, BAD, GOOD)
     saver = MemorySaver()
@@ -231,8 +245,8 @@ async def test_an_answer_whose_check_was_removed_meanwhile_is_handed_on(
         await asyncio.Event().wait()
 
     results = []
-    for accept in ({"*": hang}, None):
-        config = make_config(server, db, providers=cascade(server))
+    for accept, chain in (({"*": hang}, cascade(server)), (later, cascade(server)[1:])):
+        config = make_config(server, db, providers=chain)
         handle = RouterHandle(
             config,
             environ=KEYS,
@@ -240,15 +254,15 @@ async def test_an_answer_whose_check_was_removed_meanwhile_is_handed_on(
             checkpointer=saver if place == "alone" else None,
         )
         graph: Any = handle if place == "alone" else as_node(handle, saver)
-        if accept is None:
+        if chain != cascade(server):
             results.append(await graph.ainvoke(None, THREAD))
             continue
         running = asyncio.create_task(graph.ainvoke(ask(), THREAD, durability="sync"))
         await asyncio.wait_for(judging.wait(), DUST_S)
         running.cancel()
         await asyncio.wait([running])
-    assert results[0]["messages"][-1].text == BAD
-    assert len(server.calls()) == 1
+    assert results[0]["messages"][-1].text == said
+    assert [one.protocol for one in server.calls()] == asked
     await dust_settles(db)
-    assert [row["status"] for row in made(db)] == ["answered"]
+    assert spent(db) == cost
     assert_sound(db)

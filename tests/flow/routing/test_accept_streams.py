@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,11 @@ class TestChatModels:
         assert said == GOOD
         assert_sound(db)
 
+    @pytest.mark.parametrize("sync", [False, True])
     async def test_a_reader_that_leaves_while_an_answer_is_judged_ends_the_check(
-        self, server: LoopbackServer, db: Path
+        self, server: LoopbackServer, db: Path, sync: bool
     ) -> None:
-        judging, ended = asyncio.Event(), asyncio.Event()
+        judging, ended = threading.Event(), threading.Event()
 
         async def hang(request: Request, answer: AIMessage) -> None:
             judging.set()
@@ -151,12 +153,20 @@ class TestChatModels:
                 ended.set()
 
         model = RoutedChatModel(router=open_cascade(server, db, accept={"*": hang}))
-        stream: Any = model.astream("Which city?")
-        said = ""
-        while said != BAD:
-            said += (await anext(stream)).text
-        await asyncio.wait_for(judging.wait(), DUST_S)
-        await stream.aclose()
+
+        def read() -> None:
+            stream: Any = model.stream("Which city?")
+            next(stream)
+            assert judging.wait(DUST_S)
+            stream.close()
+
+        async def read_async() -> None:
+            stream: Any = model.astream("Which city?")
+            await anext(stream)
+            assert await asyncio.to_thread(judging.wait, DUST_S)
+            await stream.aclose()
+
+        await (asyncio.to_thread(read) if sync else read_async())
         assert ended.is_set()
         await dust_settles(db)
         assert [row["status"] for row in rows(db)] == ["answered"]
