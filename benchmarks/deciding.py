@@ -41,7 +41,13 @@ def microseconds(order: Order) -> float:
 
     def decide() -> None:
         ranking.ranked(
-            plan, request, chain.__getitem__, route_id="r", at=now, streams=False, first=None
+            plan,
+            request,
+            lambda one: chain[one.spec.name],
+            route_id="r",
+            at=now,
+            streams=False,
+            first=None,
         )
 
     return min(timeit.repeat(decide, number=CALLS, repeat=ROUNDS)) / CALLS * 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from aegis_graph.config.time_limits import TimeLimits
@@ -21,7 +22,9 @@ def wait_s(provider: Provider, request: Request, attempts: Sequence[AttemptRecor
         attempts: Those so far.
     """
     waited_ms = sum(row["latency_ms"] for row in attempts if "tier" in row)
-    return min(max(0.0, request.max_wait_s - waited_ms / 1000), provider.most_wait_s)
+    left_s = max(0.0, request.max_wait_s - waited_ms / 1000)
+    whole_s = math.inf if request.timeout_s is None else request.timeout_s
+    return min(left_s, provider.most_wait_s, whole_s)
 
 
 def attempt_limits(
@@ -97,7 +100,7 @@ def _why_not(
     if seconds <= 0 or seconds < provider.least_wait_s:
         least_s = provider.least_wait_s
         needs = f"takes {least_s:g} s at least, and " if least_s else ""
-        reason = f"its tier {tier} {needs}may take {seconds:g} s more of max_wait_s"
+        reason = f"its tier {tier} {needs}has {seconds:g} s of what the request can wait"
         return skip(spec, "wait", reason, tier)
     if provider.key_env and not provider.api_key():
         return skip(spec, "key", f"no key: {provider.key_env} is not set", tier)

@@ -104,3 +104,24 @@ def test_every_row_is_measured(tmp_path: Path) -> None:
     for row in rows:
         values = [row[part][key] for part in ("ours", "beside", "ratio") for key in row["ratio"]]
         assert min(values) > 0, row
+
+
+def test_a_cascade_is_measured_over_graded_answers(tmp_path: Path) -> None:
+    figures = figures_of("routing_quality.py", tmp_path)
+    assert figures["title"] == "60 questions, answers that are made up"
+    cheap, dear, by_chance, cascade, oracle = figures["rows"]
+    assert (cheap["asked_dearer"], dear["asked_dearer"], by_chance["asked_dearer"]) == (0, 1, 0.5)
+    assert cheap["score"] < cascade["score"] <= oracle["score"]
+    # Each question was asked at the cheap model, and paid as the set says.
+    assert cascade["usd"] > cheap["usd"]
+    assert cascade["usd"] <= cheap["usd"] + dear["usd"]
+
+
+def test_a_copy_in_another_form_is_refused_in_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/routing_quality.py", "--data", str(tmp_path)]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "no prices of models" in done.stderr

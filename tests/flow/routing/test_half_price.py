@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 
 from aegis_graph import (
     BudgetExceededError,
@@ -202,7 +203,7 @@ async def test_all_waits_together_are_within_the_requests(server: LoopbackServer
     assert [(one["provider"], one.get("tier"), one["code"]) for one in result["skipped"]] == [
         ("two", "flex", "wait")
     ]
-    assert "0 s more of max_wait_s" in result["skipped"][0]["reason"]
+    assert result["skipped"][0]["reason"] == "its tier flex has 0 s of what the request can wait"
 
 
 async def test_each_provider_is_asked_at_half_its_price_before_itself(
@@ -321,6 +322,27 @@ async def test_both_tiers_keep_to_the_same_budget(server: LoopbackServer, db: Pa
     assert said == [("openai", "flex", "budget"), ("openai", None, "budget")]
     assert "openai:flex not asked (budget provider:openai per month" in str(caught.value)
     assert spent(db, "provider:openai") == AT_FLEX
+
+
+async def test_what_a_check_refused_is_not_bought_again_from_the_same_model(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.script("openai", ANSWER)
+    server.always("ollama", Reply("It is Bonn."))
+    config = config_of(server, db, row(server), provider(server, "ollama"))
+    router = open_router(config, accept={"*": lambda request, answer: "Bonn" in answer.text})
+    result = await router.ainvoke(ask(max_wait_s=60))
+    assert asked(result) == [("openai", "flex", "failed"), ("ollama", None, "answered")]
+    assert rows(db)[0]["cost_nano_usd"] == AT_FLEX
+    assert_sound(db)
+
+
+async def test_on_the_engine_of_langgraph_it_is_the_same(server: LoopbackServer, db: Path) -> None:
+    server.script("openai", FULL, ANSWER)
+    router = open_router(config_of(server, db), checkpointer=InMemorySaver())
+    thread: Any = {"configurable": {"thread_id": "t"}}
+    result = await router.ainvoke(ask(max_wait_s=60), thread)
+    assert [one[:2] for one in asked(result)] == [("openai", "flex"), ("openai", None)]
 
 
 async def test_what_broke_off_in_the_tier_is_not_bought_again_from_the_same_model(

@@ -75,7 +75,10 @@ async def test_a_wait_below_a_minute_is_not_asked_for(server: LoopbackServer, db
     assert "tier" not in result["attempts"][0]
     (passed_over,) = result["skipped"]
     assert (passed_over["tier"], passed_over["code"]) == ("batch", "wait")
-    assert "takes 60 s at least, and may take 59 s more of max_wait_s" in passed_over["reason"]
+    words = "takes 60 s at least, and has 59 s of what the request can wait"
+    assert passed_over["reason"] == f"its tier batch {words}"
+    late = await router_of(server, db).ainvoke(ask(max_wait_s=600, timeout_s=30))
+    assert late["skipped"][0]["reason"].endswith("has 30 s of what the request can wait")
 
 
 async def test_more_than_an_hour_is_not_waited_for(server: LoopbackServer, db: Path) -> None:
