@@ -14,10 +14,10 @@ PEERS := .venv-bench/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench quality studio notebooks lock clean
+.PHONY: help demo test check test-browser screenshots bench quality studio notebooks lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) ## Ask the example documents a question, then show what it cost
 	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents --config examples/demo.toml
@@ -37,6 +37,14 @@ check: $(INSTALLED) ## The same without tests that start a server or a process (
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -n auto --maxprocesses $(WORKERS) -m "not slow" tests/unit tests/flow
+
+test-browser: $(INSTALLED) ## Test the dashboard in Debian's Chromium, which apt installs where it is missing
+	@command -v chromium > /dev/null || apt-get install --yes --no-install-recommends chromium \
+		|| sudo apt-get install --yes --no-install-recommends chromium
+	$(BIN)/python -m pytest -n 0 tests/browser
+
+screenshots: $(INSTALLED) ## Draw the pages of the documentation again, over a ledger that is made up
+	$(BIN)/python -m tests.browser.screenshots docs/images
 
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py

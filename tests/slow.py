@@ -15,12 +15,13 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import pytest
+import uvicorn
 
 from aegis_graph.testing import LoopbackServer
 from tests import programs
 from tests.raw_server import raw_server
 
-STARTERS = (subprocess, multiprocessing, programs, raw_server, LoopbackServer)
+STARTERS = (subprocess, multiprocessing, programs, raw_server, uvicorn, LoopbackServer)
 OURS = ("tests.", "aegis_graph.testing.")
 """Modules whose code is followed."""
 STARTED = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "socket.bind"}

@@ -23,13 +23,13 @@ class ActivityPoint(NamedTuple):
 
 
 class FailureCount(NamedTuple):
-    """How often attempts ended for one reason without an answer."""
+    """How often attempts or requests ended for one reason without an answer."""
 
     reason: str
     """The name of an error, or how the attempts ended where they have none."""
-    attempts: int
+    number: int
     fallbacks: int
-    """Of them, those after which another provider was asked."""
+    """Of these attempts, those after which another provider was asked."""
     nano_usd: int
     """What they cost."""
 

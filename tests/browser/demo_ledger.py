@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts, settlement_without_usage
 from aegis_graph.types import SettlementRecord
+
+T = TypeVar("T")
 
 NOW = datetime(2026, 11, 23, 14, 30, tzinfo=UTC)
 WEEKS = 5
@@ -86,8 +90,14 @@ def demo_ledger(folder: Path, *, weeks: int = WEEKS, url: str | None = None) -> 
     )
     demo = DemoLedger(config, cast(SqlLedger, None))
     demo.ledger = create_ledger(config, clock=demo.clock)
-    asyncio.run(_fill(demo, weeks))
+    run_apart(_fill(demo, weeks))
     return demo
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run it on a loop of its own: the thread that drives a browser has one that is not for it."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _fill(demo: DemoLedger, weeks: int) -> None:

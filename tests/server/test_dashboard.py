@@ -28,7 +28,10 @@ from aegis_graph.server.dashboard.view import MAX_HOURS
 from tests.contract.ledger_store import Store, failed_request, hold, settlement
 from tests.server.apps import LOCALHOST, client_of, made_key, services
 
-PATHS = ("/", "/latency", "/requests", "/budgets", "/overview.csv", "/requests.csv", "/latency.csv")
+PATHS = (
+    *("/", "/latency", "/failures", "/requests", "/budgets", "/requests?status=failed"),
+    *("/overview.csv", "/requests.csv", "/latency.csv", "/failures.csv"),
+)
 HOSTILE = "<script>alert(1)</script>\"'>{{ 7 * 7 }}=cmd|' /C calc'!A0&#x41;\u202e\n"
 
 
@@ -108,7 +111,13 @@ async def test_names_from_users_stay_text(app: Starlette) -> None:
         httpx.QueryParams({"name": HOSTILE}).__str__().removeprefix("name=").replace("+", "%20")
     )
     splits = [f"/?by={by}" for by in ("provider", "model", "task", "user", "run", "tag:team")]
-    more = [f"/requests/{route}", f"/threads?id={quoted}", f"/runs?id={quoted}", "/requests"]
+    more = [
+        "/failures",
+        f"/requests/{route}",
+        f"/threads?id={quoted}",
+        f"/runs?id={quoted}",
+        "/requests",
+    ]
     for path in (*splits, *more, f"/?user={quoted}", f"/?tag=team={quoted}&provider={quoted}"):
         page = await get(app, path)
         assert "<script>alert" not in page, path
@@ -252,6 +261,22 @@ async def test_a_route_is_drawn_with_every_attempt(app: Starlette) -> None:
     assert "$0.000000012" in words(page)
 
 
+async def test_failures_are_on_a_page_by_reason(app: Starlette) -> None:
+    route = await call(app, 3, status="failed", error_type="RateLimitedError")
+    await call(app, 9, route_id=route, attempt=2, provider="dear")
+    await services(app).ledger.settle([], failed_request=failed_request("no money"))
+    page = await get(app, "/failures")
+    assert "RateLimitedError" in page
+    assert "NoProviderError" in page
+    assert [*csv.reader(io.StringIO(await get(app, "/failures.csv")))][1:] == [
+        ["attempt", "RateLimitedError", "1", "1", "0.000000003"],
+        ["request", "NoProviderError", "1", "0", "0"],
+    ]
+    link = re.search(r'href="(/requests\?[^"]*error=RateLimitedError)"', page)
+    assert link is not None
+    assert (await get(app, unescape(link[1]))).count('<th scope="row"') == 1
+
+
 async def test_a_month_has_a_budget_and_a_forecast(app: Starlette, store: Store) -> None:
     now = store.now
     for back in range(7, 0, -1):
@@ -288,7 +313,7 @@ async def test_every_link_is_below_where_the_app_is_mounted(app: Starlette) -> N
 
 async def test_nothing_in_a_page_is_inline_or_from_elsewhere(app: Starlette) -> None:
     route = await call(app, thread_id="t")
-    for path in ("/", "/requests", f"/requests/{route}", "/budgets", "/latency", "/threads?id=t"):
+    for path in (*PATHS[:6], f"/requests/{route}", "/threads?id=t"):
         page = await get(app, path)
         assert not re.search(r"\sstyle=|<style|\son\w+=|https?://", page), path
         assert not re.search(r"<script(?![^>]*(?: src=| type=\"application/json\"))", page), path

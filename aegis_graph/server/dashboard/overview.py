@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from aegis_graph.ledger import budgets
 from aegis_graph.ledger.activity import (
     ActivityPoint,
-    FailureCount,
     Step,
     activity,
-    failures,
     tag_keys,
-    unanswered,
 )
 from aegis_graph.ledger.attempts import RecordedAttempt, held_now, open_attempts
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
@@ -21,7 +18,6 @@ from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.ledger.row_selection import TOTAL
-from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.totals import Sums
 from aegis_graph.ledger.windows import Calendar, Days
 from aegis_graph.server.dashboard.forecast import PAST_DAYS, month_forecast
@@ -71,8 +67,6 @@ class Overview:
     spending: StackedPicture
     tokens: StackedPicture
     names: PlainTable
-    failures: list[FailureCount]
-    unanswered: list[FailureCount]
     budgets: list[BudgetStatus]
     limits: list[LimitStatus]
     holds: OpenHolds
@@ -98,15 +92,12 @@ def read_overview(
         whole = yield from activity(TOTAL, step, view.selection)
     statuses = yield from budgets.statuses(now, calendar)
     timeline = Timeline(view.step, view.selection.days, calendar, now, whole)
-    begin, end = (_instant(calendar, day) for day in view.selection.days)
     return Overview(
         month=(yield from read_month(view, statuses, calendar, now)),
         shown=sum_of(whole),
         spending=spending_picture(points, timeline),
         tokens=token_picture(whole, timeline),
         names=name_table(points, view.by),
-        failures=(yield from failures(view.selection)),
-        unanswered=(yield from unanswered(view.selection, begin, end)),
         budgets=statuses,
         limits=(yield from limit_statuses(limits, now, calendar)),
         holds=OpenHolds(*(yield from held_now()), (yield from open_attempts(MOST_HOLDS))),
@@ -134,10 +125,3 @@ def read_month(
             (one for one in statuses if one.scope == scope and one.window == "month"), None
         ),
     )
-
-
-def _instant(calendar: Calendar, day: str) -> str:
-    """When a day begins, as rows have instants; the days of all time compare as they are."""
-    if day.startswith(("0000", "9999")):
-        return day
-    return timestamp(calendar.begin(date.fromisoformat(day)).astimezone(UTC))

@@ -20,6 +20,7 @@ from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.server.access import caller_of
+from aegis_graph.server.dashboard.view import View
 from aegis_graph.server.security import CSRF_FIELD
 from aegis_graph.server.services import ServerServices
 
@@ -111,6 +112,16 @@ async def render(
     }
     text = _environment().get_template(template).render(**common, **shown)
     return HTMLResponse(text, status_code=status)
+
+
+def view_of(request: Request, services: ServerServices) -> View:
+    """What a request asks to see.
+
+    Raises:
+        ConfigError: Its address says something that is none of it.
+    """
+    calendar = calendar_of(services.config.ledger)
+    return View.of(request.query_params, calendar, services.clock())
 
 
 def page(services: ServerServices, handler: Handler) -> Handler:

@@ -12,11 +12,10 @@ from starlette.responses import Response
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.activity import activity
 from aegis_graph.ledger.attempts import RecordedAttempt, last_attempts, recorded_request
-from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.row_selection import RowSelection
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.server.dashboard.csv_file import csv_answer
-from aegis_graph.server.dashboard.pages import render
+from aegis_graph.server.dashboard.pages import render, view_of
 from aegis_graph.server.dashboard.pictures import PlainTable, sum_of
 from aegis_graph.server.dashboard.route_drawing import draw_route
 from aegis_graph.server.dashboard.view import PERIODS, View
@@ -38,7 +37,7 @@ class RequestPages:
 
     async def listed(self, request: Request) -> Response:
         """The last attempts that the filters choose."""
-        view = self._view(request)
+        view = view_of(request, self.services)
         rows = await self._rows(view, request)
         return await render(
             request,
@@ -54,12 +53,8 @@ class RequestPages:
 
     async def file(self, request: Request) -> Response:
         """The same rows as a file."""
-        rows = await self._rows(self._view(request), request)
+        rows = await self._rows(view_of(request, self.services), request)
         return csv_answer(attempt_table(rows), "aegis-requests")
-
-    def _view(self, request: Request) -> View:
-        calendar = calendar_of(self.services.config.ledger)
-        return View.of(request.query_params, calendar, self.services.clock())
 
     async def _rows(self, view: View, request: Request) -> list[RecordedAttempt]:
         before = request.query_params.get("before")
@@ -103,7 +98,7 @@ class RequestPages:
     async def _group(
         self, request: Request, kind: str, name: str, selection: RowSelection
     ) -> Response:
-        view = replace(self._view(request), selection=selection, period="all")
+        view = replace(view_of(request, self.services), selection=selection, period="all")
         rows = await self._rows(view, request)
         by_task = await self.services.ledger.read(activity("task", "day", selection))
         sums = {

@@ -13,6 +13,7 @@ from typing_extensions import override
 from aegis_graph.server.dashboard.budgets_page import BudgetPages
 from aegis_graph.server.dashboard.live import LiveFigures
 from aegis_graph.server.dashboard.overview_page import OverviewPages
+from aegis_graph.server.dashboard.overview_parts import OverviewParts
 from aegis_graph.server.dashboard.pages import Handler, page
 from aegis_graph.server.dashboard.requests_page import RequestPages
 from aegis_graph.server.services import ServerServices
@@ -28,14 +29,17 @@ def dashboard_routes(services: ServerServices) -> list[BaseRoute]:
     Args:
         services: Of the app.
     """
-    overview, requests = OverviewPages(services), RequestPages(services)
-    budgets, live = BudgetPages(services), LiveFigures(services)
+    overview, parts = OverviewPages(services), OverviewParts(services)
+    requests, budgets = RequestPages(services), BudgetPages(services)
+    live = LiveFigures(services)
     pages: dict[str, Handler] = {
         "/": overview.page,
         "/overview.csv": overview.file,
-        "/latency": overview.latency,
-        "/latency.csv": overview.latency_file,
-        "/savings": overview.savings,
+        "/failures": parts.failures,
+        "/failures.csv": parts.failures_file,
+        "/latency": parts.latency,
+        "/latency.csv": parts.latency_file,
+        "/savings": parts.savings,
         "/requests": requests.listed,
         "/requests.csv": requests.file,
         "/requests/{route_id:path}": requests.one,

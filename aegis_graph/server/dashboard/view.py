@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.row_selection import TOTAL, RowSelection, TagValue, grouping
+from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.windows import ALL_DAYS, Calendar, Days
 from aegis_graph.types import TAG_KEY_PATTERN
 
@@ -83,6 +84,11 @@ class View:
         """The last of its days."""
         return (date.fromisoformat(self.selection.days.end) - timedelta(days=1)).isoformat()
 
+    def instants(self, calendar: Calendar) -> tuple[str, str]:
+        """The beginning and the end of its days, as rows have instants."""
+        first, end = (_instant(calendar, day) for day in self.selection.days)
+        return first, end
+
     def link(self, root: str) -> Callable[[str], str] | None:
         """What a name in this view's table leads to: the same view of that name alone."""
         kind, _, key = self.by.partition(":")
@@ -97,6 +103,13 @@ class View:
     def of_days(self, days: Days) -> RowSelection:
         """The same filters on other days."""
         return replace(self.selection, days=days)
+
+
+def _instant(calendar: Calendar, day: str) -> str:
+    # The days of all time have no instant, and compare as they are.
+    if day in ALL_DAYS:
+        return day
+    return timestamp(calendar.begin(date.fromisoformat(day)).astimezone(UTC))
 
 
 def _tag(text: str) -> TagValue:
