@@ -17,7 +17,7 @@ from aegis_graph.text.negation import judged_language, no_words
 _HARMLESS = re.compile(
     r"\b(?:without|ohne"
     r"|not\s+(?:only|just|merely|simply|solely|least|long|far|until|before)"
-    r"|no\s+(?:later|less|fewer|more|sooner|doubt)"
+    r"|no\s+(?:later|less|fewer|more)\s+than|no\s+(?:sooner|doubt)"
     r"|nicht\s+(?:nur|blo\u00df|allein|lediglich|zuletzt|lange?|weit|weniger|mehr\s+als|ohne)"
     r"|kein\w*\s+(?:zweifel|geringer\w*))\b",
     re.IGNORECASE,

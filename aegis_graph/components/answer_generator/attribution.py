@@ -126,14 +126,19 @@ def attribute(
     if text == answer.text:
         return answer
     checked = cite(text, passages, ignore=ignore)
+    _mark(checked, added, len(passages))
+    return CheckedAnswer(checked.text, checked.citations, checked.sentences, answer.removed)
+
+
+def _mark(checked: CheckedAnswer, added: Sequence[str], count: int) -> None:
+    """Say which sentences and citations are there by a rule alone."""
     for one in checked.sentences:
-        if _bare(one, len(passages)) in added:
+        if _bare(one, count) in added:
             one["added"] = True
     given = {at for one in checked.sentences if "added" not in one for at in one["citations"]}
     for at, citation in enumerate(checked.citations):
         if at not in given:
             citation["added"] = True
-    return CheckedAnswer(checked.text, checked.citations, checked.sentences, answer.removed)
 
 
 def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passage]) -> bool:

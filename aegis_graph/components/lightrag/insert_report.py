@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 from aegis_graph.components.lightrag.documents import (
     given_name,
@@ -85,12 +85,7 @@ async def report_of(
         known, word = await _state_of(workspace, name)
         states.setdefault(known, word)
     states.update({**dict.fromkeys(outdated, "outdated"), **dict.fromkeys(refused, "failed")})
-    errors = {
-        name: record.error_msg or "no reason given"
-        for name, record in records.items()
-        if status_word(record.status) == "failed"
-    }
-    errors.update({**outdated, **refused})
+    errors = {**_errors_in(records), **outdated, **refused}
     unfinished = [name for name, state in states.items() if state not in {"processed", "duplicate"}]
     state: Literal["done", "stopped", "failed"] = "done"
     reason: str | None = None
@@ -109,6 +104,14 @@ async def report_of(
         run.spending.by_operation(),
         run.spending.attempts,
     )
+
+
+def _errors_in(records: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        name: record.error_msg or "no reason given"
+        for name, record in records.items()
+        if status_word(record.status) == "failed"
+    }
 
 
 async def _state_of(workspace: Workspace, name: str) -> tuple[str, str]:

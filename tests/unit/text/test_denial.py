@@ -8,6 +8,7 @@ from aegis_graph.text.denial import is_denied
 from aegis_graph.text.mentions import find_mentions
 
 DENIED = [
+    ("Nordwind supplies Suedlicht no more.", "Nordwind", "Suedlicht"),
     (
         "Contrary to reports, Sable Wines did not acquire Rowanberry Estate.",
         "Sable Wines",
@@ -49,6 +50,7 @@ DENIED = [
     ("Nordwind supplies Suedlicht but not Ostluft.", "Nordwind", "Ostluft"),
 ]
 STATED = [
+    ("Nordwind supplies Suedlicht with no fewer than nine mills.", "Nordwind", "Suedlicht"),
     ("Wilma Stroud was not born in Ketterby but in Lower Hask.", "Wilma Stroud", "Lower Hask"),
     ("Not Gable Systems but Ferrox acquired the start-up Dewpoint.", "Ferrox", "Dewpoint"),
     ("Ada Berg, who never married, works for Nordwind.", "Ada Berg", "Nordwind"),
