@@ -70,7 +70,7 @@ class Passage:
 
 
 def text_in_place(title: str, passage: Passage) -> str:
-    r"""A passage under its title and its section, as it is ranked and embedded.
+    r"""A passage under its title and its section, as it is ranked, embedded and shown to a model.
 
     Example:
         >>> text_in_place("Guide", Passage(source="a.md", text="It is hard.", heading="Limits"))

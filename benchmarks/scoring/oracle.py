@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from aegis_graph.components.documents.langchain import document_of
-from aegis_graph.text.passages import Passage
+from aegis_graph.text.passages import Passage, text_in_place
 from scoring.own_data import OwnQuestion
 
 
@@ -19,8 +20,16 @@ class GoldPassages:
     """
 
     def __init__(self, passages: Sequence[Passage], questions: Sequence[OwnQuestion]) -> None:
+        titles: dict[str, str] = {}
+        for passage in passages:
+            titles.setdefault(passage.source, passage.heading)
         self._found = {
-            one.question: [document_of(passage) for passage in passages if _holds(passage, one)]
+            one.question: [
+                # As a retriever shows it.
+                document_of(replace(each, text=text_in_place(titles[each.source], each)))
+                for each in passages
+                if _holds(each, one)
+            ]
             for one in questions
         }
 

@@ -69,8 +69,6 @@ class _Corpus:
 
     index: PassageIndex
     documents: list[Document]
-    texts: list[str]
-    """What is embedded of each."""
 
     @classmethod
     def of(cls, passages: Sequence[Passage]) -> _Corpus:
@@ -80,9 +78,8 @@ class _Corpus:
         for one in full:
             # Most files name themselves by their first heading, and not in each passage.
             titles.setdefault(one.source, one.heading)
-        texts = [text_in_place(titles[one.source], one) for one in full]
-        ranked = [replace(one, text=text) for one, text in zip(full, texts, strict=True)]
-        return cls(PassageIndex(ranked), [document_of(one) for one in full], texts)
+        placed = [replace(one, text=text_in_place(titles[one.source], one)) for one in full]
+        return cls(PassageIndex(placed), [document_of(one) for one in placed])
 
 
 class PassageRetriever(CostedRetriever):
@@ -154,11 +151,12 @@ class PassageRetriever(CostedRetriever):
     def _places_by_meaning(self, question: str, embedder: RequestEmbedder) -> list[int]:
         import numpy as np  # noqa: PLC0415 - only a search waits for it
 
-        texts = self._read().texts
+        documents = self._read().documents
         with self._lock:
             # Under the lock, because many may ask the first question at once, and the passages are
             # to be bought once.
             if not self._vectors:
+                texts = [document.page_content for document in documents]
                 self._vectors.append(_unit(embedder.embed(texts, "document")))
         scores = self._vectors[0] @ _unit(embedder.embed([question], "query"))[0]
         best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]
