@@ -89,6 +89,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.request.choices import RouterContext as RouterContext
     from aegis_graph.request.image_files import image_part as image_part
     from aegis_graph.request.request import Request as Request
+    from aegis_graph.routing.budget_question import BudgetQuestion as BudgetQuestion
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
     from aegis_graph.routing.hooks import OutgoingAttempt as OutgoingAttempt
     from aegis_graph.routing.hooks import Rejection as Rejection
@@ -109,6 +110,7 @@ _HOMES = {
     "AuthenticationError": "aegis_graph.errors",
     "BadRequestError": "aegis_graph.errors",
     "BudgetExceededError": "aegis_graph.errors",
+    "BudgetQuestion": "aegis_graph.routing.budget_question",
     "BudgetSpec": "aegis_graph.config.specs",
     "Candidate": "aegis_graph.routing.policy",
     "ConfigError": "aegis_graph.errors",

@@ -31,6 +31,9 @@ answer is expected to cost or to take, or by their weights."""
 HedgeAfter = float | Literal["p95", "off"]
 """How long a request waits for an attempt before a second one is sent beside it: seconds, the time
 that one answer in twenty takes longer than, or for ever."""
+OnBudget = Literal["raise", "interrupt", "downshift"]
+"""What happens near a budget's end: the request fails, a person is asked for more, or the cheaper
+provider is asked first."""
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time
@@ -55,6 +58,7 @@ MAX_TAG_VALUE = 80
 MAX_TAGS = 8
 """Tags of one request: each is one more total that its transaction keeps."""
 RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
+ON_BUDGET: tuple[OnBudget, ...] = get_args(OnBudget)
 ORDERS: tuple[Order, ...] = get_args(Order)
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
 WINDOWS: tuple[Window, ...] = get_args(Window)

@@ -15,6 +15,7 @@ from aegis_graph.config.time_limits import DEFAULT_LIMITS, DEFAULT_QUEUE_S, Loca
 from aegis_graph.types import (
     MAX_OUTPUT_TOKENS,
     TASK_PATTERN,
+    OnBudget,
     Order,
     Sensitivity,
     Task,
@@ -187,6 +188,10 @@ class RoutingSpec(ConfigModel):
     """Whether requests that offer tools are hedged, too."""
     baseline: str | None = None
     """The provider against which ``aegis costs --savings`` compares what was spent."""
+    on_budget: OnBudget = "raise"
+    """What happens where only budgets are in the way of a request: it fails (``raise``), or a
+    person is asked for more (``interrupt``). ``downshift`` asks the cheaper provider first once the
+    ``alert_at`` of a budget is reached."""
 
 
 class HealthSpec(ConfigModel):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from aegis_graph.ledger.admission_queue import PlaceInLine
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
 from aegis_graph.ledger.records import Admission, BudgetRefusal, Hold
 from aegis_graph.ledger.scopes import matching_scope
@@ -37,6 +38,8 @@ class Admitted(NamedTuple):
     """The candidates that had none."""
     free_in_s: float | None
     """When a limit has room again, in seconds, where none was admitted and that is known."""
+    full: Sequence[BudgetRefusal] = ()
+    """Of every candidate, where budgets and nothing else were in the way."""
 
 
 class _Wait(NamedTuple):
@@ -62,6 +65,7 @@ class NextAttempt:
         waited_s: How long the request has waited for each provider, in seconds; kept up to date.
         may_wait: Whether a provider that is full is waited for; else it is passed over, also where
             others wait for it.
+        approval: Of more than the budgets have.
     """
 
     planner: Planner
@@ -74,6 +78,7 @@ class NextAttempt:
     plan: ProviderPlan
     waited_s: dict[str, float]
     may_wait: bool = True
+    approval: Approval | None = None
     _given_up: list[tuple[Candidate, LimitRefusal]] = field(default_factory=list)
     _queued_s: float = 0.0
 
@@ -92,7 +97,9 @@ class NextAttempt:
                 admission = Admission(None, None, ())
                 if asked or settle or not (ahead or self._given_up):
                     # One transaction: what the last attempt leaves of its hold is free for this.
-                    admission = await self.services.ledger.admit(asked, settle=settle)
+                    admission = await self.services.ledger.admit(
+                        asked, settle=settle, approval=self.approval
+                    )
                     await settled(settle, admission.alerts)
                     self.services.notices.refused(admission.refusals)
                     settle = ()
@@ -185,7 +192,10 @@ class NextAttempt:
         if admission.hold_id is None or admission.index is None:
             known = [*(refusal.free_in_s for _, refusal in self._given_up), admission.free_in_s]
             free_in_s = min((one for one in known if one is not None), default=None)
-            return Admitted(None, None, skipped, free_in_s)
+            full = [one for one in admission.refusals if isinstance(one, BudgetRefusal)]
+            return Admitted(
+                None, None, skipped, free_in_s, full if len(full) == len(skipped) else ()
+            )
         made = holds[admission.index]
         self.services.rates.take(made.provider, tokens=made.tokens)
         chosen = self.plan.candidates[admission.index]

@@ -11,7 +11,7 @@ from typing_extensions import Unpack, override
 
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.host import HostCheck, bound_choices
-from aegis_graph.routing.langchain_internals import DURABILITY_KEY
+from aegis_graph.routing.langchain_internals import CHECKPOINTER_KEY, DURABILITY_KEY
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.routing.watched_runs import watched_stream, watched_stream_sync
@@ -22,6 +22,7 @@ _EDGE = "branch:to:"
 """How LangGraph begins the name of the channel that says which node is next."""
 
 _ACCEPT = f"{_EDGE}accept"
+_MEMORY = frozenset({CHECKPOINTER_KEY, DURABILITY_KEY})
 
 
 class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, RouterOutput]):
@@ -60,7 +61,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
         self._check_input(input, config)
-        stream, own = super().stream, self._without_durability(config)
+        stream, own = super().stream, self._without_host_memory(config)
         watching = self._watching
         if watching is None:
             return stream(input, own, **more)
@@ -71,7 +72,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
         self._check_input(input, config)
-        stream, own = super().astream, self._without_durability(config)
+        stream, own = super().astream, self._without_host_memory(config)
         watching = self._watching
         if watching is None:
             return stream(input, own, **more)
@@ -94,13 +95,14 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         if check is not None:
             check.check(asked, self.config, config)
 
-    def _without_durability(self, config: RunnableConfig | None) -> RunnableConfig | None:
+    def _without_host_memory(self, config: RunnableConfig | None) -> RunnableConfig | None:
         # A graph without a checkpointer in a host that runs with ``durability="sync"`` would wait
-        # for a checkpoint that it never writes, and fail; only the host has something to keep.
+        # for a checkpoint that it never writes, and fail; only the host has something to keep. Nor
+        # may the nodes take the host's checkpointer for one that keeps what they were answered.
         configurable = (config or {}).get("configurable") or {}
-        if config is None or self.checkpointer is not False or DURABILITY_KEY not in configurable:
+        if config is None or self.checkpointer is not False or not _MEMORY & configurable.keys():
             return config
-        kept = {key: value for key, value in configurable.items() if key != DURABILITY_KEY}
+        kept = {key: value for key, value in configurable.items() if key not in _MEMORY}
         return {**config, "configurable": kept}
 
     @override

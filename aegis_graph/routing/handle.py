@@ -23,6 +23,7 @@ from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.hooks import (
     AfterAttempt,
+    AskBudget,
     BeforeAttempt,
     Check,
     OnAlert,
@@ -34,7 +35,7 @@ from aegis_graph.routing.host import bound_choices
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
-from aegis_graph.types import Task
+from aegis_graph.types import OnBudget, Task
 
 
 class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, RouterOutput]):
@@ -64,6 +65,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         policy: See there.
         price: See there; asked again at each reload.
         accept: See there; a task's check goes before the one that a file names.
+        on_budget: See there.
 
     Raises:
         ConfigError: The configuration is wrong.
@@ -95,6 +97,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         policy: Policy | None = None,
         price: PriceOf | None = None,
         accept: Mapping[Task, Check | str] | None = None,
+        on_budget: OnBudget | AskBudget | None = None,
     ) -> None:
         self.name = name
         self._bound: RunnableConfig = {}
@@ -116,6 +119,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
                 policy=policy,
                 price=price,
                 accept={} if accept is None else accept,
+                on_budget=on_budget,
             ),
         )
 

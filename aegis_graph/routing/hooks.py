@@ -16,10 +16,19 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import AttemptRefusedError, ConfigError, HookError
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.request.request import Request
+from aegis_graph.routing.budget_question import BudgetQuestion
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.policy import Candidate
 from aegis_graph.routing.state import RouterState
-from aegis_graph.types import AttemptRecord, CallOptions, Sensitivity, SkippedRecord, Task
+from aegis_graph.types import (
+    ON_BUDGET,
+    AttemptRecord,
+    CallOptions,
+    OnBudget,
+    Sensitivity,
+    SkippedRecord,
+    Task,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +120,7 @@ Policy = Callable[
     [Sequence[Candidate], Sequence[SkippedRecord], Request],
     Sequence[Candidate] | Awaitable[Sequence[Candidate]],
 ]
+AskBudget = Callable[[BudgetQuestion], object]
 PriceOf = Callable[[ProviderSpec], PriceSpec | Literal["free"] | None]
 
 
@@ -134,11 +144,15 @@ class RouterHooks:
     """The price of a row, where it is another than the configuration's and the price book's."""
     accept: Mapping[Task, Check | str] = field(default_factory=dict)
     """What an answer must pass, by task, beside what the configuration names."""
+    on_budget: OnBudget | AskBudget | None = None
+    """What happens where only budgets are in the way, in place of the configuration's word; a
+    function is asked whether more may be spent, as a person is."""
 
     def __post_init__(self) -> None:
         for hook in fields(self):
             given = getattr(self, hook.name)
-            if hook.name != "accept" and given is not None and not callable(given):
+            named = hook.name == "accept" or (hook.name == "on_budget" and given in ON_BUDGET)
+            if not named and given is not None and not callable(given):
                 raise ConfigError(f"{hook.name}: must be a function, not {type(given).__name__}")
 
     def priced(self, row: ProviderSpec, source: str) -> ProviderSpec:

@@ -14,12 +14,14 @@ from typing import Any
 from langchain_core.runnables.config import var_child_runnable_config as RUNNING_CONFIG
 from langchain_core.tracers._streaming import _StreamingCallbackHandler as StreamingHandler
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as EventStreamingHandler
+from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER as CHECKPOINTER_KEY
 from langgraph._internal._constants import CONFIG_KEY_DURABILITY as DURABILITY_KEY
 from langgraph._internal._constants import CONFIG_KEY_READ as READ_KEY
 from langgraph._internal._constants import CONFIG_KEY_RUNTIME as RUNTIME_KEY
 from langgraph.pregel._messages import StreamMessagesHandler as MessageStreamHandler
 
 __all__ = [
+    "CHECKPOINTER_KEY",
     "DURABILITY_KEY",
     "RUNNING_CONFIG",
     "RUNTIME_KEY",

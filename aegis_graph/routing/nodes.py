@@ -29,6 +29,7 @@ from aegis_graph.errors import (
     StreamInterruptedError,
 )
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import FailedRequest, unused_hold
 from aegis_graph.request.refused_answers import with_reasons
@@ -40,13 +41,17 @@ from aegis_graph.routing.hooked_attempt import report_settled
 from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
 from aegis_graph.routing.observer import observer_in
+from aegis_graph.routing.on_budget import BudgetAsker, question_of
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import ProviderPlan
 from aegis_graph.routing.reservation import failed_request
 from aegis_graph.routing.route import (
+    Route,
     admitted,
     full,
+    not_approved,
     pending,
+    questioned,
     refusals,
     refused_because,
     settled,
@@ -54,7 +59,7 @@ from aegis_graph.routing.route import (
     with_choices,
 )
 from aegis_graph.routing.services import SharedServices
-from aegis_graph.routing.state import RouterState, in_progress, route_of
+from aegis_graph.routing.state import RouterState, answered, in_progress, route_of
 from aegis_graph.telemetry.telemetry import watched_request
 from aegis_graph.types import AttemptRecord, SettlementRecord, SkippedRecord, asked_as
 
@@ -78,12 +83,14 @@ class RouterNodes:
         services: The ledger, the providers' health and the unclaimed holds.
         read: Reads the request out of the state.
         limits: What an attempt must fit into beside the budgets, by provider.
+        asker: Asks whether more may be spent, where budgets are in the way.
     """
 
     planner: Planner
     services: SharedServices
     read: RequestReader
     limits: Mapping[str, tuple[UnitLimit, ...]]
+    asker: BudgetAsker | None = None
 
     async def budget_check(self, state: RouterState, config: RunnableConfig) -> Command[str]:
         """Settle the attempt that failed, if any, and reserve the next one.
@@ -95,6 +102,23 @@ class RouterNodes:
         """
         state = in_progress(state)
         request = with_reasons(self.read(state, config), refused_because(state.get("route")))
+        question, approval = route_of(state).get("question"), None
+        if self.asker is not None and question is not None:
+            # Before anything that is done once: to be answered, LangGraph runs the node again.
+            approval = await self.asker.answer(question, request)
+            if isinstance(approval, str):
+                update = {"route": not_approved(route_of(state), approval)}
+                return Command(goto="record_cost", update=update)
+            state = answered(state)
+        return await self._next_attempt(state, request, approval, config)
+
+    async def _next_attempt(
+        self,
+        state: RouterState,
+        request: Request,
+        approval: Approval | None,
+        config: RunnableConfig,
+    ) -> Command[str]:
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
         state = {**state, "route": route, **kept(deadline)}
@@ -122,13 +146,14 @@ class RouterNodes:
             deadline,
             plan,
             waited_s,
+            approval=approval,
         )
 
         async def report(settled: Sequence[SettlementRecord], alerts: Sequence[Alert]) -> None:
             await self._report(settled, alerts, state, config)
 
         admission = await attempt.admit(unsettled, report)
-        return await self._command(state, attempt, admission)
+        return await self._command(state, attempt, admission, config)
 
     async def record_cost(self, state: RouterState, config: RunnableConfig) -> dict[str, Any]:
         """Settle the last attempt; hand out the answer, or say why there is none.
@@ -155,11 +180,27 @@ class RouterNodes:
             "route_id": state["route_id"],
         }
 
+    def _without_room(
+        self, state: RouterState, admission: Admitted, config: RunnableConfig
+    ) -> tuple[Route, str]:
+        """Where a request goes that no candidate was admitted for."""
+        onward = full(settled(route_of(state)), admission.free_in_s)
+        if self.asker is None or not admission.full:
+            return onward, "record_cost"
+        why_not = self.asker.why_not(config)
+        if why_not is not None:
+            return not_approved(onward, why_not), "record_cost"
+        return questioned(onward, question_of(admission.full, state["route_id"])), "budget_check"
+
     async def _command(
-        self, state: RouterState, attempt: NextAttempt, admission: Admitted
+        self,
+        state: RouterState,
+        attempt: NextAttempt,
+        admission: Admitted,
+        config: RunnableConfig,
     ) -> Command[str]:
         route = route_of(state)
-        onward, goto = full(settled(route), admission.free_in_s), "record_cost"
+        onward, goto = self._without_room(state, admission, config)
         if admission.hold is not None and admission.candidate is not None:
             chosen = admission.candidate
             onward, goto = (
@@ -273,6 +314,8 @@ def _routing_error(state: RouterState) -> RoutingError:
         summary = "no provider answered in time" if late else "every provider failed"
     else:
         kind, summary = NoProviderError, "no provider may be asked"
+    if (no_approval := route.get("no_approval")) is not None:
+        reasons = f"{reasons}; {no_approval}"
     return kind(
         f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
     )

@@ -10,6 +10,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from aegis_graph.routing.budget_question import BudgetQuestion
 from aegis_graph.types import SettlementRecord, SkippedRecord
 
 
@@ -57,6 +58,10 @@ class Route(TypedDict):
     """When a limit that was full has room again, in seconds, where that is known."""
     refused_because: NotRequired[list[str]]
     """Why checks refused answers, where the model that is asked next is to know it."""
+    question: NotRequired[BudgetQuestion | None]
+    """What a person is asked before anything else happens."""
+    no_approval: NotRequired[str]
+    """Why no more may be spent than the budgets have, where that was asked."""
     waited_s: NotRequired[dict[str, float]]
     """How long the request has waited for each provider's limits, in seconds."""
     hedged: NotRequired[bool]
@@ -90,6 +95,16 @@ def settled(route: Route) -> Route:
 def full(route: Route, free_in_s: float | None) -> Route:
     """No provider was admitted; ``free_in_s`` is when the first limit has room again."""
     return {**route, "free_in_s": free_in_s}
+
+
+def questioned(route: Route, question: BudgetQuestion) -> Route:
+    """A person is asked whether more may be spent."""
+    return {**route, "question": question}
+
+
+def not_approved(route: Route, reason: str) -> Route:
+    """No more may be spent."""
+    return {**route, "question": None, "no_approval": reason}
 
 
 def waited(route: Route, waited_s: dict[str, float]) -> Route:

@@ -57,6 +57,7 @@ from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.hedging import Hedging
 from aegis_graph.routing.hooks import (
     AfterAttempt,
+    AskBudget,
     BeforeAttempt,
     Check,
     OnAlert,
@@ -67,12 +68,13 @@ from aegis_graph.routing.hooks import (
 from aegis_graph.routing.host import HostCheck, RequestReader
 from aegis_graph.routing.limits import limits_of
 from aegis_graph.routing.nodes import RouterNodes
+from aegis_graph.routing.on_budget import BudgetAsker
 from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.telemetry.telemetry import Telemetry
-from aegis_graph.types import DEFAULT_SENSITIVITY, Task
+from aegis_graph.types import DEFAULT_SENSITIVITY, OnBudget, Task
 
 Router = CompiledRouter
 """The type of a compiled routing graph."""
@@ -122,6 +124,7 @@ def router_builder(
     policy: Policy | None = None,
     price: PriceOf | None = None,
     accept: Mapping[Task, Check | str] | None = None,
+    on_budget: OnBudget | AskBudget | None = None,
 ) -> RouterBuilder:
     """Build the routing graph, for callers that compile it themselves.
 
@@ -140,6 +143,7 @@ def router_builder(
         policy: See there.
         price: See there.
         accept: See there.
+        on_budget: See there.
 
     Raises:
         ConfigError: A provider's kind or price is unknown.
@@ -156,6 +160,7 @@ def router_builder(
         policy=policy,
         price=price,
         accept={} if accept is None else accept,
+        on_budget=on_budget,
     )
     variables = config.variables(environ)
     chain = [
@@ -181,6 +186,7 @@ def create_router(
     policy: Policy | None = None,
     price: PriceOf | None = None,
     accept: Mapping[Task, Check | str] | None = None,
+    on_budget: OnBudget | AskBudget | None = None,
 ) -> Router:
     """Build the routing subgraph: one node that every LLM call of an application goes through.
 
@@ -204,6 +210,9 @@ def create_router(
         price: The price of a row, where it is another than the configuration's.
         accept: What an answer must pass, by task, or under ``*``; else the next provider is asked.
             ``json``, ``citations``, ``module:function``, or a function of request and answer.
+        on_budget: What happens where only budgets are in the way, in place of the configuration's
+            word: ``raise``, ``interrupt`` or ``downshift``; a function is given the question
+            whether more may be spent, and returns the answer as a resumed run would bring it.
 
     Raises:
         ConfigError: A provider's kind or price is unknown, or a check is not there.
@@ -228,6 +237,7 @@ def create_router(
         policy=policy,
         price=price,
         accept=accept,
+        on_budget=on_budget,
     )
     return compiled(builder, checkpointer=checkpointer, name=name)
 
@@ -255,7 +265,9 @@ def assemble(
     services.experience.tiers = frozenset(row.asked_as for row in waiting)
     ranking = Ranking(config.routing, services.experience, provider_names)
     planner = Planner(chain, services.health, provider_names, ranking)
-    nodes = RouterNodes(planner, services, read, limits)
+    on_budget = services.hooks.on_budget or config.routing.on_budget
+    asker = None if on_budget in {"raise", "downshift"} else BudgetAsker(on_budget)
+    nodes = RouterNodes(planner, services, read, limits, asker)
     names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(
         RouterState,
@@ -271,8 +283,12 @@ def assemble(
     builder.nodes_around = nodes
     builder.telemetry = services.telemetry
     builder.checks = checks
+    again = () if asker is None else ("budget_check",)
     _add(
-        builder, "budget_check", Node(nodes.budget_check, services.portal), (*names, "record_cost")
+        builder,
+        "budget_check",
+        Node(nodes.budget_check, services.portal),
+        (*names, *again, "record_cost"),
     )
     hedging = Hedging(config.routing, planner, services, limits, checks)
     after = ("budget_check", "record_cost")

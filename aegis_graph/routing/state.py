@@ -73,6 +73,12 @@ def in_progress(state: RouterState) -> RouterState:
     return {**state, "route": new_route(), "attempts": [], "skipped": [], "route_id": uuid4().hex}
 
 
+def answered(state: RouterState) -> RouterState:
+    """The state after a person was asked: the request's own time begins anew."""
+    left: Any = {key: value for key, value in state.items() if key != "ends_at"}
+    return {**left, "route": {**route_of(state), "question": None}}
+
+
 def route_of(state: RouterState) -> Route:
     """The request in progress. ``budget_check`` writes it before every other node."""
     route = state["route"]
