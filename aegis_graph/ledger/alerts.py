@@ -24,6 +24,11 @@ class Alert(NamedTuple):
     """When the window began, as an ISO date."""
 
     @property
+    def spent_percent(self) -> int:
+        """The share of the limit that is spent, in whole percent."""
+        return self.spent_nano_usd * 100 // max(1, self.limit_nano_usd)
+
+    @property
     def facts(self) -> dict[str, str]:
         """The alert as JSON, with amounts in USD as decimal text."""
         return {

@@ -21,6 +21,7 @@ from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
 from aegis_graph.ledger import budgets, maintenance
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.ledger.alerts_now import alerts_now
 from aegis_graph.ledger.approvals import Approval, BudgetRaise
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
 from aegis_graph.ledger.limits import UnitLimit
@@ -139,6 +140,10 @@ class SqlLedger(LedgerReader):
             with suppress(ReadOnlyLedgerError):
                 await self.transact(self.store.version)
         return await self.read(budgets.statuses(self._clock(), self._calendar))
+
+    async def alerts_now(self) -> list[Alert]:
+        """The budgets that are spent to their ``alert_at`` now, each as the alert of it."""
+        return await self.read(alerts_now(self._clock(), self._calendar))
 
     async def raises(self, *, most: int = 20) -> list[BudgetRaise]:
         """The budgets that were raised for a window that has not ended, the newest first."""

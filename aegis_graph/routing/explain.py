@@ -66,6 +66,7 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     planner, ranking = nodes.planner, nodes.planner.ranking
     state = in_progress(cast("RouterState", dict(asked)))
     request = nodes.read(state, {})
+    await planner.learn(request)
     # Also where the order is as listed: the numbers are shown all the same.
     await ranking.experience.refresh()
     now = nodes.services.clock()
@@ -94,7 +95,8 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     left = [one for one in statuses if one.scope in scopes]
     check = builder.checks.of(request.task)
     accept = None if check is None else check.name
-    return Explanation(ranking.order_of(request), found, skipped, left, accept)
+    order = planner.order_of(request, plan.candidates)
+    return Explanation(order, found, skipped, left, accept)
 
 
 def _refusal(

@@ -102,22 +102,22 @@ class RouterNodes:
         """
         state = in_progress(state)
         request = with_reasons(self.read(state, config), refused_because(state.get("route")))
-        question, approval = route_of(state).get("question"), None
-        if self.asker is not None and question is not None:
-            # Before anything that is done once: to be answered, LangGraph runs the node again.
-            approval = await self.asker.answer(question, request)
-            if isinstance(approval, str):
-                update = {"route": not_approved(route_of(state), approval)}
-                return Command(goto="record_cost", update=update)
-            state = answered(state)
-        return await self._next_attempt(state, request, approval, config)
+        question = route_of(state).get("question")
+        if self.asker is None or question is None:
+            return await self._next_attempt(state, request, config)
+        # Before anything that is done once: to be answered, LangGraph runs the node again.
+        approval = await self.asker.answer(question, request)
+        if isinstance(approval, str):
+            update = {"route": not_approved(route_of(state), approval)}
+            return Command(goto="record_cost", update=update)
+        return await self._next_attempt(answered(state), request, config, approval)
 
     async def _next_attempt(
         self,
         state: RouterState,
         request: Request,
-        approval: Approval | None,
         config: RunnableConfig,
+        approval: Approval | None = None,
     ) -> Command[str]:
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
@@ -270,7 +270,9 @@ class RouterNodes:
         """Say what the ledger has settled, of which nothing is left to do."""
         for settlement in ended:
             await self.services.unclaimed.claim(settlement["hold_id"])
-        hooks = self.services.hooks
+        hooks, downshift = self.services.hooks, self.planner.downshift
+        if downshift is not None:
+            downshift.hear(alerts)
         await report_alerts(alerts, self.services.notices, hooks.on_alert)
         if hooks.after_attempt is not None:
             records = state["attempts"][-len(ended) :]

@@ -10,6 +10,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.choosing import ProviderNames, in_order, why_not
 from aegis_graph.routing.deadline import Deadline, is_over
+from aegis_graph.routing.downshift import Downshift
 from aegis_graph.routing.half_price import with_waiting_tiers
 from aegis_graph.routing.health import Health, Unavailable
 from aegis_graph.routing.policy import (
@@ -24,6 +25,7 @@ from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import most_cost
 from aegis_graph.routing.retry import asked_last, is_retry
 from aegis_graph.routing.state import RouterState, route_of
+from aegis_graph.types import Order
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +37,19 @@ class Planner:
         health: Which of them are left alone for now.
         names: Under which a request may choose among them.
         ranking: Puts them in another order than that of the chain.
+        downshift: Knows which budgets are nearly spent, where that changes the order.
     """
 
     chain: Sequence[Provider]
     health: Health
     names: ProviderNames
     ranking: Ranking
+    downshift: Downshift | None = None
 
     async def learn(self, request: Request) -> None:
         """Find out what earlier attempts were like, where the request's order goes by that."""
-        if self.ranking.order_of(request) != "listed":
+        downshifts = self.downshift is not None and await self.downshift.refresh()
+        if downshifts or self.ranking.order_of(request) != "listed":
             await self.ranking.experience.refresh()
 
     def plan(
@@ -88,7 +93,8 @@ class Planner:
         plan = within_price(
             plan, request, lambda one: most_cost(self.provider_of(one), request, at=now)
         )
-        if self.ranking.order_of(request) == "listed":
+        downshift = self._downshift(request, plan.candidates)
+        if downshift is None and self.ranking.order_of(request) == "listed":
             return plan
         attempts = state["attempts"]
         return self.ranking.ranked(
@@ -99,7 +105,13 @@ class Planner:
             at=now,
             streams=streams,
             first=asked_last(attempts),
+            downshift=downshift,
         )
+
+    def order_of(self, request: Request, candidates: Sequence[Candidate]) -> Order:
+        """The order in which the candidates of a request are asked."""
+        downshift = self._downshift(request, candidates)
+        return "price" if downshift else self.ranking.order_of(request)
 
     def provider(self, name: str) -> Provider:
         """A provider of the chain by its name."""
@@ -112,6 +124,9 @@ class Planner:
 
     def _unavailable(self, provider: Provider) -> Unavailable | None:
         return self.health.unavailable(provider.asked_as, key=provider.api_key())
+
+    def _downshift(self, request: Request, candidates: Sequence[Candidate]) -> str | None:
+        return None if self.downshift is None else self.downshift.reason(candidates, request)
 
     def _state(
         self,

@@ -59,6 +59,7 @@ class Ranking:
         at: datetime,
         streams: bool,
         first: str | None,
+        downshift: str | None = None,
     ) -> ProviderPlan:
         """The plan with its candidates in the order of the request.
 
@@ -70,16 +71,19 @@ class Ranking:
             at: The moment whose prices count.
             streams: Whether the answer is wanted in pieces.
             first: The provider that is asked again.
+            downshift: Why the cheapest is asked first, whatever the order of the request.
         """
         options = []
         for candidate in plan.candidates:
             found = provider(candidate)
             expected = self.expected(found, request, at)
             options.append(Option(candidate, expected, found.stands_in))
-        order = self.order_of(request)
+        order = "price" if downshift else self.order_of(request)
         candidates = in_order_of(order, options, request_id=route_id, streams=streams, first=first)
         if order != "price":
             candidates = each_before_its_own(candidates)
+        if downshift:
+            candidates = [one._replace(reason=f"{downshift}; {one.reason}") for one in candidates]
         return ProviderPlan(candidates, plan.skipped)
 
     def expected(self, provider: Provider, request: Request, at: datetime) -> Expectation:

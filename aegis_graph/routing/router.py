@@ -264,8 +264,9 @@ def assemble(
     waiting = [row.waiting for row in chain if row.waiting is not None]
     services.experience.tiers = frozenset(row.asked_as for row in waiting)
     ranking = Ranking(config.routing, services.experience, provider_names)
-    planner = Planner(chain, services.health, provider_names, ranking)
     on_budget = services.hooks.on_budget or config.routing.on_budget
+    downshift = services.downshift() if on_budget == "downshift" else None
+    planner = Planner(chain, services.health, provider_names, ranking, downshift)
     asker = None if on_budget in {"raise", "downshift"} else BudgetAsker(on_budget)
     nodes = RouterNodes(planner, services, read, limits, asker)
     names = [f"attempt_{provider.spec.name}" for provider in chain]

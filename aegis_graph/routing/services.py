@@ -9,9 +9,11 @@ from aegis_graph.clock import Clock
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.factory import calendar_of, create_ledger
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.routing.alert_webhook import AlertWebhook
+from aegis_graph.routing.downshift import Downshift
 from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
@@ -50,6 +52,11 @@ class SharedServices:
     notices: Notices
     experience: Experience
     telemetry: Telemetry
+
+    def downshift(self) -> Downshift:
+        """What knows which budgets are nearly spent."""
+        ledger = self.ledger if isinstance(self.ledger, SqlLedger) else None
+        return Downshift(ledger, self.clock)
 
     @classmethod
     def of(

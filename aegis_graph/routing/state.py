@@ -5,7 +5,7 @@ Everything here is JSON or a LangChain message, so that any checkpointer can sto
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import uuid4
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -75,8 +75,8 @@ def in_progress(state: RouterState) -> RouterState:
 
 def answered(state: RouterState) -> RouterState:
     """The state after a person was asked: the request's own time begins anew."""
-    left: Any = {key: value for key, value in state.items() if key != "ends_at"}
-    return {**left, "route": {**route_of(state), "question": None}}
+    left = {key: value for key, value in state.items() if key != "ends_at"}
+    return cast("RouterState", {**left, "route": {**route_of(state), "question": None}})
 
 
 def route_of(state: RouterState) -> Route:

@@ -13,6 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
+from typing_extensions import override
 
 from aegis_graph import (
     BudgetExceededError,
@@ -95,12 +96,15 @@ async def test_the_run_waits_for_more_and_goes_on_with_it(
     assert question["text"] == "$0.4 needed, $0.1 left of total/month. Allow how much more?"
     assert (question["needed_usd"], question["lacking_usd"]) == ("0.4", "0.3")
     (candidate,) = question["candidates"]
-    (budget,) = candidate.pop("budgets")  # type: ignore[misc]
-    assert candidate == {"provider": "openai", "needed_usd": "0.4", "lacking_usd": "0.3"}
-    assert budget.pop("until").endswith("-01")  # type: ignore[misc,union-attr]
-    assert budget == {
-        "budget": "total", "scope": "total", "window": "month", "limit_usd": "0.1",
-        "left_usd": "0.1",
+    until = candidate["budgets"][0]["until"]
+    assert until is not None
+    assert until.endswith("-01")
+    assert candidate == {
+        "provider": "openai", "needed_usd": "0.4", "lacking_usd": "0.3",
+        "budgets": [
+            {"budget": "total", "scope": "total", "window": "month", "limit_usd": "0.1",
+             "left_usd": "0.1", "until": until},
+        ],
     }  # fmt: skip
     assert not answering.calls()
     assert rows(db) == []
@@ -215,6 +219,7 @@ class AnswersLate(SqlLedger):
 
     failed = False
 
+    @override
     async def admit(self, holds: Sequence[Hold], **more: Any) -> Admission:
         admission = await super().admit(holds, **more)
         if more.get("approval") is not None and not self.failed:
