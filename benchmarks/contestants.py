@@ -24,6 +24,7 @@ from aegis_graph.config.price_specs import PriceSpec
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.admission_queue import AdmissionQueue
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router
@@ -193,7 +194,11 @@ class NoLedger:
         self.queue = AdmissionQueue()
 
     async def admit(
-        self, holds: Sequence[Hold], *, settle: Sequence[SettlementRecord] = ()
+        self,
+        holds: Sequence[Hold],
+        *,
+        settle: Sequence[SettlementRecord] = (),
+        approval: Approval | None = None,
     ) -> Admission:
         """Admit the first."""
         return Admission(next(self._numbers), 0, ())

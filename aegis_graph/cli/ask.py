@@ -17,6 +17,7 @@ from rich.progress import Progress
 
 from aegis_graph.cli import OK
 from aegis_graph.cli.answer_page import html_page, markdown_page
+from aegis_graph.cli.budget_prompt import on_budget_here
 from aegis_graph.cli.commands import exit_status
 from aegis_graph.cli.configuration import load_config
 from aegis_graph.cli.interrupts import run_async
@@ -63,7 +64,7 @@ def ask(options: argparse.Namespace) -> int:
     config = load_config(options)
     ledger = create_ledger(config)
     searched = _searched(options, config, ledger)
-    router = create_router(config, ledger=ledger)
+    router = create_router(config, ledger=ledger, on_budget=on_budget_here(config))
     generator = create_answer_generator(router, verify=options.verify)
     graph = create_rag(
         router, searched.retriever, decompose=not options.no_plan, generator=generator

@@ -13,6 +13,7 @@ from uuid import uuid4
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 
 from aegis_graph.chat.chat_model import RoutedChatModel
+from aegis_graph.cli.budget_prompt import on_budget_here
 from aegis_graph.components.router_node import cost_usd
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import BudgetExceededError, RequestRejectedError, RoutingError
@@ -87,7 +88,7 @@ class Conversation:
         # One envelope for the whole conversation.
         envelope = options.max_cost_usd and {"run_id": uuid4().hex}
         self._model = RoutedChatModel(
-            router=create_router(config, ledger=self._ledger),
+            router=create_router(config, ledger=self._ledger, on_budget=on_budget_here(config)),
             task=options.task,
             model=options.model,
             sensitivity=options.sensitivity,

@@ -12,9 +12,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.runnables import RunnableConfig, RunnableLambda, ensure_config
 from langchain_core.tracers.context import tracing_v2_enabled
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from aegis_graph.routing.langchain_internals import (
+    CHECKPOINTER_KEY,
     RUNNING_CONFIG,
     MessageStreamHandler,
     StreamingHandler,
@@ -102,3 +104,19 @@ def test_without_the_ambient_callbacks_no_usage_is_counted() -> None:
 def test_the_tracer_is_one_of_the_ambient_callbacks() -> None:
     with tracing_v2_enabled() as tracer:
         assert tracer in [variable.get() for variable in ambient_callbacks()]
+
+
+async def test_a_node_can_tell_whether_a_checkpoint_keeps_its_run() -> None:
+    found: list[Any] = []
+
+    async def node(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        found.append(config["configurable"].get(CHECKPOINTER_KEY))
+        return {}
+
+    inner = StateGraph(MessagesState).add_node("n", node).add_edge(START, "n").compile()
+    outer = StateGraph(MessagesState).add_node("n", inner).add_edge(START, "n")
+    saver = InMemorySaver()
+    await outer.compile().ainvoke(QUESTION)
+    thread: RunnableConfig = {"configurable": {"thread_id": "t"}}
+    await outer.compile(checkpointer=saver).ainvoke(QUESTION, thread)
+    assert found == [None, saver]
