@@ -20,6 +20,7 @@ COLOURS: Mapping[str, str] = {
     "attempt_": "#cfe8d5",
     "budget_check": "#fbe3b3",
     "record_cost": "#d6e4f5",
+    "accept": "#f6d5d5",
     "__": "#e4e7eb",
 }
 """The colour of a node, by how its name begins."""
@@ -100,9 +101,15 @@ def draw(
     figure.canvas.draw()
     attempts = [name for name in boxes if name.startswith("attempt_")]
     for (source, target), chosen in edges.items():
+        if source == target:
+            _loop(axes, boxes[source])
+            continue
         far = boxes[target].get_position()[0] - boxes[source].get_position()[0] > COLUMN
         # Between the rows of what it passes: an even number of nodes leaves the middle free.
         bend = BEND if (target, source) in edges else (3 - len(attempts) % 2) * BEND * far
+        if far and source in attempts and boxes[source].get_position()[1] > 0:
+            # Around what is below it.
+            bend = -bend
         _arrow(axes, boxes[source], boxes[target], bend=bend, dotted=chosen)
     _finish(axes, title)
 
@@ -207,8 +214,8 @@ def _places(
         seen = seen | frontier
     for name in nodes:
         if name.endswith("record_cost"):
-            attempts = [other for other in nodes if "attempt_" in other]
-            column[name] = max(column[other] for other in attempts) + 1
+            before = [other for other in nodes if "attempt_" in other or other.endswith("accept")]
+            column[name] = max(column[other] for other in before) + 1
     column[nodes[-1]] = max(column[name] for name in nodes[:-1]) + 1
     places = {}
     for number in set(column.values()):
@@ -227,6 +234,22 @@ def _box(axes: Axes, name: str, place: tuple[float, float]) -> Text:
     return axes.text(
         *place, label, ha="center", va="center", fontsize=9, color=INK, bbox=look, zorder=3
     )
+
+
+def _loop(axes: Axes, box: Text) -> None:
+    """A way from a node back to itself, above it."""
+    column, row = box.get_position()
+    look = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 11,
+        "connectionstyle": "arc3,rad=-1.3",
+        "linestyle": (0, (4, 3)),
+        "color": EDGE,
+        "linewidth": 1.1,
+        "shrinkA": 12,
+        "shrinkB": 12,
+    }
+    axes.annotate("", xy=(column + 0.3, row), xytext=(column - 0.3, row), arrowprops=look, zorder=2)
 
 
 def _arrow(axes: Axes, start: Text, end: Text, *, bend: float, dotted: bool) -> None:

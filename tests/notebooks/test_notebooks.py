@@ -21,6 +21,7 @@ def test_each_subject_has_its_notebook() -> None:
         "03_rag",
         "04_lightrag",
         "05_vision",
+        "06_routing_policies",
     ]
 
 
