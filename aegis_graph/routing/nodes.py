@@ -15,18 +15,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command
 
 from aegis_graph.errors import (
-    AllProvidersFailedError,
-    BadRequestError,
-    BudgetExceededError,
-    ContentRefusedError,
-    ContextTooLongError,
     HookError,
-    LimitExceededError,
-    NoProviderError,
-    RejectedAnswerError,
-    RequestRejectedError,
-    RoutingError,
-    StreamInterruptedError,
 )
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.approvals import Approval
@@ -40,6 +29,7 @@ from aegis_graph.routing.deadline import Deadline, kept, shortened
 from aegis_graph.routing.hooked_attempt import report_settled
 from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.no_answer import routing_error
 from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.on_budget import BudgetAsker, question_of
 from aegis_graph.routing.planner import Planner
@@ -61,17 +51,10 @@ from aegis_graph.routing.route import (
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, answered, in_progress, route_of
 from aegis_graph.telemetry.telemetry import watched_request
-from aegis_graph.types import AttemptRecord, SettlementRecord, SkippedRecord, asked_as
+from aegis_graph.types import SettlementRecord
 
 _KEPT = ("attempts", "route_id", "ends_at")
 """What ``budget_check`` leaves in the state as it is."""
-
-_BROKE_OFF = "the answer broke off after its first words"
-
-_REFUSALS = frozenset(
-    error.__name__ for error in (BadRequestError, ContentRefusedError, ContextTooLongError)
-)
-"""How a provider refuses the request itself. Attempts are JSON: they have the error's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +147,7 @@ class RouterNodes:
                 resumed run settles it without buying it again.
         """
         unsettled, answer = pending(route_of(state)), state.get("answer")
-        error = None if answer is not None else _routing_error(state)
+        error = None if answer is not None else routing_error(state)
         failed = None if error is None else failed_request(self.read(state, config), error)
         await self.settle(unsettled, state, config, failed=failed)
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
@@ -279,55 +262,3 @@ class RouterNodes:
             for record, settlement in zip(records, ended, strict=False):
                 request = self.read(state, config)
                 await report_settled(hooks.after_attempt, request, state, record, settlement)
-
-
-def _routing_error(state: RouterState) -> RoutingError:
-    route = route_of(state)
-    attempts, skipped = state["attempts"], state["skipped"]
-    failed = [f"{_named(row)} failed ({row['error_type']}: {row['reason']})" for row in attempts]
-    passed_over = [f"{_named(row)} not asked ({row['reason']})" for row in skipped]
-    reasons = "; ".join([*failed, *passed_over])
-    if route["broken_off"] is not None:
-        refused = attempts[-1]["error_type"] == RejectedAnswerError.__name__
-        what = "the answer was refused after it went out" if refused else _BROKE_OFF
-        return StreamInterruptedError(
-            f"{what}: {reasons}",
-            route_id=state["route_id"],
-            attempts=attempts,
-            skipped=skipped,
-            partial_text=route["broken_off"],
-        )
-    if not attempts and _of_limits(skipped):
-        return LimitExceededError(
-            f"no provider has room for it now: {reasons}",
-            route_id=state["route_id"],
-            skipped=skipped,
-            retry_after_s=route.get("free_in_s"),
-        )
-    kind: type[RoutingError]
-    last_words = {row["provider"]: row["error_type"] for row in attempts}
-    late = any(row["code"] == "timeout" for row in skipped)
-    if any(row["code"] == "budget" for row in skipped):
-        kind, summary = BudgetExceededError, "no provider fits into its budget"
-    elif attempts and not late and _REFUSALS.issuperset(last_words.values()):
-        kind, summary = RequestRejectedError, "the request was rejected"
-    elif attempts:
-        kind = AllProvidersFailedError
-        summary = "no provider answered in time" if late else "every provider failed"
-    else:
-        kind, summary = NoProviderError, "no provider may be asked"
-    if (no_approval := route.get("no_approval")) is not None:
-        reasons = f"{reasons}; {no_approval}"
-    return kind(
-        f"{summary}: {reasons}", route_id=state["route_id"], attempts=attempts, skipped=skipped
-    )
-
-
-def _named(row: AttemptRecord | SkippedRecord) -> str:
-    return asked_as(row["provider"], row.get("tier"))
-
-
-def _of_limits(skipped: Sequence[SkippedRecord]) -> bool:
-    """Whether limits are why no provider was asked, and no budget is."""
-    codes = {row["code"] for row in skipped}
-    return "limit" in codes and "budget" not in codes
