@@ -108,6 +108,8 @@ class AttemptRecord(TypedDict):
     latency_ms: int
     tier: NotRequired[str]
     """The tier at half the price that it was asked in; absent for the provider's usual one."""
+    queued_ms: NotRequired[int]
+    """How long the request had waited for a limit; absent where none is in force."""
 
 
 SkipCode = Literal[

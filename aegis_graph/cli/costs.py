@@ -116,6 +116,9 @@ def _columns(rows: Sequence[CostRow], by: str, *, latency: bool) -> Iterator[Tab
         known = [None if row.latency_ms is None else row.latency_ms[number] for row in rows]
         cells = ["" if value is None else f"{value:,}" for value in known]
         yield TableColumn(f"{name} ms", cells, number=True, rank=7 + number)
+    if any(row.queued_ms for row in rows):
+        queued = ["" if row.queued_ms is None else f"{row.queued_ms.p95:,}" for row in rows]
+        yield TableColumn("queued p95 ms", queued, number=True, rank=10)
 
 
 def _savings_columns(
@@ -169,6 +172,8 @@ def _cells(row: CostRow, by: str, *, latency: bool) -> dict[str, Any]:
     }
     for name in Latency._fields if latency else ():
         cells[f"latency_{name}_ms"] = getattr(row.latency_ms, name, None)
+    for name in Latency._fields if latency else ():
+        cells[f"queued_{name}_ms"] = getattr(row.queued_ms, name, None)
     return cells
 
 

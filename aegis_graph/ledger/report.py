@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, Literal
 
 from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.report_rows import CostRow, Latency, Overrun
@@ -38,7 +38,11 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
         ConfigError: There is no report by that.
     """
     prefix = report_prefix(by)
-    found = (yield from latencies(by, RowSelection(days=days))) if latency else {}
+    took: dict[str, Latency] = {}
+    queued: dict[str, Latency] = {}
+    if latency:
+        took = yield from latencies(by, RowSelection(days=days))
+        queued = yield from latencies(by, RowSelection(days=days), of="queued_ms")
     last = after_prefix(prefix)
     name = _TIMES.get(by, "names.scope")
     order = "name" if by in _TIMES else "spent DESC, calls DESC, name"
@@ -52,28 +56,35 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
     report = []
     for scope, *sums, _, _ in rows:
         name = str(scope).removeprefix(prefix)
-        report.append(_cost_row(name, sums, found.get(name)))
+        report.append(_cost_row(name, sums, took.get(name), queued.get(name)))
     return report
 
 
-def latencies(by: str, selection: RowSelection) -> Query[dict[str, Latency]]:
+def latencies(
+    by: str, selection: RowSelection, *, of: Literal["latency_ms", "queued_ms"] = "latency_ms"
+) -> Query[dict[str, Latency]]:
     """Percentiles of the time that the chosen calls took, where answered; reads each of their rows.
 
     By nearest rank: the smallest latency that at least so many percent of the calls had or stayed
     below, so it is always one that was measured.
+
+    Args:
+        by: What there is one row for.
+        selection: The calls.
+        of: Their own time, or the time that they waited for limits.
     """
     name, join, parameters = grouping(by)
     condition = selection.condition()
     # Counted by the database: many calls take equally long, to the millisecond.
     rows = yield Statement(
-        f"SELECT {name} AS name, latency_ms, count(*) FROM requests{join}"
-        f" WHERE status = 'answered' AND latency_ms IS NOT NULL AND {condition.sql}"
-        f" AND {name} IS NOT NULL GROUP BY name, latency_ms ORDER BY latency_ms",
+        f"SELECT {name} AS name, {of}, count(*) FROM requests{join}"
+        f" WHERE status = 'answered' AND {of} IS NOT NULL AND {condition.sql}"
+        f" AND {name} IS NOT NULL GROUP BY name, {of} ORDER BY {of}",
         (*parameters, *condition.parameters),
     )
     counts: dict[str, list[tuple[int, int]]] = {}
-    for one, latency_ms, number in rows:
-        counts.setdefault(str(one), []).append((int(latency_ms), int(number)))
+    for one, ms, number in rows:
+        counts.setdefault(str(one), []).append((int(ms), int(number)))
     return {one: _percentiles(known) for one, known in counts.items()}
 
 
@@ -110,7 +121,9 @@ def run_cost(run_id: str) -> Query[list[CostRow]]:
     return [_cost_row(str(task), counts) for task, *counts, _ in rows]
 
 
-def _cost_row(name: str, sums: Sequence[Any], latency_ms: Latency | None = None) -> CostRow:
+def _cost_row(
+    name: str, sums: Sequence[Any], took: Latency | None = None, queued: Latency | None = None
+) -> CostRow:
     # PostgreSQL gives sums of BIGINT as NUMERIC, which is a Decimal here.
     counts = dict(zip(_REPORTED, map(int, sums), strict=True))
-    return CostRow(name, **counts, latency_ms=latency_ms)
+    return CostRow(name, **counts, latency_ms=took, queued_ms=queued)

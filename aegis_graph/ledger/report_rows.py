@@ -42,3 +42,5 @@ class CostRow:
     """Read from a provider's cache and written to it: both are parts of ``input_tokens``."""
     latency_ms: Latency | None = None
     """``None`` unless it was asked for, and where no call was answered."""
+    queued_ms: Latency | None = None
+    """The same of the time that answered calls had waited for limits; ``None`` without a limit."""

@@ -199,7 +199,7 @@ class NextAttempt:
         made = holds[admission.index]
         self.services.rates.take(made.provider, tokens=made.tokens)
         chosen = self.plan.candidates[admission.index]
-        hold = admitted_hold(admission.hold_id, made.nano_usd, now, chosen.tier)
+        hold = admitted_hold(admission.hold_id, made.nano_usd, now, chosen.tier, made.queued_ms)
         return Admitted(hold, chosen, skipped, None)
 
     def _reason(self, refusal: BudgetRefusal | LimitRefusal) -> str:

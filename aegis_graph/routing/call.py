@@ -106,6 +106,7 @@ class Call:
         self._given_up = False
         self._began = time.monotonic()
         self._answers_before = services.health.answers(provider.asked_as)
+        self._queued_ms = hold.get("queued_ms")
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
         self._calculator = SettlementCalculator(
             hold, self._bound, provider.price, provider=self._spec.name, tier=provider.tier
@@ -297,7 +298,8 @@ class Call:
         return CallOutcome(record, settlement)
 
     def _record(self, settlement: SettlementRecord, reason: str) -> AttemptRecord:
-        return attempt_record(self.request.task, self.provider, self.number, settlement, reason)
+        task, queued_ms = self.request.task, self._queued_ms
+        return attempt_record(task, self.provider, self.number, settlement, reason, queued_ms)
 
     def _event(self, event: str) -> dict[str, Any]:
         # LangChain names the pieces of an answer after the model's run, so the events can name the

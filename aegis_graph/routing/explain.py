@@ -7,14 +7,16 @@ from typing import Any, NamedTuple, cast
 
 from aegis_graph.ledger import budgets
 from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, limited_scopes
 from aegis_graph.ledger.records import Budget, BudgetRefusal, BudgetStatus, Hold
 from aegis_graph.ledger.windows import ALL_DAYS, Days
+from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.order import Expectation
-from aegis_graph.routing.policy import passed_over
+from aegis_graph.routing.policy import Candidate, passed_over
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.router import Router, RouterBuilder
 from aegis_graph.routing.state import RouterState, in_progress
-from aegis_graph.types import Order, SkippedRecord
+from aegis_graph.types import LimitUnit, Order, SkippedRecord
 
 
 class ExplainedCandidate(NamedTuple):
@@ -37,7 +39,7 @@ class Explanation(NamedTuple):
     order: Order
     candidates: list[ExplainedCandidate]
     skipped: list[SkippedRecord]
-    """The others, with those for which a budget has no room."""
+    """The others, with those for which a budget or a limit has no room."""
     budgets: list[BudgetStatus]
     """What is left of the limits that the candidates count for."""
     accept: str | None
@@ -47,9 +49,6 @@ class Explanation(NamedTuple):
 async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -> Explanation:
     """Plan a request as the router would, and admit nothing.
 
-    A ``policy`` of the application's is not asked, and no limit of requests, tokens or calls at
-    once is looked at.
-
     Args:
         router: The router.
         ledger: Its ledger, which is only read.
@@ -57,6 +56,7 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
 
     Raises:
         InvalidRequestError: The request is wrong.
+        HookError: The router's ``policy`` failed.
         LedgerError: The ledger cannot be read.
     """
     builder = router.builder
@@ -71,22 +71,30 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     await ranking.experience.refresh()
     now = nodes.services.clock()
     plan = planner.plan(request, state, None, now)
+    if nodes.services.hooks.policy is not None:
+        plan = await plan_by_policy(nodes.services.hooks.policy, plan, request, state)
     limits, statuses = await ledger.read(budgets.in_force()), await ledger.budgets()
+    in_use = await _in_use(ledger, nodes.limits)
     found, skipped, scopes = [], list(plan.skipped), {"total"}
     for candidate in plan.candidates:
         provider = planner.provider_of(candidate)
-        hold = hold_for(provider, request, state["route_id"], 1, at=now)
+        unit_limits = nodes.limits[candidate.spec.name]
+        hold = hold_for(provider, request, state["route_id"], 1, at=now, limits=unit_limits)
         scopes.update(hold.scopes())
         refusal = _refusal(hold, limits, statuses)
         if refusal is not None:
             skipped.append(passed_over(candidate, "budget", refusal.reason()))
+            continue
+        full = _full_limit(hold, in_use)
+        if full is not None and not _is_waited_for(full, candidate):
+            skipped.append(passed_over(candidate, "limit", full.reason()))
             continue
         expected = ranking.expected(provider, request, now)
         found.append(
             ExplainedCandidate(
                 hold.provider,
                 hold.model,
-                candidate.reason,
+                _with_wait(candidate, full),
                 expected,
                 hold.nano_usd,
                 candidate.tier,
@@ -97,6 +105,37 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     accept = None if check is None else check.name
     order = planner.order_of(request, plan.candidates)
     return Explanation(order, found, skipped, left, accept)
+
+
+async def _in_use(
+    ledger: SqlLedger, limits: Mapping[str, Sequence[UnitLimit]]
+) -> dict[tuple[str, LimitUnit], int]:
+    """How much of each limit is in use, by the scope that it counts for."""
+    every = list(dict.fromkeys(limit for of_one in limits.values() for limit in of_one))
+    found = await ledger.limits(every) if every else []
+    return {(one.scope, one.unit): one.used for one in found if one.used is not None}
+
+
+def _full_limit(hold: Hold, in_use: Mapping[tuple[str, LimitUnit], int]) -> LimitRefusal | None:
+    """The first limit in other units than money that has no room for a hold now."""
+    for limit, scope in limited_scopes(hold.limits, hold.scopes()):
+        asked = hold.tokens if limit.unit.startswith("tokens") else 1
+        used = in_use.get((scope, limit.unit), 0)
+        if used + asked > limit.most:
+            return LimitRefusal(hold.provider, limit, scope, used, asked, None)
+    return None
+
+
+def _is_waited_for(full: LimitRefusal, candidate: Candidate) -> bool:
+    is_short = not full.limit.unit.endswith("day")
+    return is_short and full.may_fit and candidate.spec.longest_queue_s > 0
+
+
+def _with_wait(candidate: Candidate, full: LimitRefusal | None) -> str:
+    if full is None:
+        return candidate.reason
+    waits = f"waited for up to {candidate.spec.longest_queue_s:g} s"
+    return f"{candidate.reason}; {waits}: {full.reason()}"
 
 
 def _refusal(

@@ -73,7 +73,12 @@ def onward(
 
 
 def attempt_record(
-    task: str, provider: Provider, number: int, settlement: SettlementRecord, reason: str
+    task: str,
+    provider: Provider,
+    number: int,
+    settlement: SettlementRecord,
+    reason: str,
+    queued_ms: int | None = None,
 ) -> AttemptRecord:
     """A call as the caller sees it.
 
@@ -83,6 +88,7 @@ def attempt_record(
         number: The attempt's, from 1.
         settlement: What its reservation turned into.
         reason: Why the provider was asked, or why the attempt failed.
+        queued_ms: How long the request had waited for it, where a limit is in force.
     """
     record = AttemptRecord(
         attempt=number,
@@ -96,7 +102,11 @@ def attempt_record(
         cost_basis=settlement["cost_basis"],
         latency_ms=settlement["latency_ms"],
     )
-    return record if provider.tier is None else {**record, "tier": provider.tier}
+    if provider.tier is not None:
+        record["tier"] = provider.tier
+    if queued_ms is not None:
+        record["queued_ms"] = queued_ms
+    return record
 
 
 def signed(answer: AIMessage, record: AttemptRecord, route_id: str) -> AIMessage:

@@ -25,14 +25,24 @@ class AdmittedHold(TypedDict):
     """When that was decided, in ISO 8601: prices by the hour do not change on the way."""
     tier: NotRequired[str]
     """The tier at half the price that it is for; absent for the provider's usual one."""
+    queued_ms: NotRequired[int]
+    """How long the request has waited for it; absent where no limit is in force for it."""
 
 
 def admitted_hold(
-    hold_id: int, nano_usd: int, now: datetime, tier: str | None = None
+    hold_id: int,
+    nano_usd: int,
+    now: datetime,
+    tier: str | None = None,
+    queued_ms: int | None = None,
 ) -> AdmittedHold:
     """A reservation that the ledger has just made."""
     hold = AdmittedHold(id=hold_id, nano_usd=nano_usd, admitted_at=now.isoformat())
-    return hold if tier is None else {**hold, "tier": tier}
+    if tier is not None:
+        hold["tier"] = tier
+    if queued_ms is not None:
+        hold["queued_ms"] = queued_ms
+    return hold
 
 
 class Route(TypedDict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -138,6 +139,17 @@ async def test_latencies_are_percentiles_by_nearest_rank(store: Store) -> None:
         "down": None,
     }
     assert {row.latency_ms for row in await ledger.report("provider", **DAYS)} == {None}
+
+
+async def test_the_time_in_the_queue_stands_beside_the_latencies(store: Store) -> None:
+    ledger = store.open()
+    for queued_ms in (0, 0, 900, None):
+        asked = replace(hold(0, provider="gpu"), queued_ms=queued_ms)
+        await ledger.settle([settlement(await ledger.admit([asked]), 0, latency_ms=5)])
+    await ledger.settle([settlement(await ledger.admit([hold(0, provider="cloud")]), 0)])
+    report = await ledger.report("provider", **DAYS, latency=True)
+    assert {row.name: row.queued_ms for row in report} == {"gpu": (0, 900, 900), "cloud": None}
+    assert {row.queued_ms for row in await ledger.report("provider", **DAYS)} == {None}
 
 
 @pytest.mark.parametrize("by", get_args(GroupBy))

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
-from aegis_graph import RouterConfig, create_ledger
+from aegis_graph import RouterConfig, create_ledger, create_router
 from aegis_graph.clock import utc_now
+from aegis_graph.routing.explain import explain
 from tests.contract.ledger_store import hold, settlement
 from tests.flow.cli.command import aegis
 
@@ -163,3 +165,52 @@ def test_the_check_of_the_task_is_named(folder: Path) -> None:
     assert explained(folder, "Why?", "--task", "chat")["accept"] is None
     done = aegis("explain", "--config", "aegis.toml", "Why?", "--task", "answer", cwd=folder)
     assert "An answer must pass citations, else the next one is asked." in done.stdout
+
+
+LIMITED = """
+[[limits]]
+scope = "user:*"
+requests_per_day = 3
+"""
+
+
+def test_a_full_limit_is_waited_for_or_passed_over_as_the_row_says(folder: Path) -> None:
+    one_slot = 'name = "cheap"\nmax_concurrency = 1\n'
+    waits = FILE.replace('name = "cheap"\n', f"{one_slot}queue_s = 20\n").replace("LIMIT", "5")
+    (folder / "aegis.toml").write_text(waits)
+    take_slot(folder)
+    first, _ = explained(folder, "Why?")["candidates"]
+    assert first["provider"] == "cheap"
+    assert first["reason"].endswith("; waited for up to 20 s: 1 of 1 slots busy")
+    (folder / "aegis.toml").write_text(waits.replace("queue_s = 20", "queue_s = 0"))
+    plan = explained(folder, "Why?")
+    assert [one["provider"] for one in plan["candidates"]] == ["dear"]
+    assert ("cheap", "limit", "1 of 1 slots busy") in [
+        (one["provider"], one["code"], one["reason"]) for one in plan["skipped"]
+    ]
+
+
+def test_a_day_that_is_used_up_is_said_of_the_one_user(folder: Path) -> None:
+    (folder / "aegis.toml").write_text(FILE.replace("LIMIT", "5") + LIMITED)
+    fill(folder)
+    plan = explained(folder, "Why?", "--user", "ada")
+    reasons = {one["reason"] for one in plan["skipped"] if one["code"] == "limit"}
+    assert plan["candidates"] == []
+    assert reasons == {"limit user:ada (user:*): 3 of 3 requests today"}
+    assert len(explained(folder, "Why?", "--user", "bob")["candidates"]) == 2
+
+
+def take_slot(folder: Path) -> None:
+    """A call of another program, which is under way."""
+    ledger = create_ledger(RouterConfig.load(folder / "aegis.toml", environ={}))
+    asyncio.run(ledger.admit([hold(9000, provider="cheap", model="cheap-1")]))
+    ledger.close()
+
+
+async def test_a_policy_of_the_application_is_asked(folder: Path) -> None:
+    config = RouterConfig.load(folder / "aegis.toml", environ={})
+    ledger = create_ledger(config)
+    router = create_router(config, ledger=ledger, policy=lambda found, *_: found[1:])
+    plan = await explain(router, ledger, {"messages": [HumanMessage("Why?")]})
+    assert [one.provider for one in plan.candidates] == ["dear"]
+    assert ("cheap", "policy") in [(one["provider"], one["code"]) for one in plan.skipped]

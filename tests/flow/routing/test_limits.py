@@ -168,8 +168,9 @@ async def test_the_time_in_the_queue_is_no_part_of_the_attempt(
     task = await queued(router, 1)
     clock.advance(15)
     await ended(first)
-    await task
+    (attempt,) = (await task)["attempts"]
     row = rows(db)[-1]
+    assert attempt["queued_ms"] == row["queued_ms"]
     assert row["status"] == "answered"
     assert row["queued_ms"] >= 15_000
     assert row["latency_ms"] < 15_000
