@@ -23,11 +23,11 @@ TOKENS = 100
 """Of each answer, and the cap: what an attempt reserves is what an answer costs."""
 PRICE = {"input_usd_per_mtok": "0", "output_usd_per_mtok": "10"}
 ANSWER_NANO_USD = TOKENS * 10_000
-MEDIAN_S, SPREAD = 0.5, 0.2
+MEDIAN_S, SPREAD = 1.0, 0.2
 """Of a usual answer: a lognormal distribution."""
-SLOW, SLOW_S, TAIL = 0.03, 4.0, 1.5
+SLOW, SLOW_S, TAIL = 0.03, 8.0, 1.5
 """The share of the slow ones, the least of them, and the exponent of their Pareto distribution."""
-LONGEST_S = 20.0
+LONGEST_S = 40.0
 PROTOCOLS: tuple[ProtocolName, ...] = ("openai", "dashscope")
 
 
@@ -35,8 +35,8 @@ PROTOCOLS: tuple[ProtocolName, ...] = ("openai", "dashscope")
 class Scale:
     """How much is asked; the small one only proves that everything runs."""
 
-    requests: int = 2000
-    callers: int = 20
+    requests: int = 1500
+    callers: int = 12
     crowd: int = 64
     affordable: int = 600
     """Answers for which the tight budget is enough."""
@@ -169,7 +169,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     report = Report()
-    quick = Scale(requests=120, callers=20, crowd=16, affordable=30)
+    quick = Scale(requests=40, callers=20, crowd=8, affordable=8)
     with tempfile.TemporaryDirectory(prefix="aegis-bench-") as folder:
         rows = asyncio.run(measure(quick if options.quick else Scale(), Path(folder)))
     report.finish(rows, options.json)

@@ -21,6 +21,7 @@ from aegis_graph.clock import utc_now
 from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import Budget, Hold, RequestFacts, unused_hold
 from aegis_graph.types import SettlementRecord
 
@@ -94,7 +95,7 @@ def postgres_server() -> Iterator[str]:
                 server.cleanup()
 
 
-async def pair(ledger: SqlLedger) -> None:
+async def pair(ledger: SqlLedger, limits: tuple[UnitLimit, ...] = ()) -> None:
     """Reserve, then settle: two transactions, as for each attempt of a request."""
     hold = Hold(
         request=RequestFacts(
@@ -110,6 +111,8 @@ async def pair(ledger: SqlLedger) -> None:
         model="m",
         nano_usd=HOLD,
         lease_s=600.0,
+        tokens=20,
+        limits=limits,
     )
     made = await ledger.admit([hold])
     assert made.hold_id is not None
@@ -125,12 +128,14 @@ async def pair(ledger: SqlLedger) -> None:
     await ledger.settle([settlement])
 
 
-async def pairs(ledger: SqlLedger, *, callers: int, each: int) -> None:
+async def pairs(
+    ledger: SqlLedger, *, callers: int, each: int, limits: tuple[UnitLimit, ...] = ()
+) -> None:
     """Let callers reserve and settle at the same time, ``each`` times one after the other."""
 
     async def caller() -> None:
         for _ in range(each):
-            await pair(ledger)
+            await pair(ledger, limits)
 
     await asyncio.gather(*(caller() for _ in range(callers)))
 

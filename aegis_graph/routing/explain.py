@@ -81,23 +81,15 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
         unit_limits = nodes.limits[candidate.spec.name]
         hold = hold_for(provider, request, state["route_id"], 1, at=now, limits=unit_limits)
         scopes.update(hold.scopes())
-        refusal = _refusal(hold, limits, statuses)
-        if refusal is not None:
-            skipped.append(passed_over(candidate, "budget", refusal.reason()))
-            continue
         full = _full_limit(hold, in_use)
-        if full is not None and not _is_waited_for(full, candidate):
-            skipped.append(passed_over(candidate, "limit", full.reason()))
+        refusal = _refusal(hold, limits, statuses) or _unless_waited_for(full, candidate)
+        if refusal is not None:
+            skipped.append(passed_over(candidate, refusal.code, refusal.reason()))
             continue
-        expected = ranking.expected(provider, request, now)
+        reason, expected = _reason(candidate, full), ranking.expected(provider, request, now)
         found.append(
             ExplainedCandidate(
-                hold.provider,
-                hold.model,
-                _with_wait(candidate, full),
-                expected,
-                hold.nano_usd,
-                candidate.tier,
+                hold.provider, hold.model, reason, expected, hold.nano_usd, candidate.tier
             )
         )
     left = [one for one in statuses if one.scope in scopes]
@@ -126,12 +118,13 @@ def _full_limit(hold: Hold, in_use: Mapping[tuple[str, LimitUnit], int]) -> Limi
     return None
 
 
-def _is_waited_for(full: LimitRefusal, candidate: Candidate) -> bool:
-    is_short = not full.limit.unit.endswith("day")
-    return is_short and full.may_fit and candidate.spec.longest_queue_s > 0
+def _unless_waited_for(full: LimitRefusal | None, candidate: Candidate) -> LimitRefusal | None:
+    if full is None or full.limit.unit.endswith("day") or not full.may_fit:
+        return full
+    return None if candidate.spec.longest_queue_s > 0 else full
 
 
-def _with_wait(candidate: Candidate, full: LimitRefusal | None) -> str:
+def _reason(candidate: Candidate, full: LimitRefusal | None) -> str:
     if full is None:
         return candidate.reason
     waits = f"waited for up to {candidate.spec.longest_queue_s:g} s"

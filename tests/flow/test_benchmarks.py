@@ -125,3 +125,17 @@ def test_a_copy_in_another_form_is_refused_in_one_line(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "no prices of models" in done.stderr
+
+
+def test_hedging_is_measured_and_passes_no_budget(tmp_path: Path) -> None:
+    rows = figures_of("hedging.py", tmp_path)["rows"]
+    assert [row["name"] for row in rows[:4]] == ["p50", "p95", "p99", "spent"]
+    crowd, billed = rows[5:]
+    assert 0 < crowd["ratio"]["max"] <= 1
+    assert 0 < billed["ratio"]["max"] <= 1
+
+
+def test_limits_are_measured_for_one_caller_and_many(tmp_path: Path) -> None:
+    rows = figures_of("limits.py", tmp_path)["rows"]
+    assert [row["unit"] for row in rows] == ["ms of the processor", "ms by the clock"] * 2
+    assert min(row["ratio"]["min"] for row in rows) > 0

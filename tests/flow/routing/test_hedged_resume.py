@@ -107,7 +107,7 @@ async def test_a_host_that_is_cancelled_right_after_leaves_no_hold(
     server: LoopbackServer, db: Path
 ) -> None:
     for kind in ("openai", "dashscope"):
-        server.always(kind, Fault.hang())  # type: ignore[arg-type]
+        server.always(kind, Fault.hang())
     builder = StateGraph(MessagesState)
     builder.add_node("llm", hedged(server, db))
     builder.add_edge(START, "llm")

@@ -101,7 +101,7 @@ def test_no_script_of_answers_and_failures_passes_a_budget_or_loses_a_hold(
     tmp_path_factory: Any, budget: int, requests: int, script: list[str]
 ) -> None:
     """Whatever fails or is overtaken: the budget holds, and each call has its row."""
-    steps = {
+    steps: dict[str, Reply | Fault] = {
         "fast": short("Paris"),
         "slow": short("Paris", latency_s=0.2),
         "cut": Fault.cut(short("Par is"), 0),
@@ -112,7 +112,7 @@ def test_no_script_of_answers_and_failures_passes_a_budget_or_loses_a_hold(
         server.script("openai", *(steps[one] for one in script))
         server.script("dashscope", *(steps[one] for one in reversed(script)))
         for kind in ("openai", "dashscope"):
-            server.always(kind, short("Paris"))  # type: ignore[arg-type]
+            server.always(kind, short("Paris"))
         router = hedged(
             server, db, "openai", "dashscope", budgets={"total": str(budget)},
             row={"max_retries": 0}, health={"failures": 1000},
