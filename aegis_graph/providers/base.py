@@ -33,7 +33,6 @@ from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.providers.location import check_location
 from aegis_graph.providers.waiting_tier import WaitingTier
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
-from aegis_graph.request.request import Request
 from aegis_graph.types import FINISH_REASON
 
 
@@ -246,18 +245,6 @@ class Provider(CallArguments, WaitingTier, ABC):
     @abstractmethod
     def translate(self, error: Exception) -> ProviderError:
         """The error of ours that a client library's error means."""
-
-    def make_room(self, arguments: dict[str, Any], request: Request) -> None:
-        """Change the arguments of a call so that the request fits, where its length is a choice."""
-        return
-
-    def check_room(self, answer: AIMessage, arguments: Mapping[str, Any], request: Request) -> None:
-        """Make sure that the model has seen the whole request, where a server may cut it.
-
-        Raises:
-            ContextTooLongError: It has not.
-        """
-        return
 
     @final
     def accept(self, answer: AIMessage) -> None:

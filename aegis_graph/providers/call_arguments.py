@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence, Set
 from functools import cached_property
 from typing import Any, ClassVar
 
+from langchain_core.messages import AIMessage
+
 from aegis_graph.config.specs import ProviderSpec, SchemaMethod
 from aegis_graph.errors import BadRequestError, ProviderError, UnfitAnswerError
 from aegis_graph.pricing.rates import InputKind
 from aegis_graph.request.input_kinds import cache_kinds, nested_values
 from aegis_graph.request.options import SAMPLING
+from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_name, schema_tool
 from aegis_graph.types import CallOptions
 
@@ -95,6 +98,18 @@ class CallArguments:
     def stream_arguments(self) -> dict[str, Any]:
         """Further arguments of a call that streams; by default none."""
         return {}
+
+    def make_room(self, arguments: dict[str, Any], request: Request) -> None:
+        """Change the arguments of a call so that the request fits, where its length is a choice."""
+        return
+
+    def check_room(self, answer: AIMessage, arguments: Mapping[str, Any], request: Request) -> None:
+        """Make sure that the model has seen the whole request, where a server may cut it.
+
+        Raises:
+            ContextTooLongError: It has not.
+        """
+        return
 
     def adapt(self, error: ProviderError) -> bool:
         """Learn from a refusal which argument of a call this server does not take.

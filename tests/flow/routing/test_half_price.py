@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +11,31 @@ from langgraph.checkpoint.memory import InMemorySaver
 from aegis_graph import (
     BudgetExceededError,
     ConfigError,
-    InvalidRequestError,
     NoProviderError,
     RoutedChatModel,
+    RouterHandle,
     RoutingError,
 )
-from aegis_graph.testing import Fault, LoopbackServer, Received, Reply
-from aegis_graph.testing.loop_clock import LoopClock
-from tests.flow.support import ask, assert_sound, make_config, open_router, provider, rows, spent
-
-PRICE = {
-    "input_usd_per_mtok": "2",
-    "output_usd_per_mtok": "10",
-    "service_tiers": {"flex": {"input_usd_per_mtok": "1", "output_usd_per_mtok": "5"}},
-}
-FULL = Fault.status(429, error_code="service_tier_capacity_exceeded", message="unavailable")
-ANSWER = Reply("It is Ulm.", input_tokens=10, output_tokens=5)
-AT_FLEX, AT_DEFAULT = 10 * 1_000 + 5 * 5_000, 10 * 2_000 + 5 * 10_000
-"""What that costs, in nano-USD."""
-
-
-def row(server: LoopbackServer, **changes: Any) -> dict[str, Any]:
-    return provider(server, "openai", **{"half_price": True, "price": PRICE, **changes})
-
-
-def config_of(server: LoopbackServer, db: Path, *chain: dict[str, Any], **sections: Any) -> Any:
-    return make_config(server, db, providers=chain or [row(server)], **sections)
-
-
-def asked(result: Any) -> list[tuple[str, str | None, str]]:
-    return [(one["provider"], one.get("tier"), one["status"]) for one in result["attempts"]]
-
-
-def tiers_sent(server: LoopbackServer) -> list[str | None]:
-    return [call.body.get("service_tier") for call in server.calls()]
-
-
-def hangs(clock: LoopClock, seconds: float) -> Callable[[Received], Fault]:
-    """Seconds pass from this call on, in which no answer comes."""
-
-    def step(call: Received) -> Fault:
-        clock.advance(seconds)
-        return Fault.hang()
-
-    return step
+from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.half_price_support import (
+    ANSWER,
+    AT_DEFAULT,
+    AT_FLEX,
+    FULL,
+    asked,
+    config_of,
+    row,
+    tiers_sent,
+)
+from tests.flow.support import (
+    KEYS,
+    ask,
+    assert_sound,
+    open_router,
+    provider,
+    rows,
+    spent,
+)
 
 
 async def test_a_request_that_can_wait_is_served_at_half_the_price(
@@ -152,60 +131,6 @@ async def test_a_row_that_cools_down_is_asked_in_no_tier(server: LoopbackServer,
     assert len(server.calls()) == 1
 
 
-async def test_the_wait_counts_and_not_the_rows_own_time(server: LoopbackServer, db: Path) -> None:
-    clock = LoopClock(asyncio.get_running_loop())
-    server.script("openai", hangs(clock, 90), ANSWER)
-    router = open_router(config_of(server, db, row(server, timeout_s=5)))
-    result = await router.ainvoke(ask(max_wait_s=80))
-    assert asked(result) == [("openai", "flex", "failed"), ("openai", None, "answered")]
-    assert result["attempts"][0]["reason"] == "no complete answer within 80 s"
-    late, paid = rows(db)
-    # Whether it was served all the same only the bill says.
-    assert (late["cost_basis"], late["service_tier"]) == ("held", "flex")
-    assert paid["cost_nano_usd"] == AT_DEFAULT
-    # A wait that was too short says nothing of the tier.
-    server.always("openai", ANSWER)
-    assert asked(await router.ainvoke(ask(max_wait_s=80))) == [("openai", "flex", "answered")]
-
-
-async def test_an_answer_may_take_longer_than_the_row_allows(
-    server: LoopbackServer, db: Path
-) -> None:
-    clock = LoopClock(asyncio.get_running_loop())
-
-    def slowly(call: Received) -> Reply:
-        clock.advance(30)
-        return ANSWER
-
-    server.always("openai", slowly)
-    router = open_router(config_of(server, db, row(server, timeout_s=5, first_token_timeout_s=2)))
-    assert asked(await router.ainvoke(ask(max_wait_s=80))) == [("openai", "flex", "answered")]
-    assert [one["cost_nano_usd"] for one in rows(db)] == [AT_FLEX]
-
-
-async def test_the_requests_own_time_is_the_strictest(server: LoopbackServer, db: Path) -> None:
-    clock = LoopClock(asyncio.get_running_loop())
-    server.script("openai", hangs(clock, 4))
-    router = open_router(config_of(server, db))
-    with pytest.raises(RoutingError, match="the 3 s of the whole request are over"):
-        await router.ainvoke(ask(max_wait_s=600, timeout_s=3))
-    assert len(server.calls()) == 1
-
-
-async def test_all_waits_together_are_within_the_requests(server: LoopbackServer, db: Path) -> None:
-    chain = [row(server, name=name, model=f"{name}-1") for name in ("one", "two")]
-    router = open_router(config_of(server, db, *chain, routing={"order": "price"}))
-    server.script("openai", Fault.hang())
-    server.always("openai", ANSWER)
-    result = await router.ainvoke(ask(max_wait_s=0.1))
-    # The second tier has nothing left of the wait that the first one used up.
-    assert [one[:2] for one in asked(result)] == [("one", "flex"), ("one", None)]
-    assert [(one["provider"], one.get("tier"), one["code"]) for one in result["skipped"]] == [
-        ("two", "flex", "wait")
-    ]
-    assert result["skipped"][0]["reason"] == "its tier flex has 0 s of what the request can wait"
-
-
 async def test_each_provider_is_asked_at_half_its_price_before_itself(
     server: LoopbackServer, db: Path
 ) -> None:
@@ -279,38 +204,6 @@ async def test_a_chosen_provider_is_asked_in_both_tiers_and_no_other_is(
     assert [one[:2] for one in asked(result)] == [("two", "flex"), ("two", None)]
 
 
-async def test_the_wait_can_be_given_wherever_a_choice_can(
-    server: LoopbackServer, db: Path
-) -> None:
-    server.always("openai", ANSWER)
-    router = open_router(config_of(server, db))
-    choice: dict[str, Any] = {"max_wait_s": 60}
-    for result in (
-        await router.with_options(**choice).ainvoke(ask()),
-        await router.ainvoke(ask(), context=choice),
-        await router.ainvoke(ask(), {"configurable": choice}),
-    ):
-        assert asked(result) == [("openai", "flex", "answered")]
-    model = RoutedChatModel(router=router, max_wait_s=60)
-    await model.ainvoke("Which city?")
-    await model.ainvoke("Which city?", max_wait_s=0)
-    assert [one async for one in model.astream("Which city?")]
-    assert tiers_sent(server) == ["flex"] * 4 + [None, "flex"]
-    assert [one["service_tier"] for one in rows(db)] == ["flex"] * 4 + [None, "flex"]
-
-
-@pytest.mark.parametrize("value", [-1, "60", True, float("nan"), 86_401])
-async def test_a_wait_that_is_none_is_refused(
-    server: LoopbackServer, db: Path, value: object
-) -> None:
-    router = open_router(config_of(server, db))
-    with pytest.raises(
-        InvalidRequestError, match=r"max_wait_s: .* is not a number of seconds from"
-    ):
-        await router.ainvoke(ask(max_wait_s=value))
-    assert server.calls() == ()
-
-
 async def test_both_tiers_keep_to_the_same_budget(server: LoopbackServer, db: Path) -> None:
     server.always("openai", ANSWER)
     probe = await open_router(config_of(server, db)).ainvoke(ask(max_wait_s=60))
@@ -343,6 +236,16 @@ async def test_on_the_engine_of_langgraph_it_is_the_same(server: LoopbackServer,
     thread: Any = {"configurable": {"thread_id": "t"}}
     result = await router.ainvoke(ask(max_wait_s=60), thread)
     assert [one[:2] for one in asked(result)] == [("openai", "flex"), ("openai", None)]
+
+
+async def test_a_tier_that_the_file_no_longer_has_is_not_asked(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("openai", ANSWER)
+    handle = RouterHandle(config_of(server, db), environ=KEYS)
+    assert asked(await handle.router.ainvoke(ask(max_wait_s=60)))[0][1] == "flex"
+    handle.reload(config_of(server, db, row(server, half_price=False)))
+    assert asked(await handle.router.ainvoke(ask(max_wait_s=60)))[0][1] is None
 
 
 async def test_what_broke_off_in_the_tier_is_not_bought_again_from_the_same_model(
