@@ -37,6 +37,7 @@ from aegis_graph.routing.route import (
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.routing.watched_runs import watched_call
+from aegis_graph.telemetry.telemetry import watched_request
 from aegis_graph.text.foreign import clean_text
 from aegis_graph.types import SkippedRecord
 
@@ -59,6 +60,9 @@ class Attempt:
         """Call the provider under the reservation that ``budget_check`` made."""
         reasons = refused_because(route_of(state))
         request = with_reasons(self.read(state, config), reasons)
+        if watched := watched_request():
+            # Also where a resumed run begins here.
+            watched.describe(request, state["route_id"])
         deadline = Deadline.of(state, request)
         command = await self._attempt({**state, **kept(deadline)}, request, config)
         # For the nodes after this one, where a resumed run begins here.

@@ -105,8 +105,7 @@ class RouterNodes:
         deadline = Deadline.of(state, request)
         route = with_choices(route_of(state), request.protecting_choices)
         state = {**state, "route": route, **kept(deadline)}
-        watched = watched_request()
-        if watched is not None:
+        if watched := watched_request():
             watched.describe(request, state["route_id"])
         unsettled = pending(route)
         if route["retry_after_s"] > 0:
@@ -153,8 +152,8 @@ class RouterNodes:
         # Only now, because the ledger must have the attempts that failed too: they may have cost.
         if error is not None:
             raise error
-        watched = watched_request()
-        if watched is not None:
+        if watched := watched_request():
+            watched.describe(self.read(state, config), state["route_id"])
             watched.answer()
         return {
             "messages": [answer],
@@ -193,8 +192,7 @@ class RouterNodes:
             # Until the attempt's node claims it: a run that ends in between spends nothing.
             await self.services.unclaimed.register(unused_hold(admission.hold["id"]))
         skipped = [*attempt.plan.skipped, *admission.skipped, *refusals(route)]
-        watched = watched_request()
-        if watched is not None:
+        if watched := watched_request():
             watched.skip(skipped)
             watched.wait(attempt.waited_s)
         update = {

@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 from opentelemetry import context, trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from aegis_graph import RoutedChatModel, RouterConfig, RouterHandle, create_embeddings
+from aegis_graph import (
+    OutgoingAttempt,
+    RoutedChatModel,
+    RouterConfig,
+    RouterHandle,
+    create_embeddings,
+)
 from aegis_graph.errors import BudgetExceededError, RequestRejectedError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import KEYS, ask, dust_settles, make_config, open_router, provider, rows
@@ -352,6 +360,27 @@ def test_an_application_that_suppresses_instrumentation_gets_no_spans(
         assert spans() == {}
     finally:
         context.detach(token)
+
+
+def test_a_run_that_a_person_stopped_is_paused_and_goes_on_under_its_identifier(
+    server: LoopbackServer, db: Path
+) -> None:
+    server.always("openai", PARIS)
+    config = make_config(server, db, providers=[provider(server, "openai")])
+
+    def before_attempt(attempt: OutgoingAttempt) -> None:
+        interrupt("Really?")
+
+    router = open_router(config, checkpointer=InMemorySaver(), before_attempt=before_attempt)
+    thread: Any = {"configurable": {"thread_id": "t-1"}}
+    router.invoke(ask(), thread)
+    router.invoke(Command(resume="yes"), thread)
+    first, second = spans()["route chat"]
+    statuses = [attributes(one)["aegis.status"] for one in (first, second)]
+    assert statuses == ["paused", "answered"]
+    assert attributes(first)["aegis.route_id"] == attributes(second)["aegis.route_id"]
+    [call] = spans()["chat gpt-4o"]
+    assert parent(call) == own(second)
 
 
 def test_embeddings_have_their_own_operation(server: LoopbackServer, db: Path) -> None:
