@@ -11,13 +11,19 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # The router's peers: some need other versions of what this package needs, too.
 PEERS := .venv-bench/.installed
+# What exports of bills are checked with; the official validator needs Python 3.12 or newer.
+FOCUS := .venv-focus/.installed
+FOCUS_PYTHON ?= $(shell for python in python3 python3.13 python3.12; do \
+	$$python -c 'import ensurepip, sys; sys.exit(not (3, 12) <= sys.version_info < (3, 14))' \
+	2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-browser screenshots bench quality studio notebooks lock clean
+.PHONY: help demo test check test-browser screenshots bench quality validate-focus studio notebooks \
+	lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(INSTALLED) ## Ask the example documents a question, then show what it cost
 	$(BIN)/aegis ask "How do I stop spending when the budget is used up?" --docs examples/documents --config examples/demo.toml
@@ -57,6 +63,9 @@ quality: $(INSTALLED) ## Measure the components beside the plainest prompt on th
 		"AEGIS_QUALITY_MODEL and AEGIS_QUALITY_EMBEDDINGS_URL are optional)"; \
 	else $(BIN)/python benchmarks/quality.py all --baseline --results data/quality.jsonl; fi
 
+validate-focus: $(INSTALLED) $(FOCUS) ## Check the FOCUS exports with the tools of others
+	$(BIN)/python benchmarks/validate_focus.py
+
 # Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
 studio: $(INSTALLED) ## Serve every graph on this machine and open LangGraph Studio
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
@@ -73,9 +82,12 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		benchmarks/requirements.in --output-file benchmarks/requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		benchmarks/focus_requirements.in --output-file benchmarks/focus_requirements.txt
 
 clean: ## Remove the environment and every cache, but not the ledger in data/
-	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
+	rm -rf .venv .venv-bench .venv-focus .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
@@ -96,5 +108,15 @@ $(PEERS): benchmarks/requirements.txt $(INSTALLED)
 	@echo "Installing the router's peers into .venv-bench (first time only) ..."
 	@$(BIN)/python -m venv .venv-bench
 	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r $<
+	@touch $@
+
+$(FOCUS): benchmarks/focus_requirements.txt
+	@if [ -z "$(FOCUS_PYTHON)" ]; then \
+		echo "This needs Python 3.12 or 3.13. If it has another name: make FOCUS_PYTHON=..." >&2; \
+		exit 1; fi
+	@echo "Installing the validators of FOCUS into .venv-focus (first time only) ..."
+	@$(FOCUS_PYTHON) -m venv .venv-focus
+	@.venv-focus/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --require-hashes -r $<
 	@touch $@

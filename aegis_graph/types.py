@@ -35,6 +35,8 @@ OnBudget = Literal["raise", "interrupt", "downshift"]
 """What happens near a budget's end: the request fails, a person is asked for more, or the cheaper
 provider is asked first."""
 ExportFormat = Literal["csv", "json", "jsonl", "parquet", "focus"]
+FocusVersion = Literal["1.2", "1.4"]
+"""Of the FinOps Foundation's format of bills, whose columns an export can have."""
 GroupBy = Literal["provider", "model", "task", "user", "day", "month", "run"]
 """What a report has one row for, beside ``tag:KEY``; days and months are those of the ledger's time
 zone."""
@@ -61,6 +63,7 @@ RESULT_KINDS: tuple[ResultKind, ...] = get_args(ResultKind)
 ON_BUDGET: tuple[OnBudget, ...] = get_args(OnBudget)
 ORDERS: tuple[Order, ...] = get_args(Order)
 EXPORT_FORMATS: tuple[ExportFormat, ...] = get_args(ExportFormat)
+FOCUS_VERSIONS: tuple[FocusVersion, ...] = get_args(FocusVersion)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 LIMIT_UNITS: tuple[LimitUnit, ...] = get_args(LimitUnit)
 SENSITIVITIES: tuple[Sensitivity, ...] = get_args(Sensitivity)

@@ -207,13 +207,19 @@ def add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser)
 
 def add_export(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``ledger export``."""
-    from aegis_graph.types import EXPORT_FORMATS  # noqa: PLC0415
+    from aegis_graph.types import EXPORT_FORMATS, FOCUS_VERSIONS  # noqa: PLC0415
 
     parser.add_argument(
         "--format",
         choices=EXPORT_FORMATS,
         default="csv",
-        help="focus: columns of FOCUS 1.2, as CSV (default: csv)",
+        help="focus: the FinOps Foundation's columns, as CSV (default: csv)",
+    )
+    parser.add_argument(
+        "--focus-version",
+        choices=FOCUS_VERSIONS,
+        default=FOCUS_VERSIONS[0],
+        help=f"whose columns focus has (default: {FOCUS_VERSIONS[0]})",
     )
     parser.add_argument("--since", metavar="DAY", help="first day, like 2026-11-01")
     parser.add_argument("--until", metavar="DAY", help="the day after the last one")

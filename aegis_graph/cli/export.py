@@ -37,6 +37,7 @@ def export(options: argparse.Namespace) -> int:
             since=since,
             until=until,
             provider=options.provider,
+            focus_version=options.focus_version,
             progress=progress,
         )
     return OK

@@ -13,7 +13,7 @@ from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.report_rows import CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.windows import Days
-from aegis_graph.types import ExportFormat
+from aegis_graph.types import ExportFormat, FocusVersion
 
 T = TypeVar("T")
 
@@ -71,6 +71,7 @@ class LedgerReader:
         since: str | None = None,
         until: str | None = None,
         provider: str | None = None,
+        focus_version: FocusVersion = "1.2",
     ) -> int:
         """Write every row between two local days (ISO dates, half-open); see ``export_rows``.
 
@@ -82,7 +83,14 @@ class LedgerReader:
         """
         return _count(
             await self.read(
-                _exported(stream, format=format, since=since, until=until, provider=provider)
+                _exported(
+                    stream,
+                    format=format,
+                    since=since,
+                    until=until,
+                    provider=provider,
+                    focus_version=focus_version,
+                )
             )
         )
 
@@ -94,6 +102,7 @@ class LedgerReader:
         since: str | None = None,
         until: str | None = None,
         provider: str | None = None,
+        focus_version: FocusVersion = "1.2",
         progress: Callable[[int], None] | None = None,
     ) -> int:
         """As ``export``, in the calling thread; ``progress`` is called with the rows so far."""
@@ -105,6 +114,7 @@ class LedgerReader:
                     since=since,
                     until=until,
                     provider=provider,
+                    focus_version=focus_version,
                     progress=progress,
                 )
             )
@@ -143,6 +153,7 @@ def _exported(
     since: str | None,
     until: str | None,
     provider: str | None,
+    focus_version: FocusVersion,
     progress: Callable[[int], None] | None = None,
 ) -> Query[int | OSError]:
     try:
@@ -153,6 +164,7 @@ def _exported(
                 since=since,
                 until=until,
                 provider=provider,
+                focus_version=focus_version,
                 progress=progress,
             )
         )

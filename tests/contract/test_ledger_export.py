@@ -145,7 +145,9 @@ async def test_focus_has_its_columns_and_adds_up_to_the_ledger(store: Store) -> 
     for column in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"):
         assert sum(Decimal(row[column]) for row in rows) * USD == spent
     for column in ("ConsumedQuantity", "PricingQuantity"):
-        assert sum(int(row[column]) for row in rows) == 10 * len(ended)
+        assert sum(Decimal(row[column]) for row in rows) == 10 * len(ended)
+        # Of a column of whole numbers a reader would make integers, which the format forbids.
+        assert all("." in row[column] for row in rows)
     first = rows[0]
     assert first["ChargePeriodStart"] == "2026-11-23T12:00:00Z"
     assert first["ChargePeriodEnd"] == "2026-11-23T13:00:00Z"
@@ -157,6 +159,16 @@ async def test_focus_has_its_columns_and_adds_up_to_the_ledger(store: Store) -> 
     more = {"InvoiceIssuerName": "cheap", "SkuId": "m|1", "ResourceId": "m|1", "x_Task": "chat"}
     assert first.items() >= {**fixed, **names, **more, "x_Cost_Basis": "reported"}.items()
     assert {"x_Route_Id", "x_User_Id", "ChargeDescription", "BillingAccountId"} <= first.keys()
+    assert first["InvoiceId"] == ""
+
+
+async def test_focus_1_4_has_other_names_and_the_same_charges(store: Store) -> None:
+    ledger = store.open()
+    await a_few_rows(store, ledger)
+    old = parsed("focus", await exported(ledger, "focus"))
+    new = parsed("focus", await exported(ledger, "focus", focus_version="1.4"))
+    renamed = {"ProviderName": "ServiceProviderName", "PublisherName": "HostProviderName"}
+    assert [{renamed.get(key, key): value for key, value in row.items()} for row in old] == new
 
 
 def calls(count: int) -> str:

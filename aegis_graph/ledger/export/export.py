@@ -18,7 +18,7 @@ from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, LedgerRow, RowR
 from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.row_selection import RowSelection
 from aegis_graph.ledger.windows import ALL_DAYS, Days
-from aegis_graph.types import EXPORT_FORMATS, ExportFormat
+from aegis_graph.types import EXPORT_FORMATS, ExportFormat, FocusVersion
 
 _RowWriter = Callable[[BinaryIO, RowReader], Query[None]]
 
@@ -35,6 +35,7 @@ def export_rows(
     since: str | None = None,
     until: str | None = None,
     provider: str | None = None,
+    focus_version: FocusVersion = "1.2",
     progress: Callable[[int], None] | None = None,
 ) -> Query[int]:
     """Write the rows that the ledger has now, in the order they were made.
@@ -51,6 +52,7 @@ def export_rows(
         since: The first local day, as an ISO date.
         until: The local day after the last one.
         provider: Only its rows.
+        focus_version: Whose columns ``focus`` has.
         progress: Is called with the number of rows read so far.
 
     Returns:
@@ -64,8 +66,11 @@ def export_rows(
         raise ConfigError(f"format: {format!r} is none of {', '.join(EXPORT_FORMATS)}")
     days = Days(since or ALL_DAYS.first, until or ALL_DAYS.end)
     reader = RowReader(RowSelection(days=days, provider=provider), progress)
-    write = _parquet_writer() if format == "parquet" else _TEXT[format]
-    yield from write(stream, reader)
+    if format == "focus":
+        yield from write_focus(stream, reader, version=focus_version)
+    else:
+        write = _parquet_writer() if format == "parquet" else _TEXT[format]
+        yield from write(stream, reader)
     stream.flush()
     return reader.count
 
@@ -122,5 +127,4 @@ _TEXT: Mapping[str, _RowWriter] = {
     "csv": _csv,
     "json": _json,
     "jsonl": _jsonl,
-    "focus": write_focus,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import BinaryIO
@@ -9,8 +10,10 @@ from typing import BinaryIO
 from aegis_graph.ledger.export.csv_lines import csv_lines
 from aegis_graph.ledger.export.row_reader import ESCAPED, PLAIN, RowReader
 from aegis_graph.ledger.queries import Query
+from aegis_graph.types import FocusVersion
 
-_TOKENS = "coalesce(input_tokens, 0) + coalesce(output_tokens, 0)"
+# With a decimal point: the format wants a quantity that is no integer, even where it is whole.
+_TOKENS = "CAST(coalesce(input_tokens, 0) + coalesce(output_tokens, 0) AS TEXT) || '.0'"
 
 # Reads the hour, from which ``_periods`` makes the four columns of time that come first.
 _FOCUS = {
@@ -33,6 +36,8 @@ _FOCUS = {
     "ProviderName": ESCAPED["provider"],
     "PublisherName": ESCAPED["provider"],
     "InvoiceIssuerName": ESCAPED["provider"],
+    # The provider's bill has it, and the ledger has not.
+    "InvoiceId": "NULL",
     "ConsumedQuantity": _TOKENS,
     "ConsumedUnit": "'Tokens'",
     "PricingCategory": "'Standard'",
@@ -66,16 +71,25 @@ _FOCUS = {
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")
 
-FOCUS_COLUMNS = (*_PERIODS, *(name for name in _FOCUS if name != "hour"))
-"""Columns of FOCUS 1.2, and our own with the prefix ``x_``.
+_RENAMED: Mapping[FocusVersion, Mapping[str, str]] = {
+    "1.2": {},
+    "1.4": {"ProviderName": "ServiceProviderName", "PublisherName": "HostProviderName"},
+}
+"""What a version calls columns of 1.2 otherwise."""
 
-Source: https://focus.finops.org/focus-specification/v1-2/
-"""
+
+def focus_columns(version: FocusVersion) -> tuple[str, ...]:
+    """Columns of a version of FOCUS, and our own with the prefix ``x_``.
+
+    Source: https://focus.finops.org/focus-specification/ (v1-2, v1-4)
+    """
+    renamed = _RENAMED[version]
+    return (*_PERIODS, *(renamed.get(name, name) for name in _FOCUS if name != "hour"))
 
 
-def write_focus(stream: BinaryIO, reader: RowReader) -> Query[None]:
+def write_focus(stream: BinaryIO, reader: RowReader, *, version: FocusVersion) -> Query[None]:
     """One charge per attempt that has ended, as lines of CSV in UTF-8."""
-    stream.write(csv_lines([FOCUS_COLUMNS]))
+    stream.write(csv_lines([focus_columns(version)]))
     while rows := (yield from reader.next_rows(_FOCUS, ended=True)):
         stream.write(csv_lines(_periods(row[0]) + row[1:] for row in rows))
 
