@@ -202,7 +202,28 @@ def add_ledger(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser)
     settle = add("reconcile", "list attempts that never reported, or settle one to its real cost")
     settle.add_argument("id", nargs="?", type=int, metavar="ID", help="the row")
     settle.add_argument("usd", nargs="?", metavar="USD", help="what it really cost")
+    add_bill(settle)
     add_export(add("export", "write every row to a file or a pipe"))
+
+
+def add_bill(parser: argparse.ArgumentParser) -> None:
+    """The arguments of ``ledger reconcile`` that compare a provider's bill."""
+    parser.add_argument(
+        "--bill",
+        type=Path,
+        metavar="FILE",
+        help="compare a bill: OpenAI's costs as JSON, FOCUS, or a CSV of day, provider, model, usd",
+    )
+    parser.add_argument(
+        "--provider", metavar="NAME", help="the ledger's name for the provider that bills"
+    )
+    parser.add_argument(
+        "--timezone", metavar="ZONE", help="of the days in a plain CSV (default: UTC)"
+    )
+    parser.add_argument(
+        "--apply", action="store_true", help="give held rows what the bill says of them"
+    )
+    parser.add_argument("--yes", action="store_true", help="apply without asking")
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

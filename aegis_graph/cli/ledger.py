@@ -132,8 +132,13 @@ def _differences(found: Sequence[Difference]) -> Iterator[TableColumn]:
 
 
 def reconcile(options: argparse.Namespace) -> int:
-    """List the attempts that never reported, or give one of them its real cost."""
+    """List the attempts that never reported, give one its real cost, or compare a bill."""
     config = load_config(options)
+    if options.bill is not None:
+        # Loaded where a bill is compared; listing holds needs none of it.
+        from aegis_graph.cli.bills import reconcile_bill  # noqa: PLC0415
+
+        return reconcile_bill(options, create_ledger(config))
     ledger = create_ledger(config)
     if options.id is not None:
         return _settle(ledger, options)

@@ -23,6 +23,7 @@ from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.alerts_now import alerts_now
 from aegis_graph.ledger.approvals import Approval, BudgetRaise
+from aegis_graph.ledger.corrections import Correction, correct
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.prompt_hashes import PromptHashes
@@ -204,6 +205,16 @@ class SqlLedger(LedgerReader):
             return self._runner.apply(connection, [LedgerOperation([settlement])])[0].alerts
 
         return await self.transact(work)
+
+    async def correct(self, corrections: Sequence[Correction], *, source: str) -> int:
+        """Give rows whose outcome is unknown what a bill says of them; see ``correct``.
+
+        Returns:
+            How many were corrected; those that are held no longer stay as they are.
+        """
+        return await self.transact(
+            lambda connection: correct(connection, corrections, now=self._clock(), source=source)
+        )
 
     async def check(self) -> int:
         """Make sure that the ledger and its key can be used, and return its schema's version."""

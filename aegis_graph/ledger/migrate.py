@@ -12,6 +12,7 @@ from typing import Any
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.api_keys import API_KEY_COLUMNS
 from aegis_graph.ledger.columns import SET_BY_HOLD, SET_BY_SETTLEMENT
+from aegis_graph.ledger.corrections import CORRECTION_COLUMNS
 from aegis_graph.ledger.rows import FAILED_REQUEST_COLUMNS
 from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.totals import TOTAL_COLUMNS
@@ -52,6 +53,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "api_keys": _split(API_KEY_COLUMNS, key="key_hash"),
     "sessions": (("token_hash",), ("key_hash", "expires_at")),
     "days": (("day",), ("first_id",)),
+    "corrections": (("request_id", "timestamp"), CORRECTION_COLUMNS[1:]),
 }
 """Each table's key and its other columns, in the order in which they are copied."""
 

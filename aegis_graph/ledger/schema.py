@@ -235,6 +235,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX budget_raises_window ON budget_raises (period, first_day, scope)",
     ),
+    # What rows were before a bill corrected them.
+    (
+        """
+        CREATE TABLE corrections (
+            request_id {integer} NOT NULL,
+            timestamp {text} NOT NULL,
+            old_nano_usd {integer} NOT NULL,
+            new_nano_usd {integer} NOT NULL CHECK (new_nano_usd >= 0),
+            source TEXT NOT NULL,
+            PRIMARY KEY (request_id, timestamp)
+        ) {keyed}
+        """,
+    ),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

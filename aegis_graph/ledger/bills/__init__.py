@@ -1,0 +1,1 @@
+"""What providers have billed, read and compared with the ledger."""
