@@ -9,8 +9,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from aegis_graph import create_embeddings
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
+    KEYS,
     ask,
     assert_sound,
     dust_settles,
@@ -82,13 +84,61 @@ async def test_an_attempt_in_a_tier_at_half_the_price_is_not_hedged(
     server.always("dashscope", short("Lyon"))
     price = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "1"}
     chain = [
-        provider(server, "openai", model="gpt-5", price=price),
+        provider(server, "openai", half_price=True, price=price),
         provider(server, "dashscope", **flat_price("1")),
     ]
     config = make_config(server, db, providers=chain, routing={"hedge_after_s": 0.02})
     result = await open_router(config).ainvoke(ask(max_wait_s=600))
-    if "tier" in result["attempts"][0]:
-        assert len(result["attempts"]) == 1
+    (attempt,) = result["attempts"]
+    assert (attempt["provider"], attempt["tier"]) == ("openai", "flex")
+
+
+async def test_embeddings_are_hedged_by_their_own_rows(server: LoopbackServer, db: Path) -> None:
+    table = [
+        {
+            "name": kind, "kind": kind, "model": kind, "space": "one", "dimensions": 1024,
+            "base_url": getattr(server, f"{kind}_url"), "location": "cloud",
+            "api_key_env": "LOOPBACK_KEY",
+            "price": {"input_usd_per_mtok": "1", "output_usd_per_mtok": "0"},
+        }
+        for kind in ("openai", "dashscope")
+    ]  # fmt: skip
+    server.always("openai", Fault.hang(), model="openai")
+    config = make_config(server, db, embeddings=table, routing={"hedge_after_s": 0.02})
+    embeddings = create_embeddings(config, environ=KEYS)
+    kept: list[int] = []
+    found = await embeddings.aembed(["a", "b"], keep=lambda texts, vectors: kept.append(len(texts)))
+    assert [(one["provider"], one["status"]) for one in found.attempts] == [
+        ("openai", "cancelled"),
+        ("dashscope", "answered"),
+    ]
+    assert (len(found.vectors), kept) == (2, [2])
+    assert_sound(db)
+
+
+async def test_without_hedging_a_call_begins_no_task(server: LoopbackServer, db: Path) -> None:
+    server.always("openai", short("Paris"))
+    loop, begun = asyncio.get_running_loop(), []
+
+    def note(loop: Any, work: Any, **more: Any) -> Any:
+        begun.append(work.__qualname__)
+        return asyncio.Task(work, loop=loop, **more)
+
+    async def begun_by(after: Any) -> list[str]:
+        chain = [provider(server, "openai", **flat_price("1"))]
+        router = open_router(make_config(server, db, providers=chain))
+        await router.ainvoke(ask())
+        begun.clear()
+        loop.set_task_factory(note)
+        try:
+            await router.ainvoke(ask(**after))
+        finally:
+            loop.set_task_factory(None)
+        return [name for name in begun if "make" in name]
+
+    assert await begun_by({}) == []
+    assert await begun_by({"hedge_after_s": "p95"}) == [], "too few are measured"
+    assert len(await begun_by({"hedge_after_s": 60})) == 1
 
 
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
