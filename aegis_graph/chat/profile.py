@@ -10,9 +10,9 @@ from langchain_core.messages import BaseMessage
 from aegis_graph.pricing.book import book_context
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.local import InProcessProvider
+from aegis_graph.request.content_parts import request_image
 from aegis_graph.request.images import is_image
 from aegis_graph.request.options import SAMPLING
-from aegis_graph.request.request import request_image
 from aegis_graph.request.token_bounds import prompt_bound
 from aegis_graph.routing.handle import RouterHandle
 from aegis_graph.routing.router import RouterBuilder

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aegis_graph.pricing.rates import TokenUsage
-from aegis_graph.providers.base import Probe, Provider
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.probe import Probe
 
 
 def row_warnings(provider: Provider, probe: Probe) -> Iterator[str]:

@@ -31,6 +31,7 @@ from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
 from aegis_graph.providers.location import check_location
+from aegis_graph.providers.probe import Probe
 from aegis_graph.providers.waiting_tier import WaitingTier
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.types import FINISH_REASON
@@ -42,21 +43,6 @@ class OpenModel:
 
     model: BaseChatModel
     aclose: Callable[[], Awaitable[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """What ``aegis doctor`` found out about a provider without buying anything."""
-
-    reachable: bool | None
-    """``None`` where the provider offers no free way to ask."""
-    model_there: bool | None
-    """``None`` where the provider offers no free way to ask."""
-    detail: str = ""
-    models: tuple[str, ...] = ()
-    """What the server has, as it names them."""
-    context_length: int | None = None
-    """Tokens that the model's context has there; ``None`` where the server does not say it."""
 
 
 class ProviderOptions(ConfigModel):

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import Field
 from typing_extensions import override
 
-from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
+from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.http import (
     httpx_transport,
@@ -27,6 +27,7 @@ from aegis_graph.providers.library_model import (
     LibraryModelProvider,
 )
 from aegis_graph.providers.ollama.options import SAMPLING
+from aegis_graph.providers.probe import Probe
 from aegis_graph.request.options import SAMPLING as SAMPLING_OPTIONS
 from aegis_graph.types import CallOptions
 

@@ -9,7 +9,8 @@ from typing_extensions import override
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, ProviderError
 from aegis_graph.pricing.prices import NO_COST, Price
-from aegis_graph.providers.base import Probe, Provider
+from aegis_graph.providers.base import Provider
+from aegis_graph.providers.probe import Probe
 from aegis_graph.request.options import SAMPLING
 from aegis_graph.types import CallOptions
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -14,15 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.pricing.rates import InputKind
-from aegis_graph.request.images import (
-    ImageSize,
-    base64_field,
-    base64_of_address,
-    decode_base64,
-    image_addresses,
-    is_image,
-    read_image_header,
-)
+from aegis_graph.request.content_parts import RequestImage, check_parts
 from aegis_graph.request.input_kinds import input_kinds
 from aegis_graph.request.limits import (
     hedge_after,
@@ -51,20 +43,8 @@ from aegis_graph.types import (
     Task,
 )
 
-MAX_PROMPT_BYTES = 8_000_000
-"""Above the largest context of any provider (1 M tokens of several bytes): surely a mistake."""
-
 MAX_ID = 200
 """Characters of a user's or a thread's name: a row of the ledger stays small."""
-
-
-class RequestImage(NamedTuple):
-    """An image among the messages."""
-
-    remote: bool
-    """Whether the message has its address only."""
-    size: ImageSize | None
-    """``None`` where only the provider will know it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +136,7 @@ class Request:
             self,
             messages=messages,
             asked=self.asked or self.messages,
-            images=_check_parts(messages),
+            images=check_parts(messages),
             prompt_tokens=prompt_bound(messages) + options_bound(self.options),
         )
 
@@ -168,7 +148,7 @@ class Request:
             InvalidRequestError: One line that says what is wrong.
         """
         messages = state.get("messages") or []
-        images = _check_parts(messages)
+        images = check_parts(messages)
         run_id = _checked_name("run_id", state.get("run_id"))
         options = read_options(state.get("options"))
         thread = (config.get("configurable") or {}).get("thread_id")
@@ -243,59 +223,3 @@ def _output_cap(value: Any) -> int | None:
     raise InvalidRequestError(
         f"max_output_tokens: {value!r} is not a whole number from 1 to {MAX_OUTPUT_TOKENS:,}"
     )
-
-
-def _check_parts(messages: Sequence[BaseMessage]) -> list[RequestImage]:
-    """Check every content part, and say which images are among them."""
-    if not messages:
-        raise InvalidRequestError("messages: empty; give at least one message")
-    size = 0
-    images: list[RequestImage] = []
-    for number, message in enumerate(messages):
-        if not isinstance(message, BaseMessage):
-            raise InvalidRequestError(f"messages[{number}]: not a LangChain message")
-        parts = [message.content] if isinstance(message.content, str) else message.content
-        for place, part in enumerate(parts):
-            where = f"messages[{number}].content[{place}]"
-            if not isinstance(part, str) and is_image(part):
-                images.append(request_image(part, where))
-                continue
-            text = part if isinstance(part, str) else part.get("text")
-            more = utf8_size(text) if isinstance(text, str) else 0
-            if more is None:
-                raise InvalidRequestError(f"{where}: not valid Unicode text")
-            size += more
-    if size > MAX_PROMPT_BYTES:
-        raise InvalidRequestError(
-            f"messages: {size:,} bytes of text; at most {MAX_PROMPT_BYTES:,} can be asked"
-        )
-    return images
-
-
-def request_image(part: Mapping[str, Any], where: str) -> RequestImage:
-    """An image is an https address or base64 data; never a path, which a client might read.
-
-    Args:
-        part: The part of a message that is one.
-        where: What an error calls it.
-
-    Raises:
-        InvalidRequestError: It is neither.
-    """
-    # All of them, because it is unknown which one a provider's client prefers.
-    texts = [base64_of_address(address) for address in image_addresses(part)]
-    data = base64_field(part)
-    given = [*texts, data] if data is not None else texts
-    if not given or not all(isinstance(text, str) for text in given):
-        raise InvalidRequestError(
-            f"{where}: an image must be an https:// address or data:image/...;base64, data"
-        )
-    try:
-        facts = [read_image_header(decode_base64(text)) for text in given if text]
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"{where}: {error}") from error
-    known = [one.size for one in facts if one is not None]
-    remote = "" in given
-    # The largest, for the same reason.
-    sure = not remote and len(known) == len(given)
-    return RequestImage(remote, max(known, key=lambda size: size[0] * size[1]) if sure else None)

@@ -17,6 +17,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from uuid import uuid4
 
 from aegis_graph.config.addresses import is_loopback, webhook_fault
@@ -122,12 +123,10 @@ def signed_headers(post_id: str, body: bytes, secret: str | None) -> dict[str, s
 
 
 def _key_of(secret: str) -> bytes:
-    try:
-        if secret.startswith("whsec_"):
+    if secret.startswith("whsec_"):
+        # Text may only begin so.
+        with suppress(binascii.Error):
             return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
-    except binascii.Error:
-        # Text that only begins so.
-        pass
     return secret.encode()
 
 

@@ -1,55 +1,33 @@
-"""One physical call to one provider. Everything it knows leaves in its Command."""
+"""One physical call to one provider: its cost, and what it says of the provider's health."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from datetime import datetime
-from functools import partial
 from typing import Any, cast
 
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
-from aegis_graph.errors import (
-    BadRequestError,
-    InvalidRequestError,
-    ProviderError,
-    ProviderTimeoutError,
-    UnfitAnswerError,
-)
-from aegis_graph.providers.answer_check import check_says_something
+from aegis_graph.errors import ProviderError, ProviderTimeoutError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
-from aegis_graph.providers.http.heard_headers import Listener, headers_heard_by
 from aegis_graph.request.request import Request
-from aegis_graph.routing.attempt_timer import AttemptTimer
-from aegis_graph.routing.attempt_trace import AttemptTrace
+from aegis_graph.routing.attempt_exchange import AttemptExchange
 from aegis_graph.routing.deadline import Deadline, is_over
 from aegis_graph.routing.events import stream_writer
 from aegis_graph.routing.experience import past_attempt
-from aegis_graph.routing.gates import FormGate, pass_gate
-from aegis_graph.routing.half_price import attempt_limits
-from aegis_graph.routing.model_loading import answer_when_loaded
-from aegis_graph.routing.observer import (
-    ChunkEvent,
-    observer_in,
-    raised_by_callback,
-    retract,
-    without_ambient_callbacks,
-)
+from aegis_graph.routing.observer import observer_in, retract
 from aegis_graph.routing.outcome import CallOutcome, attempt_record, signed
-from aegis_graph.routing.outgoing_call import OutgoingCall
-from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.reservation import bound_of
 from aegis_graph.routing.retry import retry_wait_s
 from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
-from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.text.foreign import clean_error
-from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord, SettlementRecord
+from aegis_graph.types import AttemptRecord, SettlementRecord
 
 
 class Call:
@@ -77,33 +55,19 @@ class Call:
         self._is_judged = is_judged
         self._observer = observer_in(config)
         self._bound = bound_of(provider, request)
-        self._outgoing = OutgoingCall(
+        self._deadline = Deadline.of(state, request)
+        self._exchange = AttemptExchange(
             provider,
             request,
             self._observer,
             config,
-            number=self.number,
+            rates=services.rates,
+            attempts=state["attempts"],
             output_cap=self._bound.output_cap,
+            deadline=self._deadline,
         )
-        self._trace = AttemptTrace(
-            self._observer.run,
-            request.sensitivity,
-            provider=self._spec.name,
-            model=self._spec.model,
-            number=self.number,
-        )
-        self._in_pieces = self._outgoing.streams or provider.streams_whole_answers
-        self._deadline = Deadline.of(state, request)
-        limits = attempt_limits(provider, request, state["attempts"])
-        self.timer = AttemptTimer(limits, in_pieces=self._in_pieces, deadline=self._deadline)
-        self.recorder = StreamRecorder(
-            on_piece=self.timer.piece_arrived,
-            pass_on=self._pass_on if self._observer.on_event else None,
-        )
-        self.answer: AIMessage | None = None
-        """What was paid for, also where it was refused then."""
+        self.timer, self.recorder = self._exchange.timer, self._exchange.recorder
         self.settlement: SettlementRecord | None = None
-        self._given_up = False
         self._began = time.monotonic()
         self._answers_before = services.health.answers(provider.asked_as)
         self._queued_ms = hold.get("queued_ms")
@@ -115,7 +79,12 @@ class Call:
     @property
     def streams(self) -> bool:
         """Whether the answer is asked for in pieces."""
-        return self._outgoing.streams
+        return self._exchange.streams
+
+    @property
+    def answer(self) -> AIMessage | None:
+        """What was paid for, also where it was refused then."""
+        return self._exchange.answer
 
     @property
     def output_cap(self) -> int:
@@ -128,11 +97,11 @@ class Call:
         stream_writer()(self._event("attempt_started"))
         try:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
-            answer = await self._ask_unless_given_up()
+            answer = await self._exchange.answered()
         except ProviderError as error:
             texts = [message.text for message in self.request.messages]
             clean_error(error, key=self._key, prompt=texts, known=CODES)
-            again = self._has_another_form(error)
+            again = self._exchange.has_another_form(error)
             # A request that gives little time shows nothing of the provider.
             own_time = is_over(self._deadline) or self.provider.tier is not None
             cut = isinstance(error, ProviderTimeoutError) and own_time
@@ -145,7 +114,7 @@ class Call:
         except BaseException as error:
             # The caller is gone, or its own callback raised: either way no other provider is asked.
             # Nothing is awaited here, because a task that was cancelled can be cancelled again.
-            if not self._given_up:
+            if not self._exchange.is_given_up:
                 self._services.ledger.settle_soon(self._cut_short(error, "cancelled").settlement)
             raise
         # An answer without any content has sent no piece on yet.
@@ -156,7 +125,7 @@ class Call:
         await self._services.unclaimed.register(settlement)
         ended = self._ended(settlement, route_of(self._state)["reason"])
         answer = signed(answer, ended.record, self._state["route_id"])
-        self._trace.answered(answer)
+        self._exchange.trace.answered(answer)
         return ended._replace(answer=answer)
 
     def give_up(self, overtaken_by: str | None) -> CallOutcome:
@@ -169,7 +138,7 @@ class Call:
         if overtaken_by is not None:
             reason = f"{reason}; {overtaken_by} answered first"
         outcome = self._cut_short(asyncio.CancelledError(), reason)
-        self._given_up = True
+        self._exchange.is_given_up = True
         return outcome
 
     def record_so_far(self) -> AttemptRecord:
@@ -179,88 +148,19 @@ class Call:
     def _cut_short(self, error: BaseException, reason: str) -> CallOutcome:
         self.settlement = self._cancelled()
         self._services.health.abandoned(self.provider.asked_as)
-        self._trace.failed(error)
+        self._exchange.trace.failed(error)
         return self._ended(self.settlement, reason)
 
     def _cancelled(self) -> SettlementRecord:
-        # Only a call that never reached the client is sure to cost nothing.
-        if not self._outgoing.was_sent or self.timer.is_waiting:
-            return self._calculator.unsent(**self._latency())
-        return self._calculator.cancelled(self.recorder, **self._latency())
-
-    async def _ask_unless_given_up(self) -> AIMessage:
-        try:
-            return await self._ask()
-        finally:
-            # Whatever a client makes of its end: it says nothing of the provider.
-            if self._given_up:
-                raise asyncio.CancelledError
-
-    async def _ask(self) -> AIMessage:
-        """The provider's answer; every error of its client becomes a ``ProviderError`` here."""
-        provider = self.provider
-        try:
-            with (
-                provider.in_use(),
-                without_ambient_callbacks(self._observer),
-                headers_heard_by(self._listener()),
-            ):
-                # Loading a client takes a second or two, which is not the provider's time.
-                model = await provider.model()
-                if self._deadline is not None and is_over(self._deadline):
-                    raise ProviderTimeoutError(self._deadline.problem)
-                self._trace.start(model)
-                send = partial(self._outgoing.send, model, self.recorder)
-                async with self.timer:
-                    self.answer = await answer_when_loaded(send, provider.translate, self.timer)
-        except ProviderError:
-            raise
-        except InvalidRequestError as error:
-            # The client found fault with the request before it sent anything.
-            raise BadRequestError(str(error)) from error
-        except Exception as error:
-            if raised_by_callback(error):
-                raise
-            if isinstance(error, TimeoutError) and self.timer.problem:
-                raise ProviderTimeoutError(self.timer.problem, outcome_unknown=True) from error
-            raise provider.translate(error) from error
-        self.answer = with_whole_usage(self.answer, self.recorder)
-        provider.accept(self.answer)
-        check_says_something(self.answer, self.request.messages)
-        provider.check_room(self.answer, self._outgoing.arguments, self.request)
-        cut = self.answer.response_metadata.get(FINISH_REASON) == CUT_OFF
-        if cut or "response_schema" not in self.request.options:
-            self.recorder.check_calls()
-        form = FormGate(self._observer.find_problem)
-        return await pass_gate(form, self.request, self.answer, until=self.timer.ends_at)
-
-    def _listener(self) -> Listener | None:
-        """What hears how much is left of the provider's limits, where the row has such limits."""
-        if not self._spec.in_units or self.provider.tier is not None:
-            return None
-        return partial(self._services.rates.hear, self._spec.name)
-
-    def _pass_on(self, chunk: AIMessageChunk) -> None:
-        if self._observer.on_event and not self._given_up:
-            self._observer.on_event(ChunkEvent(chunk))
-
-    def _has_another_form(self, error: ProviderError) -> bool:
-        """Whether the provider would send this request differently, now that it was refused."""
-        # An answer shows what a server passes over without a word.
-        unfit = isinstance(error, UnfitAnswerError)
-        if error.outcome_unknown or (self._has_begun() and not unfit):
-            return False
-        # Compared, so that a server that refuses every form is not asked for ever.
-        return self.provider.adapt(error) and self._outgoing.would_differ()
-
-    def _has_begun(self) -> bool:
-        return self.answer is not None or self.recorder.has_content
+        if self._exchange.may_be_billed:
+            return self._calculator.cancelled(self.recorder, **self._latency())
+        return self._calculator.unsent(**self._latency())
 
     async def _failed(self, error: ProviderError, *, again: bool) -> CallOutcome:
         settlement = self._calculator.failed(error, self.answer, self.recorder, **self._latency())
         self.settlement = settlement
         await self._services.unclaimed.register(settlement)
-        self._trace.failed(error)
+        self._exchange.trace.failed(error)
         ended = self._ended(settlement, str(error))
         if self.recorder.has_content:
             event = {**self._event("attempt_discarded"), "reason": str(error)}
@@ -268,7 +168,7 @@ class Call:
                 return ended._replace(broken_off=self.recorder.answer_text)
         if again:
             return ended
-        if self.provider.tier is not None and not self._has_begun():
+        if self.provider.tier is not None and not self._exchange.has_begun:
             # The provider itself is asked at once.
             return ended._replace(exclude=self.provider.asked_as)
         longest_s = self._services.health.spec.max_retry_wait_s
@@ -290,7 +190,7 @@ class Call:
             past,
             bound=0 if self.request.has_images else self._bound.input_tokens,
             first_ms=self.timer.first_piece_ms,
-            in_pieces=self._in_pieces,
+            in_pieces=self._exchange.in_pieces,
         )
         # An answer that is yet to be judged may turn out to be a failure.
         if not (past.answered and self._is_judged):
@@ -310,7 +210,7 @@ class Call:
             "attempt": self.number,
             "provider": self._spec.name,
             "model": self._spec.model,
-            "message_id": f"lc_run--{self._outgoing.run_id}",
+            "message_id": f"lc_run--{self._exchange.run_id}",
         }
 
     def _latency(self) -> dict[str, int]:

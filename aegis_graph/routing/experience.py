@@ -19,7 +19,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.request.request import Request
-from aegis_graph.routing.latencies import Durations, Times
+from aegis_graph.routing.observations import Measured, Record, Subject
 from aegis_graph.types import AttemptRecord, SettlementRecord, asked_as
 
 LAST_ROWS = 2_000
@@ -34,71 +34,6 @@ CACHE_LIFE = timedelta(minutes=5)
 
 MOST_THREADS = 4_096
 """Conversations whose last call is remembered; the oldest are forgotten."""
-
-_SCALE = 1_000
-"""What one unit is in a sum, so that integers can lose a fiftieth of it."""
-
-Subject = tuple[str, str, str]
-"""Provider, model and task; an empty name stands for all."""
-
-
-class Ratio(NamedTuple):
-    """One sum over another, in which an amount counts half after 34 more.
-
-    Example:
-        >>> Ratio().plus(300, 1).plus(100, 1).of(1)
-        198
-    """
-
-    part: int = 0
-    whole: int = 0
-
-    def plus(self, part: int, whole: int) -> Ratio:
-        """The ratio with one more observation."""
-        return Ratio(
-            self.part * 49 // 50 + part * _SCALE,
-            self.whole * 49 // 50 + whole * _SCALE,
-        )
-
-    def of(self, amount: int, *, prior: tuple[int, int] = (0, 0)) -> int:
-        """The ratio of an amount.
-
-        Args:
-            amount: Of what.
-            prior: An observation that counts beside the others, so that there is always one.
-        """
-        part, whole = self.part + prior[0] * _SCALE, self.whole + prior[1] * _SCALE
-        return amount * part // whole
-
-
-class Record(NamedTuple):
-    """What is known of a subject from the ledger's rows."""
-
-    output: Ratio = Ratio()
-    """Output tokens of an answer."""
-    failed_nano_usd: Ratio = Ratio()
-    """What failures cost, per answer."""
-    failed_ms: Ratio = Ratio()
-    """What time failures took, per answer."""
-    cached: Ratio = Ratio()
-    """Cached input tokens of all input, where a conversation did not go on."""
-    repeated: Ratio = Ratio()
-    """Cached input tokens of what a conversation had sent before."""
-    whole: Times = Times()
-    """To the end of an answer."""
-    durations: Durations = Durations()
-    """The same, with the attempts that had none."""
-
-
-class Measured(NamedTuple):
-    """What no row of the ledger has, and only this process knows."""
-
-    size: Ratio = Ratio()
-    """Input tokens of the request's upper bound."""
-    first: Times = Times()
-    """To the first token of an answer that came in pieces."""
-    first_durations: Durations = Durations()
-    """The same, with the attempts that had none."""
 
 
 class LastCall(NamedTuple):
@@ -188,16 +123,14 @@ class Experience:
         with self._lock:
             if bound and past.answered and past.input_tokens:
                 known = self._measured.get(own, Measured())
-                size = known.size.plus(past.input_tokens, bound)
-                self._measured[own] = known._replace(size=size)
+                self._measured[own] = known.with_input(past.input_tokens, bound=bound)
+            known = self._measured.get(asked, Measured())
             if first_ms is not None and past.answered:
-                known = self._measured.get(asked, Measured())
-                self._measured[asked] = known._replace(first=known.first.plus(first_ms))
+                known = known.with_first(first_ms)
             waited_ms = past.latency_ms if first_ms is None else first_ms
             if in_pieces and waited_ms is not None:
-                known = self._measured.get(asked, Measured())
-                durations = known.first_durations.plus(waited_ms, answered=first_ms is not None)
-                self._measured[asked] = known._replace(first_durations=durations)
+                known = known.with_wait(waited_ms, answered=first_ms is not None)
+            self._measured[asked] = known
 
     def record(self, subject: Subject, tier: str | None = None) -> Record | None:
         """What is known of a provider's model and a task; ``None`` where nothing is.
@@ -226,36 +159,31 @@ class Experience:
         return None if thread_id is None else self._threads.get((thread_id, task))
 
     def _learn(self, past: PastAttempt) -> None:
-        (own, asked), every = self._subjects(past), ("", "", past.task)
-        known = self._records.get(asked, Record())
-        took_ms = past.latency_ms or 0
-        if past.latency_ms is not None:
-            durations = known.durations.plus(took_ms, answered=past.answered)
-            known = known._replace(durations=durations)
-        if past.cancelled:
-            self._records[asked] = known
-            return
+        own, asked = self._subjects(past)
+        self._records[asked] = self._records.get(asked, Record()).after(past)
         if not past.answered:
-            self._records[asked] = known._replace(
-                failed_nano_usd=known.failed_nano_usd.plus(past.cost_nano_usd, 0),
-                failed_ms=known.failed_ms.plus(took_ms, 0),
-            )
             return
-        self._records[asked] = known._replace(
-            failed_nano_usd=known.failed_nano_usd.plus(0, 1),
-            failed_ms=known.failed_ms.plus(0, 1),
-            whole=known.whole.plus(took_ms),
-        )
         known = self._records.get(own, Record())
         if past.output_tokens is not None:
-            known = known._replace(output=known.output.plus(past.output_tokens, 1))
+            known, every = known.with_output(past.output_tokens), ("", "", past.task)
             of_task = self._records.get(every, Record())
-            self._records[every] = of_task._replace(
-                output=of_task.output.plus(past.output_tokens, 1)
-            )
+            self._records[every] = of_task.with_output(past.output_tokens)
         if past.input_tokens:
-            known = self._with_cache(known, past, past.input_tokens)
+            before = self.last_call(past.thread_id, past.task)
+            warm = before and is_warm(before, past.provider, past.model, past.moment)
+            sent_before = before.input_tokens if before and warm else None
+            known = known.with_cache(past.cached_input_tokens or 0, past.input_tokens, sent_before)
+            self._remember(past, past.input_tokens)
         self._records[own] = known
+
+    def _remember(self, past: PastAttempt, input_tokens: int) -> None:
+        if past.thread_id is None:
+            return
+        key = (past.thread_id, past.task)
+        self._threads.pop(key, None)
+        self._threads[key] = LastCall(past.provider, past.model, input_tokens, past.moment)
+        if len(self._threads) > MOST_THREADS:
+            del self._threads[next(iter(self._threads))]
 
     def _subjects(self, past: PastAttempt) -> tuple[Subject, Subject]:
         """What an attempt says something of: the model, and the tier in which it was asked."""
@@ -264,22 +192,6 @@ class Experience:
         if tier is None or asked_as(past.provider, tier) not in self.tiers:
             return own, own
         return own, _in_tier(own, tier)
-
-    def _with_cache(self, known: Record, past: PastAttempt, input_tokens: int) -> Record:
-        cached = past.cached_input_tokens or 0
-        before = self.last_call(past.thread_id, past.task)
-        if before is not None and is_warm(before, past.provider, past.model, past.moment):
-            repeated = min(before.input_tokens, input_tokens)
-            known = known._replace(repeated=known.repeated.plus(min(cached, repeated), repeated))
-        else:
-            known = known._replace(cached=known.cached.plus(cached, input_tokens))
-        if past.thread_id is not None:
-            key = (past.thread_id, past.task)
-            self._threads.pop(key, None)
-            self._threads[key] = LastCall(past.provider, past.model, input_tokens, past.moment)
-            if len(self._threads) > MOST_THREADS:
-                del self._threads[next(iter(self._threads))]
-        return known
 
 
 def past_attempt(

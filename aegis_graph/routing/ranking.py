@@ -11,8 +11,9 @@ from aegis_graph.pricing.prices import NO_COST, TokenPrices
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience, Record, is_warm
+from aegis_graph.routing.experience import Experience, is_warm
 from aegis_graph.routing.half_price import each_before_its_own
+from aegis_graph.routing.observations import Record
 from aegis_graph.routing.order import Expectation, Option, in_order_of
 from aegis_graph.routing.policy import Candidate, ProviderPlan
 from aegis_graph.types import Order

@@ -172,7 +172,7 @@ def router_builder(
     return assemble(chain, services, config)
 
 
-def create_router(
+def create_router(  # house: one line per choice that an application has
     config: RouterConfig | str | Path | None = None,
     *,
     ledger: Ledger | None = None,

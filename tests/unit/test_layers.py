@@ -73,6 +73,7 @@ MAY_BE_BEHIND_PURE = {
     "aegis_graph.providers.call_arguments",
     "aegis_graph.providers.finish_reasons",
     "aegis_graph.providers.location",
+    "aegis_graph.providers.probe",
     "aegis_graph.providers.tool_arguments",
     "aegis_graph.providers.usage",
     "aegis_graph.providers.waiting_tier",

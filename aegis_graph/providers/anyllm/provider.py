@@ -10,7 +10,7 @@ from typing import Any
 from typing_extensions import override
 
 from aegis_graph.errors import BadRequestError, ModelAccessError, ProviderError
-from aegis_graph.providers.base import OpenModel, Probe, nothing_to_close
+from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import (
@@ -24,6 +24,7 @@ from aegis_graph.providers.library_model import (
     LibraryModelOptions,
     LibraryModelProvider,
 )
+from aegis_graph.providers.probe import Probe
 from aegis_graph.types import CallOptions
 
 INSTALL = "pip install 'aegis-graph[anyllm]'"

@@ -15,13 +15,14 @@ from typing_extensions import override
 from aegis_graph.config.addresses import host_of
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
-from aegis_graph.providers.base import OpenModel, Probe
+from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
 from aegis_graph.providers.dashscope.messages import thinking_mode
 from aegis_graph.providers.dashscope.prices import BATCH, batch_price
 from aegis_graph.providers.dashscope.qwen import QwenProvider
 from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
+from aegis_graph.providers.probe import Probe
 from aegis_graph.types import CallOptions
 
 BATCH_URL = "https://batch.dashscope.aliyuncs.com/compatible-mode/v1"

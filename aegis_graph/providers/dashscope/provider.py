@@ -18,7 +18,7 @@ from aegis_graph.errors import (
     ProviderError,
     StreamCutError,
 )
-from aegis_graph.providers.base import OpenModel, Probe, Provider
+from aegis_graph.providers.base import OpenModel, Provider
 from aegis_graph.providers.client_errors import error_from_body, transport_error
 from aegis_graph.providers.dashscope.batch import BatchChatProvider, batch_url_of
 from aegis_graph.providers.dashscope.chat_model import (
@@ -32,6 +32,7 @@ from aegis_graph.providers.dashscope.messages import (
 from aegis_graph.providers.dashscope.qwen import QwenProvider
 from aegis_graph.providers.dashscope.sdk import BEGUN, load_sdk
 from aegis_graph.providers.http import httpx_client, probe_models
+from aegis_graph.providers.probe import Probe
 
 
 class DashScopeProvider(QwenProvider):

@@ -16,7 +16,6 @@ import httpx
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
-from aegis_graph.providers.base import Probe
 from aegis_graph.providers.client_errors import transport_error
 from aegis_graph.providers.http.bodies import (
     MAX_BODY_BYTES,
@@ -24,6 +23,7 @@ from aegis_graph.providers.http.bodies import (
     STREAM_BYTES_PER_TOKEN,
 )
 from aegis_graph.providers.http.headers import RowHeaders
+from aegis_graph.providers.probe import Probe
 
 if TYPE_CHECKING:
     import httpx2

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ContextTooLongError, ProviderError, StreamCutError
-from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
+from aegis_graph.providers.base import OpenModel, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import httpx_transport, probe_models
@@ -19,6 +19,7 @@ from aegis_graph.providers.model_lists import listed
 from aegis_graph.providers.ollama.context import fitting_context, is_cut
 from aegis_graph.providers.ollama.options import OllamaOptions
 from aegis_graph.providers.ollama.wrong_counts import leave_out_wrong_counts
+from aegis_graph.providers.probe import Probe
 from aegis_graph.request.options import SAMPLING
 from aegis_graph.request.request import Request
 from aegis_graph.types import CallOptions

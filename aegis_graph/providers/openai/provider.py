@@ -11,13 +11,14 @@ from typing_extensions import override
 from aegis_graph.config.specs import SchemaMethod
 from aegis_graph.errors import ProviderError
 from aegis_graph.pricing.rates import TokenUsage
-from aegis_graph.providers.base import OpenModel, Probe, Provider, ProviderOptions
+from aegis_graph.providers.base import OpenModel, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
 from aegis_graph.providers.model_lists import context_length, listed
 from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.openai.options import CapName, OpenAIOptions
+from aegis_graph.providers.probe import Probe
 from aegis_graph.providers.unsupported_parameter import RESPONSE_FORMAT
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
