@@ -171,6 +171,8 @@ class SettlementRecord(TypedDict):
     """As the provider named the tier that it served."""
     served_model: str | None
     """As the provider named the model that answered."""
+    first_token_ms: int | None
+    """When the first piece came, after the call was sent; ``None`` for an answer in one piece."""
     overrun: int
     """Nano-USD above the hold; ``UNBELIEVED`` where a usage was not believed."""
 

@@ -37,6 +37,7 @@ class RecordedAttempt(NamedTuple):
     cache_write_tokens: int | None
     reasoning_tokens: int | None
     latency_ms: int | None
+    first_token_ms: int | None
     queued_ms: int | None
     service_tier: str | None
     served_model: str | None

@@ -52,6 +52,7 @@ REQUESTS: tuple[Column, ...] = (
     Column("hold_tokens", "integer", "hold"),
     Column("counted_scopes", "text", "hold", free_text=True),
     Column("expected_nano_usd", "integer", "hold"),
+    Column("first_token_ms", "integer", "settlement"),
 )
 """The columns that the migrations give ``requests``, in their order."""
 

@@ -60,7 +60,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _CHECKS = (
     "SELECT count(*), sum(hold_nano_usd), sum(cost_nano_usd), sum(input_tokens),"
     " sum(output_tokens), sum(cached_input_tokens), sum(reasoning_tokens), sum(latency_ms),"
-    " sum(cache_write_tokens), sum(overrun),"
+    " sum(cache_write_tokens), sum(overrun), sum(first_token_ms),"
     " sum(CASE status WHEN 'reserved' THEN hold_nano_usd ELSE 0 END) FROM requests",
     "SELECT count(*), sum(spent_nano_usd), sum(held_nano_usd), sum(calls), sum(failures),"
     " sum(input_tokens), sum(output_tokens), sum(open_holds), sum(cached_input_tokens),"

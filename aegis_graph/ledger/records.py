@@ -260,6 +260,7 @@ def settlement_without_usage(
         cache_write_tokens=None,
         service_tier=None,
         served_model=None,
+        first_token_ms=None,
         overrun=0,
     )
 

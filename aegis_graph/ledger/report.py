@@ -14,6 +14,9 @@ from aegis_graph.ledger.scopes import after_prefix, report_prefix
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.ledger.windows import Days
 
+Timed = Literal["latency_ms", "first_token_ms", "queued_ms"]
+"""The times that a row has, in milliseconds."""
+
 _TIMES: Mapping[str, str] = {"day": "day", "month": "substr(day, 1, 7)"}
 
 _REPORTED = tuple(name for name in TOTAL_COLUMNS if name != "open_holds")
@@ -61,7 +64,7 @@ def spending(by: str, days: Days, *, latency: bool = False) -> Query[list[CostRo
 
 
 def latencies(
-    by: str, selection: RowSelection, *, of: Literal["latency_ms", "queued_ms"] = "latency_ms"
+    by: str, selection: RowSelection, *, of: Timed = "latency_ms"
 ) -> Query[dict[str, Latency]]:
     """Percentiles of the time that the chosen calls took, where answered; reads each of their rows.
 

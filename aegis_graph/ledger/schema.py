@@ -248,6 +248,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) {keyed}
         """,
     ),
+    ("ALTER TABLE requests ADD COLUMN first_token_ms {integer}",),
 )
 
 SCHEMA_VERSION = len(MIGRATIONS)

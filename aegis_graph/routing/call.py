@@ -73,7 +73,12 @@ class Call:
         self._queued_ms = hold.get("queued_ms")
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
         self._calculator = SettlementCalculator(
-            hold, self._bound, provider.price, provider=self._spec.name, tier=provider.tier
+            hold,
+            self._bound,
+            provider.price,
+            provider=self._spec.name,
+            tier=provider.tier,
+            first_token_ms=self._first_token_ms,
         )
 
     @property
@@ -212,6 +217,9 @@ class Call:
             "model": self._spec.model,
             "message_id": f"lc_run--{self._exchange.run_id}",
         }
+
+    def _first_token_ms(self) -> int | None:
+        return self.timer.first_piece_ms if self._in_pieces else None
 
     def _latency(self) -> dict[str, int]:
         return {"latency_ms": round((time.monotonic() - self._began) * 1000)}

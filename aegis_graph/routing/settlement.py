@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime
 
 from langchain_core.messages import AIMessage
@@ -41,6 +42,7 @@ class SettlementCalculator:
         price: The provider's price.
         provider: Its name, for the log.
         tier: The tier at half the price that it was asked in, if any.
+        first_token_ms: Says when the first piece came, once it has.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class SettlementCalculator:
         *,
         provider: str = "",
         tier: str | None = None,
+        first_token_ms: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._hold = hold
         self._bound = bound
         self._price = price
         self._provider = provider
         self._tier = tier
+        self._first_token_ms = first_token_ms
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
@@ -217,6 +221,7 @@ class SettlementCalculator:
         )
         # What was served is known with an answer only.
         record["service_tier"] = self._tier
+        record["first_token_ms"] = self._first_token_ms()
         return record
 
 

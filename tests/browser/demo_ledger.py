@@ -198,7 +198,13 @@ async def _attempt(
         "cost_nano_usd": cost,
         "cost_basis": "reported",
     }
-    more = {"latency_ms": latency_ms, "error_type": error, **({} if failed else usage)}
+    first_ms = latency_ms // 5 if facts.task == "chat" else None
+    more = {
+        "latency_ms": latency_ms,
+        "first_token_ms": first_ms,
+        "error_type": error,
+        **({} if failed else usage),
+    }
     await demo.ledger.settle([cast(SettlementRecord, {**ended, **more})])
 
 

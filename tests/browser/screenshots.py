@@ -82,9 +82,11 @@ def picture(browser: Browser, address: str, width: int, scheme: Scheme) -> bytes
     shot = Image.open(BytesIO(page.screenshot(full_page=True, animations="disabled")))
     context.close()
     small = BytesIO()
-    shot.convert("RGB").quantize(MOST_COLORS, dither=Image.Dither.NONE).save(
-        small, "PNG", optimize=True
+    # Rare colours stay what they are: one of a picture may be a single bar.
+    few = shot.convert("RGB").quantize(
+        MOST_COLORS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
     )
+    few.save(small, "PNG", optimize=True)
     return small.getvalue()
 
 

@@ -39,7 +39,13 @@ async def call(ledger: SqlLedger, cost: int, **more: Any) -> str:
     """One attempt; what ``hold`` does not know is of its settlement."""
     outcome = {
         name: more.pop(name)
-        for name in ("status", "error_type", "latency_ms", "cached_input_tokens")
+        for name in (
+            "status",
+            "error_type",
+            "latency_ms",
+            "first_token_ms",
+            "cached_input_tokens",
+        )
         if name in more
     }
     tags = more.pop("tags", None)
@@ -191,6 +197,9 @@ async def test_percentiles_are_of_what_is_chosen(store: Store) -> None:
     ledger = await filled(store)
     found = await ledger.read(latencies("provider", replace(ALL, user="bob")))
     assert found == {"dear": (90, 90, 90)}
+    await call(ledger, 1, user="bob", first_token_ms=12)
+    first = await ledger.read(latencies("user", ALL, of="first_token_ms"))
+    assert first == {"bob": (12, 12, 12)}
 
 
 async def test_the_last_attempts_come_page_by_page(store: Store) -> None:

@@ -97,6 +97,7 @@ async def test_a_settlement_sets_the_columns_that_say_so(store: Store) -> None:
     made = await ledger.admit([hold(100, **tagged, **asked)])
     (before,) = store.rows()
     counts = {"cached_input_tokens": 2, "reasoning_tokens": 1, "cache_write_tokens": 3}
+    counts["first_token_ms"] = 4
     names = {"error_type": "E", "service_tier": "flex", "served_model": "m-2026"}
     await ledger.settle([settlement(made, 40, status="failed", overrun=1, **counts, **names)])
     (after,) = store.rows()

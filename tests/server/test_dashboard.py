@@ -53,7 +53,7 @@ async def app(store: Store) -> AsyncIterator[Starlette]:
 
 
 async def call(app: Starlette, cost: int = 40, **more: Any) -> str:
-    names = ("status", "error_type", "latency_ms", "cached_input_tokens", "input_tokens")
+    names = ("status", "error_type", "latency_ms", "first_token_ms", "cached_input_tokens")
     outcome = {name: more.pop(name) for name in names if name in more}
     ledger = services(app).ledger
     wanted = hold(100, **more)
@@ -259,6 +259,19 @@ async def test_a_route_is_drawn_with_every_attempt(app: Starlette) -> None:
     assert f'aria-label="{label}; in the end: answered"' in page
     assert page.count("<article") == 2
     assert "$0.000000012" in words(page)
+
+
+async def test_the_first_token_is_shown_where_it_is_known(app: Starlette) -> None:
+    await call(app)
+    assert "Until the first token" not in await get(app, "/latency")
+    route = await call(app, latency_ms=90, first_token_ms=12)
+    assert "Until the first token" in await get(app, "/latency")
+    rows = [*csv.reader(io.StringIO(await get(app, "/latency.csv")))]
+    assert rows[1:] == [
+        ["cheap", "the whole answer", "5", "90", "90"],
+        ["cheap", "the first token", "12", "12", "12"],
+    ]
+    assert "12 ms" in words(await get(app, f"/requests/{route}"))
 
 
 async def test_failures_are_on_a_page_by_reason(app: Starlette) -> None:

@@ -67,6 +67,7 @@ _FOCUS = {
     "x_Overrun": "overrun",
     "x_Expected_Nano_Usd": "expected_nano_usd",
     "x_Queued_Ms": "queued_ms",
+    "x_First_Token_Ms": "first_token_ms",
 }
 
 _PERIODS = ("ChargePeriodStart", "ChargePeriodEnd", "BillingPeriodStart", "BillingPeriodEnd")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -12,6 +13,7 @@ from aegis_graph.ledger.activity import FailureCount, activity, failures, unansw
 from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.report import latencies
+from aegis_graph.ledger.report_rows import Latency
 from aegis_graph.ledger.windows import Calendar
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.pricing.prices import Price
@@ -67,24 +69,28 @@ class OverviewParts:
     async def latency(self, request: Request) -> Response:
         """The part with percentiles, for which every chosen row is read."""
         view = view_of(request, self.services)
-        found = await self.services.ledger.read(latencies(view.by, view.selection))
-        slowest = max((one.p99 for one in found.values()), default=0)
         return await render(
             request,
             self.services,
             "latency.html",
             view=view,
-            rows=sorted(found.items(), key=lambda item: (-item[1].p50, item[0]))[:SHOWN_NAMES],
-            slowest=max(1, slowest),
+            parts=await self._latency(view),
+            most=SHOWN_NAMES,
         )
 
     async def latency_file(self, request: Request) -> Response:
         """The same as a file."""
         view = view_of(request, self.services)
-        found = await self.services.ledger.read(latencies(view.by, view.selection))
-        rows = tuple((name, *one) for name, one in sorted(found.items()))
-        columns = (view.by, "p50 ms", "p95 ms", "p99 ms")
-        return csv_answer(PlainTable(columns, rows), "aegis-latency")
+        rows = [
+            (name, part.title, *one)
+            for part in await self._latency(view)
+            for name, one in sorted(part.rows)
+        ]
+        columns = (view.by, "until", "p50 ms", "p95 ms", "p99 ms")
+        return csv_answer(PlainTable(columns, tuple(rows)), "aegis-latency")
+
+    async def _latency(self, view: View) -> list[LatencyPart]:
+        return await self.services.ledger.read(_latencies(view))
 
     async def savings(self, request: Request) -> Response:
         """The part with what the baseline would have cost, for which every chosen row is read."""
@@ -102,6 +108,30 @@ class OverviewParts:
             spent=sum(spent for _, spent in rows),
             there=there.total(),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyPart:
+    """Percentiles by name, slowest first."""
+
+    title: str
+    rows: list[tuple[str, Latency]]
+
+    @property
+    def slowest(self) -> int:
+        """The longest of them in milliseconds, at least 1."""
+        return max((one.p99 for _, one in self.rows), default=0) or 1
+
+
+def _latencies(view: View) -> Query[list[LatencyPart]]:
+    whole = yield from latencies(view.by, view.selection)
+    first = yield from latencies(view.by, view.selection, of="first_token_ms")
+    parts = [_by_slowness("the whole answer", whole)]
+    return [*parts, _by_slowness("the first token", first)] if first else parts
+
+
+def _by_slowness(title: str, found: Mapping[str, Latency]) -> LatencyPart:
+    return LatencyPart(title, sorted(found.items(), key=lambda item: (-item[1].p50, item[0])))
 
 
 def _savings(

@@ -157,6 +157,7 @@ COLUMNS = (
     "reasoning_tokens",
     "queued_ms",
     "latency_ms",
+    "first_token_ms",
     "cost_basis",
 )
 """What a file has of each attempt, beside the amounts."""

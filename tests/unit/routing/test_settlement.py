@@ -89,6 +89,7 @@ def test_usage_that_the_provider_reports_is_believed() -> None:
         "cache_write_tokens": None,
         "service_tier": None,
         "served_model": None,
+        "first_token_ms": None,
         "overrun": 0,
     }
 
