@@ -18,8 +18,10 @@ MAX_FORM_BYTES = 16 * 1024
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>aegis: log in</title></head>
-<body><main><h1>Log in</h1>{problem}<form method="post" action="{root}/login">
+<title>aegis: log in</title>
+<link rel="icon" href="{root}/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="{root}/static/dashboard.css"></head>
+<body><main><h1>Log in</h1>{problem}<form class="login" method="post" action="{root}/login">
 <p><label for="key">Key</label>
 <input id="key" name="key" type="password" required autocomplete="current-password"></p>
 <input type="hidden" name="next" value="{there}"><p><button>Log in</button></p></form>

@@ -37,6 +37,7 @@ def paths_of(demo: DemoLedger) -> dict[str, str]:
         "unanswered": f"/requests/{failed}",
         "run": "/runs?id=run-0010",
         "budgets": "/budgets",
+        "login": "/login",
         "budget-change": "/budgets/change?scope=total&window=month&limit=80",
     }
 

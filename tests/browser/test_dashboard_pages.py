@@ -21,7 +21,9 @@ from aegis_graph.pricing.money import usd_text
 from tests.browser.conftest import Dashboard
 from tests.browser.demo_ledger import run_apart
 from tests.browser.screenshots import WAITING, paths_of
+from tests.browser.serving import served
 from tests.contract.ledger_store import hold, settlement
+from tests.server.apps import made_key, quoting_app, services
 
 HERE = Path(__file__).parent
 AXE = (HERE / "axe.min.js").read_text(encoding="utf-8")
@@ -136,6 +138,35 @@ def test_a_filter_is_typed_and_confirmed_by_keyboard(
         page.keyboard.press("Enter")
         expect(page.locator(".filters summary")).to_have_text("Filters (1)")
         assert re.search(r"[?&]user=ada(&|$)", page.url)
+
+
+def test_a_wrong_filter_is_said_where_it_was_typed(browser: Browser, dashboard: Dashboard) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(dashboard.address)
+    page.locator(".filters summary").click()
+    page.locator("#f-tag").fill("search")
+    page.keyboard.press("Enter")
+    expect(page.locator(".problem")).to_contain_text("write KEY=VALUE")
+    context.close()
+
+
+def test_a_login_leads_back_and_its_end_to_the_login(browser: Browser, tmp_path: Path) -> None:
+    app = quoting_app(tmp_path)
+    key = run_apart(made_key(app, "reader", role="read"))
+    context = browser.new_context()
+    page = context.new_page()
+    with served(app) as address:
+        page.goto(f"{address}/requests?period=week")
+        page.get_by_label("Key").fill(key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Requests")).to_be_visible()
+        assert page.url == f"{address}/requests?period=week"
+        context.clear_cookies()
+        page.get_by_label("Time").select_option("today")
+        expect(page.get_by_role("heading", name="Log in")).to_be_visible()
+        context.close()
+    services(app).ledger.close()
 
 
 def test_dark_and_light_are_switched_and_stay(browser: Browser, dashboard: Dashboard) -> None:

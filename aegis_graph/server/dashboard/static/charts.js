@@ -113,6 +113,13 @@
     for (const [name, value] of Object.entries(given)) if (value === "") delete given[name];
     if (given.from || given.to) delete given.period;
   });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const status = event.detail.xhr.status;
+    // The session is over: the page itself leads to the login.
+    if (status === 401) location.reload();
+    // What is wrong with a filter is said by a page, too.
+    else if (status === 400) event.detail.shouldSwap = true;
+  });
   document.addEventListener("htmx:afterSettle", () => { drawAll(); listen(); });
   document.addEventListener("change", (event) => {
     if (event.target.name === "period" && event.target.value) {
