@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 from collections.abc import Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from aegis_graph import (
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import Admission, Hold
 from aegis_graph.testing import LoopbackServer, Reply
+from tests.contract.processes import ended, start
 from tests.flow.support import (
     KEYS,
     ask,
@@ -408,9 +412,38 @@ def test_a_sync_function_may_refuse(answering: LoopbackServer, db: Path) -> None
         router.invoke(ask())
 
 
-async def test_the_time_of_a_request_begins_anew_when_it_was_answered(
-    answering: LoopbackServer, db: Path
+class DiesAfterTheCommit(SqlLedger):
+    """A ledger whose process is gone when an admission with an approval is committed."""
+
+    @override
+    async def admit(self, holds: Sequence[Hold], **more: Any) -> Admission:
+        admission = await super().admit(holds, **more)
+        if more.get("approval") is not None:
+            os._exit(9)
+        return admission
+
+
+def resume_and_die(config: RouterConfig, checkpoints: str, pipe: Connection) -> None:
+    async def work() -> None:
+        ledger = create_ledger(config)
+        ledger.__class__ = DiesAfterTheCommit
+        async with AsyncSqliteSaver.from_conn_string(checkpoints) as saver:
+            await open_router(config, ledger=ledger, checkpointer=saver).ainvoke(resume("0.7"), T)
+
+    asyncio.run(work())
+
+
+async def test_a_process_that_is_killed_with_the_answer_leaves_it_to_the_next_one(
+    answering: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:
-    router = open_router(config_of(answering, db), checkpointer=InMemorySaver())
-    await router.ainvoke(ask(timeout_s=30), T)
-    assert (await router.ainvoke(resume("1"), T))["messages"][-1].content == "Paris"
+    config, checkpoints = config_of(answering, db), str(tmp_path / "checkpoints.db")
+    async with AsyncSqliteSaver.from_conn_string(checkpoints) as saver:
+        await open_router(config, checkpointer=saver).ainvoke(ask(), T)
+    process, _ = start(resume_and_die, config, checkpoints)
+    assert ended(process) == 9
+    assert [row["nano_usd"] for row in raises(db)] == [700_000_000]
+    async with AsyncSqliteSaver.from_conn_string(checkpoints) as saver:
+        result = await open_router(config, checkpointer=saver).ainvoke(None, T)
+    assert result["messages"][-1].content == "Paris"
+    assert [row["nano_usd"] for row in raises(db)] == [700_000_000]
+    assert [row["status"] for row in rows(db)] == ["reserved", "answered"]

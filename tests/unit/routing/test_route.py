@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from aegis_graph.ledger.records import unused_hold
+from aegis_graph.routing.budget_question import BudgetQuestion
 from aegis_graph.routing.route import (
     Route,
     admitted,
@@ -17,10 +18,11 @@ from aegis_graph.routing.route import (
     declined,
     new_route,
     pending,
+    questioned,
     refusals,
     settled,
 )
-from aegis_graph.routing.state import in_progress
+from aegis_graph.routing.state import RouterState, answered, in_progress
 from aegis_graph.types import SkippedRecord
 
 HOLD = admitted_hold(7, 100, datetime(2026, 11, 29, tzinfo=UTC))
@@ -110,3 +112,11 @@ def test_a_route_of_an_older_version_has_one_pending_settlement_or_none() -> Non
     old: Any = {**new_route(), "pending": FAILED}
     assert pending(old) == [FAILED]
     assert pending(cast("Route", {**old, "pending": None})) == []
+
+
+def test_after_an_answer_the_question_is_gone_and_the_time_begins_anew() -> None:
+    question = cast("BudgetQuestion", {"kind": "budget"})
+    state = cast("RouterState", {"route": questioned(new_route(), question), "ends_at": 7.0})
+    after = answered(state)
+    assert "ends_at" not in after
+    assert after["route"] == {**new_route(), "question": None}
