@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from aegis_graph import create_embeddings
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.half_price_support import row as half_price_row
 from tests.flow.support import (
     KEYS,
     ask,
@@ -82,9 +83,8 @@ async def test_an_attempt_in_a_tier_at_half_the_price_is_not_hedged(
 ) -> None:
     server.always("openai", short("Paris", latency_s=0.3))
     server.always("dashscope", short("Lyon"))
-    price = {"input_usd_per_mtok": "1", "output_usd_per_mtok": "1"}
     chain = [
-        provider(server, "openai", half_price=True, price=price),
+        half_price_row(server),
         provider(server, "dashscope", **flat_price("1")),
     ]
     config = make_config(server, db, providers=chain, routing={"hedge_after_s": 0.02})
