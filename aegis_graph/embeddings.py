@@ -42,6 +42,8 @@ class EmbeddedTexts:
     """One per text, in their order."""
     attempts: list[AttemptRecord]
     """Every physical call, batch by batch."""
+    input_tokens: int = 0
+    """Of all texts, as far as the providers count them."""
 
 
 class EmbeddingChoices(TypedDict, total=False):
@@ -164,6 +166,7 @@ class RoutedEmbeddings(Embeddings):
         return EmbeddedTexts(
             [vector for found in results for vector in _vectors(found)],
             [attempt for found in results for attempt in found["attempts"]],
+            sum(map(_input_tokens, results)),
         )
 
     async def _ask(
@@ -273,6 +276,11 @@ def _cancel_others(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if task is not asyncio.current_task():
             task.cancel()
+
+
+def _input_tokens(found: Mapping[str, Any]) -> int:
+    usage = found["messages"][-1].usage_metadata
+    return usage["input_tokens"] if usage else 0
 
 
 def _vectors(found: Mapping[str, Any]) -> list[list[float]]:

@@ -53,6 +53,7 @@ class AttemptExchange:
         observer: What the caller wants of it while it runs.
         config: The run's configuration.
         rates: Hears how much is left of the provider's limits.
+        route_id: The request, as the ledger names it.
         attempts: Those that the request had before.
         output_cap: Most tokens of the answer.
         deadline: When the whole request must have ended.
@@ -66,6 +67,7 @@ class AttemptExchange:
         config: RunnableConfig,
         *,
         rates: ProviderRates,
+        route_id: str,
         attempts: Sequence[AttemptRecord],
         output_cap: int,
         deadline: Deadline | None,
@@ -74,6 +76,7 @@ class AttemptExchange:
         self._request = request
         self._observer = observer
         self._rates = rates
+        self._route_id = route_id
         self._deadline = deadline
         number = len(attempts) + 1
         self._outgoing = OutgoingCall(
@@ -194,4 +197,5 @@ class AttemptExchange:
 
     def _pass_on(self, chunk: AIMessageChunk) -> None:
         if self._observer.on_event and not self.is_given_up:
-            self._observer.on_event(ChunkEvent(chunk))
+            spec = self._provider.spec
+            self._observer.on_event(ChunkEvent(chunk, spec.name, spec.model, self._route_id))

@@ -62,6 +62,7 @@ class Call:
             self._observer,
             config,
             rates=services.rates,
+            route_id=state["route_id"],
             attempts=state["attempts"],
             output_cap=self._bound.output_cap,
             deadline=self._deadline,

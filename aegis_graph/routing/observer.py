@@ -45,6 +45,10 @@ class ChunkEvent(NamedTuple):
     """A piece of an answer arrived."""
 
     chunk: AIMessageChunk
+    provider: str
+    """That gives the answer."""
+    model: str
+    route_id: str
 
 
 class AttemptDiscarded(NamedTuple):

@@ -117,16 +117,15 @@ class AccessMiddleware:
         await self._app(scope, receive, send)
 
     async def _caller(self, request: Request) -> Caller | None:
+        # First: OpenAI's clients always send some key, also where there is none to be had.
+        if is_local(request) and not await self._services.keys.exist():
+            return LOCAL
         token = presented_key(request)
         if token is not None:
             key = await self._services.keys.find(token)
             return None if key is None else Caller.of(key, "key")
         key = await self._services.sessions.key_of(request)
-        if key is not None:
-            return Caller.of(key, "session")
-        if is_local(request) and not await self._services.keys.exist():
-            return LOCAL
-        return None
+        return None if key is None else Caller.of(key, "session")
 
     def _refused(self, request: Request, caller: Caller | None) -> Response | None:
         path = get_route_path(request.scope)

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from aegis_graph.clock import Clock, utc_now
@@ -17,7 +17,7 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.routing.handle import RouterHandle
 from aegis_graph.server.access import AccessMiddleware
 from aegis_graph.server.dashboard.routes import dashboard_routes
-from aegis_graph.server.endpoint import endpoint_routes
+from aegis_graph.server.endpoint.routes import client_gone, endpoint_routes
 from aegis_graph.server.health import health_routes
 from aegis_graph.server.login import login_routes
 from aegis_graph.server.metrics import metrics_routes
@@ -82,7 +82,11 @@ def create_app(
             Middleware(SecurityMiddleware, allowed_hosts=allowed_hosts),
             Middleware(AccessMiddleware, services=services),
         ],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
+        exception_handlers={
+            HTTPException: _refused,
+            ClientDisconnect: client_gone,
+            Exception: _failed,
+        },
         lifespan=lifespan,
     )
     app.state.services = services

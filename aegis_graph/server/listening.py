@@ -5,8 +5,10 @@ from __future__ import annotations
 import socket
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.server.app import create_app
@@ -30,7 +32,17 @@ def run_server(
         allowed_hosts: As for ``create_app``.
     """
     app = create_app(config, allowed_hosts=allowed_hosts)
-    settings = uvicorn.Config(
+    uvicorn.Server(server_settings(app)).run(sockets=[listener])
+
+
+def server_settings(app: Starlette, **more: Any) -> uvicorn.Config:
+    """How uvicorn serves the app.
+
+    Args:
+        app: The app.
+        more: More settings of uvicorn's, such as ``port``.
+    """
+    return uvicorn.Config(
         app,
         # Its parser bounds the headers while they arrive.
         http="h11",
@@ -43,5 +55,5 @@ def run_server(
         limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=END_S,
+        **more,
     )
-    uvicorn.Server(settings).run(sockets=[listener])

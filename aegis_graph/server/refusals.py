@@ -30,7 +30,9 @@ TYPES: Mapping[int, str] = {
 """The error's ``type`` by status; ``server_error`` for any other."""
 
 
-def error_body(status: int, message: str, *, code: str | None, param: str | None) -> dict[str, Any]:
+def error_body(
+    status: int, message: str, *, code: str | None, param: str | None = None
+) -> dict[str, Any]:
     """The body of a refusal, which is an event's data in the middle of a stream."""
     kind = TYPES.get(status, "server_error")
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}

@@ -49,6 +49,8 @@ class ServerServices:
         if not isinstance(ledger, SqlLedger):
             raise ConfigError("the server reads the ledger: give the router one of create_ledger")
         keys = KeyRing(ledger, clock)
+        # Each request stands alone, also where the router that was given remembers.
+        router = router.without_memory()
         return cls(router, ledger, clock, environ, keys, Sessions(ledger, keys, clock))
 
     @property
