@@ -24,7 +24,7 @@ _WORDS: Mapping[Outcome, FinishReasonWord] = {
 }
 
 
-class Answer:
+class RoutedAnswer:
     """A whole answer.
 
     Args:

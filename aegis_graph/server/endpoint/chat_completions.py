@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from aegis_graph.chat.chunks import RouterResult
 from aegis_graph.errors import AegisError
 from aegis_graph.routing.observer import ChunkEvent
-from aegis_graph.server.endpoint.answers import Answer, route_headers
+from aegis_graph.server.endpoint.answers import RoutedAnswer, route_headers
 from aegis_graph.server.endpoint.asking import Piece, RoutedQuestion
 from aegis_graph.server.endpoint.chat_request import ChatRequest, chat_request
 from aegis_graph.server.endpoint.connection import EventStream
@@ -44,7 +44,7 @@ class ChatEndpoint:
                 return unknown
             if wanted.streams:
                 return await self._stream(question, wanted)
-            answer = Answer(await question.answer())
+            answer = RoutedAnswer(await question.answer())
         except AegisError as error:
             return refusal_of(error)
         return JSONResponse(completion(answer, self._now()), headers=answer.headers)
@@ -55,7 +55,7 @@ class ChatEndpoint:
             route_id, model = first.route_id, first.model
             headers = route_headers(route_id, first.provider, model)
         else:
-            whole = Answer(first)
+            whole = RoutedAnswer(first)
             route_id, model, headers = whole.route_id, whole.model, whole.headers
         chunks = CompletionChunks(
             route_id, model, self._now(), includes_usage=wanted.includes_usage
@@ -80,7 +80,7 @@ async def _events(
             yield b"data: [DONE]\n\n"
 
 
-def completion(answer: Answer, created: int) -> dict[str, Any]:
+def completion(answer: RoutedAnswer, created: int) -> dict[str, Any]:
     """A whole answer in OpenAI's form."""
     message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
     if calls := answer.tool_calls:
@@ -131,7 +131,7 @@ class CompletionChunks:
         """The events of one piece."""
         if isinstance(piece, ChunkEvent):
             return b"".join(self._delta(delta) for delta in self._deltas(piece.chunk))
-        answer = Answer(piece)
+        answer = RoutedAnswer(piece)
         deltas = [] if self._began else [*self._whole(answer)]
         ends = [self._delta(delta) for delta in deltas]
         return b"".join([*ends, *self._last(answer)])
@@ -144,7 +144,7 @@ class CompletionChunks:
             delta["tool_calls"] = [_call_delta(dict(call)) for call in chunk.tool_call_chunks]
         return [self._with_role(delta)] if delta or not self._began else []
 
-    def _whole(self, answer: Answer) -> list[dict[str, Any]]:
+    def _whole(self, answer: RoutedAnswer) -> list[dict[str, Any]]:
         delta: dict[str, Any] = {"content": answer.text} if answer.text else {}
         if calls := answer.tool_calls:
             delta["tool_calls"] = [{"index": index, **call} for index, call in enumerate(calls)]
@@ -156,7 +156,7 @@ class CompletionChunks:
         self._began = True
         return {"role": "assistant", "content": "", **delta}
 
-    def _last(self, answer: Answer) -> list[bytes]:
+    def _last(self, answer: RoutedAnswer) -> list[bytes]:
         choice = {
             "index": 0,
             "delta": {},

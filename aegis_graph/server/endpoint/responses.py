@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from aegis_graph.errors import AegisError
 from aegis_graph.routing.observer import ChunkEvent
-from aegis_graph.server.endpoint.answers import Answer, route_headers
+from aegis_graph.server.endpoint.answers import RoutedAnswer, route_headers
 from aegis_graph.server.endpoint.asking import Piece, RoutedQuestion
 from aegis_graph.server.endpoint.connection import EventStream
 from aegis_graph.server.endpoint.errors import error_event_body, refusal_of
@@ -46,7 +46,7 @@ class ResponsesEndpoint:
                 return unknown
             if wanted.streams:
                 return await self._stream(question, body)
-            answer = Answer(await question.answer())
+            answer = RoutedAnswer(await question.answer())
         except AegisError as error:
             return refusal_of(error)
         head = self._head(answer.route_id, answer.model, body)
@@ -58,7 +58,7 @@ class ResponsesEndpoint:
             route_id, model = first.route_id, first.model
             headers = route_headers(route_id, first.provider, model)
         else:
-            whole = Answer(first)
+            whole = RoutedAnswer(first)
             route_id, model, headers = whole.route_id, whole.model, whole.headers
         events = ResponseEvents(self._head(route_id, model, body), route_id)
         return EventStream(_events(first, rest, events), headers)
@@ -83,4 +83,4 @@ async def _events(
 def _of(piece: Piece, events: ResponseEvents) -> bytes:
     if isinstance(piece, ChunkEvent):
         return b"".join(events.of_chunk(piece.chunk))
-    return b"".join(events.end(Answer(piece)))
+    return b"".join(events.end(RoutedAnswer(piece)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 
-from aegis_graph.server.endpoint.answers import Answer
+from aegis_graph.server.endpoint.answers import RoutedAnswer
 
 
 def response_head(
@@ -48,7 +48,7 @@ def response_head(
     }
 
 
-def whole_response(head: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
+def whole_response(head: Mapping[str, Any], answer: RoutedAnswer) -> dict[str, Any]:
     """A response that is complete, or ended at its cap of tokens."""
     texts = [message_item(answer.route_id, answer.text)] if answer.text else []
     calls = [
@@ -58,7 +58,7 @@ def whole_response(head: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
     return {**head, "output": [*texts, *calls], **_ended(answer)}
 
 
-def _ended(answer: Answer) -> dict[str, Any]:
+def _ended(answer: RoutedAnswer) -> dict[str, Any]:
     cut = answer.finish_reason == "length"
     return {
         "status": "incomplete" if cut else "completed",
@@ -119,7 +119,7 @@ class ResponseEvents:
         for call in chunk.tool_call_chunks:
             yield from self._of_call(dict(call))
 
-    def end(self, answer: Answer) -> Iterator[bytes]:
+    def end(self, answer: RoutedAnswer) -> Iterator[bytes]:
         """The events after the last piece; of an answer that came whole, all of it."""
         if not self._items:
             if answer.text:
