@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.ledger.api_keys import KEY_TAG
-from aegis_graph.request.choices import joined_choices, refuse_misspelt
+from aegis_graph.request.choices import CHOICES, joined_choices, refuse_misspelt
 from aegis_graph.server.access import Caller, caller_of
 from aegis_graph.types import SENSITIVITIES
 
@@ -115,19 +115,15 @@ def _tags(word: str, value: object) -> object:
     return {key.strip(): text.strip() for key, _, text in pairs}
 
 
+_OF_THE_BODY = frozenset({"model", "max_output_tokens"})
+"""Choices that OpenAI has parameters for."""
+
 _READERS: Mapping[str, Callable[[str, object], object]] = {
-    "task": _as_it_is,
-    "sensitivity": _as_it_is,
-    "user": _as_it_is,
-    "user_id": _as_it_is,
-    "run_id": _as_it_is,
-    "thread_id": _as_it_is,
+    **{name: _as_it_is for name in (*CHOICES, "user", THREAD_ID) if name not in _OF_THE_BODY},
     "tags": _tags,
     "providers": _names,
-    "order": _as_it_is,
-    "max_cost_usd": _as_it_is,
-    "max_price_usd": _as_it_is,
     "timeout_s": _number,
+    "max_wait_s": _number,
 }
 """The words that headers and ``metadata`` may have, and how the text of each is read."""
 
