@@ -11,6 +11,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 # The router's peers: some need other versions of what this package needs, too.
 PEERS := .venv-bench/.installed
+# Clients of the server that nobody here wrote: they need an older openai.
+CLIENTS := .venv-clients/.installed
 # What exports of bills are checked with; the official validator needs Python 3.12 or newer.
 FOCUS := .venv-focus/.installed
 FOCUS_PYTHON ?= $(shell for python in python3 python3.13 python3.12; do \
@@ -19,7 +21,7 @@ FOCUS_PYTHON ?= $(shell for python in python3 python3.13 python3.12; do \
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-browser screenshots bench quality validate-focus studio notebooks \
+.PHONY: help demo test check test-browser test-clients screenshots bench quality validate-focus studio notebooks \
 	lock clean
 
 help: ## Show this list
@@ -51,6 +53,9 @@ test-browser: $(INSTALLED) ## Test the dashboard in Debian's Chromium, which apt
 
 screenshots: $(INSTALLED) ## Draw the pages of the documentation again, over a ledger that is made up
 	$(BIN)/python -m tests.browser.screenshots docs/images
+
+test-clients: $(INSTALLED) $(CLIENTS) ## Try the server with the clients of other packages, also Node's where it is there
+	$(BIN)/python -m pytest -n 0 tests/server/test_foreign_clients.py
 
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py
@@ -85,9 +90,12 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		benchmarks/focus_requirements.in --output-file benchmarks/focus_requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		tests/clients/requirements.in --output-file tests/clients/requirements.txt
 
 clean: ## Remove the environment and every cache, but not the ledger in data/
-	rm -rf .venv .venv-bench .venv-focus .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
+	rm -rf .venv .venv-bench .venv-focus .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
@@ -102,6 +110,17 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --require-hashes --use-pep517 -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CLIENTS): tests/clients/requirements.txt tests/clients/node/package-lock.json $(INSTALLED)
+	@echo "Installing the server's clients into .venv-clients (first time only) ..."
+	@$(BIN)/python -m venv .venv-clients
+	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r $<
+	@mkdir -p .venv-clients/node && cp tests/clients/node/* .venv-clients/node/
+	@if command -v npm >/dev/null; then \
+		npm ci --silent --no-audit --no-fund --prefix .venv-clients/node; \
+	else echo "Without npm its client for Node is left out."; fi
 	@touch $@
 
 $(PEERS): benchmarks/requirements.txt $(INSTALLED)

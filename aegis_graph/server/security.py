@@ -115,12 +115,12 @@ class SecurityMiddleware:
         return True
 
 
-def bounded(receive: Receive) -> Receive:
+def bounded(receive: Receive, *, timeout_s: float = BODY_TIMEOUT_S) -> Receive:
     """A request's body with an end: of its bytes, and of the time that they take.
 
     What it gives after the body is the client's going away, which may take as long as it likes.
     """
-    read, ended, ends_at = 0, False, asyncio.get_running_loop().time() + BODY_TIMEOUT_S
+    read, ended, ends_at = 0, False, asyncio.get_running_loop().time() + timeout_s
 
     async def receive_bounded() -> Message:
         nonlocal read, ended

@@ -97,7 +97,11 @@ async def test_llama_index(served: Served, tmp_path: Path) -> None:
 @needs_clients
 async def test_llm(served: Served, tmp_path: Path) -> None:
     key = await key_of(served)
-    model = {"model_id": "aegis", "model_name": "auto", "api_base": served.openai_url}
+    model: dict[str, Any] = {
+        "model_id": "aegis",
+        "model_name": "auto",
+        "api_base": served.openai_url,
+    }
     model |= {"api_key_name": "aegis", "supports_schema": True}
     (tmp_path / "extra-openai-models.yaml").write_text(json.dumps([model]), encoding="utf-8")
     more = {"LLM_USER_PATH": str(tmp_path)}
