@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.server.app import create_app
+from aegis_graph.server.bounded_http import BoundedHttp
 
 MOST_CONNECTIONS = 1000
 """At once; what is above that is told to come again, and no memory is taken for it."""
@@ -35,17 +36,19 @@ def run_server(
     uvicorn.Server(server_settings(app)).run(sockets=[listener])
 
 
-def server_settings(app: Starlette, **more: Any) -> uvicorn.Config:
+def server_settings(
+    app: Starlette, *, http: type[BoundedHttp] = BoundedHttp, **more: Any
+) -> uvicorn.Config:
     """How uvicorn serves the app.
 
     Args:
         app: The app.
+        http: What a connection speaks. Its parser bounds the headers while they arrive.
         more: More settings of uvicorn's, such as ``port``.
     """
     return uvicorn.Config(
         app,
-        # Its parser bounds the headers while they arrive.
-        http="h11",
+        http=http,
         ws="none",
         log_level="warning",
         access_log=False,

@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from aegis_graph import RouterConfig
 from aegis_graph.server import create_app
+from aegis_graph.server.bounded_http import BoundedHttp
 from aegis_graph.server.listening import server_settings
 from aegis_graph.testing import LoopbackServer
 
@@ -109,9 +110,9 @@ def serving(folder: Path, **more: Any) -> Iterator[Served]:
 
 
 @contextmanager
-def on_port(app: Starlette) -> Iterator[int]:
+def on_port(app: Starlette, *, http: type[BoundedHttp] = BoundedHttp) -> Iterator[int]:
     """Run an app as ``aegis serve`` does, on a thread of its own."""
-    server = _Server(server_settings(app, port=0))
+    server = _Server(server_settings(app, http=http, port=0))
     thread = threading.Thread(target=server.run, name="aegis-server", daemon=True)
     thread.start()
     assert server.ready.wait(60), "the server did not start"
