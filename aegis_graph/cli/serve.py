@@ -17,6 +17,9 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.api_keys import known_keys
 from aegis_graph.ledger.factory import create_ledger
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted: as many as uvicorn's own default."""
+
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until the process is asked to end."""
@@ -58,6 +61,8 @@ def listening_socket(host: str, port: int) -> socket.socket:
             listener = opened.enter_context(socket.socket(family, kind, protocol))
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
+            # Now, and not when all is imported: who reads the line below can connect.
+            listener.listen(BACKLOG)
             opened.pop_all()
     except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigError(f"serve: cannot listen on {host} port {port}: {error}") from error
