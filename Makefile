@@ -60,6 +60,7 @@ test-clients: $(INSTALLED) $(CLIENTS) ## Try the server with the clients of othe
 bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/ledger.py
+	$(BIN)/python benchmarks/server.py
 
 # A run that was stopped goes on where it was: the file has every answer.
 quality: $(INSTALLED) ## Measure the components beside the plainest prompt on the model at AEGIS_QUALITY_URL

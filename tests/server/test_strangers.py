@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 from starlette.exceptions import HTTPException
 
 from aegis_graph.server.bounded_http import BoundedHttp
+from aegis_graph.server.endpoint.connection import EventStream
 from aegis_graph.server.security import MAX_BODY_BYTES, bounded
 from aegis_graph.testing import Reply
 from tests.server.apps import quoting_app
@@ -171,6 +172,28 @@ async def test_a_slow_body_is_given_up() -> None:
     with pytest.raises(HTTPException) as refused:
         await bounded(receive, timeout_s=0.01)()
     assert refused.value.status_code == 408
+
+
+async def test_a_hang_up_in_a_stream_is_no_error_and_ends_its_work() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"data: 1\n\n"
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def receive() -> dict[str, Any]:
+        await begun.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            begun.set()
+
+    await EventStream(events(), {})({"type": "http"}, receive, send)
+    assert ended.is_set()
 
 
 class Impatient(BoundedHttp):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import aclosing
 from typing import Any, TypeVar
@@ -13,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 SEND_TIMEOUT_S = 60.0
 """How long a client may take to take a piece, in seconds: it holds up the provider's answer."""
@@ -66,7 +69,14 @@ class EventStream(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await while_connected(receive, self._send(send))
+        try:
+            await while_connected(receive, self._send(send))
+        except ClientDisconnect:
+            # The attempt was cancelled, and there is no one to say more to.
+            pass
+        except TimeoutError:
+            # The server closes a connection whose answer is not complete.
+            logger.warning("a client took no piece of its answer for %.0f s", SEND_TIMEOUT_S)
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._events) as events:
