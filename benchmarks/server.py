@@ -28,6 +28,7 @@ from worker import PROMPT
 PEERS = HERE.parent / ".venv-bench" / "bin" / "python"
 START_S = 300.0
 """Generous: how long a server may take to start, in seconds."""
+MOST_RESETS = 100
 TICKS = os.sysconf("SC_CLK_TCK")
 MESSAGES = [{"role": "user", "content": PROMPT}]
 
@@ -60,6 +61,8 @@ class ServerProcess:
         self, command: Sequence[str | Path], *, url: str, model: str, environ: dict[str, str]
     ) -> None:
         self._model, self._url = model, url
+        self.resets = 0
+        """Connections that it let go in the middle of a call."""
         self.process = subprocess.Popen(
             list(map(str, command)),
             env={**os.environ, **environ},
@@ -74,6 +77,7 @@ class ServerProcess:
             try:
                 asyncio.run(self._load(callers=1, each=1, stream=False))
             except (aiohttp.ClientError, AssertionError, OSError):
+                self.resets = 0
                 time.sleep(0.2)
             else:
                 return True
@@ -110,14 +114,27 @@ class ServerProcess:
 
         async def caller(session: aiohttp.ClientSession) -> None:
             nonlocal pieces
-            for _ in range(each):
-                async with session.post(f"{self._url}/chat/completions", json=body) as answer:
-                    assert answer.status == 200, (answer.status, await answer.text())
-                    async for line in answer.content:
-                        pieces += b'"content":"w' in line.replace(b": ", b":")
+            done = 0
+            while done < each:
+                try:
+                    pieces += await self._pieces(session, body)
+                except aiohttp.ClientOSError:
+                    # Asked again: what the server did for it counts all the same.
+                    self.resets += 1
+                    assert self.resets < MOST_RESETS, "the server lets connections go"
+                else:
+                    done += 1
 
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
             await asyncio.gather(*(caller(session) for _ in range(callers)))
+        return pieces
+
+    async def _pieces(self, session: aiohttp.ClientSession, body: dict[str, Any]) -> int:
+        pieces = 0
+        async with session.post(f"{self._url}/chat/completions", json=body) as answer:
+            assert answer.status == 200, (answer.status, await answer.text())
+            async for line in answer.content:
+                pieces += b'"content":"w' in line.replace(b": ", b":")
         return pieces
 
     def _cpu_s(self) -> float:
