@@ -220,7 +220,7 @@ class Call:
         }
 
     def _first_token_ms(self) -> int | None:
-        return self.timer.first_piece_ms if self._in_pieces else None
+        return self.timer.first_piece_ms if self._exchange.in_pieces else None
 
     def _latency(self) -> dict[str, int]:
         return {"latency_ms": round((time.monotonic() - self._began) * 1000)}
