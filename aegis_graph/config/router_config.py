@@ -79,7 +79,7 @@ class RouterConfig(ConfigModel):
     alert_webhook_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with that address; where it is set, it goes before the
     file's."""
-    alert_webhook_secret_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
+    alert_webhook_key_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with the secret by which the posts are signed."""
     # Not in a dump: a file made from it would have a key that no file may have.
     source: str = Field(default=NO_FILE, exclude=True)

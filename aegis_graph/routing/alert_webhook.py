@@ -57,7 +57,7 @@ class AlertWebhook:
         url = self._address(notice)
         if url is None:
             return
-        secret_env = self.config.alert_webhook_secret_env
+        secret_env = self.config.alert_webhook_key_env
         secret = environment_value(secret_env, self._environ) if secret_env else None
         if secret_env and secret is None:
             # A receiver that checks signatures would refuse it, and one that does not is fooled.

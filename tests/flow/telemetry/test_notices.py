@@ -137,7 +137,7 @@ def test_an_overrun_is_told_once_a_day(
 def test_posts_are_signed_and_tried_again_under_the_same_identifier() -> None:
     answers = iter([whole(b"", status="503 Busy"), whole(b"", status="429 Slow"), whole(b"ok")])
     with raw_server(lambda asked: next(answers)) as webhook:
-        config = make_config_of(webhook, alert_webhook_secret_env="HOOK_SECRET")
+        config = make_config_of(webhook, alert_webhook_key_env="HOOK_SECRET")
         before = int(time.time())
         AlertWebhook(config, {"HOOK_SECRET": SECRET}).post_soon(NOTICE)
         posts(webhook, 3)
@@ -152,7 +152,7 @@ def test_posts_are_signed_and_tried_again_under_the_same_identifier() -> None:
 def test_a_secret_may_be_any_text_and_a_missing_one_stops_the_post(
     webhook: RawServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = make_config_of(webhook, alert_webhook_secret_env="HOOK_SECRET")
+    config = make_config_of(webhook, alert_webhook_key_env="HOOK_SECRET")
     environ: dict[str, str] = {}
     hook = AlertWebhook(config, environ)
     hook.post_soon(NOTICE)
