@@ -59,6 +59,8 @@ async def test_a_hundred_callers_cost_as_many_statements_as_one(store: Store) ->
             done = runner.apply(counting, work)
             counting.execute("COMMIT")
             used.append(len(counting.statements))
+            # What was allowed beyond a limit is looked up where a limit alone has no room.
+            assert not any("budget_raises" in one for one in counting.statements)
             return done
 
         for callers in (1, 100):
