@@ -153,7 +153,9 @@ class RouterHooks:
             given = getattr(self, hook.name)
             named = hook.name == "accept" or (hook.name == "on_budget" and given in ON_BUDGET)
             if not named and given is not None and not callable(given):
-                raise ConfigError(f"{hook.name}: must be a function, not {type(given).__name__}")
+                words = f" or one of {', '.join(ON_BUDGET)}" if hook.name == "on_budget" else ""
+                kind = type(given).__name__
+                raise ConfigError(f"{hook.name}: must be a function{words}, not {kind}")
 
     def priced(self, row: ProviderSpec, source: str) -> ProviderSpec:
         """A row with the price that the application gives it, if it gives one.
