@@ -22,7 +22,8 @@ from aegis_graph.config.ledger_spec import LedgerSpec
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import Budget, Hold, RequestFacts, unused_hold
+from aegis_graph.ledger.records import Budget, Hold, RequestFacts
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.types import SettlementRecord
 
 WAIT_S = 300.0

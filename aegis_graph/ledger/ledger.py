@@ -29,14 +29,8 @@ from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.raises import raises
 from aegis_graph.ledger.reader import LedgerReader
-from aegis_graph.ledger.records import (
-    Admission,
-    Budget,
-    BudgetStatus,
-    FailedRequest,
-    Hold,
-    unused_hold,
-)
+from aegis_graph.ledger.records import Admission, Budget, BudgetStatus, FailedRequest, Hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunner
 from aegis_graph.ledger.windows import Calendar

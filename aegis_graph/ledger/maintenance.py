@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo
 
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.records import unused_hold
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.types import SettlementRecord

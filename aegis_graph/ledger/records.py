@@ -19,7 +19,7 @@ from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, counted_scopes
 from aegis_graph.ledger.scopes import matching_scope, scopes_of
 from aegis_graph.ledger.windows import Days
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
-from aegis_graph.types import CostBasis, Sensitivity, SettlementRecord, Status, Task, Window
+from aegis_graph.types import Sensitivity, SettlementRecord, Task, Window
 
 Origin = Literal["file", "set"]
 """Whether the configuration or a later command set a limit."""
@@ -211,7 +211,8 @@ class Ledger(Protocol):
         """Replace holds by what was really spent, in one transaction.
 
         A hold is settled once: a second settlement changes nothing, but a late one wins over the
-        sweeper that had taken the attempt for lost.
+        sweeper that had taken the attempt for lost, and an answer that a check refuses then is a
+        failure at the same cost.
 
         Returns:
             The alerts that became due.
@@ -229,40 +230,6 @@ class Ledger(Protocol):
         about keeps what was set since, and one that it no longer has stays until it is removed.
         """
         ...
-
-
-def unused_hold(hold_id: int) -> SettlementRecord:
-    """The settlement of a hold for an attempt that was never made."""
-    return settlement_without_usage(hold_id, "cancelled")
-
-
-def settlement_without_usage(
-    hold_id: int,
-    status: Status,
-    *,
-    error_type: str | None = None,
-    cost_nano_usd: int = 0,
-    cost_basis: CostBasis = "none",
-    latency_ms: int = 0,
-) -> SettlementRecord:
-    """The settlement of an attempt of which no count of tokens is known."""
-    return SettlementRecord(
-        hold_id=hold_id,
-        status=status,
-        error_type=error_type,
-        cost_nano_usd=cost_nano_usd,
-        cost_basis=cost_basis,
-        input_tokens=None,
-        output_tokens=None,
-        cached_input_tokens=None,
-        reasoning_tokens=None,
-        latency_ms=latency_ms,
-        cache_write_tokens=None,
-        service_tier=None,
-        served_model=None,
-        first_token_ms=None,
-        overrun=0,
-    )
 
 
 @dataclass(frozen=True, slots=True)

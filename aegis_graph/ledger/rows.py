@@ -152,6 +152,15 @@ def write_settlements(connection: Connection, settled: Sequence[SettlementRecord
         connection.executemany(_SETTLE, [_settled(record) for record in settled])
 
 
+def write_refusals(connection: Connection, refused: Sequence[SettlementRecord]) -> None:
+    """Have answers that were settled be failures; all else of their rows stays."""
+    if refused:
+        connection.executemany(_REFUSE, [(one["error_type"], one["hold_id"]) for one in refused])
+
+
+_REFUSE = "UPDATE requests SET status = 'failed', error_type = ? WHERE id = ?"
+
+
 def write_failed_requests(
     connection: Connection,
     requests: Sequence[FailedRequest],

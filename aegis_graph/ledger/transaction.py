@@ -23,6 +23,7 @@ from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.raises import Raises
 from aegis_graph.ledger.records import Admission, Budget, BudgetRefusal, FailedRequest, Hold
 from aegis_graph.ledger.rows import AttemptRow
+from aegis_graph.ledger.settlements import changes_of_totals
 from aegis_graph.ledger.store import Connection
 from aegis_graph.ledger.totals import Totals
 from aegis_graph.ledger.windows import Calendar, Days
@@ -124,6 +125,7 @@ class _Transaction:
         self._free_ids: Iterator[int] = iter(())
         self._new_holds: list[tuple[int, Hold]] = []
         self._settled: list[SettlementRecord] = []
+        self._refused: list[SettlementRecord] = []
         self._failed_requests: list[FailedRequest] = []
         self._hash: Callable[[str], str] = str
         """How a prompt's digest is written; set where one will be."""
@@ -231,7 +233,7 @@ class _Transaction:
         return number
 
     def _settle(self, record: SettlementRecord) -> Sequence[str]:
-        """Replace one hold by its real cost; a second settlement changes nothing.
+        """Replace one hold by its real cost; a second settlement may only refuse an answer.
 
         Returns:
             The scopes in which something was spent.
@@ -242,25 +244,16 @@ class _Transaction:
                 f"the ledger has no row {record['hold_id']}: was the database replaced while"
                 " the program was running?"
             )
-        if row.status not in {"reserved", "expired"}:
+        changes = changes_of_totals(row.status, row.hold, record)
+        if changes is None:
             return ()
         # A second settlement may come in the same batch.
         self._attempts[row.id] = row._replace(status=record["status"])
-        self._settled.append(record)
-        # An expired hold was counted as spent in full and as a failure when it was swept.
-        expired = row.status == "expired"
-        changes = (
-            record["cost_nano_usd"] - (row.hold if expired else 0),
-            0 if expired else -row.hold,
-            0,
-            int(record["status"] != "answered") - int(expired),
-            record["input_tokens"] or 0,
-            record["output_tokens"] or 0,
-            -int(not expired),
-            record["cached_input_tokens"] or 0,
-            record["cache_write_tokens"] or 0,
-        )
         self._totals.add(row.day, row.scopes, changes)
+        if row.status == "answered":
+            self._refused.append(record)
+            return ()
+        self._settled.append(record)
         self._counts.settle(row, record)
         return row.scopes if record["cost_nano_usd"] else ()
 
@@ -287,6 +280,7 @@ class _Transaction:
         """Bring the tables up to date; nothing of it is waited for before the commit."""
         rows.write_holds(self._connection, self._new_holds, self._now, self._day, self._hash)
         rows.write_settlements(self._connection, self._settled)
+        rows.write_refusals(self._connection, self._refused)
         rows.write_failed_requests(self._connection, self._failed_requests, self._now, self._hash)
         self._totals.write()
         self._counts.write()

@@ -10,7 +10,7 @@ from langgraph.types import Command
 
 from aegis_graph.errors import AttemptRefusedError, HookError
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request

@@ -12,7 +12,7 @@ from langgraph.errors import GraphBubbleUp
 from aegis_graph.config.specs import RoutingSpec
 from aegis_graph.errors import AttemptRefusedError, HookError, LedgerError
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.admission import Admitted, NextAttempt

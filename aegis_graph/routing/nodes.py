@@ -20,7 +20,8 @@ from aegis_graph.errors import (
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import FailedRequest, unused_hold
+from aegis_graph.ledger.records import FailedRequest
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request
 from aegis_graph.routing.admission import Admitted, NextAttempt

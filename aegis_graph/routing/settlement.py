@@ -9,7 +9,7 @@ from datetime import datetime
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import MalformedAnswerError, ProviderError, StreamCutError
-from aegis_graph.ledger.records import settlement_without_usage
+from aegis_graph.ledger.settlements import settlement_without_usage
 from aegis_graph.pricing.money import to_nano_usd, usd_text
 from aegis_graph.pricing.prices import Price
 from aegis_graph.pricing.rates import Cost, TokenUsage

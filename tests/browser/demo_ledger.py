@@ -16,7 +16,8 @@ from typing import Any, TypeVar, cast
 from aegis_graph import RouterConfig, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import UnitLimit
-from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts, settlement_without_usage
+from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
+from aegis_graph.ledger.settlements import settlement_without_usage
 from aegis_graph.types import SettlementRecord
 
 T = TypeVar("T")

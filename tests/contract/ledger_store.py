@@ -22,8 +22,8 @@ from aegis_graph.ledger.records import (
     FailedRequest,
     Hold,
     RequestFacts,
-    unused_hold,
 )
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.types import SettlementRecord
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from aegis_graph.errors import LedgerError
-from aegis_graph.ledger.records import Admission, unused_hold
+from aegis_graph.ledger.maintenance import verify
+from aegis_graph.ledger.records import Admission
+from aegis_graph.ledger.settlements import unused_hold
 from tests.contract.ledger_store import (
     DAYS,
     USD,
@@ -115,6 +117,46 @@ async def test_a_hold_is_settled_once_whatever_comes_later(store: Store) -> None
     await ledger.admit([], settle=[again])
     assert await spent_and_held(ledger) == [(40, 0)]
     assert [row["status"] for row in store.rows()] == ["answered"]
+
+
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "later"])
+async def test_an_answer_that_is_refused_later_is_a_failure_at_the_same_cost_once(
+    store: Store, together: bool
+) -> None:
+    ledger = store.open(("total", "month", "1"))
+    admission = await ledger.admit([hold(100)])
+    answered = settlement(admission, 40)
+    # Also where the refusal says another cost: what was settled stays.
+    refused = settlement(admission, 41, status="failed", error_type="RejectedAnswerError")
+    if together:
+        await ledger.settle([answered, refused, refused])
+    else:
+        await ledger.settle([answered])
+        (before,) = store.rows()
+        await ledger.admit([], settle=[refused])
+        (after,) = store.rows()
+        changed = {"status": "failed", "error_type": "RejectedAnswerError"}
+        assert after == {**before, **changed}
+    await ledger.settle([refused, answered])
+    ledger.settle_soon(answered)
+    await ledger.check()
+    assert [row["status"] for row in store.rows()] == ["failed"]
+    assert await spent_and_held(ledger) == [(40, 0)]
+    (total,) = await ledger.report("provider", **DAYS)
+    assert (total.calls, total.failures, total.input_tokens) == (1, 1, 7)
+    assert await verify(ledger) == []
+
+
+@pytest.mark.parametrize("status", ["failed", "cancelled"])
+async def test_only_an_answer_can_be_refused_later(store: Store, status: str) -> None:
+    ledger = store.open(("total", "month", "1"))
+    admission = await ledger.admit([hold(100)])
+    refused = settlement(admission, 40, status="failed", error_type="RejectedAnswerError")
+    await ledger.settle([settlement(admission, 40, status=status)])
+    await ledger.settle([refused])
+    assert [(row["status"], row["error_type"]) for row in store.rows()] == [(status, None)]
+    (total,) = await ledger.report("provider", **DAYS)
+    assert (total.calls, total.failures) == (1, 1)
 
 
 async def test_settling_a_row_that_is_not_there_is_an_error_and_undoes_the_rest(

@@ -13,7 +13,8 @@ import pytest
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
 from aegis_graph.ledger.maintenance import verify
-from aegis_graph.ledger.records import Admission, Hold, unused_hold
+from aegis_graph.ledger.records import Admission, Hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.types import LIMIT_UNITS, LimitUnit
 from tests.contract import processes
 from tests.contract.ledger_store import USD, Store, hold, settlement

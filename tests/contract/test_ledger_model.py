@@ -338,7 +338,9 @@ class LedgerMachine(RuleBasedStateMachine):
     def settle(self, data: Any, soon: bool) -> None:
         entry = data.draw(st.sampled_from(self.model.known()))
         cost = data.draw(st.integers(0, entry.hold.nano_usd))
-        status = data.draw(st.sampled_from(["answered", "failed", "cancelled", "unused"]))
+        status = data.draw(
+            st.sampled_from(["answered", "refused", "failed", "cancelled", "unused"])
+        )
         tokens = data.draw(st.none() | st.integers(0, 50))
         used = status != "unused"
         cost, tokens = (cost, tokens) if used else (0, None)
@@ -347,7 +349,8 @@ class LedgerMachine(RuleBasedStateMachine):
         record = settlement(
             entry.made,
             cost,
-            status=status if used else "cancelled",
+            status={"refused": "failed", "unused": "cancelled"}.get(status, status),
+            error_type="RejectedAnswerError" if status == "refused" else None,
             cost_basis=basis,
             **counts,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis_graph.ledger.past_attempts import past_attempts
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from tests.contract.ledger_store import Store, hold, settlement
 
 

@@ -67,6 +67,7 @@ MAY_BE_BEHIND_PURE = {
     "aegis_graph.ledger.limits",
     "aegis_graph.ledger.records",
     "aegis_graph.ledger.scopes",
+    "aegis_graph.ledger.settlements",
     "aegis_graph.ledger.windows",
     "aegis_graph.providers.answer_check",
     "aegis_graph.providers.base",

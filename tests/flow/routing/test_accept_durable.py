@@ -63,6 +63,10 @@ def answer_with(server: LoopbackServer, cheap: str, dear: str) -> None:
     server.always("openai", Reply(dear, output_tokens=1))
 
 
+def outcomes(db: Path) -> list[tuple[str, str | None]]:
+    return [(row["status"], row["error_type"]) for row in made(db)]
+
+
 def as_node(router: Any, checkpointer: Any = None) -> Any:
     builder = StateGraph(MessagesState).add_node("llm", router).add_edge(START, "llm")
     return builder.compile(checkpointer=checkpointer)
@@ -109,6 +113,7 @@ async def test_a_run_that_ends_before_its_answer_is_judged_settles_it(
     assert [one.protocol for one in server.calls()] == ["ollama", "openai"]
     result = await router.ainvoke(None, THREAD)
     assert [one["status"] for one in result["attempts"]] == ["failed", "answered"]
+    assert outcomes(db) == [("failed", "RejectedAnswerError"), ("answered", None)]
     assert spent(db) == CHEAP_USD + DEAR_USD
     assert_sound(db)
 
@@ -138,6 +143,8 @@ async def test_a_check_that_failed_is_asked_again_by_a_resumed_run_that_buys_not
         result = await graph.ainvoke(None, THREAD)
     assert result["messages"][-1].text == GOOD
     assert len(server.calls()) == len(made(db)) == calls
+    refused = [] if good else [("failed", "RejectedAnswerError")]
+    assert outcomes(db) == [*refused, ("answered", None)]
     assert_sound(db)
 
 
@@ -214,6 +221,7 @@ async def test_a_check_can_wait_for_a_person(server: LoopbackServer, db: Path) -
     done = await graph.ainvoke(Command(resume="yes"), THREAD)
     assert done["messages"][-1].text == GOOD
     assert [one.protocol for one in server.calls()] == ["ollama", "openai"]
+    assert outcomes(db) == [("failed", "RejectedAnswerError"), ("answered", None)]
     assert spent(db) == CHEAP_USD + DEAR_USD
     assert_sound(db)
 

@@ -17,7 +17,7 @@ from aegis_graph.errors import AllProvidersFailedError, LimitExceededError
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.maintenance import verify
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.testing import Fault, LoopbackServer, RawReply, Reply
 from aegis_graph.testing.loop_clock import LoopClock
 from tests.contract import processes

@@ -22,7 +22,7 @@ from langgraph.types import Command
 from aegis_graph import create_ledger, create_router
 from aegis_graph.clock import utc_now
 from aegis_graph.errors import RoutingError
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt

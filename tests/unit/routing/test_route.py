@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from aegis_graph.ledger.records import unused_hold
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.routing.budget_question import BudgetQuestion
 from aegis_graph.routing.route import (
     Route,

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 from typing_extensions import override
 
-from aegis_graph.ledger.records import Ledger, unused_hold
+from aegis_graph.ledger.records import Ledger
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.routing.unclaimed_holds import CLAIM_WITHIN_S, UnclaimedHolds
 from aegis_graph.types import SettlementRecord
 
