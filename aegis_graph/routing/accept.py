@@ -81,9 +81,8 @@ class AcceptNode:
         # A run that is resumed may find that there is none any more.
         if check is not None:
             observer_in(config).call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
-            gate = CheckGate(check, HookCall(f"accept {check.name}", state))
-            until = None if deadline is None else deadline.ends_at
-            await pass_gate(gate, request, _answer(state), until=until)
+            gate = CheckGate(check, HookCall(f"accept {check.name}", state), deadline)
+            await pass_gate(gate, request, _answer(state), until=gate.ends_at)
 
     async def _accepted(
         self, request: Request, state: RouterState, config: RunnableConfig

@@ -11,26 +11,32 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from langchain_core.messages import AIMessage
 
+from aegis_graph.config.time_limits import DEFAULT_LIMITS
 from aegis_graph.errors import (
     AttemptRefusedError,
+    HookError,
     ProviderError,
     ProviderTimeoutError,
     RejectedAnswerError,
 )
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import validate_answer
+from aegis_graph.routing.deadline import Deadline
 from aegis_graph.routing.hooks import Check, HookCall, Rejection
 from aegis_graph.routing.stream_recorder import message_text
 from aegis_graph.text.foreign import clean_text, with_whole_characters
 
 SOON_READ = 2_000
 """Characters of an answer that is read faster than a thread for it would begin."""
+
+LONGEST_CHECK_S = DEFAULT_LIMITS["local"].whole_s
+"""How long a check may take: as long as the longest attempt where a row says nothing."""
 
 _REFUSED = "refused by the check"
 """The reason of a check that returns ``False``."""
@@ -46,8 +52,8 @@ class AnswerGate(Protocol):
             UnfitAnswerError: It is refused; the message says why.
         """
 
-    def too_late(self) -> ProviderError:
-        """How the attempt failed where the time is over before the answer is judged."""
+    def too_late(self) -> ProviderError | HookError:
+        """What happens where the time is over before the answer is judged."""
 
 
 async def pass_gate(
@@ -64,7 +70,7 @@ async def pass_gate(
     Raises:
         UnfitAnswerError: It is refused.
         ProviderError: To find that out takes too long.
-        HookError: The application's check failed.
+        HookError: The application's check failed, or takes too long.
     """
     try:
         async with asyncio.timeout_at(until) as limit:
@@ -117,10 +123,20 @@ class CheckGate:
     Args:
         check: The check.
         call: Names it in the error where it fails.
+        deadline: When the whole request must have ended.
     """
 
     check: NamedCheck
     call: HookCall
+    deadline: Deadline | None
+    began: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    """By the event loop's clock."""
+
+    @property
+    def ends_at(self) -> float:
+        """When it must have said something, by the event loop's clock."""
+        longest = self.began + LONGEST_CHECK_S
+        return longest if self.deadline is None else min(longest, self.deadline.ends_at)
 
     async def judge(self, request: Request, answer: AIMessage) -> AIMessage:
         """The answer itself; the check sees a copy."""
@@ -147,9 +163,12 @@ class CheckGate:
             raise self.call.error("refused an answer without a reason")
         raise RejectedAnswerError(reason, tell_model=verdict.tell_model)
 
-    def too_late(self) -> ProviderError:
-        """The provider has done its work, and the request's time is over."""
-        return RejectedAnswerError("was not judged within the request's time")
+    def too_late(self) -> ProviderError | HookError:
+        """The provider has done its work. The request's time is over, or the check hangs."""
+        if self.deadline is not None and self.ends_at == self.deadline.ends_at:
+            return RejectedAnswerError("was not judged within the request's time")
+        # The next provider's answer would be paid, and wait for it as long.
+        return self.call.error(f"said nothing within {LONGEST_CHECK_S:g} s")
 
 
 async def _in_thread(function: Callable[..., Any], *arguments: object) -> Any:

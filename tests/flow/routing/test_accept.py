@@ -370,6 +370,36 @@ class TestACheckThatFails:
         assert spent(db) == 1_000_000_000
         assert_sound(db)
 
+    @pytest.mark.parametrize("is_async", [False, True])
+    async def test_one_that_hangs_without_a_time_limit_ends_the_request_in_the_end(
+        self, server: LoopbackServer, db: Path, monkeypatch: pytest.MonkeyPatch, is_async: bool
+    ) -> None:
+        answer_with(server, BAD, GOOD)
+        loop, go_on, later = asyncio.get_running_loop(), threading.Event(), [0.0]
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + later[0])
+
+        def ten_minutes_pass() -> None:
+            later[0] = 601.0
+
+        async def hang(request: Request, answer: AIMessage) -> None:
+            ten_minutes_pass()
+            await asyncio.Event().wait()
+
+        def hang_in_thread(request: Request, answer: AIMessage) -> None:
+            loop.call_soon_threadsafe(ten_minutes_pass)
+            go_on.wait(DUST_S)
+
+        router = open_cascade(server, db, {"*": hang if is_async else hang_in_thread})
+        try:
+            with pytest.raises(HookError, match=r"^accept .*hang\w*: said nothing within 600 s$"):
+                await router.ainvoke(ask())
+        finally:
+            go_on.set()
+        assert [row["status"] for row in rows(db)] == ["answered"]
+        assert spent(db) == 1_000_000_000
+        assert_sound(db)
+
     async def test_a_sync_one_that_waits_holds_up_no_other_request(
         self, server: LoopbackServer, db: Path
     ) -> None:
