@@ -14,8 +14,8 @@ from aegis_graph.request.content_parts import request_image
 from aegis_graph.request.images import is_image
 from aegis_graph.request.options import SAMPLING
 from aegis_graph.request.token_bounds import prompt_bound
+from aegis_graph.routing.assembly import RouterBuilder
 from aegis_graph.routing.handle import RouterHandle
-from aegis_graph.routing.router import RouterBuilder
 
 
 def providers_in_force(router: object) -> tuple[Provider, ...]:

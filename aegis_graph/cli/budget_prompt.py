@@ -36,7 +36,7 @@ async def _typed_line() -> str:
     try:
         # In no thread: when Ctrl-C ends the wait, one would still take the next line.
         loop.add_reader(sys.stdin, typed.set)
-    except NotImplementedError:  # on Windows
+    except NotImplementedError:  # house: of asyncio, on Windows
         return await asyncio.to_thread(sys.stdin.readline)
     try:
         await typed.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import aclosing
 from copy import copy
 from pathlib import Path
@@ -10,10 +10,7 @@ from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
-from langchain_core.runnables.graph import Graph
-from langgraph.pregel.protocol import PregelProtocol
-from langgraph.types import Checkpointer, StateSnapshot, StateUpdate
-from pydantic import BaseModel
+from langgraph.types import Checkpointer
 from typing_extensions import Unpack, override
 
 from aegis_graph.clock import Clock, utc_now
@@ -34,11 +31,11 @@ from aegis_graph.routing.hooks import (
 from aegis_graph.routing.host import bound_choices
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
-from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
+from aegis_graph.routing.stand_in_graph import StandInGraph
 from aegis_graph.types import OnBudget, Task
 
 
-class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, RouterOutput]):
+class RouterHandle(StandInGraph):
     """A router that can be given another configuration without a restart.
 
     It is used wherever a router is: as a node, by ``RoutedChatModel``, by the components. A request
@@ -100,7 +97,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         on_budget: OnBudget | AskBudget | None = None,
     ) -> None:
         self.name = name
-        self._bound: RunnableConfig = {}
+        self._bound = {}
         self._has_memory = checkpointer not in (None, False)
         self._remembers = True
         self._active = ActiveRouter(
@@ -134,10 +131,12 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         return self._active.ledger
 
     @property
+    @override
     def router(self) -> Router:
         """The compiled router in force; the file is not read."""
         return self._with_chosen_memory(self._active.router)
 
+    @override
     async def current(self) -> Router:
         """The compiled router in force, after the file was read again where it is watched.
 
@@ -145,6 +144,7 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         """
         return self._with_chosen_memory(await self._active.arefresh())
 
+    @override
     def refresh(self) -> Router:
         """As ``current``, for sync callers: reading the file blocks."""
         return self._with_chosen_memory(self._active.refresh())
@@ -223,80 +223,6 @@ class RouterHandle(PregelProtocol[RouterState, RouterContext, RouterInput, Route
         """
         names = ProviderNames(self.config.providers, self.config.aliases)
         return self.with_config(bound_choices(self._bound, choices, names))
-
-    @override
-    def get_graph(self, config: RunnableConfig | None = None, *, xray: int | bool = False) -> Graph:
-        """Draw the chain in force now."""
-        return self.refresh().get_graph(self._with(config), xray=xray)
-
-    @override
-    async def aget_graph(
-        self, config: RunnableConfig | None = None, *, xray: int | bool = False
-    ) -> Graph:
-        router = await self.current()
-        return await router.aget_graph(self._with(config), xray=xray)
-
-    @override
-    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        return self.router.get_input_schema(config)
-
-    @override
-    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        return self.router.get_output_schema(config)
-
-    @override
-    def get_input_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        return self.router.get_input_jsonschema(config)
-
-    @override
-    def get_output_jsonschema(self, config: RunnableConfig | None = None) -> dict[str, Any]:
-        return self.router.get_output_jsonschema(config)
-
-    @override
-    def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-        """See ``CompiledStateGraph``, for a handle with a checkpointer of its own."""
-        return self.router.get_state(self._with(config), subgraphs=subgraphs)
-
-    @override
-    async def aget_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-        return await self.router.aget_state(self._with(config), subgraphs=subgraphs)
-
-    @override
-    def get_state_history(self, config: RunnableConfig, **kwargs: Any) -> Iterator[StateSnapshot]:
-        return self.router.get_state_history(self._with(config), **kwargs)
-
-    @override
-    def aget_state_history(
-        self, config: RunnableConfig, **kwargs: Any
-    ) -> AsyncIterator[StateSnapshot]:
-        return self.router.aget_state_history(self._with(config), **kwargs)
-
-    @override
-    def update_state(
-        self, config: RunnableConfig, values: Any, as_node: str | None = None
-    ) -> RunnableConfig:
-        return self.router.update_state(self._with(config), values, as_node)
-
-    @override
-    async def aupdate_state(
-        self, config: RunnableConfig, values: Any, as_node: str | None = None
-    ) -> RunnableConfig:
-        return await self.router.aupdate_state(self._with(config), values, as_node)
-
-    @override
-    def bulk_update_state(
-        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
-    ) -> RunnableConfig:
-        return self.router.bulk_update_state(self._with(config), updates)
-
-    @override
-    async def abulk_update_state(
-        self, config: RunnableConfig, updates: Sequence[Sequence[StateUpdate]]
-    ) -> RunnableConfig:
-        return await self.router.abulk_update_state(self._with(config), updates)
-
-    def _with(self, config: RunnableConfig | None) -> RunnableConfig:
-        return merge_configs(self._bound, config) if self._bound else config or {}
 
     def _with_chosen_memory(self, router: Router) -> Router:
         if self._remembers or not self._has_memory:

@@ -34,7 +34,8 @@ from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.router import Router, create_router, hooks_of
+from aegis_graph.routing.assembly import hooks_of
+from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import Sensitivity
 
 

@@ -30,7 +30,7 @@ from aegis_graph.ledger.sqlite import SqliteStore
 from aegis_graph.ledger.store import Connection
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
-from aegis_graph.routing.router import assemble, compiled
+from aegis_graph.routing.assembly import assemble, compiled
 from aegis_graph.routing.services import SharedServices
 from tests.flow.support import ask
 
