@@ -1,4 +1,4 @@
-"""A browser for all tests of a run, and a server over a week of a small team's calls."""
+"""A browser for the tests of a module, and a server over a week of a small team's calls."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Dashboard(NamedTuple):
     demo: DemoLedger
 
 
-@pytest.fixture(scope="session")
+# Of a module, and no longer: while it is open, this thread has a loop that other tests would meet.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"there is no {CHROMIUM}: `make test-browser` installs it, on Debian")
