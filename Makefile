@@ -87,6 +87,10 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 		--extra dev pyproject.toml --output-file requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--extra otel --extra postgres --extra server --constraint requirements.txt \
+		pyproject.toml deploy/requirements.in --output-file deploy/requirements.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		benchmarks/requirements.in --output-file benchmarks/requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links \
