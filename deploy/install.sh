@@ -18,6 +18,7 @@ if command -v strip > /dev/null; then
 fi
 rm -rf "$site/pip" "$site"/pip-*.dist-info "$site/setuptools" "$site"/setuptools-*.dist-info "$folder"/bin/pip*
 # The modules that a start reads are compiled once, here.
+unset PYTHONDONTWRITEBYTECODE
 "$folder/bin/aegis" serve --help > /dev/null
 "$folder/bin/python" -c 'import aegis_graph.server, uvicorn; from aegis_graph import create_router; create_router()' \
 	> /dev/null

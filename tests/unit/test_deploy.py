@@ -72,7 +72,7 @@ def test_the_image_has_the_versions_that_the_tests_ran_with() -> None:
 def test_the_images_example_of_variables_names_each_that_compose_reads() -> None:
     read = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
     secret: Any = COMPOSE["secrets"]["metrics_key"]["environment"]
-    given = re.findall(r"^([A-Z_]+)=$", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
+    given = re.findall(r"^([A-Z_]+)=", (ROOT / "deploy/env.example").read_text(), re.MULTILINE)
 
     assert {*given} == {name for name in {*read, secret} if not name.endswith("_PORT")}
 
