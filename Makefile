@@ -22,7 +22,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check test-browser test-clients screenshots bench quality validate-focus studio notebooks \
-	lock clean
+	deployment lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,12 @@ quality: $(INSTALLED) ## Measure the components beside the plainest prompt on th
 validate-focus: $(INSTALLED) $(FOCUS) ## Check the FOCUS exports with the tools of others
 	$(BIN)/python benchmarks/validate_focus.py
 
+deployment: $(INSTALLED) ## Check Dockerfile, compose.yaml and the unit, and install what the image holds
+	@$(BIN)/python -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --require-hashes -r deploy/checks.txt
+	deploy/check.sh
+
 # Traces hold prompts: they are sent to LangSmith only where LANGSMITH_TRACING=true asks for it.
 studio: $(INSTALLED) ## Serve every graph on this machine and open LangGraph Studio
 	LANGGRAPH_CLI_NO_ANALYTICS=1 LANGGRAPH_NO_VERSION_CHECK=true \
@@ -91,6 +97,9 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 		pyproject.toml deploy/requirements.in --output-file deploy/requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		deploy/checks.in --output-file deploy/checks.txt
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
+		--python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		benchmarks/requirements.in --output-file benchmarks/requirements.txt
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(UV) pip compile --quiet --universal \
 		--python-version 3.12 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -100,7 +109,8 @@ lock: ## Pin the dependencies of pyproject.toml again (needs uv)
 		tests/clients/requirements.in --output-file tests/clients/requirements.txt
 
 clean: ## Remove the environment and every cache, but not the ledger in data/
-	rm -rf .venv .venv-bench .venv-focus .venv-clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api build dist
+	rm -rf .venv .venv-bench .venv-focus .venv-clients .venv-deploy .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.langgraph_api build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
