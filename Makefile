@@ -127,14 +127,14 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(CLIENTS): tests/clients/requirements.txt tests/clients/node/package-lock.json $(INSTALLED)
+$(CLIENTS): tests/clients/requirements.txt tests/clients/node/package.json $(INSTALLED)
 	@echo "Installing the server's clients into .venv-clients (first time only) ..."
 	@$(BIN)/python -m venv .venv-clients
 	@.venv-clients/bin/python -m pip install --quiet --disable-pip-version-check \
 		--no-deps --require-hashes -r $<
 	@mkdir -p .venv-clients/node && cp tests/clients/node/* .venv-clients/node/
 	@if command -v npm >/dev/null; then \
-		npm ci --silent --no-audit --no-fund --prefix .venv-clients/node; \
+		npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts --prefix .venv-clients/node; \
 	else echo "Without npm its client for Node is left out."; fi
 	@touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -92,18 +93,14 @@ def test_a_scanner_finds_no_fault(
 def exchange(served: Served, request: bytes, *, rest: bytes = b"") -> bytes:
     """What the server says to bytes."""
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as connection:
-        try:
+        # A server that has said why reads no more.
+        with suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(request)
             connection.sendall(rest)
-        except (BrokenPipeError, ConnectionResetError):
-            # It has said why, and reads no more.
-            pass
         answer = b""
-        try:
+        with suppress(ConnectionResetError):
             while piece := connection.recv(65536):
                 answer += piece
-        except ConnectionResetError:
-            pass
         return answer
 
 

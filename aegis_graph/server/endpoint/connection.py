@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Coroutine, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
@@ -70,10 +70,9 @@ class EventStream(Response):
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await while_connected(receive, self._send(send))
-        except ClientDisconnect:
-            # The attempt was cancelled, and there is no one to say more to.
-            pass
+            # A client that has gone cancelled the attempt, and there is no one to say more to.
+            with suppress(ClientDisconnect):
+                await while_connected(receive, self._send(send))
         except TimeoutError:
             # The server closes a connection whose answer is not complete.
             logger.warning("a client took no piece of its answer for %.0f s", SEND_TIMEOUT_S)
