@@ -56,10 +56,10 @@ _TASKS = ("answer", "chat", "decompose", "extract", "vision")
 _USERS = ("ada", "bob", "carol", "dmitri", "eve")
 _TEAMS = ("search", "support", "research")
 _ERRORS = (
-    "RateLimitedError",
+    "RateLimitError",
     "ProviderTimeoutError",
     "ProviderUnavailableError",
-    "ContentFilteredError",
+    "ContentRefusedError",
 )
 _NANO = {"ollama": (0, 0), "dashscope": (400, 1200), "openai": (400, 1600)}
 """Nano-USD of a token, read and written."""

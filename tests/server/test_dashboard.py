@@ -252,10 +252,10 @@ async def test_the_last_requests_come_page_by_page(app: Starlette) -> None:
 
 
 async def test_a_route_is_drawn_with_every_attempt(app: Starlette) -> None:
-    route = await call(app, 3, status="failed", error_type="RateLimitedError")
+    route = await call(app, 3, status="failed", error_type="RateLimitError")
     await call(app, 9, route_id=route, attempt=2, provider="dear")
     page = await get(app, f"/requests/{route}")
-    label = "admitted; attempt 1 at cheap: RateLimitedError; attempt 2 at dear: answered"
+    label = "admitted; attempt 1 at cheap: RateLimitError; attempt 2 at dear: answered"
     assert f'aria-label="{label}; in the end: answered"' in page
     assert page.count("<article") == 2
     assert "$0.000000012" in words(page)
@@ -275,17 +275,17 @@ async def test_the_first_token_is_shown_where_it_is_known(app: Starlette) -> Non
 
 
 async def test_failures_are_on_a_page_by_reason(app: Starlette) -> None:
-    route = await call(app, 3, status="failed", error_type="RateLimitedError")
+    route = await call(app, 3, status="failed", error_type="RateLimitError")
     await call(app, 9, route_id=route, attempt=2, provider="dear")
     await services(app).ledger.settle([], failed_request=failed_request("no money"))
     page = await get(app, "/failures")
-    assert "RateLimitedError" in page
+    assert "RateLimitError" in page
     assert "NoProviderError" in page
     assert [*csv.reader(io.StringIO(await get(app, "/failures.csv")))][1:] == [
-        ["attempt", "RateLimitedError", "1", "1", "0.000000003"],
+        ["attempt", "RateLimitError", "1", "1", "0.000000003"],
         ["request", "NoProviderError", "1", "0", "0"],
     ]
-    link = re.search(r'href="(/requests\?[^"]*error=RateLimitedError)"', page)
+    link = re.search(r'href="(/requests\?[^"]*error=RateLimitError)"', page)
     assert link is not None
     assert (await get(app, unescape(link[1]))).count('<th scope="row"') == 1
 
