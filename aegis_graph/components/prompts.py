@@ -48,6 +48,21 @@ def prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Te
     return {language: prompt(name, language, folder) for language in LANGUAGES}
 
 
+def small_prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Template]:
+    """Read what a component says to a small model, in every language; errors as in ``prompt``.
+
+    A user's folder that has the component's own prompt, and none for small models, means that one.
+    """
+    small = f"{name}_small"
+
+    def which(language: Language) -> str:
+        has = folder is not None and _own(Path(folder), f"{name}.{language}.md")
+        has_small = folder is not None and _own(Path(folder), f"{small}.{language}.md")
+        return name if has and not has_small else small
+
+    return {language: prompt(which(language), language, folder) for language in LANGUAGES}
+
+
 def _own(folder: Path, name: str) -> Path | None:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder of prompts; create it, or name none")

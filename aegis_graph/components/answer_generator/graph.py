@@ -45,7 +45,7 @@ from aegis_graph.components.documents.langchain import (
     read_documents,
     with_highest_sensitivity,
 )
-from aegis_graph.components.prompts import prompts
+from aegis_graph.components.prompts import prompts, small_prompts
 from aegis_graph.components.router_node import (
     RouterCall,
     RouterGraph,
@@ -134,13 +134,20 @@ class _Texts:
     """What the component says, in each language."""
 
     instructions: Mapping[Language, Template]
+    for_small: Mapping[Language, Template]
+    """Without numbers: a small model that is asked for them copies sentences in place of answers,
+    and those that it gives are worse than what a rule finds (``benchmarks/README.md``)."""
     no_context: Mapping[Language, Template]
     degraded: Mapping[Language, Template]
 
     @classmethod
     def read(cls, folder: str | Path | None) -> _Texts:
-        names = ("answer_generator", "answer_generator_no_context", "answer_generator_degraded")
-        return cls(*(prompts(name, folder) for name in names))
+        return cls(
+            prompts("answer_generator", folder),
+            small_prompts("answer_generator", folder),
+            prompts("answer_generator_no_context", folder),
+            prompts("answer_generator_degraded", folder),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,12 +189,11 @@ class _Nodes:
     def ask(self, state: AnswerState) -> RouterCall:
         """The prompt: the numbered passages, the question, and what to do."""
         question, options, noted = state["question"], state["options"], state["noted"]
-        instructions = self.texts.instructions[language_of(question)].substitute()
+        room = room_of(providers_in_force(self.router), options)
+        texts = self.texts.for_small if room.is_small else self.texts.instructions
+        instructions = texts[language_of(question)].substitute()
         shown = shown_passages(
-            question,
-            passages_of(state["documents"]),
-            room_of(providers_in_force(self.router), options),
-            beside=[instructions, *noted],
+            question, passages_of(state["documents"]), room, beside=[instructions, *noted]
         )
         prompt = format_question(
             question,

@@ -51,6 +51,8 @@ class Room(NamedTuple):
     """Bytes of the whole prompt; ``None`` where no length of a context is known."""
     most: int | None = None
     """Passages; ``None`` for as many as there are."""
+    is_small: bool = False
+    """Whether the model that is asked first is a small one."""
 
 
 class ShownPassage(NamedTuple):
@@ -76,7 +78,7 @@ def room_of(chain: Sequence[Provider], options: Mapping[str, Any]) -> Room:
     # The first is asked first, and mostly answers.
     small = is_small(next(iter(asked)).spec.model)
     size = None if tokens is None else tokens * BYTES_PER_TOKEN
-    return Room(size, MOST_FOR_SMALL if small else None)
+    return Room(size, MOST_FOR_SMALL if small else None, small)
 
 
 def is_small(model: str) -> bool:

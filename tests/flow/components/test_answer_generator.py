@@ -138,16 +138,39 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     server.always("ollama", Reply("10 USD. [1]"))
     german = "Was ist das Limit, und wann beginnt die Woche?"
     await build(server, db).ainvoke(asked(german))
-    assert instructions_of(server).startswith("Antworte kurz, in ganzen Sätzen")
+    assert instructions_of(server).startswith("Antworte aus diesen Textstellen")
     (tmp_path / "answer_generator.de.md").write_text("Antworte kurz.")
     own = build(server, db, prompts_folder=tmp_path)
     await own.ainvoke(asked(german))
     assert instructions_of(server) == "Antworte kurz."
     await own.ainvoke(asked())
-    assert instructions_of(server).startswith("Answer from the passages only")
+    assert instructions_of(server).startswith("Answer from these passages")
+    (tmp_path / "answer_generator_small.de.md").write_text("Kurz!")
+    await build(server, db, prompts_folder=tmp_path).ainvoke(asked(german))
+    assert instructions_of(server) == "Kurz!"
     (tmp_path / "answer_verifier.en.md").write_text("$oops")
     with pytest.raises(ConfigError, match=r"answer_verifier\.en\.md: \$oops is unknown"):
         build(server, db, prompts_folder=tmp_path, verify="model")
+
+
+@pytest.mark.parametrize(
+    ("model", "begins"),
+    [
+        ("llama3.2:3b", "Answer from these passages"),
+        ("qwen3:8b", "Answer from the passages only"),
+        ("mistral-small", "Answer from the passages only"),
+    ],
+)
+async def test_a_small_model_is_asked_for_no_numbers_and_is_cited_by_rule(
+    server: LoopbackServer, db: Path, model: str, begins: str
+) -> None:
+    server.always("ollama", Reply("The limit is 10 USD a month."))
+    row = provider(server, "ollama", model=model)
+    router = open_router(make_config(server, db, providers=[row]))
+    result = await create_answer_generator(router).ainvoke(asked())
+    assert instructions_of(server).startswith(begins)
+    assert ("square brackets" in instructions_of(server)) == (model != "llama3.2:3b")
+    assert [one["n"] for one in result["citations"]]
 
 
 async def test_a_model_judges_the_sentences_where_asked(server: LoopbackServer, db: Path) -> None:
