@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
@@ -63,13 +64,16 @@ def test_an_agents_turn_with_a_tool(served: Served, responses: bool) -> None:
 
 
 async def test_vectors(served: Served) -> None:
-    embeddings = OpenAIEmbeddings(
-        base_url=served.openai_url,
-        api_key=KEY,
-        model="vectors",
-        # Without it the client sends numbers of tokens.
-        check_embedding_ctx_length=False,
-    )
-    vectors = await embeddings.aembed_documents(["a hold", "a row"])
-    assert [len(vector) for vector in vectors] == [1024, 1024]
-    assert await embeddings.aembed_query("a hold") == pytest.approx(vectors[0], abs=1e-6)
+    # Its own client would be closed after the loop of this test.
+    async with httpx2.AsyncClient() as client:
+        embeddings = OpenAIEmbeddings(
+            base_url=served.openai_url,
+            api_key=KEY,
+            model="vectors",
+            http_async_client=client,
+            # Without it the client sends numbers of tokens.
+            check_embedding_ctx_length=False,
+        )
+        vectors = await embeddings.aembed_documents(["a hold", "a row"])
+        assert [len(vector) for vector in vectors] == [1024, 1024]
+        assert await embeddings.aembed_query("a hold") == pytest.approx(vectors[0], abs=1e-6)

@@ -68,7 +68,7 @@ async def test_reading_is_part_of_the_attempts_time(
     server: LoopbackServer, db: Path, slow: type[Slow]
 ) -> None:
     server.always("ollama", Reply(json.dumps({"text": LONG})))
-    row = provider(server, "ollama", timeout_s=2, price=suspect(server, "ollama")["price"])
+    row = provider(server, "ollama", timeout_s=6, price=suspect(server, "ollama")["price"])
     router = open_router(make_config(server, db, providers=[row]))
     model = RoutedChatModel(router=router, task="chat").with_structured_output(slow)
     with pytest.raises(AllProvidersFailedError, match="ProviderTimeoutError"):
