@@ -50,9 +50,12 @@ class Room(NamedTuple):
     size: int | None = None
     """Bytes of the whole prompt; ``None`` where no length of a context is known."""
     most: int | None = None
-    """Passages; ``None`` for as many as there are."""
-    is_small: bool = False
-    """Whether the model that is asked first is a small one."""
+    """Passages, which is said of a small model only; ``None`` for as many as there are."""
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the model that is asked first is a small one."""
+        return self.most is not None
 
 
 class ShownPassage(NamedTuple):
@@ -78,7 +81,7 @@ def room_of(chain: Sequence[Provider], options: Mapping[str, Any]) -> Room:
     # The first is asked first, and mostly answers.
     small = is_small(next(iter(asked)).spec.model)
     size = None if tokens is None else tokens * BYTES_PER_TOKEN
-    return Room(size, MOST_FOR_SMALL if small else None, small)
+    return Room(size, MOST_FOR_SMALL if small else None)
 
 
 def is_small(model: str) -> bool:
