@@ -3,81 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import AIMessageChunk
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from typing_extensions import override
 
-from aegis_graph.chat.chunks import RouterResult
-from aegis_graph.errors import AegisError
 from aegis_graph.routing.observer import ChunkEvent
-from aegis_graph.server.endpoint.answers import RoutedAnswer, route_headers
-from aegis_graph.server.endpoint.asking import Piece, RoutedQuestion
+from aegis_graph.server.endpoint.answer_endpoint import AnswerEndpoint, AnswerHead
+from aegis_graph.server.endpoint.answers import RoutedAnswer
+from aegis_graph.server.endpoint.asking import Piece
 from aegis_graph.server.endpoint.chat_request import ChatRequest, chat_request
-from aegis_graph.server.endpoint.connection import EventStream
-from aegis_graph.server.endpoint.errors import error_event_body, refusal_of
-from aegis_graph.server.endpoint.json_body import json_body
-from aegis_graph.server.services import ServerServices
 
 
-class ChatEndpoint:
-    """Answers a conversation.
+class ChatEndpoint(AnswerEndpoint):
+    """Answers a conversation."""
 
-    Args:
-        services: Of the app.
-    """
+    @override
+    def read(self, body: Mapping[str, Any]) -> ChatRequest:
+        return chat_request(body)
 
-    def __init__(self, services: ServerServices) -> None:
-        self._services = services
+    @override
+    def whole(self, answer: RoutedAnswer, head: AnswerHead) -> dict[str, Any]:
+        return completion(answer, head.created)
 
-    async def answer(self, request: Request) -> Response:
-        """Serve one request."""
-        try:
-            body = await json_body(request)
-            wanted = chat_request(body)
-            question = RoutedQuestion(self._services, request, body, wanted.asked)
-            unknown = question.unknown_model()
-            if unknown is not None:
-                return unknown
-            if wanted.streams:
-                return await self._stream(question, wanted)
-            answer = RoutedAnswer(await question.answer())
-        except AegisError as error:
-            return refusal_of(error)
-        return JSONResponse(completion(answer, self._now()), headers=answer.headers)
-
-    async def _stream(self, question: RoutedQuestion, wanted: ChatRequest) -> Response:
-        first, rest = await question.pieces()
-        if isinstance(first, ChunkEvent):
-            route_id, model = first.route_id, first.model
-            headers = route_headers(route_id, first.provider, model)
-        else:
-            whole = RoutedAnswer(first)
-            route_id, model, headers = whole.route_id, whole.model, whole.headers
-        chunks = CompletionChunks(
-            route_id, model, self._now(), includes_usage=wanted.includes_usage
-        )
-        return EventStream(_events(first, rest, chunks), headers)
-
-    def _now(self) -> int:
-        return int(self._services.clock().timestamp())
-
-
-async def _events(
-    first: Piece, rest: AsyncGenerator[Piece, None], chunks: CompletionChunks
-) -> AsyncGenerator[bytes, None]:
-    async with aclosing(rest):
-        try:
-            yield chunks.of(first)
-            async for piece in rest:
-                yield chunks.of(piece)
-        except Exception as error:  # noqa: BLE001  the client is told, and the log has it
-            yield _event(error_event_body(error))
-        else:
-            yield b"data: [DONE]\n\n"
+    @override
+    def events(self, head: AnswerHead, wanted: ChatRequest) -> CompletionChunks:
+        return CompletionChunks(head, includes_usage=wanted.includes_usage)
 
 
 def completion(answer: RoutedAnswer, created: int) -> dict[str, Any]:
@@ -106,18 +58,16 @@ class CompletionChunks:
     """Turns the pieces of one answer into events.
 
     Args:
-        route_id: Of the request.
-        model: That answers.
-        created: Seconds since 1970.
+        head: What is known of it.
         includes_usage: Whether the last event has the usage.
     """
 
-    def __init__(self, route_id: str, model: str, created: int, *, includes_usage: bool) -> None:
+    def __init__(self, head: AnswerHead, *, includes_usage: bool) -> None:
         self._head: dict[str, Any] = {
-            "id": f"chatcmpl-{route_id}",
+            "id": f"chatcmpl-{head.route_id}",
             "object": "chat.completion.chunk",
-            "created": created,
-            "model": model,
+            "created": head.created,
+            "model": head.model,
         }
         self._usage: dict[str, Any] = {"usage": None} if includes_usage else {}
         choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": None}
@@ -127,7 +77,11 @@ class CompletionChunks:
         self._before = f"data: {text.removesuffix('{}}]}')}"
         self._began = False
 
-    def of(self, piece: ChunkEvent | RouterResult) -> bytes:
+    def begin(self) -> bytes:
+        """Nothing: the first piece says what comes first."""
+        return b""
+
+    def of(self, piece: Piece) -> bytes:
         """The events of one piece."""
         if isinstance(piece, ChunkEvent):
             return b"".join(self._delta(delta) for delta in self._deltas(piece.chunk))
@@ -135,6 +89,14 @@ class CompletionChunks:
         deltas = [] if self._began else [*self._whole(answer)]
         ends = [self._delta(delta) for delta in deltas]
         return b"".join([*ends, *self._last(answer)])
+
+    def failed(self, error: Mapping[str, Any]) -> bytes:
+        """The event that says that the answer broke off."""
+        return _event(error)
+
+    def end(self) -> bytes:
+        """The mark after the last event."""
+        return b"data: [DONE]\n\n"
 
     def _deltas(self, chunk: AIMessageChunk) -> list[dict[str, Any]]:
         delta: dict[str, Any] = {}

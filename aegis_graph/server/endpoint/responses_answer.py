@@ -8,31 +8,26 @@ from typing import Any
 
 from langchain_core.messages import AIMessageChunk
 
+from aegis_graph.routing.observer import ChunkEvent
+from aegis_graph.server.endpoint.answer_endpoint import AnswerHead
 from aegis_graph.server.endpoint.answers import RoutedAnswer
+from aegis_graph.server.endpoint.asking import Piece
 
 
-def response_head(
-    route_id: str, model: str, created: int, body: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A response that has just begun.
-
-    Args:
-        route_id: Of the request.
-        model: That answers.
-        created: Seconds since 1970.
-        body: The request's, of which a response repeats what steered it.
-    """
+def _begun(head: AnswerHead) -> dict[str, Any]:
+    """A response that has just begun; it repeats what steered it."""
+    body = head.body
     repeated = {name: body.get(name) for name in ("instructions", "metadata", "temperature")}
     return {
-        "id": f"resp_{route_id}",
+        "id": f"resp_{head.route_id}",
         "object": "response",
-        "created_at": created,
+        "created_at": head.created,
         "status": "in_progress",
         "background": False,
         "error": None,
         "incomplete_details": None,
         "max_output_tokens": body.get("max_output_tokens"),
-        "model": model,
+        "model": head.model,
         "output": [],
         "parallel_tool_calls": body.get("parallel_tool_calls") is not False,
         "previous_response_id": None,
@@ -48,14 +43,14 @@ def response_head(
     }
 
 
-def whole_response(head: Mapping[str, Any], answer: RoutedAnswer) -> dict[str, Any]:
+def whole_response(head: AnswerHead, answer: RoutedAnswer) -> dict[str, Any]:
     """A response that is complete, or ended at its cap of tokens."""
     texts = [message_item(answer.route_id, answer.text)] if answer.text else []
     calls = [
         call_item(answer.route_id, index, call["id"], **call["function"])
         for index, call in enumerate(answer.tool_calls)
     ]
-    return {**head, "output": [*texts, *calls], **_ended(answer)}
+    return {**_begun(head), "output": [*texts, *calls], **_ended(answer)}
 
 
 def _ended(answer: RoutedAnswer) -> dict[str, Any]:
@@ -94,33 +89,50 @@ class ResponseEvents:
     """Turns the pieces of one answer into the events of a response.
 
     Args:
-        head: The response as it begins.
-        route_id: Of the request.
+        head: What is known of it.
     """
 
-    def __init__(self, head: Mapping[str, Any], route_id: str) -> None:
-        self._head = head
-        self._route_id = route_id
+    def __init__(self, head: AnswerHead) -> None:
+        self._head = _begun(head)
+        self._route_id = head.route_id
         self._number = 0
         self._text: str | None = None
         self._calls: dict[int, dict[str, Any]] = {}
         self._items: list[dict[str, Any]] = []
         """Those that are open or done, in their order."""
 
-    def begin(self) -> Iterator[bytes]:
+    def begin(self) -> bytes:
         """The events before the first piece."""
-        yield self.event("response.created", response=self._head)
-        yield self.event("response.in_progress", response=self._head)
+        begun = ("response.created", "response.in_progress")
+        return b"".join(self.event(kind, response=self._head) for kind in begun)
 
-    def of_chunk(self, chunk: AIMessageChunk) -> Iterator[bytes]:
+    def of(self, piece: Piece) -> bytes:
         """The events of a piece."""
+        if isinstance(piece, ChunkEvent):
+            return b"".join(self._of_chunk(piece.chunk))
+        return b"".join(self._last(RoutedAnswer(piece)))
+
+    def failed(self, error: Mapping[str, Any]) -> bytes:
+        """The events that say that the answer broke off."""
+        problem = error["error"]
+        said = {"code": problem["code"], "message": problem["message"]}
+        ended = {**self._head, "status": "failed", "error": said}
+        # Clients end at the first; the second is for those that read responses alone.
+        first = self.event("error", **said, param=problem["param"])
+        return first + self.event("response.failed", response=ended)
+
+    def end(self) -> bytes:
+        """Nothing: the events of the last piece say that it is the last."""
+        return b""
+
+    def _of_chunk(self, chunk: AIMessageChunk) -> Iterator[bytes]:
         if text := str(chunk.text):
             yield from self._of_text(text)
         for call in chunk.tool_call_chunks:
             yield from self._of_call(dict(call))
 
-    def end(self, answer: RoutedAnswer) -> Iterator[bytes]:
-        """The events after the last piece; of an answer that came whole, all of it."""
+    def _last(self, answer: RoutedAnswer) -> Iterator[bytes]:
+        # Of an answer that came whole, all of it.
         if not self._items:
             if answer.text:
                 yield from self._of_text(answer.text)
@@ -132,15 +144,6 @@ class ResponseEvents:
             yield from self._done(place, item)
         ended = {**self._head, "output": self._items, **_ended(answer)}
         yield self.event(f"response.{ended['status']}", response=ended)
-
-    def failed(self, error: Mapping[str, Any]) -> Iterator[bytes]:
-        """The events that say that the answer broke off."""
-        said = {"code": error["code"], "message": error["message"]}
-        # Clients end at the first; the second is for those that read responses alone.
-        yield self.event("error", **said, param=error["param"])
-        yield self.event(
-            "response.failed", response={**self._head, "status": "failed", "error": said}
-        )
 
     def _of_text(self, text: str) -> Iterator[bytes]:
         if self._text is None:
