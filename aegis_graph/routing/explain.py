@@ -72,8 +72,7 @@ async def explain(router: Router, ledger: SqlLedger, asked: Mapping[str, Any]) -
     await ranking.experience.refresh()
     now = nodes.services.clock()
     plan = planner.plan(request, state, None, now)
-    if nodes.services.hooks.policy is not None:
-        plan = await plan_by_policy(nodes.services.hooks.policy, plan, request, state)
+    plan = await plan_by_policy(nodes.services.hooks.policy, plan, request, state)
     limits, statuses = await ledger.read(budgets.in_force()), await ledger.budgets()
     in_use = await _in_use(ledger, nodes.limits)
     found, skipped, scopes = [], list(plan.skipped), {"total"}

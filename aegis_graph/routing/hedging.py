@@ -146,8 +146,7 @@ class Hedging:
         deadline, now = Deadline.of(state, request), self.services.clock()
         streams = observer_in(config).streams(config)
         plan = self.planner.plan(request, state, deadline, now, streams=streams)
-        if self.services.hooks.policy is not None:
-            plan = await plan_by_policy(self.services.hooks.policy, plan, request, state)
+        plan = await plan_by_policy(self.services.hooks.policy, plan, request, state)
         # What stands in where no model answers does so at once, and would always be the first;
         # what waits for half the price would be the last.
         models = [

@@ -13,13 +13,21 @@ from aegis_graph.text.foreign import clean_text
 
 
 async def plan_by_policy(
-    policy: Policy, plan: ProviderPlan, request: Request, state: RouterState
+    policy: Policy | None, plan: ProviderPlan, request: Request, state: RouterState
 ) -> ProviderPlan:
     """The plan as the application wants it. It never has a provider that the plan had not.
+
+    Args:
+        policy: The application's function; without one the plan stays as it is.
+        plan: As the router would go by it.
+        request: What is asked.
+        state: The request's.
 
     Raises:
         HookError: The function failed, or returned what it may not.
     """
+    if policy is None:
+        return plan
     call = HookCall("policy", state)
     # Copies: what the function does to its lists is no answer.
     returned = await call.result(policy, list(plan.candidates), list(plan.skipped), request)

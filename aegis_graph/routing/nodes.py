@@ -211,11 +211,8 @@ class RouterNodes:
         config: RunnableConfig,
         unsettled: Sequence[SettlementRecord],
     ) -> ProviderPlan:
-        policy = self.services.hooks.policy
-        if policy is None:
-            return plan
         try:
-            return await plan_by_policy(policy, plan, request, state)
+            return await plan_by_policy(self.services.hooks.policy, plan, request, state)
         except HookError as error:
             await self.settle(unsettled, state, config, failed=failed_request(request, error))
             raise
