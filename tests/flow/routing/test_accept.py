@@ -24,10 +24,10 @@ from aegis_graph import (
 )
 from aegis_graph.errors import ConfigError
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests.flow.accept_support import BAD, GOOD, REASON, answer_with, cascade, names_a_city
 from tests.flow.support import (
     DUST_S,
     KEYS,
-    Row,
     ask,
     assert_sound,
     dust_settles,
@@ -41,13 +41,6 @@ from tests.flow.support import (
 )
 from tests.flow.test_embeddings import embedder
 
-GOOD, BAD = "It is Paris.", "No idea."
-REASON = "names no city"
-
-
-def names_a_city(request: Request, answer: AIMessage) -> str | None:
-    return None if "Paris" in answer.text else REASON
-
 
 async def names_a_city_async(request: Request, answer: AIMessage) -> bool | Rejection:
     await asyncio.sleep(0)
@@ -57,19 +50,6 @@ async def names_a_city_async(request: Request, answer: AIMessage) -> bool | Reje
 class NamesACity:
     async def __call__(self, request: Request, answer: AIMessage) -> str | None:
         return names_a_city(request, answer)
-
-
-def cascade(server: LoopbackServer, **changes: Any) -> list[Row]:
-    """A cheap provider, and a dear one."""
-    return [
-        provider(server, "ollama", **flat_price("1"), **changes),
-        provider(server, "openai", **flat_price("5"), **changes),
-    ]
-
-
-def answer_with(server: LoopbackServer, cheap: str, dear: str) -> None:
-    server.always("ollama", Reply(cheap, output_tokens=1))
-    server.always("openai", Reply(dear, output_tokens=1))
 
 
 def open_cascade(server: LoopbackServer, db: Path, accept: Any, **sections: Any) -> Any:

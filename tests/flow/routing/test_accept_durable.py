@@ -24,11 +24,11 @@ from aegis_graph import (
     create_router,
     router_builder,
 )
-from aegis_graph.testing import LoopbackServer, Reply
+from aegis_graph.testing import LoopbackServer
+from tests.flow.accept_support import BAD, GOOD, answer_with, cascade, names_a_city
 from tests.flow.support import (
     DUST_S,
     KEYS,
-    Row,
     ask,
     assert_sound,
     dust_settles,
@@ -37,30 +37,12 @@ from tests.flow.support import (
     made,
     make_config,
     open_router,
-    provider,
     rows,
     spent,
 )
 
-GOOD, BAD = "It is Paris.", "No idea."
 CHEAP_USD, DEAR_USD = 1_000_000_000, 5_000_000_000
 THREAD: Any = {"configurable": {"thread_id": "one"}}
-
-
-def names_a_city(request: Request, answer: AIMessage) -> str | None:
-    return None if "Paris" in answer.text else "names no city"
-
-
-def cascade(server: LoopbackServer) -> list[Row]:
-    return [
-        provider(server, "ollama", **flat_price("1")),
-        provider(server, "openai", **flat_price("5")),
-    ]
-
-
-def answer_with(server: LoopbackServer, cheap: str, dear: str) -> None:
-    server.always("ollama", Reply(cheap, output_tokens=1))
-    server.always("openai", Reply(dear, output_tokens=1))
 
 
 def outcomes(db: Path) -> list[tuple[str, str | None]]:

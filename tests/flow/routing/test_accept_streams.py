@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from aegis_graph import AllProvidersFailedError, Request, RoutedChatModel, StreamInterruptedError
 from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.testing import LoopbackServer, Reply
+from tests.flow.accept_support import REASON, names_a_city
 from tests.flow.support import (
     DUST_S,
     KINDS,
@@ -30,11 +31,6 @@ from tests.flow.support import (
 )
 
 GOOD, BAD = "It is Paris.", "No idea at all."
-REASON = "names no city"
-
-
-def names_a_city(request: Request, answer: AIMessage) -> str | None:
-    return None if "Paris" in answer.text else REASON
 
 
 def open_cascade(server: LoopbackServer, db: Path, first: str = "ollama", **more: Any) -> Any:
