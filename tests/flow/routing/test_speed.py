@@ -6,7 +6,6 @@ answers at once; and what the ledger does for a request.
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -30,6 +29,7 @@ from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.routing.assembly import assemble, compiled
 from aegis_graph.routing.services import SharedServices
+from tests.counting import counted_functions
 from tests.flow.support import ask
 
 ENGINE: Any = {"recursion_limit": 100}
@@ -125,19 +125,9 @@ def empty_graph() -> Any:
 async def functions_called(call: Callable[[], Awaitable[Any]]) -> int:
     """How many functions this thread calls for one call that is not the first."""
     await call()
-    called = 0
-
-    def count(frame: Any, event: str, argument: Any) -> None:
-        nonlocal called
-        called += event in ("call", "c_call")
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
+    with counted_functions() as count:
         await call()
-    finally:
-        sys.setprofile(before)
-    return called
+    return count.calls
 
 
 async def test_a_routed_call_costs_the_loop_less_than_an_empty_graph() -> None:

@@ -9,6 +9,7 @@ from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.quoting.expected import Expected, answers, expected_of
 from aegis_graph.text.quoting.markup import without_markup
 from aegis_graph.text.quoting.question import is_in_another_language, parts_of, read_question
+from tests.counting import counted_functions
 
 
 def quoted(question: str, *texts: str) -> list[str]:
@@ -280,15 +281,16 @@ def test_another_language_is_noticed(question: str, other: bool) -> None:
     assert is_in_another_language(question) is other
 
 
-def test_fifty_passages_take_less_than_a_blink() -> None:
-    texts = [f"{OPTIONS}\n\n{STAFF}\n\n{PRICES}\n\nPart {n} follows." for n in range(50)]
-    spans = []
-    for _ in range(3):
-        begin = time.thread_time()
+def functions_called_for(passages: int) -> int:
+    texts = [f"{OPTIONS}\n\n{STAFF}\n\n{PRICES}\n\nPart {n} follows." for n in range(passages)]
+    with counted_functions() as count:
         quoted("How long is the keep-alive timeout of the server by default?", *texts)
-        spans.append(time.thread_time() - begin)
-    # Ten times what it takes: this catches a square where a line should be.
-    assert min(spans) < 0.5
+    return count.calls
+
+
+def test_twice_the_passages_are_twice_the_work() -> None:
+    quoted("What is a?", "An a is a letter.")
+    assert functions_called_for(50) < 2.2 * functions_called_for(25)
 
 
 @pytest.mark.parametrize(
