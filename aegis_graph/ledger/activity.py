@@ -12,6 +12,9 @@ from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS, Sums
 
 Step = Literal["hour", "day"]
 
+REASON = "coalesce(error_type, status)"
+"""Why an attempt failed, in SQL of its row."""
+
 
 class ActivityPoint(NamedTuple):
     """What is counted of one name in one step of time."""
@@ -32,6 +35,15 @@ class FailureCount(NamedTuple):
     """Of these attempts, those after which another provider was asked."""
     nano_usd: int
     """What they cost."""
+
+
+class ProviderFailures(NamedTuple):
+    """How often a provider's attempts ended for one reason, since the ledger began."""
+
+    provider: str
+    reason: str
+    """As ``FailureCount`` has it; ``pruned`` where it went with rows of older versions."""
+    number: int
 
 
 def activity(by: str, step: Step, selection: RowSelection) -> Query[list[ActivityPoint]]:
@@ -96,7 +108,7 @@ def failures(selection: RowSelection) -> Query[list[FailureCount]]:
     """Why attempts ended without an answer, most frequent first."""
     condition = selection.condition()
     rows = yield Statement(
-        "SELECT coalesce(error_type, status) AS reason, count(*) AS attempts, sum("
+        f"SELECT {REASON} AS reason, count(*) AS attempts, sum("
         "CASE WHEN EXISTS (SELECT 1 FROM requests AS later WHERE later.route_id = requests.route_id"
         " AND later.attempt > requests.attempt) THEN 1 ELSE 0 END), sum(cost_nano_usd)"
         " FROM requests WHERE status IN ('failed', 'cancelled', 'expired')"
@@ -104,6 +116,21 @@ def failures(selection: RowSelection) -> Query[list[FailureCount]]:
         condition.parameters,
     )
     return [FailureCount(str(reason), *map(int, counts)) for reason, *counts in rows]
+
+
+def failures_by_provider() -> Query[list[ProviderFailures]]:
+    """Why attempts of each provider ended without an answer, in the order of their names.
+
+    Of all attempts that ever were: the sum of a provider's is what its totals count.
+    """
+    rows = yield Statement(
+        "SELECT provider, reason, sum(failures) FROM ("
+        f"SELECT provider, {REASON} AS reason, count(*) AS failures FROM requests"
+        " WHERE status IN ('failed', 'cancelled', 'expired') GROUP BY provider, status, error_type"
+        " UNION ALL SELECT provider, reason, failures FROM pruned_failures"
+        ") AS known GROUP BY provider, reason ORDER BY provider, reason"
+    )
+    return [ProviderFailures(provider, reason, int(number)) for provider, reason, number in rows]
 
 
 def unanswered(selection: RowSelection, since: str, until: str) -> Query[list[FailureCount]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -127,16 +128,29 @@ def _note_pruned(connection: Connection, day: str) -> None:
 def _prune(connection: Connection, after: int, last: int, day: str) -> int:
     gone = connection.execute(
         f"DELETE FROM requests WHERE id > ? AND id <= ? AND day < ? AND status NOT IN {UNSETTLED}"
-        " RETURNING id",
+        " RETURNING provider, status, error_type",
         (after, last, day),
+    ).fetchall()
+    reasons = Counter(
+        (provider, error_type or status)
+        for provider, status, error_type in gone
+        if status != "answered"
     )
-    rows = len(gone.fetchall())
+    if reasons:
+        connection.executemany(_KEEP_REASON, [(*key, number) for key, number in reasons.items()])
     connection.execute(
         "DELETE FROM request_tags WHERE request_id > ? AND request_id <= ?"
         " AND request_id NOT IN (SELECT id FROM requests WHERE id > ? AND id <= ?)",
         (after, last, after, last),
     )
-    return rows
+    return len(gone)
+
+
+_KEEP_REASON = (
+    "INSERT INTO pruned_failures (provider, reason, failures) VALUES (?, ?, ?)"
+    " ON CONFLICT (provider, reason)"
+    " DO UPDATE SET failures = pruned_failures.failures + excluded.failures"
+)
 
 
 def _prune_unanswered(connection: Connection, moment: str) -> int:

@@ -54,6 +54,7 @@ TABLES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sessions": (("token_hash",), ("key_hash", "expires_at")),
     "days": (("day",), ("first_id",)),
     "corrections": (("request_id", "timestamp"), CORRECTION_COLUMNS[1:]),
+    "pruned_failures": (("provider", "reason"), ("failures",)),
 }
 """Each table's key and its other columns, in the order in which they are copied."""
 
@@ -69,6 +70,7 @@ _CHECKS = (
     "SELECT count(*) FROM unanswered",
     "SELECT count(*) FROM alerts",
     "SELECT count(*), sum(nano_usd) FROM budget_raises",
+    "SELECT count(*), sum(failures) FROM pruned_failures",
 )
 """What must be the same on both sides; a limit may be there that only the target's file has."""
 

@@ -21,8 +21,9 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from aegis_graph.errors import LedgerError
+from aegis_graph.ledger.dialects import POSTGRES
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.schema import POSTGRES, SCHEMA_VERSION, statements
+from aegis_graph.ledger.schema import SCHEMA_VERSION, statements
 from aegis_graph.ledger.store import Connection, answered
 
 T = TypeVar("T")

@@ -12,9 +12,10 @@ from typing import TypeVar, cast
 
 from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
 from aegis_graph.ledger.async_sqlite import ask
+from aegis_graph.ledger.dialects import SQLITE
 from aegis_graph.ledger.private_file import FileId, file_id, make_private
 from aegis_graph.ledger.queries import Query
-from aegis_graph.ledger.schema import SCHEMA_VERSION, SQLITE, statements
+from aegis_graph.ledger.schema import SCHEMA_VERSION, statements
 from aegis_graph.ledger.store import Connection
 
 T = TypeVar("T")

@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Route
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger import budgets
+from aegis_graph.ledger.activity import ProviderFailures, failures_by_provider
 from aegis_graph.ledger.attempts import held_now
 from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
@@ -104,6 +105,7 @@ def _read(services: ServerServices) -> Query[list[Metric]]:
     for by in ("provider", "model", "task"):
         rows = yield from spending(by, ALL_DAYS)
         found += _counters(by, _known_tasks(rows, config) if by == "task" else rows)
+    found.append(_reasons((yield from failures_by_provider())))
     holds, held = yield from held_now()
     found += [
         _gauge("aegis_open_holds", "Attempts under way, or whose outcome never came.", holds),
@@ -173,6 +175,18 @@ def _counters(by: str, rows: Sequence[CostRow]) -> Iterator[Metric]:
         "tokens",
         f"Tokens by {by} and by what is paid for them.",
         ((row, kind, str(number)) for row in rows for kind, number in _tokens(row).items()),
+    )
+
+
+def _reasons(failures: Iterable[ProviderFailures]) -> Metric:
+    return Metric(
+        "aegis_provider_failures_by_reason_total",
+        "counter",
+        "Attempts without an answer by provider and by the error that ended them.",
+        [
+            Sample({"provider": one.provider, "reason": one.reason}, str(one.number))
+            for one in failures
+        ],
     )
 
 

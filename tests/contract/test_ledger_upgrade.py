@@ -8,9 +8,11 @@ from contextlib import closing
 import psycopg
 import pytest
 
+from aegis_graph.ledger.activity import failures_by_provider
+from aegis_graph.ledger.dialects import POSTGRES, SQLITE
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.maintenance import verify
-from aegis_graph.ledger.schema import MIGRATIONS, POSTGRES, SCHEMA_VERSION, SQLITE
+from aegis_graph.ledger.schema import MIGRATIONS, SCHEMA_VERSION
 from aegis_graph.ledger.sqlite import APPLICATION_ID
 from tests.contract.ledger_store import DAYS, Store, failed_request, hold, settlement
 
@@ -89,6 +91,25 @@ async def test_a_ledger_of_an_older_version_goes_on(store: Store, version: int) 
     assert (row.name, row.calls, row.spent_nano_usd) == ("search", 1, 5)
     assert await ledger.check() == SCHEMA_VERSION
 
+
+async def test_failures_whose_rows_are_gone_are_counted_without_their_reason(store: Store) -> None:
+    written_by_version(KEEPS_REASONS - 1, store)
+    store.change("UPDATE requests SET status = 'failed', error_type = 'TimeoutError'")
+    store.change("UPDATE totals SET held_nano_usd = 0, open_holds = 0, failures = 1")
+    store.change(
+        "INSERT INTO totals (scope, day, calls, failures) VALUES"
+        " ('provider:cheap', '2026-10-01', 9, 3), ('provider:dear', '2026-10-01', 9, 2)"
+    )
+    ledger = store.open()
+    assert await ledger.read(failures_by_provider()) == [
+        ("cheap", "TimeoutError", 1),
+        ("cheap", "pruned", 3),
+        ("dear", "pruned", 2),
+    ]
+
+
+KEEPS_REASONS = 13
+"""The first version that keeps the reasons of rows that were pruned."""
 
 COUNTS_CACHE = 9
 """The first version whose totals have the tokens of caches, and that knows where days begin."""

@@ -66,7 +66,7 @@ def values(text: str) -> dict[str, str]:
 
 
 async def spend(app: Starlette, cost: int, **more: Any) -> None:
-    names = ("status", "cached_input_tokens", "cache_write_tokens", "input_tokens")
+    names = ("status", "error_type", "cached_input_tokens", "cache_write_tokens", "input_tokens")
     outcome = {name: more.pop(name) for name in names if name in more}
     ledger = services(app).ledger
     made = await ledger.admit([hold(max(cost, 100), **more)])
@@ -128,6 +128,41 @@ async def test_a_restart_and_pruning_change_no_counter(app: Starlette, store: St
     services(again).ledger.close()
 
 
+async def test_failures_by_reason_are_those_of_the_ledger_whatever_became_of_their_rows(
+    app: Starlette, store: Store
+) -> None:
+    for provider, outcome in (
+        ("cheap", {"status": "failed", "error_type": "AttemptTimeoutError"}),
+        ("cheap", {"status": "failed", "error_type": "AttemptTimeoutError"}),
+        ("cheap", {"status": "cancelled"}),
+        ("dear", {"status": "failed", "error_type": "RejectedAnswerError"}),
+        ("dear", {}),
+    ):
+        await spend(app, 5, provider=provider, **outcome)
+        store.now += timedelta(hours=7)
+    ledger = services(app).ledger
+    await ledger.admit([hold(5, lease_s=1.0)])
+    store.now += timedelta(days=1)
+    await ledger.sweep()
+    name = "aegis_provider_failures_by_reason_total"
+    expected = {
+        f'{name}{{provider="cheap",reason="AttemptTimeoutError"}}': "2",
+        f'{name}{{provider="cheap",reason="cancelled"}}': "1",
+        f'{name}{{provider="cheap",reason="expired"}}': "1",
+        f'{name}{{provider="dear",reason="RejectedAnswerError"}}': "1",
+    }
+    for days in (1, 0):
+        # Some are counted from rows, others from what is kept of them; the second time all are.
+        await prune(ledger, store.now.date() - timedelta(days=days), zone=ZoneInfo("Europe/Berlin"))
+        found = values(await scrape(app))
+        assert {key: value for key, value in found.items() if key.startswith(name)} == expected
+        for provider in ("cheap", "dear"):
+            reasons = [int(value) for key, value in expected.items() if f'"{provider}"' in key]
+            assert found[f'aegis_provider_failures_total{{provider="{provider}"}}'] == str(
+                sum(reasons)
+            )
+
+
 async def test_no_user_and_nothing_that_callers_make_up_is_a_label(app: Starlette) -> None:
     for number in range(50):
         await spend(
@@ -173,6 +208,7 @@ async def test_another_machine_needs_a_key_that_reads(app: Starlette) -> None:
 
 async def test_the_dashboard_asks_for_metrics_that_exist(app: Starlette) -> None:
     await spend(app, 5, tags='{"team": "search"}')
+    await spend(app, 5, status="failed")
     text = await scrape(app)
     there = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     labels = set(re.findall(r'[{,](\w+)="', text))
