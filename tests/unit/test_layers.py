@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("aegis_graph.cli",),
     ("aegis_graph",),
     ("aegis_graph.server",),
+    ("aegis_graph.bulk",),
     (
         "aegis_graph.components",
         "aegis_graph.testing.embedded_suite",
@@ -148,6 +149,7 @@ def test_imports_point_down(module: str) -> None:
 @pytest.mark.parametrize(
     "package",
     [
+        "bulk",
         "chat",
         "components",
         "config",

@@ -1,0 +1,1 @@
+"""Many items through one graph, under one envelope of money."""

@@ -1,0 +1,139 @@
+"""What a transaction of the queue does to items. Each function is a part of one."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from aegis_graph.bulk.items import canonical_json
+from aegis_graph.bulk.records import BulkItem, ItemResult, LeasedItem
+from aegis_graph.errors import StoreError
+
+STAGED = "staged "
+"""How the state of an item begins that is being added; the rest is who adds it."""
+MOST_CRASHES = 10
+"""So many workers may die while they run an item, before it is set aside."""
+
+
+def stage(connection: sqlite3.Connection, item: BulkItem, staged: str) -> bool:
+    """Add an item that no worker takes yet.
+
+    Returns:
+        Whether it is new.
+
+    Raises:
+        StoreError: Its key, or its source, is known with another input.
+    """
+    text = canonical_json(item.input)
+    new = connection.execute(
+        "INSERT INTO items (key, input, source, state) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (key) DO NOTHING RETURNING number",
+        (item.key, text, item.source, staged),
+    ).fetchone()
+    if new is None:
+        known, source = connection.execute(
+            "SELECT input, source FROM items WHERE key = ?", (item.key,)
+        ).fetchone()
+        if known != text:
+            place = f"{item.source}: " if item.source else ""
+            first = f" ({source})" if source and source != item.source else ""
+            raise StoreError(
+                f"{place}the item {item.key!r} has another input than the job knows{first};"
+                " put that back, give the item another key, or name another folder"
+            )
+        return False
+    if item.source is not None:
+        # By content an edited line is a new item: only its place tells that it was another.
+        other = connection.execute(
+            "SELECT key FROM items WHERE source = ? AND key <> ? AND state <> ?",
+            (item.source, item.key, staged),
+        ).fetchone()
+        if other is not None:
+            raise StoreError(
+                f"{item.source}: another item than the one that the job began with;"
+                " put that back, or name another folder"
+            )
+    return True
+
+
+def take(connection: sqlite3.Connection, worker: str, count: int) -> list[LeasedItem]:
+    """Lease items: those that never failed first, and of these the doubtful last."""
+    rows: list[tuple[int, int, str, str, int, int, int]] = []
+    for state in ("pending", "failed"):
+        if len(rows) < count:
+            # In no order of its own.
+            rows += sorted(
+                connection.execute(
+                    "UPDATE items SET state = 'leased', worker = ?, begun = begun + 1"
+                    " WHERE number IN (SELECT number FROM items WHERE state = ?"
+                    " ORDER BY doubts, number LIMIT ?)"
+                    " RETURNING doubts, number, key, input, attempts, begun, cost_nano_usd",
+                    (worker, state, count - len(rows)),
+                )
+            )
+    return [
+        LeasedItem(
+            key=key,
+            input=json.loads(text),
+            attempts=attempts,
+            begun=begun - 1,
+            cost_nano_usd=cost,
+        )
+        for _, _, key, text, attempts, begun, cost in rows
+    ]
+
+
+def keep(connection: sqlite3.Connection, worker: str, result: ItemResult) -> None:
+    """Write what came of an item. A result counts from any worker, and only once."""
+    said = (
+        result.error,
+        result.cost_nano_usd,
+        json.dumps(result.route_ids),
+        result.seconds,
+    )
+    columns = "worker = NULL, error = ?, cost_nano_usd = ?, route_ids = ?, seconds = ?"
+    if result.outcome == "done":
+        # Also where the lease ran out meanwhile: what was paid for is not thrown away.
+        changed = connection.execute(
+            f"UPDATE items SET {columns}, state = 'done', attempts = attempts + 1, output = ?"
+            " WHERE key = ? AND state <> 'done'",
+            (*said, result.output, result.key),
+        ).rowcount
+    elif result.outcome == "failed":
+        changed = connection.execute(
+            f"UPDATE items SET {columns}, attempts = attempts + 1, state = CASE WHEN attempts + 1"
+            " >= (SELECT max_attempts FROM job) THEN 'set_aside' ELSE 'failed' END"
+            " WHERE key = ? AND state = 'leased' AND worker = ?",
+            (*said, result.key, worker),
+        ).rowcount
+    else:
+        changed = connection.execute(
+            f"UPDATE items SET {columns}, state = 'pending', doubts = doubts + ?"
+            " WHERE key = ? AND state = 'leased' AND worker = ?",
+            (*said, int(result.doubtful), result.key, worker),
+        ).rowcount
+    if changed and result.twice_nano_usd is not None:
+        connection.execute(
+            "UPDATE job SET twice_items = twice_items + 1, twice_nano_usd = twice_nano_usd + ?",
+            (result.twice_nano_usd,),
+        )
+
+
+def free_leases(connection: sqlite3.Connection, worker: str, *, crashed: bool) -> None:
+    """Give back what a worker has, and forget it.
+
+    Args:
+        connection: In a transaction.
+        worker: Its name.
+        crashed: Whether it died, or was silent for too long.
+    """
+    connection.execute(
+        "UPDATE items SET worker = NULL, crashes = crashes + ?,"
+        " state = CASE WHEN crashes + ? < ? THEN 'pending' ELSE 'set_aside' END,"
+        " error = CASE WHEN crashes + ? < ? THEN error"
+        " ELSE 'each of its workers died while it ran' END"
+        " WHERE state = 'leased' AND worker = ?",
+        (crashed, crashed, MOST_CRASHES, crashed, MOST_CRASHES, worker),
+    )
+    connection.execute("DELETE FROM items WHERE state = ?", (f"{STAGED}{worker}",))
+    connection.execute("DELETE FROM workers WHERE id = ?", (worker,))
