@@ -43,6 +43,8 @@ class AcceptNode:
     async def run(self, state: RouterState, config: RunnableConfig) -> AcceptCommand:
         """Have the answer judged. Until that is done, its settlement is this node's.
 
+        Where calls at a time are limited, it is written before: a check may take long.
+
         Raises:
             HookError: The check failed. What was spent is recorded; a checkpointer keeps the
                 answer, and a resumed run judges it again without buying it again.
@@ -80,9 +82,17 @@ class AcceptNode:
         check = self.checks.of(request.task)
         # A run that is resumed may find that there is none any more.
         if check is not None:
+            attempt, _ = _judged(state)
+            if not check.is_own and self._has_slot(attempt["provider"]):
+                await self.nodes.free_slot(pending(route_of(state)))
             observer_in(config).call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             gate = CheckGate(check, HookCall(f"accept {check.name}", state), deadline)
             await pass_gate(gate, request, _answer(state), until=gate.ends_at)
+
+    def _has_slot(self, provider: str) -> bool:
+        """Whether others may have to wait until an attempt of this provider is settled."""
+        limits = self.nodes.limits.get(provider, ())
+        return any(limit.unit == "max_concurrency" for limit in limits)
 
     async def _accepted(
         self, request: Request, state: RouterState, config: RunnableConfig

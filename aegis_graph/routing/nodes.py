@@ -239,6 +239,21 @@ class RouterNodes:
         alerts = await self.services.ledger.settle(ended, failed_request=failed)
         await self._report(ended, alerts, state, config)
 
+    async def free_slot(self, ended: Sequence[SettlementRecord]) -> None:
+        """Have the ledger record an answer that is yet to be judged: its slot is free for others.
+
+        The next node settles it again, which may only refuse it, and says what became of it.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+        """
+        await self._warn(await self.services.ledger.settle(ended))
+
+    async def _warn(self, alerts: Sequence[Alert]) -> None:
+        if self.planner.downshift is not None:
+            self.planner.downshift.hear(alerts)
+        await report_alerts(alerts, self.services.notices, self.services.hooks.on_alert)
+
     async def _report(
         self,
         ended: Sequence[SettlementRecord],
@@ -249,10 +264,8 @@ class RouterNodes:
         """Say what the ledger has settled, of which nothing is left to do."""
         for settlement in ended:
             await self.services.unclaimed.claim(settlement["hold_id"])
-        hooks, downshift = self.services.hooks, self.planner.downshift
-        if downshift is not None:
-            downshift.hear(alerts)
-        await report_alerts(alerts, self.services.notices, hooks.on_alert)
+        await self._warn(alerts)
+        hooks = self.services.hooks
         if hooks.after_attempt is not None:
             records = state["attempts"][-len(ended) :]
             for record, settlement in zip(records, ended, strict=False):
