@@ -139,3 +139,17 @@ def test_limits_are_measured_for_one_caller_and_many(tmp_path: Path) -> None:
     rows = figures_of("limits.py", tmp_path)["rows"]
     assert [row["unit"] for row in rows] == ["ms of the processor", "ms by the clock"] * 2
     assert min(row["ratio"]["min"] for row in rows) > 0
+
+
+def test_many_workers_are_simulated_from_what_one_takes(tmp_path: Path) -> None:
+    rows = {
+        f"{row['name']} {row['unit']}": row for row in figures_of("bulk_scale.py", tmp_path)["rows"]
+    }
+    one, many, away = list(rows)[:3]
+    assert rows[many]["ours"]["median"] > rows[one]["ours"]["median"] > 0
+    assert rows[away]["ratio"]["min"] > 1
+    fleet = "8 worker(s), leases of 1/100"
+    # Far more than the lock lets through, so that only with leases it is free most of the time.
+    assert rows[f"{fleet}, the lock is held % of the time"]["ratio"]["max"] < 1
+    spent = rows[f"{fleet}, spent at the end % of the envelope"]
+    assert all(90 < spent[part]["median"] <= 100 for part in ("ours", "beside"))
