@@ -88,12 +88,22 @@ def raised_now(now: datetime, calendar: Calendar) -> Query[Mapping[tuple[str, st
 def raises(now: datetime, calendar: Calendar, *, most: int) -> Query[list[BudgetRaise]]:
     """The last raises of the present windows, the newest first."""
     rows = yield Statement(
-        "SELECT budget, scope, period, first_day, nano_usd, timestamp, route_id, approved_by"
-        f" FROM budget_raises WHERE {_IN_WINDOWS}"
-        " ORDER BY timestamp DESC, question_id, budget, scope LIMIT ?",
-        [*_present(now, calendar), most],
+        f"{_SELECT} WHERE {_IN_WINDOWS} {_NEWEST_FIRST}", [*_present(now, calendar), most]
     )
     return [BudgetRaise(*row) for row in rows]
+
+
+def last_raises(*, most: int) -> Query[list[BudgetRaise]]:
+    """The last raises, whether their windows have ended or not, the newest first."""
+    rows = yield Statement(f"{_SELECT} {_NEWEST_FIRST}", [most])
+    return [BudgetRaise(*row) for row in rows]
+
+
+_SELECT = (
+    "SELECT budget, scope, period, first_day, nano_usd, timestamp, route_id, approved_by"
+    " FROM budget_raises"
+)
+_NEWEST_FIRST = "ORDER BY timestamp DESC, question_id, budget, scope LIMIT ?"
 
 
 def _present(now: datetime, calendar: Calendar) -> list[str]:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Any, TypeVar, cast
 
 from aegis_graph import RouterConfig, create_ledger
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.records import FailedRequest, Hold, RequestFacts
@@ -113,6 +114,7 @@ async def _fill(demo: DemoLedger, weeks: int) -> None:
             number += 1
             await _request(demo, random, number)
         hour += timedelta(hours=1)
+    await _raised(demo)
     demo.now = NOW
     await _open_holds(demo)
 
@@ -207,6 +209,28 @@ async def _attempt(
         **({} if failed else usage),
     }
     await demo.ledger.settle([cast(SettlementRecord, {**ended, **more})])
+
+
+async def _raised(demo: DemoLedger) -> None:
+    """Two requests that were allowed more than their user's budget has, on two days."""
+    for number, days in enumerate((5, 0)):
+        demo.now = NOW - timedelta(days=days, hours=1)
+        facts = _facts(Random(number), 95_000 + number)._replace(user_id="eve", task="extract")
+        wanted = Hold(
+            request=facts,
+            attempt=1,
+            provider="openai",
+            model="gpt-4.1-mini",
+            nano_usd=2_400_000_000,
+            lease_s=300.0,
+        )
+        made = await demo.ledger.admit(
+            [wanted], approval=Approval(facts.route_id, 1_500_000_000, "ada")
+        )
+        assert made.hold_id is not None, "it was allowed"
+        ended = settlement_without_usage(made.hold_id, "answered", cost_nano_usd=310_000_000)
+        ended |= {"input_tokens": 700_000, "output_tokens": 18_750, "cost_basis": "reported"}
+        await demo.ledger.settle([ended])
 
 
 async def _open_holds(demo: DemoLedger) -> None:

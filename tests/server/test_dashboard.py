@@ -22,15 +22,16 @@ from starlette.routing import Mount
 from aegis_graph import RouterConfig
 from aegis_graph.cli import main
 from aegis_graph.clock import utc_now
+from aegis_graph.ledger.approvals import Approval
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.server import create_app
 from aegis_graph.server.dashboard.view import MAX_HOURS
-from tests.contract.ledger_store import Store, failed_request, hold, settlement
+from tests.contract.ledger_store import USD, Store, failed_request, hold, settlement
 from tests.server.apps import LOCALHOST, client_of, made_key, services
 
 PATHS = (
     *("/", "/latency", "/failures", "/requests", "/budgets", "/requests?status=failed"),
-    *("/overview.csv", "/requests.csv", "/latency.csv", "/failures.csv"),
+    *("/overview.csv", "/requests.csv", "/latency.csv", "/failures.csv", "/raises.csv"),
 )
 HOSTILE = "<script>alert(1)</script>\"'>{{ 7 * 7 }}=cmd|' /C calc'!A0&#x41;\u202e\n"
 
@@ -98,6 +99,41 @@ async def test_one_row_is_on_every_page(app: Starlette) -> None:
     assert 'href="/runs?id=r%201"' in request
     assert f'href="/requests/{route}"' in await get(app, "/threads?id=t%2F1")
     assert f'href="/requests/{route}"' in await get(app, "/runs?id=r%201")
+
+
+async def test_raises_of_budgets_are_listed_with_the_one_who_allowed_them(
+    app: Starlette, store: Store
+) -> None:
+    ledger = services(app).ledger
+    assert "Allowed beyond a budget" not in await get(app, "/budgets")
+    for question, by in (("q1", "ada"), ("q2", HOSTILE)):
+        wanted = hold(USD + 50, route_id=f"route of {question}")
+        made = await ledger.admit([wanted], approval=Approval(question, 70, by))
+        await ledger.settle([settlement(made, 5)])
+        store.now += timedelta(days=31)
+    page = await get(app, "/budgets")
+    shown = words(page).split("Allowed beyond a budget")[1]
+    assert "2026-12-24 12:00:00 total per month" in shown
+    assert (
+        "2026-11-23 12:00:00 total per month ada route of q1 2026-11-01 over $0.00000007" in shown
+    )
+    assert shown.index("2026-12-24") < shown.index("2026-11-23")
+    assert HOSTILE not in page
+    assert 'href="/requests/route%20of%20q1"' in page
+    columns, second, first = csv.reader(io.StringIO(await get(app, "/raises.csv")))
+    assert columns[5:] == ["raised USD", "approved by", "route_id"]
+    assert second[6] == HOSTILE
+    assert first == [
+        *("2026-11-23T12:00:00.000Z", "total", "total", "month", "2026-11-01"),
+        *("0.00000007", "ada", "route of q1"),
+    ]
+
+
+async def test_a_raise_of_the_present_window_stands_at_its_budget(app: Starlette) -> None:
+    await services(app).ledger.admit([hold(USD + 50)], approval=Approval("q", 70, "ada"))
+    page = words(await get(app, "/budgets"))
+    assert "total per month $1.00000007 raised by $0.00000007 spent" in page
+    assert "over" not in page.split("Allowed beyond a budget")[1].split("CSV")[0]
 
 
 async def test_names_from_users_stay_text(app: Starlette) -> None:

@@ -10,18 +10,26 @@ from starlette.responses import RedirectResponse, Response
 
 from aegis_graph.config.budget_input import check_scope, parse_usd
 from aegis_graph.errors import ConfigError
+from aegis_graph.ledger.approvals import BudgetRaise
+from aegis_graph.ledger.factory import calendar_of
+from aegis_graph.ledger.raises import last_raises
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.ledger.scopes import each_prefix
-from aegis_graph.pricing.money import limit_nano_usd
+from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.server.access import caller_of
+from aegis_graph.server.dashboard.csv_file import csv_answer
 from aegis_graph.server.dashboard.overview_page import budget_bar
 from aegis_graph.server.dashboard.pages import render
+from aegis_graph.server.dashboard.pictures import PlainTable
 from aegis_graph.server.refusals import refusal
 from aegis_graph.server.security import CSRF_FIELD, csrf_refusal
 from aegis_graph.server.services import ServerServices
 from aegis_graph.types import WINDOWS, Window
 
 MAX_FORM_BYTES = 4096
+SHOWN_RAISES = 50
+"""Raises that the page lists."""
+RAISES_IN_FILE = 10_000
 _MAX_SCOPE = 300
 
 
@@ -45,8 +53,10 @@ class BudgetPages:
     services: ServerServices
 
     async def listed(self, request: Request) -> Response:
-        """Every budget."""
+        """Every budget, and the last raises."""
         statuses = await self.services.ledger.budgets()
+        raises = await self.services.ledger.read(last_raises(most=SHOWN_RAISES))
+        calendar, now = calendar_of(self.services.config.ledger), self.services.clock()
         return await render(
             request,
             self.services,
@@ -54,8 +64,15 @@ class BudgetPages:
             title="Budgets",
             bars=[budget_bar(one) for one in statuses],
             windows=WINDOWS,
+            raises=raises,
+            present={window: calendar.days_now(window, now).first for window in WINDOWS},
             changed=request.query_params.get("changed", "") == "1",
         )
+
+    async def raises_file(self, _: Request) -> Response:
+        """The raises as a file."""
+        rows = await self.services.ledger.read(last_raises(most=RAISES_IN_FILE))
+        return csv_answer(_raise_table(rows), "aegis-raises")
 
     async def confirm(self, request: Request) -> Response:
         """What a change would do, to be confirmed."""
@@ -94,6 +111,20 @@ class BudgetPages:
         check_scope(self.services.config, scope)
         usd = None if limit == "remove" else parse_usd(limit)
         return BudgetChange(scope, window, usd)
+
+
+def _raise_table(raises: list[BudgetRaise]) -> PlainTable:
+    columns = ("timestamp", "budget", "scope", "window", "window began", "raised USD")
+    return PlainTable(
+        (*columns, "approved by", "route_id"),
+        tuple(
+            (
+                *(one.timestamp, one.budget, one.scope, one.window, one.first_day),
+                *(usd_text(one.nano_usd), one.approved_by, one.route_id),
+            )
+            for one in raises
+        ),
+    )
 
 
 def _present(change: BudgetChange, statuses: list[BudgetStatus]) -> BudgetStatus | None:

@@ -46,6 +46,7 @@ def dashboard_routes(services: ServerServices) -> list[BaseRoute]:
         "/threads": requests.thread,
         "/runs": requests.run,
         "/budgets": budgets.listed,
+        "/raises.csv": budgets.raises_file,
         "/budgets/change": budgets.confirm,
     }
     return [
