@@ -22,6 +22,9 @@ STANDARD_TIERS = frozenset({"auto", "default", "standard", "on_demand", "standar
 """What providers call the service tier of a request that names none: OpenAI ``auto`` and
 ``default``, Anthropic ``standard_only`` and ``standard``, Groq ``on_demand``."""
 
+MAX_KNOWN = 64
+"""Models of one provider whose prices are kept beside its own."""
+
 RatesAt = Callable[[datetime, str | None], Sequence[Rate] | None]
 """The lines that hold at a moment (aware, in UTC) for a service tier, the smallest requests first;
 ``None`` where the price list does not know the tier. The standard tier is ``None``, and known."""
@@ -161,6 +164,28 @@ def most_usd(
 
 NO_COST = Price(lambda moment, tier: (Rate(Decimal(0), Decimal(0)),))
 """The price of what is free."""
+
+
+class KnownPrices:
+    """Prices of models, each looked up once.
+
+    Args:
+        find: Looks one up.
+    """
+
+    def __init__(self, find: Callable[[str], Price | None]) -> None:
+        self._find = find
+        self._found: dict[str, Price | None] = {}
+
+    def of(self, model: str) -> Price | None:
+        """The price of a model, where it is known."""
+        if model in self._found:
+            return self._found[model]
+        price = self._find(model)
+        # A server may make up any number of names.
+        if len(self._found) < MAX_KNOWN:
+            self._found[model] = price
+        return price
 
 
 def price_of(spec: ProviderSpec, own_price: Callable[[], Price | None], *, source: str) -> Price:

@@ -26,7 +26,7 @@ from aegis_graph.config.router_config import first_fault
 from aegis_graph.config.specs import KEY_ALIASES, ProviderSpec
 from aegis_graph.errors import ConfigError, ProviderError, StreamCutError
 from aegis_graph.pricing.book import book_price
-from aegis_graph.pricing.prices import Price, price_of
+from aegis_graph.pricing.prices import KnownPrices, Price, price_of
 from aegis_graph.providers.answer_check import check_end, check_filled
 from aegis_graph.providers.call_arguments import CallArguments
 from aegis_graph.providers.finish_reasons import read_finish_reason
@@ -106,6 +106,7 @@ class Provider(CallArguments, WaitingTier, ABC):
                 f"{source}: providers.{spec.name}.options: {first_fault(error)}"
             ) from error
         self.price = price_of(self.priced_spec(), self.own_price, source=source)
+        self._prices = KnownPrices(self.model_price)
         self.refused: set[str] = set()
         check_location(spec, self.address, source=source)
         self._environ = os.environ if environ is None else environ
@@ -196,7 +197,20 @@ class Provider(CallArguments, WaitingTier, ABC):
 
     def own_price(self) -> Price | None:
         """The price of the kind's own table, by default the price book's; ``None`` if unknown."""
-        return book_price(self.priced_spec())
+        return self.model_price(self.priced_spec().model)
+
+    def model_price(self, model: str) -> Price | None:
+        """The same of any model, were it the row's."""
+        return book_price(self.priced_spec().model_copy(update={"model": model}))
+
+    def served_price(self, model: str) -> Price | None:
+        """The price of the model that has answered, where it is another one than the row's.
+
+        ``None`` where it is not known, and where the row says what its calls cost.
+        """
+        if self.spec.price is not None or model == self.priced_spec().model:
+            return None
+        return self._prices.of(model)
 
     def load(self) -> None:
         """Import what takes a while; called once, in a thread, before the first model."""

@@ -80,6 +80,7 @@ class Call:
             provider=self._spec.name,
             tier=provider.tier,
             first_token_ms=self._first_token_ms,
+            served_price=provider.served_price,
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from langchain_core.messages import AIMessage
 
@@ -33,6 +34,16 @@ its own before the messages. No source has a number; Llama's and Qwen's default 
 100 tokens, and those of their templates for tools below 500."""
 
 
+class _Served(NamedTuple):
+    """What the provider says that it served."""
+
+    tier: str | None = None
+    model: str | None = None
+
+
+_NOT_SAID = _Served()
+
+
 class SettlementCalculator:
     """Turns what is known of an attempt into its settlement.
 
@@ -43,6 +54,7 @@ class SettlementCalculator:
         provider: Its name, for the log.
         tier: The tier at half the price that it was asked in, if any.
         first_token_ms: Says when the first piece came, once it has.
+        served_price: The price of another model than the row's, where one is known.
     """
 
     def __init__(
@@ -54,6 +66,7 @@ class SettlementCalculator:
         provider: str = "",
         tier: str | None = None,
         first_token_ms: Callable[[], int | None] = lambda: None,
+        served_price: Callable[[str], Price | None] = lambda model: None,
     ) -> None:
         self._hold = hold
         self._bound = bound
@@ -61,6 +74,7 @@ class SettlementCalculator:
         self._provider = provider
         self._tier = tier
         self._first_token_ms = first_token_ms
+        self._served_price = served_price
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])
 
     def answered(self, answer: AIMessage, *, latency_ms: int) -> SettlementRecord:
@@ -94,13 +108,13 @@ class SettlementCalculator:
     def _from_message(
         self, answer: AIMessage, status: Status, error_type: str | None, latency_ms: int
     ) -> SettlementRecord:
-        text, tier = message_text(answer), served_tier(answer)
+        text, served = message_text(answer), _Served(served_tier(answer), served_model(answer))
         usage = reported_usage(answer)
         if usage is None or not _counts_something(usage, text):
-            record = self._estimate(text, status, error_type, latency_ms, tier)
+            record = self._estimate(text, status, error_type, latency_ms, served)
         else:
-            record = self._from_usage(usage, text, status, error_type, latency_ms, tier)
-        record["service_tier"], record["served_model"] = tier, served_model(answer)
+            record = self._from_usage(usage, text, status, error_type, latency_ms, served)
+        record["service_tier"], record["served_model"] = served
         return record
 
     def _from_usage(
@@ -110,13 +124,13 @@ class SettlementCalculator:
         status: Status,
         error_type: str | None,
         latency_ms: int,
-        tier: str | None,
+        served: _Served,
     ) -> SettlementRecord:
         believed = [one for one in usage.readings if self._is_believable(one, text)]
         if not believed:
             return self._unbelieved(usage.readings[0], status, error_type, latency_ms)
         # Where the counts contradict each other, the dearest that they can mean.
-        costs = [(self._cost(tokens, tier), tokens) for tokens in believed]
+        costs = [(self._cost(tokens, served), tokens) for tokens in believed]
         cost, tokens = max(costs, key=lambda one: one[0].usd)
         exact = cost.exact and len(usage.readings) == 1
         nano_usd = to_nano_usd(cost.usd)
@@ -127,15 +141,19 @@ class SettlementCalculator:
         record["cached_input_tokens"] = usage.cached_input_tokens
         record["cache_write_tokens"] = usage.cache_write_tokens
         record["reasoning_tokens"] = usage.reasoning_tokens
-        record["overrun"] = max(0, nano_usd - self._hold["nano_usd"])
+        self._note_overrun(record)
+        return record
+
+    def _note_overrun(self, record: SettlementRecord) -> None:
+        cost = record["cost_nano_usd"]
+        record["overrun"] = max(0, cost - self._hold["nano_usd"])
         if record["overrun"]:
             logger.warning(
                 "provider %s: an attempt cost $%s, which is $%s above its reservation",
                 self._provider,
-                usd_text(nano_usd),
+                usd_text(cost),
                 usd_text(record["overrun"]),
             )
-        return record
 
     def _is_believable(self, tokens: TokenUsage, text: str) -> bool:
         """Whether an attempt at this request can have used so much."""
@@ -168,8 +186,22 @@ class SettlementCalculator:
         record["overrun"] = UNBELIEVED
         return record
 
-    def _cost(self, tokens: TokenUsage, tier: str | None) -> Cost:
-        return self._price.cost(tokens, at=self._admitted_at, service_tier=tier)
+    def _cost(self, tokens: TokenUsage, served: _Served) -> Cost:
+        """What so much costs: of the row's model and the one that answered, the dearer."""
+        cost = self._price.cost(tokens, at=self._admitted_at, service_tier=served.tier)
+        other = None if served.model is None else self._served_price(served.model)
+        if other is None:
+            return cost
+        dearer = other.cost(tokens, at=self._admitted_at, service_tier=served.tier)
+        if dearer.usd <= cost.usd:
+            return cost
+        logger.warning(
+            "provider %s: %s has answered, which is dearer than the row's model: its price counts",
+            self._provider,
+            served.model,
+        )
+        # Which of the two is billed only the bill says.
+        return dearer._replace(exact=False)
 
     def _from_fragment(
         self,
@@ -193,14 +225,15 @@ class SettlementCalculator:
         status: Status,
         error_type: str | None,
         latency_ms: int,
-        tier: str | None = None,
+        served: _Served = _NOT_SAID,
     ) -> SettlementRecord:
         """The most that the prompt and this text can have cost: never below the real bill."""
         output = min(text_bound(text), self._bound.output_tokens)
-        cost = self._cost(TokenUsage(self._bound.input_tokens, output), tier)
+        cost = self._cost(TokenUsage(self._bound.input_tokens, output), served)
         record = self._record(status, error_type, to_nano_usd(cost.usd), "estimated", latency_ms)
         record["input_tokens"] = self._bound.input_tokens
         record["output_tokens"] = output
+        self._note_overrun(record)
         return record
 
     def _record(

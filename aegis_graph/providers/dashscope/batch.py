@@ -15,6 +15,7 @@ from typing_extensions import override
 from aegis_graph.config.addresses import host_of
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
+from aegis_graph.pricing.prices import Price
 from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.client_errors import client_error
 from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
@@ -66,6 +67,11 @@ class BatchChatProvider(QwenProvider):
     ) -> None:
         super().__init__(spec, source=source, environ=environ)
         self.price = batch_price(self.price)
+
+    @override
+    def served_price(self, model: str) -> Price | None:
+        whole = super().served_price(model)
+        return None if whole is None else batch_price(whole)
 
     @override
     def load(self) -> None:

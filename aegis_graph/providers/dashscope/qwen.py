@@ -105,8 +105,8 @@ class QwenProvider(Provider):
         return max_output_tokens + (self.settings.thinking_budget or max_output_tokens)
 
     @override
-    def own_price(self) -> Price | None:
-        return dashscope_price(self.spec)
+    def model_price(self, model: str) -> Price | None:
+        return dashscope_price(self.spec.model_copy(update={"model": model}))
 
     @override
     def image_bound(self, size: ImageSize | None) -> int:
