@@ -12,7 +12,7 @@ from aegis_graph.ledger.raises import raised_now
 from aegis_graph.ledger.records import Budget, BudgetStatus
 from aegis_graph.ledger.store import Connection, Rows
 from aegis_graph.ledger.totals import scopes_of_limit, totals_of
-from aegis_graph.ledger.windows import Calendar, Days
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.types import Window
 
 _SELECT = (
@@ -87,12 +87,12 @@ def in_force() -> Query[list[Budget]]:
     return limits_of((yield Statement(_SELECT)))
 
 
-def record_alert(connection: Connection, scope: str, window: Window, days: Days) -> bool:
+def record_alert(connection: Connection, scope: str, window: Window, first_day: str) -> bool:
     """Note that an alert is given; ``False`` when it was before, in the same window."""
     given = connection.execute(
         "INSERT INTO alerts (scope, period, first_day) VALUES (?, ?, ?)"
         " ON CONFLICT DO NOTHING RETURNING scope",
-        (scope, window, days.first),
+        (scope, window, first_day),
     ).fetchone()
     return given is not None
 

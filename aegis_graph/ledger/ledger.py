@@ -187,6 +187,18 @@ class SqlLedger(LedgerReader):
         work = partial(budgets.seed, budgets=new)
         self._writer.submit(work).future.add_done_callback(_log_failed_seeding)
 
+    async def claim_notice(self, name: str, window: Window, first_day: str) -> bool:
+        """Whether this is the first to tell a thing, among all processes, in a window.
+
+        Args:
+            name: What is told; no scope of a budget, whose alerts are kept in the same table.
+            window: Once in which it is told.
+            first_day: When the window began, as an ISO date.
+        """
+        return await self.transact(
+            lambda connection: budgets.record_alert(connection, name, window, first_day)
+        )
+
     async def reconcile(self, hold_id: int, cost_nano_usd: int) -> tuple[Alert, ...]:
         """Give an attempt that never reported its real cost, as its provider's bill says it.
 

@@ -271,7 +271,7 @@ class _Transaction:
             most = self._raises.in_force(limit, scope, days).limit_nano_usd
             # The database decides which of several processes gives it.
             if spent >= most * limit.alert_at and budgets.record_alert(
-                self._connection, scope, limit.window, days
+                self._connection, scope, limit.window, days.first
             ):
                 due.append(Alert(scope, limit.window, most, spent, days.first))
         return tuple(due)

@@ -14,6 +14,7 @@ from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit
 from aegis_graph.ledger.records import Admission, BudgetRefusal, Hold
 from aegis_graph.ledger.scopes import matching_scope
+from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.request.request import Request
 from aegis_graph.routing.deadline import Deadline, is_over, shortened
 from aegis_graph.routing.planner import Planner
@@ -100,8 +101,7 @@ class NextAttempt:
                     admission = await self.services.ledger.admit(
                         asked, settle=settle, approval=self.approval
                     )
-                    await settled(settle, admission.alerts)
-                    self.services.notices.refused(admission.refusals)
+                    await self._tell(admission, settled(settle, admission.alerts))
                     settle = ()
                 wait = self._waited_for(asked, admission) or ahead
                 if admission.hold_id is not None or wait is None:
@@ -109,6 +109,17 @@ class NextAttempt:
                 await self._wait(wait, place)
         finally:
             place.leave()
+
+    async def _tell(self, admission: Admission, reported: Awaitable[None]) -> None:
+        """Say what the transaction settled and refused, before anything is done with its hold."""
+        try:
+            await reported
+            await self.services.notices.refused(admission.refusals)
+        except BaseException:
+            # No node will claim it.
+            if admission.hold_id is not None:
+                self.services.ledger.settle_soon(unused_hold(admission.hold_id))
+            raise
 
     def _hold(self, candidate: Candidate, now: datetime) -> Hold:
         name = candidate.spec.name

@@ -52,6 +52,11 @@ class AlertWebhook:
         self._environ = config.variables(environ)
         self._places = threading.BoundedSemaphore(MAX_POSTS)
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the configuration names an address, or the variable that has it."""
+        return bool(self.config.alert_webhook or self.config.alert_webhook_env)
+
     def post_soon(self, notice: Notice) -> None:
         """Post a notice in the background. It neither waits nor raises."""
         url = self._address(notice)

@@ -188,7 +188,6 @@ class Call:
 
     def _ended(self, settlement: SettlementRecord, reason: str) -> CallOutcome:
         record, experience = self._record(settlement, reason), self._services.experience
-        self._services.notices.overran(record["provider"], record["model"], settlement["overrun"])
         past = past_attempt(self.request, record, settlement, self._admitted_at)
         if past.cancelled and settlement["cost_basis"] == "none":
             # It was never sent.

@@ -265,9 +265,11 @@ class RouterNodes:
         for settlement in ended:
             await self.services.unclaimed.claim(settlement["hold_id"])
         await self._warn(alerts)
-        hooks = self.services.hooks
-        if hooks.after_attempt is not None:
-            records = state["attempts"][-len(ended) :]
-            for record, settlement in zip(records, ended, strict=False):
+        after = self.services.hooks.after_attempt
+        records = state["attempts"][-len(ended) :]
+        for record, settlement in zip(records, ended, strict=False):
+            model, overrun = record["model"], settlement["overrun"]
+            await self.services.notices.overran(record["provider"], model, overrun)
+            if after is not None:
                 request = self.read(state, config)
-                await report_settled(hooks.after_attempt, request, state, record, settlement)
+                await report_settled(after, request, state, record, settlement)

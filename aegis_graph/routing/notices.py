@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from aegis_graph.clock import Clock
@@ -14,7 +14,7 @@ from aegis_graph.ledger.limits import LimitRefusal
 from aegis_graph.ledger.records import BudgetRefusal
 from aegis_graph.ledger.windows import Calendar
 from aegis_graph.pricing.money import usd_text
-from aegis_graph.types import UNBELIEVED
+from aegis_graph.types import UNBELIEVED, Window
 
 MAX_KNOWN = 1_000
 """Changes that are remembered so that each is told once; a budget for each user has many."""
@@ -36,6 +36,10 @@ class Notice(NamedTuple):
     """The same as JSON."""
 
 
+Claim = Callable[[str, Window, str], Awaitable[bool]]
+"""Says whether no process has told a thing yet, by its name, window and the window's first day."""
+
+
 class Notices:
     """Makes notices of what happens, and leaves out what was told already.
 
@@ -43,12 +47,20 @@ class Notices:
         post: Takes each, and neither waits nor raises.
         clock: Returns the present as an aware datetime in UTC.
         calendar: When the windows of budgets begin.
+        claim: Decides which of several processes tells a thing; each does where it is absent.
     """
 
-    def __init__(self, post: Callable[[Notice], None], clock: Clock, calendar: Calendar) -> None:
+    def __init__(
+        self,
+        post: Callable[[Notice], None],
+        clock: Clock,
+        calendar: Calendar,
+        claim: Claim | None = None,
+    ) -> None:
         self._post = post
         self._clock = clock
         self._calendar = calendar
+        self._claim = claim
         self._known: OrderedDict[tuple[str, ...], None] = OrderedDict()
         self._lock = threading.Lock()
         reset_in_child(self, Notices._renew_lock)
@@ -60,16 +72,16 @@ class Notices:
         """A budget's share is spent; the ledger gives each alert once per window."""
         self._post(Notice("budget_alert", f"budget {alert.scope}", alert.text, alert.facts))
 
-    def refused(self, refusals: Sequence[BudgetRefusal | LimitRefusal]) -> None:
-        """Budgets had no room for a request."""
+    async def refused(self, refusals: Sequence[BudgetRefusal | LimitRefusal]) -> None:
+        """Budgets had no room for a request: told once per window of each."""
         for refusal in refusals:
             if isinstance(refusal, BudgetRefusal):
-                self._exhausted(refusal)
+                await self._exhausted(refusal)
 
-    def _exhausted(self, refusal: BudgetRefusal) -> None:
+    async def _exhausted(self, refusal: BudgetRefusal) -> None:
         window, scope = refusal.budget.window, refusal.scope
         first = self._calendar.days_now(window, self._clock()).first
-        if not self._is_new("budget", scope, window, first):
+        if not await self._is_untold(f"exhausted {scope}", window, first):
             return
         facts = {
             "scope": scope,
@@ -81,12 +93,12 @@ class Notices:
         }
         self._post(Notice("budget_exhausted", f"budget {scope}", refusal.reason(), facts))
 
-    def overran(self, provider: str, model: str, overrun: int) -> None:
+    async def overran(self, provider: str, model: str, overrun: int) -> None:
         """An attempt cost more than its reservation: told once a day for a provider's model."""
         if not overrun:
             return
         day = self._calendar.day(self._clock()).isoformat()
-        if not self._is_new("overrun", provider, model, day):
+        if not await self._is_untold(f"overrun {provider} {model}", "day", day):
             return
         above = None if overrun == UNBELIEVED else usd_text(overrun)
         what = (
@@ -111,6 +123,12 @@ class Notices:
         event: NoticeEvent = "provider_on" if reason is None else "provider_off"
         facts = {"provider": provider, "reason": reason}
         self._post(Notice(event, f"provider {provider}", text, facts))
+
+    async def _is_untold(self, name: str, window: Window, first_day: str) -> bool:
+        """Whether nothing has told it; a process asks the others once."""
+        if not self._is_new(name, window, first_day):
+            return False
+        return self._claim is None or await self._claim(name, window, first_day)
 
     def _is_new(self, *key: str) -> bool:
         with self._lock:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aegis_graph.clock import Clock
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.reader import LedgerReader
@@ -17,10 +18,11 @@ from aegis_graph.routing.downshift import Downshift
 from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.health import Health
 from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.notices import Notices
+from aegis_graph.routing.notices import Claim, Notices
 from aegis_graph.routing.provider_rates import ProviderRates
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.telemetry.telemetry import Telemetry
+from aegis_graph.types import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class SharedServices:
         """The services that a configuration asks for, around a shared ledger if there is one."""
         used = ledger or create_ledger(config, clock=clock, environ=environ)
         webhook = AlertWebhook(config, environ)
-        notices = Notices(webhook.post_soon, clock, calendar_of(config.ledger))
+        claim = _claim_by(used, webhook) if isinstance(used, SqlLedger) else None
+        notices = Notices(webhook.post_soon, clock, calendar_of(config.ledger), claim)
         health = Health(config.health, clock, notices.provider_changed)
         return cls(
             used,
@@ -86,3 +89,18 @@ class SharedServices:
             Experience(used if isinstance(used, LedgerReader) else None, clock),
             Telemetry(config, environ),
         )
+
+
+def _claim_by(ledger: SqlLedger, webhook: AlertWebhook) -> Claim:
+    """Has the ledger decide which of several processes posts a notice."""
+
+    async def claim(name: str, window: Window, first_day: str) -> bool:
+        if not webhook.is_wanted:
+            return False
+        try:
+            return await ledger.claim_notice(name, window, first_day)
+        except LedgerError:
+            # Better told twice than never.
+            return True
+
+    return claim

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 from aegis_graph import RouterConfig
+from aegis_graph.clock import utc_now
 from aegis_graph.errors import AegisError, BudgetExceededError
 from aegis_graph.routing.alert_webhook import MAX_POSTS, AlertWebhook
 from aegis_graph.routing.notices import Notice
+from aegis_graph.routing.services import SharedServices
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     KEYS,
@@ -27,6 +29,7 @@ from tests.flow.support import (
     make_config,
     open_router,
     provider,
+    read,
 )
 from tests.raw_server import RawServer, raw_server, whole
 
@@ -79,6 +82,42 @@ def test_an_exhausted_budget_is_told_once_per_window(
     [ada] = [one for one in found if one["scope"] == "user:ada"]
     assert (ada["event"], ada["window"], ada["used_usd"]) == ("budget_exhausted", "month", "0")
     assert ada["text"].startswith("budget user:ada (user:*) per month: needs up to $")
+
+
+def test_of_several_processes_one_tells(
+    server: LoopbackServer, db: Path, webhook: RawServer
+) -> None:
+    # The server writes past the cap: what that costs above the reservation leaves no room.
+    server.always("openai", Reply("x " * 50, output_tokens=40, finish_reason="stop"))
+    row = provider(server, "openai", **flat_price("1", tokens=4))
+    budgets = {"user:*": "1"}
+    config = make_config(server, db, providers=[row], budgets=budgets, alert_webhook=webhook.url)
+    # Each with a ledger and a memory of its own, as processes have.
+    routers = [open_router(config) for _ in range(4)]
+    for number, router in enumerate(routers):
+        router.invoke(ask(user_id=f"user-{number}"))
+        with pytest.raises(BudgetExceededError):
+            router.invoke(ask(user_id="user-0"))
+    events = [(one["event"], one.get("scope")) for one in posts(webhook, 2)]
+    assert sorted(events, key=str) == [("budget_exhausted", "user:user-0"), ("cost_overrun", None)]
+
+
+def test_without_an_address_nothing_is_claimed(server: LoopbackServer, db: Path) -> None:
+    row = provider(server, "openai")
+    router = open_router(make_config(server, db, providers=[row], budgets={"total": "0"}))
+    with pytest.raises(BudgetExceededError):
+        router.invoke(ask())
+    assert read(db, "SELECT * FROM alerts") == []
+
+
+async def test_a_notice_is_told_where_the_ledger_cannot_say_whether_it_was(
+    webhook: RawServer, tmp_path: Path
+) -> None:
+    config = make_config_of(webhook, ledger={"url": f"sqlite:///{tmp_path}"})
+    services = SharedServices.of(config, ledger=None, clock=utc_now)
+    await services.notices.overran("p", "m", 5)
+    await services.notices.overran("p", "m", 5)
+    posts(webhook, 1)
 
 
 def test_a_provider_that_is_off_is_told_once_and_again_when_it_answers(
