@@ -116,6 +116,7 @@ def format_question(
     *,
     numbers: Sequence[int] | None = None,
     notes: Sequence[str] = (),
+    opening: str = "",
     instructions: str = "",
 ) -> str:
     """Write the text of a human message: the passages, then the question, then what to do.
@@ -125,13 +126,15 @@ def format_question(
         passages: What to answer it from.
         numbers: The number of each passage; counted from 1 when absent.
         notes: Lines about the question that are shown before it, and are no passages.
+        opening: What comes before the passages, such as what they are for.
         instructions: How to answer.
     """
     listed = "".join(f"- {_one_line(note)}\n" for note in notes)
     between = f"{listed}\n" if listed else ""
     asked = "\n".join(_escape(line, _FRAME_BELOW) for line in question.split("\n"))
     below = f"\n\n{_TO_DO}\n{instructions}\n{_END_TO_DO}" if instructions else ""
-    return f"{format_passages(passages, numbers)}\n\n{between}{_QUESTION} {asked}{below}"
+    above = f"{opening}\n\n" if opening else ""
+    return f"{above}{format_passages(passages, numbers)}\n\n{between}{_QUESTION} {asked}{below}"
 
 
 def parse_passages(prompt_text: str) -> list[NumberedPassage] | None:

@@ -8,19 +8,30 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence, Set
 
-from aegis_graph.components.answer_generator.citations import (
-    CheckedAnswer,
-    CitedSentence,
-    cite,
-)
+from aegis_graph.components.answer_generator.citations import CheckedAnswer, cite
+from aegis_graph.components.answer_generator.groundedness import is_borne_out
 from aegis_graph.components.answer_generator.shown_passages import is_small
+from aegis_graph.components.answer_generator.wording import (
+    YES_OR_NO,
+    bare_claim,
+    whole_text,
+    without_known,
+    without_source,
+)
 from aegis_graph.text.amounts import agree, amounts
 from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.support import best_evidence, is_negative, judge, relevance, shared_words
-from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
+from aegis_graph.text.support import (
+    best_evidence,
+    is_negative,
+    judge,
+    rank_by_support,
+    relevance,
+    shared_words,
+)
+from aegis_graph.text.words import STOP_WORDS, max_closeness, words
 
 CLEARLY = 0.15
 """Share of a sentence's words that another passage must have above the one that it cites, where
@@ -29,26 +40,7 @@ neither bears it out."""
 HALF = 0.5
 """Share that one must have at least of a sentence that cites none."""
 
-MADE_UP = 2
-"""Words of the question that no passage has, and the answer repeats: one alone may be another word
-for what is there."""
-
-RELATED = 1 / 3
-"""Share of what a sentence adds to the question that the passages must have: a model rewords most
-of what it read, but not all of it."""
-
-_COUNTED = re.compile(
-    r"\b(?:how (?:many|much)|wie ?viele?)\s+(?P<thing>(?!euros?\b|dollars?\b|percent|prozent)\w+)",
-    re.IGNORECASE,
-)
-"""What is counted. Passages that do not name it have no number of it; money has other names."""
-_YES_OR_NO = frozenset(words("yes no ja nein"))
-_SAYS = re.compile(
-    r"^(?:(?:according to|in) )?(?:the |passage |passages |\[?\d+\]? )+"
-    r"(?:states?|says?|mentions?)(?: that)? |^(?:laut|nach|in) (?:der )?textstelle(?: \d+)? ",
-    re.IGNORECASE,
-)
-"""How answers speak of a passage before they say what it says."""
+_WORDS = re.compile(r"[^\W_]+")
 _POINTS = re.compile(
     r"(?<=[.!?])\s+(?:this|that|it|the answer|das|dies|die antwort)(?: information)?"
     r" (?:is|was|can be|comes|ist|wird|steht|findet sich)\b[^.\[\]\n]{0,30}?"
@@ -59,7 +51,6 @@ _POINTS = re.compile(
 )
 """A sentence that says only where the one before it is from."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
-_WORD = re.compile(r"\w+(?:[.,]\d+)*")
 
 
 def check_answer(
@@ -117,7 +108,7 @@ def attribute(
     for sentence in reversed(answer.sentences):
         if is_inside(sentence["start"], code):
             continue
-        bare = _bare(sentence, len(passages))
+        bare = bare_claim(sentence, len(passages))
         own = {answer.citations[place]["n"] for place in sentence["citations"]}
         better = None if sentence["supported"] else _better(question, bare, own, passages)
         if better is not None:
@@ -133,37 +124,12 @@ def attribute(
 def _mark(checked: CheckedAnswer, added: Sequence[str], count: int) -> None:
     """Say which sentences and citations are there by a rule alone."""
     for one in checked.sentences:
-        if _bare(one, count) in added:
+        if bare_claim(one, count) in added:
             one["added"] = True
     given = {at for one in checked.sentences if "added" not in one for at in one["citations"]}
     for at, citation in enumerate(checked.citations):
         if at not in given:
             citation["added"] = True
-
-
-def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passage]) -> bool:
-    """Whether any sentence could come from the passages; of a yes or a no, rules cannot tell."""
-    claims = [claim for one in answer.sentences if words(claim := _bare(one, len(passages)))]
-    if len(claims) == 1 and set(words(claims[0])) <= _YES_OR_NO:
-        return True
-    there = {word for one in passages for word in words(_whole(one))}
-    # What is asked, and the passages do not speak of: an answer that says it makes it up.
-    missing = [word for word in topic_words(question) if not max_closeness(word, there)]
-    if (counted := _COUNTED.search(question)) and set(words(counted["thing"])) & set(missing):
-        return False
-    known = "\n".join([question, *map(_whole, passages)])
-    return any(
-        sum(1 for word in missing if max_closeness(word, words(claim))) < MADE_UP
-        and agree(claim, known)
-        and _share(_without(set(words(question)), claim), there) >= RELATED
-        for claim in claims
-    )
-
-
-def _share(claim: str, there: Set[str]) -> float:
-    """Share of a claim's words that the passages have; 1 where numbers are all that is left."""
-    said = [word for word in topic_words(claim) if word.isalpha()]
-    return sum(1 for word in said if max_closeness(word, there)) / len(said) if said else 1.0
 
 
 def _as_sentence(draft: str, count: int) -> str:
@@ -182,9 +148,9 @@ def _as_sentence(draft: str, count: int) -> str:
 
 def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage]) -> int | None:
     """The passage that a sentence should cite in place of its own, if any."""
-    said = _SAYS.sub("", claim)
+    said = without_source(claim)
     shares = {
-        n: shared_words(said, _whole(one)) if agree(said, one.text) else 0.0
+        n: shared_words(said, whole_text(one)) if agree(said, one.text) else 0.0
         for n, one in enumerate(passages, start=1)
     }
     closest = max(shares, key=lambda n: shares[n], default=0)
@@ -200,17 +166,22 @@ def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage
 
 def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:
     """The numbers of the passages that bear a claim out; what speaks of the question first."""
-    said = _without(_given(question, passages), _SAYS.sub("", claim))
+    said = without_known(_given(question, passages), without_source(claim))
     # A claim without words would be borne out by anything.
-    if not words(said):
-        return []
     bearing = [
         n
         for n, one in enumerate(passages, start=1)
-        if best_evidence(said, one.text).verdict == "supported" or _in_a_row(said, one.text)
+        if words(said)
+        and (
+            best_evidence(said, one.text).verdict == "supported"
+            or _in_a_row(said, one.text)
+            or _is_name_in(said, one.text)
+        )
     ]
+    if not bearing and words(claim)[:1] and words(claim)[0] in YES_OR_NO:
+        return _answering(question, claim, passages)
     # Among equals the order of the passages stays.
-    return sorted(bearing, key=lambda n: -relevance(question, _whole(passages[n - 1])))
+    return sorted(bearing, key=lambda n: -relevance(question, whole_text(passages[n - 1])))
 
 
 def _in_a_row(claim: str, text: str) -> bool:
@@ -219,29 +190,39 @@ def _in_a_row(claim: str, text: str) -> bool:
     return any(judge(claim, f"{one.table_head}\n{one.text}") == "supported" for one in rows)
 
 
+def _is_name_in(said: str, text: str) -> bool:
+    """Whether all that a claim adds is a name that a text has: names say neither yes nor no."""
+    name, run = (
+        [one for one in _WORDS.findall(written) if one.casefold() not in STOP_WORDS]
+        for written in (said, text)
+    )
+    return (
+        len(name) > 1
+        and all(one[0].isupper() for one in name)
+        and any(run[at : at + len(name)] == name for at in range(len(run)))
+    )
+
+
+def _answering(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:
+    """The passages with a sentence about the question that says no where the claim does."""
+    best: dict[int, tuple[float, str]] = {}
+    for n, one in enumerate(passages, start=1):
+        sentences = [each.text for each in split_sentences(one.text) if each.kind != "heading"]
+        for at in rank_by_support(question, sentences)[:1]:
+            beside = f"{one.source}\n{one.heading}\n{sentences[at]}"
+            best[n] = relevance(question, beside), sentences[at]
+    most = max((speaks for speaks, _ in best.values()), default=0.0)
+    return [
+        n
+        for n, (speaks, sentence) in best.items()
+        if speaks == most >= HALF and is_negative(sentence) == is_negative(claim)
+    ]
+
+
 def _given(question: str, passages: Sequence[Passage]) -> set[str]:
     """Words of the question that the documents have: an answer repeats them.
 
     The name of a thing stands in a document's title, and not in each of its passages.
     """
-    there = {word for one in passages for word in words(_whole(one))}
+    there = {word for one in passages for word in words(whole_text(one))}
     return {word for word in words(question) if max_closeness(word, there)}
-
-
-def _without(given: Set[str], claim: str) -> str:
-    """A claim without words that are given or carry no topic, and with what says no."""
-
-    def rest(word: re.Match[str]) -> str:
-        parts = words(word[0])
-        known = all(part in STOP_WORDS or max_closeness(part, given) for part in parts)
-        return "" if known and not is_negative(word[0]) else word[0]
-
-    return _WORD.sub(rest, claim)
-
-
-def _whole(passage: Passage) -> str:
-    return f"{passage.source}\n{passage.heading}\n{passage.text}"
-
-
-def _bare(sentence: CitedSentence, count: int) -> str:
-    return replace_citations(sentence["text"], lambda mark, numbers: "", count=count).strip()

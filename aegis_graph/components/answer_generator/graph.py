@@ -69,6 +69,9 @@ THRESHOLD = 0.2
 """Share of a question's words that one document must have, by the rule that needs no model."""
 
 
+_PASSAGES_HERE = "\n---\n"
+"""What parts a prompt that has words to go before the passages."""
+
 AnswerGenerator = CompiledStateGraph[AnswerState, None, AnswerInput, AnswerOutput]
 
 
@@ -191,15 +194,16 @@ class _Nodes:
         question, options, noted = state["question"], state["options"], state["noted"]
         room = room_of(providers_in_force(self.router), options)
         texts = self.texts.for_small if room.is_small else self.texts.instructions
-        instructions = texts[language_of(question)].substitute()
-        shown = shown_passages(
-            question, passages_of(state["documents"]), room, beside=[instructions, *noted]
-        )
+        text = texts[language_of(question)].substitute()
+        opening, _, instructions = text.rpartition(_PASSAGES_HERE)
+        passages = passages_of(state["documents"])
+        shown = shown_passages(question, passages, room, beside=[text, *noted])
         prompt = format_question(
             question,
             [one.passage for one in shown],
             numbers=[one.n for one in shown],
             notes=noted,
+            opening=opening,
             instructions=instructions,
         )
         return RouterCall(messages=[HumanMessage(prompt)], task="answer", options=options)

@@ -138,16 +138,20 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     server.always("ollama", Reply("10 USD. [1]"))
     german = "Was ist das Limit, und wann beginnt die Woche?"
     await build(server, db).ainvoke(asked(german))
-    assert instructions_of(server).startswith("Antworte aus diesen Textstellen")
+    assert instructions_of(server).startswith("Antworte in einem Satz")
     (tmp_path / "answer_generator.de.md").write_text("Antworte kurz.")
     own = build(server, db, prompts_folder=tmp_path)
     await own.ainvoke(asked(german))
     assert instructions_of(server) == "Antworte kurz."
     await own.ainvoke(asked())
-    assert instructions_of(server).startswith("Answer from these passages")
+    assert instructions_of(server).startswith("Answer in one sentence")
     (tmp_path / "answer_generator_small.de.md").write_text("Kurz!")
     await build(server, db, prompts_folder=tmp_path).ainvoke(asked(german))
     assert instructions_of(server) == "Kurz!"
+    (tmp_path / "answer_generator_small.de.md").write_text("Hier:\n---\nKnapp!")
+    await build(server, db, prompts_folder=tmp_path).ainvoke(asked(german))
+    assert instructions_of(server) == "Knapp!"
+    assert str(server.calls("ollama")[-1].body["messages"][-1]["content"]).startswith("Hier:\n\n<p")
     (tmp_path / "answer_verifier.en.md").write_text("$oops")
     with pytest.raises(ConfigError, match=r"answer_verifier\.en\.md: \$oops is unknown"):
         build(server, db, prompts_folder=tmp_path, verify="model")
@@ -156,7 +160,7 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
 @pytest.mark.parametrize(
     ("model", "begins"),
     [
-        ("llama3.2:3b", "Answer from these passages"),
+        ("llama3.2:3b", "Answer in one sentence"),
         ("qwen3:8b", "Answer from the passages only"),
         ("mistral-small", "Answer from the passages only"),
     ],
@@ -170,6 +174,9 @@ async def test_a_small_model_is_asked_for_no_numbers_and_is_cited_by_rule(
     result = await create_answer_generator(router).ainvoke(asked())
     assert instructions_of(server).startswith(begins)
     assert ("square brackets" in instructions_of(server)) == (model != "llama3.2:3b")
+    prompt = str(server.calls("ollama")[-1].body["messages"][-1]["content"])
+    opening, _, _ = prompt.partition("<passages>\n")
+    assert opening.startswith("Answer from these") == (model == "llama3.2:3b")
     assert [one["n"] for one in result["citations"]]
 
 

@@ -32,6 +32,10 @@ def text_of(question: str, draft: str, model: str = SMALL) -> str | None:
             "The passage states that a battery costs 265 EUR.",
             "The passage states that a battery costs 265 EUR. [3]",
         ),
+        (
+            "The list of Quellmark states that a battery costs 265 EUR.",
+            "The list of Quellmark states that a battery costs 265 EUR. [3]",
+        ),
         ("A battery costs 265 EUR [3].", "A battery costs 265 EUR [3]."),
         ("[2] 265 EUR", "265 EUR. [3]"),
         ("[3] A battery costs 265 EUR.", "A battery costs 265 EUR. [3]"),
@@ -137,7 +141,39 @@ def test_what_is_in_a_language_that_the_rule_cannot_judge_is_no_invention() -> N
     assert [one["reason"] for one in same.sentences] == ["supported"]
 
 
+@pytest.mark.parametrize("draft", ["No.", "No, it is not covered by the warranty."])
+def test_a_yes_or_no_is_cited_from_what_speaks_of_the_question(draft: str) -> None:
+    warranty = [
+        Passage(source="a.md", text="The warranty covers the lamp. Register it."),
+        Passage(source="b.md", text="Damage by diving is not covered by the warranty."),
+    ]
+    question = "Is damage by diving covered by the warranty?"
+    checked = check_answer(question, draft, warranty, model=SMALL)
+    assert checked is not None
+    assert checked.text == f"{draft} [2]"
+    # The passage says no where the answer says yes.
+    checked = check_answer(question, "Yes.", warranty, model=SMALL)
+    assert checked is not None
+    assert checked.text == "Yes."
+
+
+def test_a_name_is_found_whatever_else_its_sentence_denies() -> None:
+    notes = [
+        Passage(source="a.md", text="The console has a theme."),
+        Passage(source="b.md", text="The client went to the Guild of Osterwiek, and is not ours."),
+    ]
+    question = "Which organisation has the client?"
+    for draft in ("The Guild of Osterwiek.", "The Guild of Osterwiek has the client."):
+        checked = check_answer(question, draft, notes, model=SMALL)
+        assert checked is not None
+        assert checked.text == f"{draft} [2]"
+    # A claim that is more than a name is judged with its denial.
+    checked = check_answer(question, "The client is ours.", notes, model=LARGE)
+    assert checked is not None
+    assert checked.text == "The client is ours."
+
+
 def test_what_rules_cannot_tell_stays() -> None:
-    assert text_of("Does the box hold bottles?", "Yes.") == "Yes."
+    assert text_of("Does the lid of the chamber lock?", "Yes.") == "Yes."
     both = "It weighs 12 kg. The box holds 24 bottles. [1]"
     assert text_of("How much does the Tarn 40 weigh?", both) == both, "a part is borne out"

@@ -37,10 +37,10 @@ SOURCES = st.one_of(st.sampled_from(["a.md", "b (1).md", "c)\\n.md", "[1] (sourc
 
 @given(st.lists(st.tuples(SOURCES, TEXTS), max_size=4), TEXTS, st.sampled_from(["", "Say so."]))
 def test_passages_and_question_read_back_exactly(
-    pairs: list[tuple[str, str]], question: str, instructions: str
+    pairs: list[tuple[str, str]], question: str, words: str
 ) -> None:
     passages = [Passage(source=source, text=text) for source, text in pairs]
-    prompt = format_question(question, passages, instructions=instructions)
+    prompt = format_question(question, passages, opening=words, instructions=words)
 
     found = parse_passages(prompt)
 
