@@ -12,11 +12,15 @@ from aegis_graph.components.answer_generator.citations import CheckedAnswer, cit
 from aegis_graph.components.answer_generator.groundedness import is_borne_out
 from aegis_graph.components.answer_generator.shown_passages import is_small
 from aegis_graph.components.answer_generator.wording import (
-    YES_OR_NO,
     bare_claim,
     whole_text,
     without_known,
     without_source,
+)
+from aegis_graph.components.answer_generator.yes_or_no import (
+    agrees,
+    begins_with_yes_or_no,
+    speaking_sentences,
 )
 from aegis_graph.text.amounts import agree, amounts
 from aegis_graph.text.citation_marks import replace_citations
@@ -25,9 +29,7 @@ from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import (
     best_evidence,
-    is_negative,
     judge,
-    rank_by_support,
     relevance,
     shared_words,
 )
@@ -50,6 +52,8 @@ _POINTS = re.compile(
     re.IGNORECASE,
 )
 """A sentence that says only where the one before it is from."""
+_PARTS = re.compile(r"[,;]\s+(?:and|but|while|whereas|und|aber|w\u00e4hrend)\s+", re.IGNORECASE)
+"""What parts a sentence that joins what two passages say."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
 
 
@@ -72,15 +76,32 @@ def check_answer(
 
     Returns:
         ``None`` for an answer of a small model that no passage bears out: it makes up what is not
-        there. A larger one says what is there in words of its own, which no rule can tell from
-        that.
+        there. Its yes or no that the passages say the opposite of gives way to their sentence. A
+        larger one says what is there in words of its own, which no rule can tell from that.
     """
     draft = _POINTS.sub(r" \g<mark>", draft)
     checked = cite(_as_sentence(draft, len(passages)), passages, ignore=ignore)
     answer = attribute(question, checked, passages, ignore=ignore)
-    if is_small(model) and not is_borne_out(question, answer, passages):
+    if not is_small(model):
+        return answer
+    if (denial := _denial(question, answer, passages)) is not None:
+        return denial
+    return answer if is_borne_out(question, answer, passages) else None
+
+
+def _denial(
+    question: str, answer: CheckedAnswer, passages: Sequence[Passage]
+) -> CheckedAnswer | None:
+    """What the passages say in place of a yes or a no that they say the opposite of."""
+    if len(answer.sentences) != 1:
         return None
-    return answer
+    claim = bare_claim(answer.sentences[0], len(passages))
+    speaking = speaking_sentences(question, passages) if begins_with_yes_or_no(claim) else []
+    if not speaking or any(agrees(claim, one) for one in speaking):
+        return None
+    quoted = cite(f"{speaking[0].text} [{speaking[0].n}]", passages)
+    _mark(quoted, [bare_claim(one, len(passages)) for one in quoted.sentences], len(passages))
+    return quoted
 
 
 def attribute(
@@ -110,10 +131,11 @@ def attribute(
             continue
         bare = bare_claim(sentence, len(passages))
         own = {answer.citations[place]["n"] for place in sentence["citations"]}
-        better = None if sentence["supported"] else _better(question, bare, own, passages)
-        if better is not None:
+        better = [] if sentence["supported"] else _better(question, bare, own, passages)
+        if better:
             added.append(bare)
-            text = f"{text[: sentence['start']]}{bare} [{better}]{text[sentence['end'] :]}"
+            numbers = ", ".join(map(str, better))
+            text = f"{text[: sentence['start']]}{bare} [{numbers}]{text[sentence['end'] :]}"
     if text == answer.text:
         return answer
     checked = cite(text, passages, ignore=ignore)
@@ -146,8 +168,8 @@ def _as_sentence(draft: str, count: int) -> str:
     return f"{line}." if said[-1:].isalnum() else line
 
 
-def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage]) -> int | None:
-    """The passage that a sentence should cite in place of its own, if any."""
+def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage]) -> list[int]:
+    """The passages that a sentence should cite in place of its own, if any."""
     said = without_source(claim)
     shares = {
         n: shared_words(said, whole_text(one)) if agree(said, one.text) else 0.0
@@ -158,10 +180,15 @@ def _better(question: str, claim: str, own: Set[int], passages: Sequence[Passage
     # Without a number of its own, the amounts that it names have to say where a sentence is from.
     beside = max((shares[n] for n in own), default=max([HALF, *others]))
     if (own or amounts(said)) and shares.get(closest, 0.0) - beside > CLEARLY:
-        return closest
+        return [closest]
     bearing = _bearing(question, claim, passages)
     # The model's own number stays where its passage is one of them.
-    return bearing[0] if bearing and not own & set(bearing) else None
+    if bearing:
+        return [] if own & set(bearing) else bearing[:1]
+    parts = _PARTS.split(claim)
+    each = [_better(question, part, set(), passages) for part in parts] if len(parts) > 1 else []
+    numbers = sorted({n for found in each for n in found})
+    return [] if set(numbers) <= own else numbers
 
 
 def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:
@@ -178,8 +205,8 @@ def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int
             or _is_name_in(said, one.text)
         )
     ]
-    if not bearing and words(claim)[:1] and words(claim)[0] in YES_OR_NO:
-        return _answering(question, claim, passages)
+    if not bearing and begins_with_yes_or_no(claim):
+        return [one.n for one in speaking_sentences(question, passages) if agrees(claim, one)]
     # Among equals the order of the passages stays.
     return sorted(bearing, key=lambda n: -relevance(question, whole_text(passages[n - 1])))
 
@@ -201,22 +228,6 @@ def _is_name_in(said: str, text: str) -> bool:
         and all(one[0].isupper() for one in name)
         and any(run[at : at + len(name)] == name for at in range(len(run)))
     )
-
-
-def _answering(question: str, claim: str, passages: Sequence[Passage]) -> list[int]:
-    """The passages with a sentence about the question that says no where the claim does."""
-    best: dict[int, tuple[float, str]] = {}
-    for n, one in enumerate(passages, start=1):
-        sentences = [each.text for each in split_sentences(one.text) if each.kind != "heading"]
-        for at in rank_by_support(question, sentences)[:1]:
-            beside = f"{one.source}\n{one.heading}\n{sentences[at]}"
-            best[n] = relevance(question, beside), sentences[at]
-    most = max((speaks for speaks, _ in best.values()), default=0.0)
-    return [
-        n
-        for n, (speaks, sentence) in best.items()
-        if speaks == most >= HALF and is_negative(sentence) == is_negative(claim)
-    ]
 
 
 def _given(question: str, passages: Sequence[Passage]) -> set[str]:

@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence, Set
 
 from aegis_graph.components.answer_generator.citations import CheckedAnswer
 from aegis_graph.components.answer_generator.wording import (
-    YES_OR_NO,
     bare_claim,
     whole_text,
     without_known,
     without_source,
 )
+from aegis_graph.components.answer_generator.yes_or_no import begins_with_yes_or_no, is_yes_or_no
 from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.support import is_negative
@@ -73,7 +73,7 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
     """
     bare = [without_source(bare_claim(one, len(passages))) for one in answer.sentences]
     claims = [claim for claim in bare if words(claim)]
-    if len(claims) == 1 and set(words(claims[0])) <= YES_OR_NO:
+    if len(claims) == 1 and is_yes_or_no(claims[0]):
         return True
     texts = [whole_text(one) for one in passages]
     there = {word for text in texts for word in words(text)}
@@ -93,9 +93,11 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
 
 
 def _repeated(missing: Sequence[str], claim: str) -> int:
-    said = words(claim)
     # What is denied or confirmed is said again.
-    return 0 if said[0] in YES_OR_NO else sum(1 for one in missing if max_closeness(one, said))
+    if begins_with_yes_or_no(claim):
+        return 0
+    said = words(claim)
+    return sum(1 for one in missing if max_closeness(one, said))
 
 
 def _is_of_something_else(question: str, missing: Set[str]) -> bool:

@@ -11,8 +11,6 @@ from aegis_graph.text.passages import Passage
 from aegis_graph.text.support import is_negative
 from aegis_graph.text.words import STOP_WORDS, max_closeness, words
 
-YES_OR_NO = frozenset(words("yes no ja nein"))
-
 _SAYS = re.compile(
     r"^(?:(?:according to|in) )?(?:(?:the |passage |passages |\[?\d+\]? )+"
     r"|the [^.,;:]{1,60}? )(?:states?|says?|mentions?)(?: that)? "

@@ -151,10 +151,14 @@ def test_a_yes_or_no_is_cited_from_what_speaks_of_the_question(draft: str) -> No
     checked = check_answer(question, draft, warranty, model=SMALL)
     assert checked is not None
     assert checked.text == f"{draft} [2]"
-    # The passage says no where the answer says yes.
-    checked = check_answer(question, "Yes.", warranty, model=SMALL)
+    # The passage says no where the answer says yes: of a small model it is not taken.
+    checked = check_answer(question, "Yes, it is.", warranty, model=SMALL)
     assert checked is not None
-    assert checked.text == "Yes."
+    assert checked.text == "Damage by diving is not covered by the warranty. [2]"
+    assert [one["added"] for one in (*checked.sentences, *checked.citations)] == [True, True]
+    checked = check_answer(question, "Yes, it is.", warranty, model=LARGE)
+    assert checked is not None
+    assert checked.text == "Yes, it is."
 
 
 def test_a_name_is_found_whatever_else_its_sentence_denies() -> None:
@@ -171,6 +175,14 @@ def test_a_name_is_found_whatever_else_its_sentence_denies() -> None:
     checked = check_answer(question, "The client is ours.", notes, model=LARGE)
     assert checked is not None
     assert checked.text == "The client is ours."
+
+
+def test_a_sentence_that_joins_two_passages_cites_both() -> None:
+    draft = "The box holds 24 bottles, and a battery costs 265 EUR."
+    question = "How many bottles does the box hold, and what does a battery cost?"
+    assert text_of(question, draft) == f"{draft} [1, 3]"
+    part = "The box holds 24 bottles, and a charger is included."
+    assert text_of(question, part, LARGE) == f"{part} [1]"
 
 
 def test_what_rules_cannot_tell_stays() -> None:
