@@ -87,6 +87,28 @@ def find_images(
     return found
 
 
+def image_files(path: Path) -> list[Path]:
+    """The images and PDFs that a path names, by their endings, without reading one.
+
+    Args:
+        path: A file, whatever its ending is, or a folder, which is read as by ``find_images``.
+
+    Raises:
+        DocumentError: It is not there, or has no image.
+    """
+    try:
+        if path.is_file():
+            return [path]
+        if not path.exists():
+            raise DocumentError(f"{shown(str(path))}: no such file or folder; check the path")
+        files = sorted(_files_below(path))
+    except OSError as error:
+        raise DocumentError(f"{shown(str(error.filename or path))}: {_reason(error)}") from error
+    if not files:
+        raise DocumentError(f"{shown(str(path))}: no images in this folder")
+    return files
+
+
 def load_image(ref: ImageRef, parts: Sequence[Mapping[str, Any]] = ()) -> bytes:
     """The image's bytes.
 
