@@ -10,6 +10,7 @@ from playwright.sync_api import Browser
 from starlette.applications import Starlette
 
 from aegis_graph.server import create_app
+from tests.browser.demo_jobs import demo_jobs
 from tests.browser.demo_ledger import DemoLedger, demo_ledger
 from tests.browser.serving import CHROMIUM, opened_browser, served
 
@@ -33,7 +34,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    demo = demo_ledger(tmp_path_factory.mktemp("demo"), weeks=1)
+    folder = tmp_path_factory.mktemp("demo")
+    demo = demo_ledger(folder, weeks=1)
+    demo_jobs(demo, folder / "results")
     app = create_app(demo.config, clock=demo.clock, environ={})
     with served(app) as address:
         yield Dashboard(address, app, demo)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from io import BytesIO
@@ -13,6 +14,7 @@ from playwright.sync_api import Browser, expect
 
 from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.server import create_app
+from tests.browser.demo_jobs import demo_jobs
 from tests.browser.demo_ledger import DemoLedger, demo_ledger
 from tests.browser.serving import opened_browser, served
 
@@ -42,6 +44,10 @@ def paths_of(demo: DemoLedger) -> dict[str, str]:
     }
 
 
+JOBS = {"jobs": "/bulk"}
+"""The page of ``demo_jobs``: a team's five weeks have none."""
+
+
 def request_ids(demo: DemoLedger) -> tuple[str, str]:
     """A request that fell back, and one that nothing answered."""
     return demo.ledger.read_blocking(_ids())
@@ -60,15 +66,23 @@ def main() -> None:
     target = Path(sys.argv[1])
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
+        # The jobs there are no user's own.
+        os.environ["XDG_DATA_HOME"] = folder
         demo = demo_ledger(Path(folder))
         app = create_app(demo.config, clock=demo.clock)
         with served(app) as address, opened_browser() as browser:
-            for name, path in paths_of(demo).items():
-                for width in WIDTHS:
-                    for scheme in SCHEMES if name == "costs" else SCHEMES[:1]:
-                        file = target / f"dashboard-{name}-{width}-{scheme}.png"
-                        file.write_bytes(picture(browser, f"{address}{path}", width, scheme))
+            _write(target, browser, address, paths_of(demo))
+            demo_jobs(demo, Path(folder))
+            _write(target, browser, address, JOBS)
         demo.ledger.close()
+
+
+def _write(target: Path, browser: Browser, address: str, paths: dict[str, str]) -> None:
+    for name, path in paths.items():
+        for width in WIDTHS:
+            for scheme in SCHEMES if name == "costs" else SCHEMES[:1]:
+                file = target / f"dashboard-{name}-{width}-{scheme}.png"
+                file.write_bytes(picture(browser, f"{address}{path}", width, scheme))
 
 
 def picture(browser: Browser, address: str, width: int, scheme: Scheme) -> bytes:

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, expect
 from aegis_graph.pricing.money import usd_text
 from tests.browser.conftest import Dashboard
 from tests.browser.demo_ledger import run_apart
-from tests.browser.screenshots import WAITING, paths_of
+from tests.browser.screenshots import JOBS, WAITING, paths_of
 from tests.browser.serving import served
 from tests.contract.ledger_store import hold, settlement
 from tests.server.apps import made_key, quoting_app, services
@@ -61,7 +61,7 @@ def violations(page: Page) -> list[str]:
 def test_every_page_can_be_used_by_everybody(
     browser: Browser, dashboard: Dashboard, width: int, scheme: str
 ) -> None:
-    for path in paths_of(dashboard.demo).values():
+    for path in {**paths_of(dashboard.demo), **JOBS}.values():
         address = f"{dashboard.address}{path}"
         with opened(browser, address, width=width, color_scheme=scheme) as page:
             page.evaluate(

@@ -11,6 +11,7 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from aegis_graph.server.dashboard.budgets_page import BudgetPages
+from aegis_graph.server.dashboard.bulk_page import BulkPages
 from aegis_graph.server.dashboard.live import LiveFigures
 from aegis_graph.server.dashboard.overview_page import OverviewPages
 from aegis_graph.server.dashboard.overview_parts import OverviewParts
@@ -31,7 +32,7 @@ def dashboard_routes(services: ServerServices) -> list[BaseRoute]:
     """
     overview, parts = OverviewPages(services), OverviewParts(services)
     requests, budgets = RequestPages(services), BudgetPages(services)
-    live = LiveFigures(services)
+    live, bulk = LiveFigures(services), BulkPages(services)
     pages: dict[str, Handler] = {
         "/": overview.page,
         "/overview.csv": overview.file,
@@ -45,6 +46,8 @@ def dashboard_routes(services: ServerServices) -> list[BaseRoute]:
         "/requests/{route_id:path}": requests.one,
         "/threads": requests.thread,
         "/runs": requests.run,
+        "/bulk": bulk.listed,
+        "/bulk.csv": bulk.file,
         "/budgets": budgets.listed,
         "/raises.csv": budgets.raises_file,
         "/budgets/change": budgets.confirm,
