@@ -6,10 +6,13 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
+from aegis_graph.testing.loopback.batch_desk import BatchDesk
+from aegis_graph.testing.loopback.batch_routes import is_batch_path, respond, uploaded
 from aegis_graph.testing.loopback.journal import Journal, ProtocolName, Received
 from aegis_graph.testing.loopback.playback import Exchange
 from aegis_graph.testing.loopback.replies import Step
@@ -18,6 +21,7 @@ from aegis_graph.testing.wires import dashscope as dashscope_wire
 from aegis_graph.testing.wires import embeddings as embedding_wire
 from aegis_graph.testing.wires import ollama as ollama_wire
 from aegis_graph.testing.wires import openai as openai_wire
+from aegis_graph.testing.wires.batches import COMPATIBLE_ROOT
 from aegis_graph.testing.wires.embeddings import embedding_reply
 from aegis_graph.testing.wires.wire import Wire
 
@@ -30,6 +34,7 @@ WIRES: Mapping[ProtocolName, Wire] = {
 GENERATION_PATHS: Mapping[str, ProtocolName] = {
     "/api/chat": "ollama",
     "/v1/chat/completions": "openai",
+    f"{COMPATIBLE_ROOT}/chat/completions": "openai",
     "/api/v1/services/aigc/text-generation/generation": "dashscope",
     "/api/v1/services/aigc/multimodal-generation/generation": "dashscope",
 }
@@ -54,13 +59,20 @@ class Handler:
     Args:
         journal: Where requests are written down.
         script: Where the answers come from.
+        batches: Keeps the batches and their files.
         models: Gives the names for the lists of models.
     """
 
     def __init__(
-        self, journal: Journal, script: Script, *, models: Callable[[], Sequence[str]]
+        self,
+        journal: Journal,
+        script: Script,
+        batches: BatchDesk,
+        *,
+        models: Callable[[], Sequence[str]],
     ) -> None:
         self._journal = journal
+        self._batches = batches
         self._script = script
         self._models = models
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -102,6 +114,8 @@ class Handler:
         call, method = exchange.call, exchange.request.method
         if method == "GET" and call.path in MODEL_LISTS:
             return await exchange.send_json(200, MODEL_LISTS[call.path](self._models()))
+        if is_batch_path(call.path):
+            return await respond(exchange, self._batches)
         if not call.generation:
             return await self._refuse(exchange, 404, f"unknown: {method} {call.path}")
         if not call.body:
@@ -127,10 +141,12 @@ class Handler:
 
 
 async def _read_request(request: web.Request, number: int) -> Received:
-    try:
-        parsed = json.loads(await request.read() or b"{}")
-    except ValueError:
-        parsed = None
+    parsed: Any = None
+    if request.content_type == "multipart/form-data":
+        parsed = await uploaded(request)
+    else:
+        with suppress(ValueError):
+            parsed = json.loads(await request.read() or b"{}")
     # An empty mapping stands for what is no JSON object: such a call is kept, and refused with 400.
     body = parsed if isinstance(parsed, dict) else {}
     path = request.path
@@ -157,6 +173,6 @@ def _wire(path: str) -> Wire:
 
 def _protocol_of(path: str) -> ProtocolName:
     # A path that nothing serves gets its refusal in the protocol that its beginning belongs to.
-    if path.startswith("/v1"):
+    if path.startswith(("/v1", COMPATIBLE_ROOT)):
         return "openai"
     return "dashscope" if path.startswith("/api/v1") else "ollama"

@@ -58,6 +58,10 @@ class Received:
     arrived_at: float
     """``time.monotonic()`` at arrival."""
     produced: Produced = field(default_factory=Produced, compare=False)
+    batch_id: str | None = None
+    """The batch whose line it is; ``None`` for a request of its own."""
+    custom_id: str | None = None
+    """What the line is called there."""
 
 
 class Journal:

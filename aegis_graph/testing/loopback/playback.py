@@ -48,6 +48,18 @@ class Exchange:
         await response.write_eof()
         return response
 
+    async def send_bytes(self, body: bytes) -> web.StreamResponse:
+        """Answer with a file."""
+        response = web.Response(body=body, content_type="application/octet-stream")
+        await self._start(response)
+        await response.write_eof()
+        return response
+
+    async def drop(self) -> web.StreamResponse:
+        """Close the connection without an answer."""
+        self._close()
+        return web.Response()
+
     async def _send_raw(self, reply: RawReply) -> web.StreamResponse:
         writer, produced = self.request.writer, self.call.produced
         self._check_open()
@@ -160,8 +172,7 @@ class Exchange:
         raise AssertionError("nobody sets this event")
 
     async def _drop(self, fault: Fault) -> web.StreamResponse:
-        self._close()
-        return web.Response()
+        return await self.drop()
 
     async def _reply(self, fault: Fault) -> web.StreamResponse:
         return await self._answer(fault.reply)

@@ -11,10 +11,12 @@ from types import TracebackType
 
 from aiohttp import web
 
+from aegis_graph.testing.loopback.batch_desk import BatchDesk
 from aegis_graph.testing.loopback.handler import Handler
 from aegis_graph.testing.loopback.journal import Journal, ProtocolName, Received
 from aegis_graph.testing.loopback.replies import Step
 from aegis_graph.testing.loopback.script import Script
+from aegis_graph.testing.wires.batches import COMPATIBLE_ROOT
 
 DEFAULT_MODELS = ("llama3.2:3b", "gpt-4o", "qwen-plus")
 BACKLOG = 4096
@@ -33,6 +35,9 @@ class LoopbackServer:
     ``assert_all_used`` reports it. Embedding calls need no script: they are answered with vectors
     of hashed words; only steps for their very model are theirs, to play faults.
 
+    Batches of OpenAI's form are taken at ``openai_url`` and ``compatible_url``: each line of a file
+    is a call in the journal, and answered by the script when the batch is first asked for.
+
     Args:
         models: The models that ``/api/tags`` and ``/v1/models`` list.
 
@@ -49,6 +54,7 @@ class LoopbackServer:
         self.models: Sequence[str] = tuple(models)
         self._script = Script()
         self._journal = Journal()
+        self._batches = BatchDesk(self._journal, self._script)
         self._address: tuple[str, int] = ("127.0.0.1", 0)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -112,6 +118,11 @@ class LoopbackServer:
     def dashscope_url(self) -> str:
         """Base address for clients of the native DashScope protocol."""
         return f"{self.ollama_url}/api/v1"
+
+    @property
+    def compatible_url(self) -> str:
+        """Base address for OpenAI clients of DashScope."""
+        return f"{self.ollama_url}{COMPATIBLE_ROOT}"
 
     def script(self, protocol: ProtocolName, *steps: Step, model: str | None = None) -> None:
         """Answer the next calls with these steps, one each, in order.
@@ -182,13 +193,40 @@ class LoopbackServer:
             lambda: not self._journal.in_flight, timeout_s=timeout_s, goal="no call in flight"
         )
 
+    def hold_batches(self) -> None:
+        """Let lines of batches wait for ``run_batches``."""
+        self._batches.waits = True
+
+    def run_batches(self, lines: int | None = None, *, expire: bool = False) -> None:
+        """Answer lines of the batches that are under way.
+
+        Args:
+            lines: So many of each; all of them when absent.
+            expire: Whether their time is over then: the lines that are left were never answered.
+        """
+        self._batches.run(lines, expire=expire)
+
+    def lose_answer(self, method: str, path: str) -> None:
+        """Do what the next such request asks for, and close its connection without a word."""
+        self._batches.lost.append((method, path))
+
+    @property
+    def batches(self) -> dict[str, str]:
+        """The status of each batch by its id, in the order of their creation."""
+        return {name: batch.status for name, batch in self._batches.batches.items()}
+
+    @property
+    def batch_files(self) -> tuple[str, ...]:
+        """The ids of the files that are kept: uploaded or written, and not deleted."""
+        return tuple(self._batches.files)
+
     def assert_all_used(self) -> None:
         """Fail when a scripted step was never used, or a call had no step."""
         self._script.assert_all_used()
 
     async def _serve(self, listener: socket.socket, ready: Future[None]) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        handler = Handler(self._journal, self._script, models=lambda: self.models)
+        handler = Handler(self._journal, self._script, self._batches, models=lambda: self.models)
         app.router.add_route("*", "/{path:.*}", handler.handle)
         # Without cancellation a call would be served to its end after its client has gone.
         runner = web.AppRunner(
