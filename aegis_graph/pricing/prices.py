@@ -129,6 +129,20 @@ def _token_prices(rate: Rate, *, reasoning: int) -> TokenPrices:
     )
 
 
+def of_first_tier(price: Price, *tiers: str) -> Price | None:
+    """The price of calls that are served in one tier only, whatever tier an answer names.
+
+    Args:
+        price: All that is known.
+        tiers: Names of the tier; the first that the price has counts.
+
+    Returns:
+        ``None`` where it has none of them.
+    """
+    known = [tier for tier in tiers if price.rates_at(utc_now(), tier) is not None]
+    return Price(lambda moment, _: price.rates_at(moment, known[0])) if known else None
+
+
 def most_usd(
     price: Price,
     input_tokens: int,

@@ -99,6 +99,7 @@ class Provider(CallArguments, WaitingTier, ABC):
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.spec = spec
+        self.source = source
         try:
             self.options = self.options_type.model_validate(spec.options)
         except ValidationError as error:

@@ -12,6 +12,7 @@ from typing_extensions import override
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.providers.base import Provider
+from aegis_graph.providers.waiting_tier import BATCH
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.accept import AcceptNode
 from aegis_graph.routing.attempt import Attempt
@@ -30,7 +31,7 @@ from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.telemetry.telemetry import Telemetry
-from aegis_graph.types import DEFAULT_SENSITIVITY
+from aegis_graph.types import DEFAULT_SENSITIVITY, asked_as
 
 
 class RouterBuilder(StateGraph[RouterState, RouterContext, RouterInput, RouterOutput]):
@@ -74,7 +75,9 @@ def assemble(
     checks = accept_checks(config, services.hooks.accept)
     limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
     waiting = [row.waiting for row in chain if row.waiting is not None]
-    services.experience.tiers = frozenset(row.asked_as for row in waiting)
+    tiers = [row.asked_as for row in waiting]
+    batches = [asked_as(row.spec.name, BATCH) for row in chain]
+    services.experience.tiers = frozenset([*tiers, *batches])
     ranking = Ranking(config.routing, services.experience, provider_names)
     on_budget = services.hooks.on_budget or config.routing.on_budget
     downshift = services.downshift() if on_budget == "downshift" else None

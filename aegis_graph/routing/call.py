@@ -31,7 +31,18 @@ from aegis_graph.types import AttemptRecord, SettlementRecord
 
 
 class Call:
-    """One physical call, from its first byte to its settlement."""
+    """One physical call, from its first byte to its settlement.
+
+    Args:
+        services: What all requests share.
+        provider: As it is asked.
+        request: What is asked.
+        state: The request's.
+        hold: The attempt's reservation.
+        config: The run's configuration.
+        is_judged: Whether an answer must pass a check.
+        waited_s: How long ago the call was sent, in seconds, where its answer is there already.
+    """
 
     def __init__(
         self,
@@ -43,6 +54,7 @@ class Call:
         config: RunnableConfig,
         *,
         is_judged: bool = False,
+        waited_s: float = 0.0,
     ) -> None:
         self._services = services
         self.provider = provider
@@ -69,7 +81,7 @@ class Call:
         )
         self.timer, self.recorder = self._exchange.timer, self._exchange.recorder
         self.settlement: SettlementRecord | None = None
-        self._began = time.monotonic()
+        self._began = time.monotonic() - waited_s
         self._answers_before = services.health.answers(provider.asked_as)
         self._queued_ms = hold.get("queued_ms")
         self._admitted_at = datetime.fromisoformat(hold["admitted_at"])

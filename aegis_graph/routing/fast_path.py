@@ -9,7 +9,7 @@ gets the engine.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
@@ -22,7 +22,7 @@ from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.private_runs import untraced
-from aegis_graph.routing.state import RouterInput, RouterOutput, join_messages
+from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState, join_messages
 from aegis_graph.routing.watched_runs import watched_run
 
 _ENGINE_KEY = "__pregel_"
@@ -32,6 +32,9 @@ _INPUT_KEYS = frozenset(RouterInput.__annotations__)
 _OUTPUT_KEYS = tuple(RouterOutput.__annotations__)
 _EPHEMERAL_KEYS = frozenset({"route", "answer"})
 """Written for the next node only."""
+
+FirstStep = Callable[[RouterState, RunnableConfig], Awaitable[Command[Any]]]
+"""What a run begins with: given its state, it says which node is next."""
 
 _OUTER_RUN_KEYS = frozenset({"run_id", "run_name"})
 """What a configuration says of the graph and not of what runs in it."""
@@ -62,6 +65,23 @@ class FastPathGraph(CompiledRouter):
         with untraced(merged) as own:
             return portal.run(lambda: self._run(input, own))
 
+    async def ainvoke_begun(
+        self, asked: dict[str, Any], config: RunnableConfig | None, begin: FirstStep
+    ) -> dict[str, Any]:
+        """Run a request whose first attempt was made elsewhere, without the engine.
+
+        Args:
+            asked: The request.
+            config: Of the run.
+            begin: Makes the first step, in place of ``budget_check``.
+        """
+        bound = self.config or {}
+        merged = ensure_config(merge_configs(bound, config) if bound else config)
+        if not self.is_private(asked, config):
+            return await self._run(asked, merged, begin)
+        with untraced(merged) as own:
+            return await self._run(asked, own, begin)
+
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""
         bound = self.config or {}
@@ -86,12 +106,14 @@ class FastPathGraph(CompiledRouter):
         )
 
     def _run(
-        self, asked: Mapping[str, Any], config: RunnableConfig
+        self, asked: Mapping[str, Any], config: RunnableConfig, begin: FirstStep | None = None
     ) -> Coroutine[Any, Any, dict[str, Any]]:
-        run, watching = self._run_nodes(asked, config), self._watching
+        run, watching = self._run_nodes(asked, config, begin), self._watching
         return run if watching is None else watched_run(run, watching)
 
-    async def _run_nodes(self, asked: Mapping[str, Any], config: RunnableConfig) -> dict[str, Any]:
+    async def _run_nodes(
+        self, asked: Mapping[str, Any], config: RunnableConfig, begin: FirstStep | None
+    ) -> dict[str, Any]:
         """Run node after node until one leads nowhere."""
         node_config: Any = {
             key: value for key, value in config.items() if key not in _OUTER_RUN_KEYS
@@ -99,6 +121,8 @@ class FastPathGraph(CompiledRouter):
         # The reducer gives messages their ids, as the engine does on input.
         state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
         result: Any = Command(goto="budget_check")
+        if begin is not None:
+            result = await begin(cast(RouterState, state), node_config)
         while isinstance(result, Command):
             # As the engine's channels do it: these two are there for one step only.
             lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}

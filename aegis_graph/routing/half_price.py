@@ -32,7 +32,8 @@ def attempt_limits(
 ) -> TimeLimits:
     """How long an attempt may take: what the row says, or what the request can wait."""
     limits = provider.spec.time_limits
-    if provider.tier is None:
+    if provider.tier is None or provider.batch_files is not None:
+        # The answer of a batch's line is there before it is asked for.
         return limits
     return TimeLimits(wait_s(provider, request, attempts), None, limits.idle_s)
 

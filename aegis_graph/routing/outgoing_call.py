@@ -60,6 +60,19 @@ class OutgoingCall:
             self._messages(), self._config_of_call(recorder), **self.arguments
         )
 
+    def written(self, model: Any) -> dict[str, Any] | None:
+        """The call as a line of a batch file.
+
+        Args:
+            model: A model of OpenAI's protocol.
+
+        Returns:
+            ``None`` where its client would ask another endpoint.
+        """
+        self.arguments = self._arguments()
+        body: dict[str, Any] | None = model.written(self._messages(), self.arguments)
+        return body
+
     def would_differ(self) -> bool:
         """Whether the provider would send something else by now."""
         return self.was_sent and self._arguments() != self.arguments

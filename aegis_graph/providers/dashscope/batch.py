@@ -7,7 +7,7 @@ there, and sends it whole: https://help.aliyun.com/zh/model-studio/openai-compat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typing_extensions import override
@@ -24,6 +24,7 @@ from aegis_graph.providers.dashscope.prices import BATCH, batch_price
 from aegis_graph.providers.dashscope.qwen import QwenProvider
 from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
 from aegis_graph.providers.probe import Probe
+from aegis_graph.providers.waiting_tier import BatchFiles
 from aegis_graph.types import CallOptions
 
 BATCH_URL = "https://batch.dashscope.aliyuncs.com/compatible-mode/v1"
@@ -52,6 +53,26 @@ def batch_url_of(spec: ProviderSpec, named: str | None) -> str | None:
     return BATCH_URL if _BEIJING.fullmatch(host_of(spec.base_url or "")) else None
 
 
+def batch_files_of(address: str) -> BatchFiles | None:
+    """Where the files of many calls go that a row with this address has; ``None`` for nowhere.
+
+    Source: https://help.aliyun.com/en/model-studio/batch-interfaces-compatible-with-openai, which
+    says 500 MB for a file and 6 MB for a line. The regions of both prices have it.
+
+    >>> batch_files_of("https://dashscope-intl.aliyuncs.com/api/v1").url
+    'https://dashscope-intl.aliyuncs.com/compatible-mode/v1'
+    """
+    root = address.removesuffix("/api/v1")
+    if root == address:
+        return None
+    return BatchFiles(
+        url=f"{root}/compatible-mode/v1",
+        most_bytes=500 * 10**6,
+        most_line_bytes=6 * 10**6,
+        name_key="ds_name",
+    )
+
+
 class BatchChatProvider(QwenProvider):
     """A row of the kind ``dashscope`` in its tier at half the price; ``base_url`` is its address.
 
@@ -61,6 +82,8 @@ class BatchChatProvider(QwenProvider):
     tier = BATCH
     least_wait_s = 60.0
     most_wait_s = 3600.0
+    open_http: Callable[[ProviderSpec, str | None], Any] = staticmethod(openai_http_client)
+    """Opens what carries its calls."""
 
     def __init__(
         self, spec: ProviderSpec, *, source: str, environ: Mapping[str, str] | None
@@ -89,7 +112,7 @@ class BatchChatProvider(QwenProvider):
 
         from aegis_graph.providers.dashscope.batch_chat_model import ChatBatch  # noqa: PLC0415
 
-        client = openai_http_client(self.spec, api_key)
+        client = self.open_http(self.spec, api_key)
         model = ChatBatch(
             model=self.spec.model,
             api_key=SecretStr(self.checked_key(api_key)),

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.pricing.prices import Price
 from aegis_graph.pricing.rates import Rate
+from aegis_graph.providers.waiting_tier import BATCH as BATCH
 
 
 def _rate(
@@ -29,9 +30,6 @@ def _rate(
         up_to=up_to,
     )
 
-
-BATCH = "batch"
-"""The tier at half the price, as ``price.service_tiers`` names it."""
 
 DASHSCOPE_PRICES_DATE = "2026-11-23"
 

@@ -20,7 +20,11 @@ from aegis_graph.errors import (
 )
 from aegis_graph.providers.base import OpenModel, Provider
 from aegis_graph.providers.client_errors import error_from_body, transport_error
-from aegis_graph.providers.dashscope.batch import BatchChatProvider, batch_url_of
+from aegis_graph.providers.dashscope.batch import (
+    BatchChatProvider,
+    batch_files_of,
+    batch_url_of,
+)
 from aegis_graph.providers.dashscope.chat_model import (
     DEFAULT_BASE_URL,
     ChatDashScope,
@@ -31,7 +35,7 @@ from aegis_graph.providers.dashscope.messages import (
 )
 from aegis_graph.providers.dashscope.qwen import QwenProvider
 from aegis_graph.providers.dashscope.sdk import BEGUN, load_sdk
-from aegis_graph.providers.http import httpx_client, probe_models
+from aegis_graph.providers.http import httpx_client, probe_models, recorded_http_client
 from aegis_graph.providers.probe import Probe
 
 
@@ -52,6 +56,17 @@ class DashScopeProvider(QwenProvider):
             raise self.no_waiting(source, f"{why}; take it away, or name it as options.batch_url")
         spec = self.spec.model_copy(update={"half_price": False, "base_url": url})
         return BatchChatProvider(spec, source=source, environ=environ)
+
+    @override
+    def open_batches(self) -> Provider:
+        """The same model, asked in OpenAI's protocol by the lines of a file."""
+        files = batch_files_of(self.address)
+        if files is None:
+            raise self.no_batches(f"{self.address} does not end in /api/v1")
+        spec = self.spec.model_copy(update={"half_price": False, "base_url": files.url})
+        batches = BatchChatProvider(spec, source=self.source, environ=self._environ)
+        batches.batch_files, batches.open_http = files, recorded_http_client
+        return batches
 
     @override
     def load(self) -> None:

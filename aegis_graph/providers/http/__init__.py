@@ -80,6 +80,15 @@ def openai_http_client(
     return httpx2.AsyncClient(transport=transport, timeout=None)
 
 
+def recorded_http_client(spec: ProviderSpec, api_key: str | None) -> httpx2.AsyncClient:
+    """An HTTP client of OpenAI's own client that sends nothing: see ``recorded``."""
+    import httpx2  # noqa: PLC0415  loaded with the client
+
+    from aegis_graph.providers.http.recorded import RecordedTransport  # noqa: PLC0415  loads httpx2
+
+    return httpx2.AsyncClient(transport=RecordedTransport())
+
+
 def no_sync_client() -> httpx2.Client:
     """What OpenAI's integration takes for its synchronous half, so that it builds none."""
     import httpx2  # noqa: PLC0415  loaded with the client

@@ -5,13 +5,13 @@ Importing it imports OpenAI's client: modules import it where they open a model.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from functools import cache
 from typing import Any
 
 import openai
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_openai import ChatOpenAI
@@ -100,6 +100,30 @@ class CompatibleAnswers(BaseChatOpenAI):
 
 class ChatCompatible(CompatibleAnswers, ChatOpenAI):
     """The chat model of the kind ``openai``."""
+
+    def written(
+        self, messages: Sequence[BaseMessage], arguments: Mapping[str, Any]
+    ) -> dict[str, Any] | None:
+        """The body of a call, as the client sends it.
+
+        Args:
+            messages: What is asked.
+            arguments: Of the call.
+
+        Returns:
+            ``None`` where the client would ask another endpoint than that of chat completions.
+        """
+        payload = self._get_request_payload(list(messages), **arguments)
+        if "messages" not in payload:
+            return None
+        more = payload.get("extra_body") or {}
+        return {**{key: payload[key] for key in payload if key not in _NOT_IN_BODY}, **more}
+
+
+_NOT_IN_BODY = frozenset(
+    {"extra_body", "extra_headers", "extra_query", "stream", "stream_options", "timeout"}
+)
+"""Arguments of the client that are no fields, and those of streams, which a line is not."""
 
 
 @cache

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
 from typing_extensions import override
 
-from aegis_graph.config.specs import SchemaMethod
+from aegis_graph.config.price_specs import PriceSpec
+from aegis_graph.config.specs import ProviderSpec, SchemaMethod
 from aegis_graph.errors import ProviderError
+from aegis_graph.pricing.prices import of_first_tier
 from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import OpenModel, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import OPENAI_SAMPLING
 from aegis_graph.providers.client_errors import client_error
-from aegis_graph.providers.http import no_sync_client, openai_http_client, probe_models
+from aegis_graph.providers.http import (
+    no_sync_client,
+    openai_http_client,
+    probe_models,
+    recorded_http_client,
+)
 from aegis_graph.providers.model_lists import context_length, listed
 from aegis_graph.providers.openai.images import openai_image_tokens
 from aegis_graph.providers.openai.options import CapName, OpenAIOptions
 from aegis_graph.providers.probe import Probe
 from aegis_graph.providers.unsupported_parameter import RESPONSE_FORMAT
+from aegis_graph.providers.waiting_tier import BATCH, BatchFiles
 from aegis_graph.request.images import ImageSize
 from aegis_graph.types import CallOptions
 
@@ -29,6 +37,10 @@ FLEX = "flex"
 """OpenAI's tier at its batch prices: https://developers.openai.com/api/docs/guides/flex-processing.
 It may be served in another one, and is then billed as that."""
 
+BATCH_BYTES = 200 * 10**6
+"""Most bytes of a file of calls, which has 50,000 at most and is served within 24 hours:
+https://developers.openai.com/api/reference/resources/batches/methods/create."""
+
 
 class OpenAIProvider(Provider):
     """A model of OpenAI, or of a compatible endpoint when ``base_url`` is set."""
@@ -37,6 +49,9 @@ class OpenAIProvider(Provider):
     adaptable = frozenset(
         {"max_completion_tokens", "max_tokens", RESPONSE_FORMAT, "stream_options", "temperature"}
     )
+
+    open_http: Callable[[ProviderSpec, str | None], Any] = staticmethod(openai_http_client)
+    """Opens what carries its calls."""
 
     @property
     @override
@@ -94,6 +109,27 @@ class OpenAIProvider(Provider):
         return waiting
 
     @override
+    def open_batches(self) -> Provider:
+        """The same row, asked by the lines of a file, as OpenAI and servers like it take them."""
+        named = isinstance(self.spec.price, PriceSpec) and BATCH in self.spec.price.service_tiers
+        if not (self.is_openai or self.spec.half_price or named):
+            why = f"nothing says that {self.address} takes them"
+            raise self.no_batches(f"{why}; name their price as price.service_tiers.{BATCH}")
+        if self.service_tier is not None:
+            raise self.no_batches(f"every call asks for the tier {self.service_tier!r}")
+        price = of_first_tier(self.price, BATCH, FLEX)
+        if price is None:
+            why = f"no price of the tier {BATCH!r} is known for {self.spec.model!r}"
+            raise self.no_batches(f"{why}; give it as price.service_tiers.{BATCH}")
+        options = {key: value for key, value in self.spec.options.items() if key != "stream"}
+        spec = self.spec.model_copy(update={"half_price": False, "options": options})
+        batches = type(self)(spec, source=self.source, environ=self._environ)
+        batches.tier, batches.refused, batches.price = BATCH, self.refused, price
+        batches.batch_files = BatchFiles(self.address, BATCH_BYTES, BATCH_BYTES, "aegis_batch")
+        batches.open_http = recorded_http_client
+        return batches
+
+    @override
     def load(self) -> None:
         import openai  # noqa: F401, PLC0415
 
@@ -106,7 +142,7 @@ class OpenAIProvider(Provider):
 
         from aegis_graph.providers.openai.chat_model import ChatCompatible  # noqa: PLC0415
 
-        client = openai_http_client(self.spec, api_key)
+        client = self.open_http(self.spec, api_key)
         # A plain no would forbid what a call asks for.
         streaming: dict[str, Any] = {"streaming": True} if self.settings.stream else {}
         model = ChatCompatible(

@@ -1,0 +1,125 @@
+"""The answers of a batch that has ended become results of items, each settled by its cost."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from aegis_graph.bulk.batch.answers import (
+    LineAnswer,
+    answers_in,
+    continuation,
+    missing,
+    unserved,
+)
+from aegis_graph.bulk.batch.filling import CHUNK
+from aegis_graph.bulk.batch.records import HOLDER, BatchRecord, LineRecord
+from aegis_graph.bulk.batch.run import BatchRun
+from aegis_graph.bulk.records import ItemResult, LeasedItem
+from aegis_graph.errors import ProviderError
+from aegis_graph.providers.http.recorded import RecordedResponse
+
+logger = logging.getLogger(__name__)
+
+
+class BatchCollector:
+    """Reads the answers of batches.
+
+    Args:
+        run: The job's batches.
+    """
+
+    def __init__(self, run: BatchRun) -> None:
+        self._run = run
+        self._places = asyncio.Semaphore(run.concurrency)
+
+    async def collect(self, batch: BatchRecord) -> list[ItemResult]:
+        """Take each request of a batch on from its answer, and forget the batch.
+
+        A line that was not served, or not well, is asked again without a batch, within the same
+        budgets; in a job that was cancelled it is given back.
+
+        Returns:
+            The results that put their items back.
+
+        Raises:
+            LedgerError: The ledger cannot be written; what is left is done when the job goes on.
+        """
+        back: list[ItemResult] = []
+        answers, stop = self._answers(batch), self._run.stop
+        while not stop.is_set() and (some := dict(islice(answers, CHUNK))):
+            back += await self._chunk(batch, some)
+        records, rest = self._run.records, _of_the_rest(batch)
+        while not stop.is_set() and (left := records.lines(batch.number, most=CHUNK)):
+            back += await self._chunk(batch, dict.fromkeys(left, rest))
+        if not records.lines(batch.number, most=1):
+            await self._forget(batch)
+        return back
+
+    def _answers(self, batch: BatchRecord) -> Iterator[tuple[str, LineAnswer]]:
+        for kind in ("answered", "failed"):
+            path = self._run.file(batch, kind)
+            if path.exists():
+                yield from answers_in(path)
+
+    async def _chunk(self, batch: BatchRecord, said: Mapping[str, LineAnswer]) -> list[ItemResult]:
+        run = self._run
+        lines = run.records.lines(batch.number, list(said))
+        items = run.records.items([line.key for line in lines.values()]) if lines else {}
+        released = run.is_cancelled
+        kept = {
+            custom_id: line
+            for custom_id, line in lines.items()
+            if line.key in items and not (released and _is_unanswered(said[custom_id]))
+        }
+        results = await asyncio.gather(
+            *(
+                self._result(batch, line, items[line.key], said[custom_id])
+                for custom_id, line in kept.items()
+            )
+        )
+        run.queue.finish(HOLDER, results)
+        run.records.drop(kept.values())
+        rest = {name: line for name, line in lines.items() if name not in kept}
+        # Of those the items are others' by now, or the job is over.
+        await run.release(rest)
+        return [result for result in results if result.outcome == "pending"]
+
+    async def _result(
+        self, batch: BatchRecord, line: LineRecord, item: LeasedItem, said: LineAnswer
+    ) -> ItemResult:
+        provider = self._run.provider(batch)
+        assert provider is not None, "looked up before the batch ended"
+        sent_at = batch.submitted_at
+        waited_s = 0.0 if sent_at is None else (self._run.clock() - sent_at).total_seconds()
+        invoke = continuation(self._run.router, provider, line, said, max(0.0, waited_s))
+        async with self._places:
+            return await self._run.runner.run(item, invoke)
+
+    async def _forget(self, batch: BatchRecord) -> None:
+        """Drop what is known of a batch, here and, where it can be, at its provider."""
+        provider = self._run.provider(batch)
+        assert provider is not None, "looked up before the batch ended"
+        if batch.file_id is not None:
+            try:
+                await self._run.service(provider).delete(batch.file_id)
+            except ProviderError as error:
+                logger.warning("batch %s of %s: %s", batch.name, batch.provider, error)
+        self._run.drop_files(batch)
+        self._run.records.forget(batch.number)
+
+
+def _is_unanswered(said: LineAnswer) -> bool:
+    """Whether nothing was bought."""
+    if isinstance(said, RecordedResponse):
+        return said.status >= 400
+    return not said.outcome_unknown
+
+
+def _of_the_rest(batch: BatchRecord) -> ProviderError:
+    """What is known of a line of which no file says anything."""
+    if batch.status == "completed":
+        return missing()
+    return unserved(batch.reason or f"batch_{batch.status}")
