@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.waiting_tier import BATCH
 from aegis_graph.request.choices import RouterContext
@@ -80,7 +81,7 @@ def assemble(
     services.experience.tiers = frozenset([*tiers, *batches])
     ranking = Ranking(config.routing, services.experience, provider_names)
     on_budget = services.hooks.on_budget or config.routing.on_budget
-    downshift = services.downshift() if on_budget == "downshift" else None
+    downshift = services.downshift(calendar_of(config.ledger)) if on_budget == "downshift" else None
     planner = Planner(chain, services.health, provider_names, ranking, downshift)
     asker = None if on_budget in {"raise", "downshift"} else BudgetAsker(on_budget)
     nodes = RouterNodes(planner, services, read, limits, asker)

@@ -1,7 +1,8 @@
 """From a budget's ``alert_at`` on, the cheaper provider is asked first.
 
 What is known of the budgets is in memory: the alerts of this process's own settlements at once, and
-what the ledger says once a minute. So a decision costs no transaction.
+what the ledger says once a minute. So a decision costs no transaction. A window that is over counts
+no more at its end.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.scopes import scopes_of, tags_text
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.request.request import Request
 from aegis_graph.routing.policy import Candidate
 from aegis_graph.types import Window
 
 READ_EVERY = timedelta(seconds=60)
-"""How old what is known may be: what other processes spent, and that a window has begun anew."""
+"""How old what is known of other processes' spending may be."""
 
 
 @dataclass(slots=True)
@@ -30,10 +32,12 @@ class Downshift:
     Args:
         ledger: Is read once a minute; ``None`` where the ledger is none of this package's.
         clock: Returns the present as an aware datetime in UTC.
+        calendar: When the windows of budgets begin.
     """
 
     ledger: SqlLedger | None
     clock: Clock
+    calendar: Calendar
     _spent: dict[tuple[str, Window], Alert] = field(default_factory=dict)
     _read_at: datetime | None = None
 
@@ -78,7 +82,12 @@ class Downshift:
                 one.spec.name, one.spec.model, request.task, request.user_id, request.run_id, tags
             )
         }
-        near = [alert for alert in self._spent.values() if alert.scope in touched]
+        windows = self.calendar.windows(self.calendar.day(self.clock()))
+        near = [
+            alert
+            for alert in self._spent.values()
+            if alert.scope in touched and alert.first_day == windows[alert.window].first
+        ]
         if not near:
             return None
         nearest = max(near, key=lambda one: (one.spent_percent, one.scope))

@@ -13,6 +13,7 @@ from aegis_graph.ledger.factory import calendar_of, create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import Ledger
+from aegis_graph.ledger.windows import Calendar
 from aegis_graph.routing.alert_webhook import AlertWebhook
 from aegis_graph.routing.downshift import Downshift
 from aegis_graph.routing.experience import Experience
@@ -55,10 +56,10 @@ class SharedServices:
     experience: Experience
     telemetry: Telemetry
 
-    def downshift(self) -> Downshift:
+    def downshift(self, calendar: Calendar) -> Downshift:
         """What knows which budgets are nearly spent."""
         ledger = self.ledger if isinstance(self.ledger, SqlLedger) else None
-        return Downshift(ledger, self.clock)
+        return Downshift(ledger, self.clock, calendar)
 
     @classmethod
     def of(

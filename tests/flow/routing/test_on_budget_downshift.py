@@ -71,17 +71,19 @@ async def test_explain_says_it_in_the_same_words(server: LoopbackServer, db: Pat
     assert plan.candidates[0].reason == NEAR
 
 
-async def test_another_process_hears_of_it_within_a_minute_and_of_a_new_window(
+async def test_another_process_hears_of_it_within_a_minute_and_of_a_new_window_at_once(
     server: LoopbackServer, db: Path
 ) -> None:
-    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    now = datetime(2026, 11, 30, 23, 58, 30, tzinfo=UTC)
     config = config_of(server, db)
     ours, theirs = (open_router(config, clock=lambda: now) for _ in range(2))
     assert await reason(theirs) == "dear: cloud, candidate 1"
     assert await reason(ours) == "dear: cloud, candidate 1"
     now += timedelta(seconds=61)
     assert (await reason(theirs)).startswith("cheap: downshift: ")
-    now += timedelta(days=31)
+    now += timedelta(seconds=28)
+    assert (await reason(theirs)).startswith("cheap: downshift: ")
+    now += timedelta(seconds=2)
     assert await reason(theirs) == "dear: cloud, candidate 1"
 
 
