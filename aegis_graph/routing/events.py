@@ -13,8 +13,9 @@ def stream_writer() -> StreamWriter:
     except (RuntimeError, KeyError):
         # No run is around it on the fast path (RuntimeError), and in a plain runnable the
         # configuration has no entry of LangGraph's (KeyError).
-        return _discard
+        return no_writer
 
 
-def _discard(event: object) -> None:
+def no_writer(event: object) -> None:
+    """Writes to no stream."""
     return

@@ -3,8 +3,8 @@
 LangGraph's engine spends about half a millisecond and 35 KB on a run of three nodes: tasks,
 channels, callbacks and checkpoints of which a plain ``invoke`` or ``ainvoke`` uses none. Such a
 call goes from node to node here instead, by the same Commands over the same edges. Whatever could
-tell the difference (a stream, a checkpointer, a callback, a tracer, a host graph, an interrupt)
-gets the engine.
+tell the difference (a stream, a checkpointer, a callback, a tracer, an interrupt) gets the engine.
+So it is inside a host graph, as ``host_runs`` says.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, cast
 
-from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, merge_configs
 from langgraph.types import Command
@@ -21,12 +20,16 @@ from typing_extensions import override
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.host import BOUND
+from aegis_graph.routing.host_runs import (
+    is_heard,
+    is_inside_a_graph,
+    steps_of,
+    unobserved_config,
+)
+from aegis_graph.routing.langchain_internals import RUNNING_CONFIG
 from aegis_graph.routing.private_runs import untraced
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState, join_messages
 from aegis_graph.routing.watched_runs import watched_run
-
-_ENGINE_KEY = "__pregel_"
-"""How LangGraph's own entries in ``configurable`` begin: they are there inside a run of a graph."""
 
 _INPUT_KEYS = frozenset(RouterInput.__annotations__)
 _OUTPUT_KEYS = tuple(RouterOutput.__annotations__)
@@ -85,10 +88,16 @@ class FastPathGraph(CompiledRouter):
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:
         """The run's whole configuration, or ``None`` where a missing engine would be noticed."""
         bound = self.config or {}
-        if not _binds_choices_only(bound) or not _is_plain(asked) or self._remembers_or_pauses():
+        if not _is_plain(asked) or not _binds_choices_only(bound) or self._remembers_or_pauses():
             return None
-        # A ``configurable`` of the caller's own replaces the host's in the merged one.
-        if _is_inside_a_graph(ensure_config()):
+        around = RUNNING_CONFIG.get()
+        if around is not None and is_inside_a_graph(around):
+            found = unobserved_config(around, bound, config)
+            if found is not None:
+                self._check_input(asked, config)
+            return found
+        # What the engine would refuse, because a host's own keys are in no request of a caller's.
+        if not asked.keys() <= _INPUT_KEYS:
             return None
         merged = ensure_config(merge_configs(bound, config) if bound else config)
         return None if _is_observed(merged) else merged
@@ -119,26 +128,27 @@ class FastPathGraph(CompiledRouter):
             key: value for key, value in config.items() if key not in _OUTER_RUN_KEYS
         }
         # The reducer gives messages their ids, as the engine does on input.
-        state: dict[str, Any] = {**asked, "messages": join_messages([], asked["messages"])}
+        given = {key: value for key, value in asked.items() if key in _INPUT_KEYS}
+        state: dict[str, Any] = {**given, "messages": join_messages([], asked["messages"])}
         result: Any = Command(goto="budget_check")
-        if begin is not None:
-            result = await begin(cast(RouterState, state), node_config)
-        while isinstance(result, Command):
-            # As the engine's channels do it: these two are there for one step only.
-            lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}
-            state = {**lasting, **cast("dict[str, Any]", result.update or {})}
-            result = await self._node(cast(str, result.goto)).ainvoke(state, node_config)
+        with steps_of(node_config) as steps:
+            if begin is not None:
+                result = await begin(cast(RouterState, state), node_config)
+            while isinstance(result, Command):
+                steps.begin()
+                # As the engine's channels do it: these two are there for one step only.
+                lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}
+                state = {**lasting, **cast("dict[str, Any]", result.update or {})}
+                result = await self._node(cast(str, result.goto)).ainvoke(state, node_config)
+            steps.end()
         messages = join_messages(state["messages"], result["messages"])
         output = {**state, **result, "messages": messages}
         return {key: output[key] for key in _OUTPUT_KEYS}
 
 
 def _is_plain(asked: object) -> bool:
-    """Whether it is a request in the form that channels take without a second look."""
-    # Any other key or form of the messages is the engine's to read, or to refuse.
-    if not isinstance(asked, dict) or not asked.keys() <= _INPUT_KEYS:
-        return False
-    return type(asked.get("messages")) is list
+    """Whether it has messages in the form that channels take without a second look."""
+    return isinstance(asked, dict) and type(asked.get("messages")) is list
 
 
 def _binds_choices_only(config: RunnableConfig) -> bool:
@@ -147,16 +157,9 @@ def _binds_choices_only(config: RunnableConfig) -> bool:
     return config.keys() <= {"configurable"} and configurable.keys() <= {BOUND}
 
 
-def _is_inside_a_graph(config: RunnableConfig) -> bool:
-    return any(key.startswith(_ENGINE_KEY) for key in config.get("configurable") or ())
-
-
 def _is_observed(config: RunnableConfig) -> bool:
     """Whether LangChain or LangGraph would report the run to anything, or count its steps."""
     # A limit of the caller's own can end a run, and only the engine counts its steps.
     if config["recursion_limit"] != DEFAULT_RECURSION_LIMIT:
         return True
-    if _is_inside_a_graph(config):
-        return True
-    # ``configure`` also finds the tracers that the environment and the context switch on.
-    return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)
+    return is_inside_a_graph(config) or is_heard(config)

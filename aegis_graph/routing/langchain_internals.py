@@ -14,17 +14,28 @@ from typing import Any
 from langchain_core.runnables.config import var_child_runnable_config as RUNNING_CONFIG
 from langchain_core.tracers._streaming import _StreamingCallbackHandler as StreamingHandler
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as EventStreamingHandler
+from langgraph._internal._config import DEFAULT_RECURSION_LIMIT as RECURSION_LIMIT
+from langgraph._internal._constants import CONFIG_KEY_CALL as CALL_KEY
 from langgraph._internal._constants import CONFIG_KEY_CHECKPOINTER as CHECKPOINTER_KEY
 from langgraph._internal._constants import CONFIG_KEY_DURABILITY as DURABILITY_KEY
 from langgraph._internal._constants import CONFIG_KEY_READ as READ_KEY
 from langgraph._internal._constants import CONFIG_KEY_RUNTIME as RUNTIME_KEY
+from langgraph._internal._constants import CONFIG_KEY_SCRATCHPAD as SCRATCHPAD_KEY
+from langgraph._internal._constants import CONFIG_KEY_SEND as SEND_KEY
+from langgraph._internal._constants import CONFIG_KEY_TASK_ID as TASK_ID_KEY
 from langgraph.pregel._messages import StreamMessagesHandler as MessageStreamHandler
 
 __all__ = [
+    "CALL_KEY",
     "CHECKPOINTER_KEY",
     "DURABILITY_KEY",
+    "READ_KEY",
+    "RECURSION_LIMIT",
     "RUNNING_CONFIG",
     "RUNTIME_KEY",
+    "SCRATCHPAD_KEY",
+    "SEND_KEY",
+    "TASK_ID_KEY",
     "EventStreamingHandler",
     "MessageStreamHandler",
     "StreamingHandler",

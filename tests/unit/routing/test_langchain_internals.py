@@ -16,8 +16,15 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
 from aegis_graph.routing.langchain_internals import (
+    CALL_KEY,
     CHECKPOINTER_KEY,
+    READ_KEY,
+    RECURSION_LIMIT,
     RUNNING_CONFIG,
+    RUNTIME_KEY,
+    SCRATCHPAD_KEY,
+    SEND_KEY,
+    TASK_ID_KEY,
     MessageStreamHandler,
     StreamingHandler,
     ambient_callbacks,
@@ -120,3 +127,32 @@ async def test_a_node_can_tell_whether_a_checkpoint_keeps_its_run() -> None:
     thread: RunnableConfig = {"configurable": {"thread_id": "t"}}
     await outer.compile(checkpointer=saver).ainvoke(QUESTION, thread)
     assert found == [None, saver]
+
+
+async def test_a_node_can_tell_whether_its_graph_streams_subgraphs() -> None:
+    found: list[set[str]] = []
+
+    async def node(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        given = {key for key, value in config["configurable"].items() if value is not None}
+        found.append({key for key in given if key.startswith("__pregel_")})
+        return {}
+
+    graph = StateGraph(MessagesState).add_node("n", node).add_edge(START, "n").compile()
+    await graph.ainvoke(QUESTION)
+    assert [part async for part in graph.astream(QUESTION, subgraphs=True)]
+    plain, streamed = found
+    assert plain == {CALL_KEY, READ_KEY, RUNTIME_KEY, SCRATCHPAD_KEY, SEND_KEY, TASK_ID_KEY}
+    assert plain < streamed
+
+
+async def test_a_node_knows_no_limit_of_steps_but_its_callers() -> None:
+    found: list[Any] = []
+
+    async def node(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+        found.append(config.get("recursion_limit"))
+        return {}
+
+    graph = StateGraph(MessagesState).add_node("n", node).add_edge(START, "n").compile()
+    await graph.ainvoke(QUESTION)
+    await graph.ainvoke(QUESTION, {"recursion_limit": RECURSION_LIMIT - 1})
+    assert found == [None, RECURSION_LIMIT - 1]
