@@ -9,6 +9,7 @@ import typing
 
 if typing.TYPE_CHECKING:
     __version__: str
+    from aegis_graph.bulk.job import create_bulk as create_bulk
     from aegis_graph.chat.chat_model import RoutedChatModel as RoutedChatModel
     from aegis_graph.components.answer_generator import (
         create_answer_generator as create_answer_generator,
@@ -162,6 +163,7 @@ _HOMES = {
     "UnfitAnswerError": "aegis_graph.errors",
     "UnsupportedContentError": "aegis_graph.errors",
     "create_answer_generator": "aegis_graph.components.answer_generator",
+    "create_bulk": "aegis_graph.bulk.job",
     "create_embeddings": "aegis_graph.embeddings",
     "create_image_describer": "aegis_graph.components.image_describer",
     "create_image_store": "aegis_graph.components.image_describer.store",

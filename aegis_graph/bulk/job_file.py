@@ -16,6 +16,8 @@ from aegis_graph.errors import StoreError
 from aegis_graph.ledger.private_file import make_private
 
 FILE = "job.sqlite"
+RESERVE_BYTES = 1 << 20
+"""Kept free on the disk, so that when it is full what is under way can still be written."""
 BUSY_TIMEOUT_S = 60.0
 """How long to wait for another process that writes, in seconds."""
 
@@ -37,14 +39,16 @@ class JobFile:
         path: The file.
 
     Raises:
-        StoreError: It cannot be opened, or is no job's file.
+        StoreError: It cannot be opened or made, or is no job's file.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
+        self.reserve = path.with_suffix(".reserve")
         with _explained(path):
             make_private(path)
+            make_private(self.reserve, bytes(RESERVE_BYTES))
             self._connection = sqlite3.connect(
                 path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
             )

@@ -112,11 +112,27 @@ def keep(connection: sqlite3.Connection, worker: str, result: ItemResult) -> Non
             " WHERE key = ? AND state = 'leased' AND worker = ?",
             (*said, int(result.doubtful), result.key, worker),
         ).rowcount
+        if result.doubtful:
+            _give_up_the_doubtful(connection)
     if changed and result.twice_nano_usd is not None:
         connection.execute(
             "UPDATE job SET twice_items = twice_items + 1, twice_nano_usd = twice_nano_usd + ?",
             (result.twice_nano_usd,),
         )
+
+
+def _give_up_the_doubtful(connection: sqlite3.Connection) -> None:
+    """Set items aside that no provider answers, where there is no other left to try.
+
+    As long as there is one, it tells whether the providers are down or the item is at fault.
+    """
+    connection.execute(
+        "UPDATE items SET state = 'set_aside', attempts = attempts + doubts"
+        " WHERE state = 'pending' AND doubts >= (SELECT max_attempts FROM job)"
+        " AND NOT EXISTS (SELECT 1 FROM items AS other WHERE other.state IN"
+        " ('pending', 'failed') AND other.doubts < (SELECT max_attempts FROM job))"
+        " AND NOT EXISTS (SELECT 1 FROM items AS other WHERE other.state = 'leased')"
+    )
 
 
 def free_leases(connection: sqlite3.Connection, worker: str, *, crashed: bool) -> None:

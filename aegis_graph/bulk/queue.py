@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 from aegis_graph.bulk.job_facts import count_ended, read_facts
@@ -190,6 +192,23 @@ class WorkQueue:
         with self.file.writing() as connection:
             connection.execute("UPDATE job SET state = ?, reason = ?", (state, reason))
 
+    def state(self) -> JobState | None:
+        """How the job was last said to be."""
+        with self.file.reading() as connection:
+            found = connection.execute("SELECT state FROM job").fetchone()
+        return None if found is None else cast(JobState, found[0])
+
+    def leased_among(self, keys: Collection[str]) -> set[str]:
+        """Those of some items that a worker has now."""
+        with self.file.writing() as connection:
+            self._free_leases_of_the_dead(connection)
+            rows = connection.execute("SELECT key FROM items WHERE state = 'leased'").fetchall()
+        return {key for (key,) in rows} & set(keys)
+
+    def drop_reserve(self) -> None:
+        """Free the space on the disk that was set aside for the last results."""
+        self.file.reserve.unlink(missing_ok=True)
+
     def set_terms(self, *, max_attempts: int, envelope_nano_usd: int | None) -> None:
         """Say how often an item is tried and what the job may cost; ``None`` leaves the latter."""
         with self.file.writing() as connection:
@@ -213,6 +232,10 @@ class WorkQueue:
             if until > now and not is_gone(host, process):
                 continue
             free_leases(connection, worker, crashed=True)
+
+    def now(self) -> datetime:
+        """The present, as an aware datetime in UTC."""
+        return self._clock()
 
     def _now(self) -> int:
         return round(self._clock().timestamp() * 1000)

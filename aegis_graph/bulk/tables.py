@@ -8,7 +8,8 @@ CREATE TABLE job (
     state TEXT NOT NULL DEFAULT 'running', reason TEXT, max_attempts INTEGER NOT NULL DEFAULT 3,
     envelope_nano_usd INTEGER, spent_nano_usd INTEGER NOT NULL DEFAULT 0,
     twice_items INTEGER NOT NULL DEFAULT 0, twice_nano_usd INTEGER NOT NULL DEFAULT 0,
-    parts INTEGER NOT NULL DEFAULT 0, compacted INTEGER NOT NULL DEFAULT 0
+    parts INTEGER NOT NULL DEFAULT 0, compacted INTEGER NOT NULL DEFAULT 0,
+    compacted_rows INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE items (
     number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, input TEXT NOT NULL, source TEXT,

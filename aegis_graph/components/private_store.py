@@ -43,6 +43,11 @@ class PrivateStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it outlives the process."""
+        return self._path is not None
+
     def open(self) -> None:
         """Open the file now.
 

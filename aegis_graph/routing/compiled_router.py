@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
@@ -13,6 +13,7 @@ from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.host import HostCheck, bound_choices
 from aegis_graph.routing.langchain_internals import CHECKPOINTER_KEY, DURABILITY_KEY
 from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.routing.route import asked_again
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.routing.watched_runs import watched_stream, watched_stream_sync
 from aegis_graph.telemetry.telemetry import Telemetry
@@ -22,6 +23,7 @@ _EDGE = "branch:to:"
 """How LangGraph begins the name of the channel that says which node is next."""
 
 _ACCEPT = f"{_EDGE}accept"
+_BUDGET_CHECK, _RECORD_COST = f"{_EDGE}budget_check", f"{_EDGE}record_cost"
 _MEMORY = frozenset({CHECKPOINTER_KEY, DURABILITY_KEY})
 
 
@@ -109,7 +111,8 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
     def _migrate_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Lead a run whose next provider was removed back to ``budget_check``.
 
-        An answer for which there is no check any more goes to ``record_cost``. LangGraph asks each
+        So is a request that ended without an answer: a run that is resumed asks again. An
+        answer for which there is no check any more goes to ``record_cost``. LangGraph asks each
         graph to read older checkpoints as its own; without this, such a run has no next node and
         ends without an answer.
         """
@@ -122,3 +125,15 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
                 versions[instead] = versions.pop(edge)
                 # LangGraph looks only at the channels that are named here, where any is.
                 checkpoint["updated_channels"] = None
+        if _ended_without_answer(values):
+            values["route"] = asked_again(values["route"])
+            values[_BUDGET_CHECK] = values.pop(_RECORD_COST)
+            versions[_BUDGET_CHECK] = versions.pop(_RECORD_COST)
+            checkpoint["updated_channels"] = None
+
+
+def _ended_without_answer(values: Mapping[str, Any]) -> bool:
+    route = values.get("route")
+    # What went out before it broke off is not said a second time.
+    ended = _RECORD_COST in values and "answer" not in values
+    return ended and route is not None and route["broken_off"] is None

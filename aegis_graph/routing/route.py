@@ -102,6 +102,11 @@ def settled(route: Route) -> Route:
     return {**route, "hold": None, "pending": [], "retry_after_s": 0.0}
 
 
+def asked_again(route: Route) -> Route:
+    """The request ended without an answer, and may ask every provider anew."""
+    return {**route, "excluded": [], "retry_after_s": 0.0}
+
+
 def full(route: Route, free_in_s: float | None) -> Route:
     """No provider was admitted; ``free_in_s`` is when the first limit has room again."""
     return {**route, "free_in_s": free_in_s}

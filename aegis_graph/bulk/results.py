@@ -1,0 +1,202 @@
+"""The results of a job as files: parts while it runs, one file at its end.
+
+A result is first in the job's own file. It leaves that only when the part that has it is on the
+disk under its name, so a crash at any moment leaves each result in at least one of the two; the
+same part is written again then, with the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from aegis_graph.bulk.part_files import PartWriter, ResultRow, part_format, whole_file
+from aegis_graph.bulk.queue import WorkQueue
+from aegis_graph.bulk.records import JobFacts
+from aegis_graph.errors import StoreError
+from aegis_graph.pricing.money import usd_text
+
+PART_ROWS = 10_000
+"""Results of one part."""
+READ_ROWS = 500
+"""Results that are in memory at once."""
+
+_ROW = "key, output, error, cost_nano_usd, attempts, route_ids, seconds"
+
+
+class _Compacted(NamedTuple):
+    """What of the results' file is in no part any more."""
+
+    part: int
+    rows: int
+
+
+class ResultParts:
+    """Writes the results of a job. Several processes may do it at once.
+
+    Args:
+        queue: Of the job.
+        part_rows: Results of one part.
+    """
+
+    def __init__(self, queue: WorkQueue, *, part_rows: int = PART_ROWS) -> None:
+        self._queue = queue
+        self._folder = queue.folder
+        self._format = part_format(queue.facts().format)
+        self._part_rows = part_rows
+
+    @property
+    def results_file(self) -> Path:
+        """The file with all results, once the job has stopped."""
+        return self._folder / f"results{self._format.suffix}"
+
+    def export_full(self) -> None:
+        """Write the parts that are full.
+
+        Raises:
+            StoreError: One cannot be written; its results are still in the job's file.
+        """
+        while part := self._assign(self._part_rows):
+            self._export(part)
+
+    def export_rest(self) -> None:
+        """Write all results that are in no part yet, and the parts that a crash left unwritten.
+
+        Raises:
+            StoreError: As for ``export_full``.
+        """
+        for left in self._unwritten():
+            self._export(left)
+        while part := self._assign(1):
+            self._export(part)
+
+    def compact(self) -> Path:
+        """Make one file of all results, with the errors of items that were set aside.
+
+        The parts of a job that is finished are removed then.
+
+        Returns:
+            The file.
+
+        Raises:
+            StoreError: It cannot be written; what was there before still is.
+        """
+        with self._queue.file.reading() as connection:
+            parts, *before = connection.execute(
+                "SELECT parts, compacted, compacted_rows FROM job"
+            ).fetchone()
+        compacted = _Compacted(*before)
+        names = [self._part_file(number) for number in range(compacted.part + 1, parts + 1)]
+        kept = 0
+        with self._writing(self.results_file) as writer:
+            if compacted.rows:
+                kept += writer.copy(self.results_file, compacted.rows)
+            kept += sum(writer.copy(name) for name in names)
+            # At the end, where they are left out when these items get their results.
+            for rows in self._rows("state = 'set_aside'"):
+                writer.write(rows)
+        facts = self._queue.facts()
+        if facts.open == 0:
+            with self._queue.file.writing() as connection:
+                connection.execute(
+                    "UPDATE job SET compacted = ?, compacted_rows = ?", (parts, kept)
+                )
+            for name in names:
+                name.unlink(missing_ok=True)
+        self._describe(facts)
+        return self.results_file
+
+    def _describe(self, facts: JobFacts) -> None:
+        """A few words for people, beside the results."""
+        words = {
+            "job": facts.name,
+            "state": facts.state,
+            "reason": facts.reason,
+            "done": facts.done,
+            "set_aside": facts.set_aside,
+            "without_result": facts.open,
+            "cost_usd": usd_text(facts.spent_nano_usd),
+            "begun_at": facts.created_at,
+        }
+        place = self._folder / "job.json"
+        with _explained(place), whole_file(place) as stream:
+            stream.write(f"{json.dumps(words, indent=2)}\n".encode())
+
+    def _part_file(self, number: int) -> Path:
+        return self._folder / "parts" / f"part-{number:05}{self._format.suffix}"
+
+    def _unwritten(self) -> list[int]:
+        with self._queue.file.reading() as connection:
+            rows = connection.execute(
+                "SELECT DISTINCT part FROM items WHERE output IS NOT NULL AND part IS NOT NULL"
+                " ORDER BY part"
+            ).fetchall()
+        return [part for (part,) in rows]
+
+    def _assign(self, least: int) -> int | None:
+        """Give results a part, if there are so many; its number."""
+        chosen = (
+            "SELECT number FROM items WHERE state = 'done' AND part IS NULL ORDER BY number LIMIT ?"
+        )
+        with self._queue.file.reading() as connection:
+            (count,) = connection.execute(
+                f"SELECT count(*) FROM ({chosen})", (self._part_rows,)
+            ).fetchone()
+        if count < least:
+            return None
+        with self._queue.file.writing() as connection:
+            (part,) = connection.execute(
+                "UPDATE job SET parts = parts + 1 RETURNING parts"
+            ).fetchone()
+            connection.execute(
+                f"UPDATE items SET part = ? WHERE number IN ({chosen})", (part, self._part_rows)
+            )
+        return int(part)
+
+    def _export(self, part: int) -> None:
+        place = self._part_file(part)
+        rows = self._rows("part = ? AND output IS NOT NULL", part)
+        first = next(rows, None)
+        if first is None:
+            # Another process has written it meanwhile.
+            return
+        with self._writing(place) as writer:
+            writer.write(first)
+            for more in rows:
+                writer.write(more)
+        with self._queue.file.writing() as connection:
+            connection.execute("UPDATE items SET output = NULL WHERE part = ?", (part,))
+
+    @contextmanager
+    def _writing(self, place: Path) -> Iterator[PartWriter]:
+        with _explained(place):
+            place.parent.mkdir(mode=0o700, exist_ok=True)
+            with whole_file(place) as stream, self._format.writer(stream) as writer:
+                yield writer
+
+    def _rows(self, condition: str, *values: object) -> Iterator[list[ResultRow]]:
+        """Results in batches, all from one moment: another process may remove them meanwhile."""
+        with self._queue.file.reading() as connection:
+            found = connection.execute(
+                f"SELECT {_ROW} FROM items WHERE {condition} ORDER BY number", values
+            )
+            with closing(found):
+                while rows := found.fetchmany(READ_ROWS):
+                    yield [
+                        ResultRow(key, output, error, cost, attempts, tuple(json.loads(ids)), took)
+                        for key, output, error, cost, attempts, ids, took in rows
+                    ]
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror or error}); mend that and run the job"
+            " again: its results are kept in the job's own file"
+        ) from error

@@ -1,0 +1,115 @@
+"""What came of runs of items, turned into results and kept. Everything here blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from aegis_graph.bulk.envelope import ItemCalls, JobLedger
+from aegis_graph.bulk.item_run import ItemEnd
+from aegis_graph.bulk.queue import WorkQueue
+from aegis_graph.bulk.records import ItemOutcome, ItemResult, JobState, LeasedItem
+from aegis_graph.bulk.verdicts import Verdict, error_line, verdict, verdict_by_name
+from aegis_graph.ledger.rows import timestamp
+
+
+class ResultWriter:
+    """Keeps the results of one worker, with what they cost.
+
+    Args:
+        queue: Of the job.
+        money: The job's part of the ledger.
+        keeps_answers: Whether the graph finds again what it had paid for.
+        began: When the worker began, aware UTC.
+    """
+
+    worker: str = ""
+    """The worker's name in the queue."""
+
+    def __init__(
+        self, queue: WorkQueue, money: JobLedger, *, keeps_answers: bool, began: datetime
+    ) -> None:
+        self._queue = queue
+        self._money = money
+        self._keeps_answers = keeps_answers
+        self._began = timestamp(began)
+        self._last_before: dict[str, int] = {}
+        """The last call of an item's earlier runs, where there were any."""
+        self._verdicts: dict[str, Verdict] = {}
+
+    def exchange(
+        self, ends: Sequence[ItemEnd], count: int
+    ) -> tuple[list[LeasedItem], JobState | None]:
+        """Keep what came of items, and take up to so many others.
+
+        Returns:
+            The others, and the job's state.
+
+        Raises:
+            StoreError: The job's file cannot be written; then nothing was kept.
+            LedgerError: The ledger cannot be read; neither.
+        """
+        calls = self._money.calls_of([end.item.key for end in ends]) if ends else {}
+        results = [self._result(end, calls.get(end.item.key, ItemCalls())) for end in ends]
+        leased = self._queue.exchange(self.worker, results, count)
+        for end in ends:
+            self._last_before.pop(end.item.key, None)
+            self._verdicts.pop(end.item.key, None)
+        begun = [item.key for item in leased if item.begun]
+        if begun:
+            found = self._money.calls_of(begun)
+            self._last_before |= {key: one.last_id for key, one in found.items()}
+        return leased, self._queue.state()
+
+    def verdict(self, end: ItemEnd, others_succeed: bool) -> Verdict | None:
+        """Whose fault it is that an item has no result, or one without a model; remembered."""
+        if end.error is not None:
+            found: Verdict | None = verdict(end.error, others_succeed=others_succeed)
+        else:
+            names = self._money.unanswered(end.item.key, self._began)
+            found = verdict_by_name(names, others_succeed=others_succeed)
+        if found is not None:
+            self._verdicts[end.item.key] = found
+        return found
+
+    def is_money_held(self, key: str) -> bool:
+        """Whether another item that is under way may give money back."""
+        holding = self._money.holding() - {key}
+        return bool(holding) and bool(self._queue.leased_among(holding))
+
+    def make_room(self) -> None:
+        """Free what was set aside on the disk, so that the last results can be written."""
+        self._queue.drop_reserve()
+
+    @staticmethod
+    def reason_of(end: ItemEnd) -> str:
+        """Why a job pauses or ends."""
+        if end.error is None:
+            return "the graph answered without a model"
+        return error_line(end.error)
+
+    @staticmethod
+    def _outcome(end: ItemEnd, found: Verdict | None) -> ItemOutcome:
+        if found is None and end.output is not None:
+            return "done"
+        # Without an output and an error it was not begun.
+        return "failed" if found is not None and found.kind == "own" else "pending"
+
+    def _result(self, end: ItemEnd, calls: ItemCalls) -> ItemResult:
+        key = end.item.key
+        found = self._verdicts.get(key)
+        outcome = self._outcome(end, found)
+        twice = None
+        if key in self._last_before:
+            twice = calls.twice_nano_usd(self._last_before[key], keeps_answers=self._keeps_answers)
+        return ItemResult(
+            key=key,
+            outcome=outcome,
+            output=end.output if outcome == "done" else None,
+            error=None if end.error is None else error_line(end.error),
+            cost_nano_usd=calls.cost_nano_usd,
+            route_ids=calls.route_ids,
+            seconds=end.seconds,
+            doubtful=found is not None and found.is_doubtful,
+            twice_nano_usd=twice,
+        )
