@@ -229,11 +229,13 @@ class BulkJob:
     def _conclude(self, queue: WorkQueue) -> Path:
         """Write the results that are left, and one file of all where no one else works on them."""
         parts = ResultParts(queue, part_rows=self.part_rows)
-        parts.export_rest()
         facts = queue.facts()
         if facts.open == 0 and facts.total:
             queue.set_state("finished")
-        return parts.results_file if facts.workers else parts.compact()
+        if not facts.workers:
+            return parts.compact()
+        parts.export_rest()
+        return parts.results_file
 
     def _summary(
         self, queue: WorkQueue, money: JobLedger, file: Path, progress: OnProgress | None

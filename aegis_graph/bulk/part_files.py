@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 from uuid import uuid4
 
-from aegis_graph.bulk.records import ResultFormat
 from aegis_graph.pricing.money import usd_text
 
 
@@ -52,20 +51,6 @@ class PartFormat(Protocol):
         """
 
 
-def part_format(name: ResultFormat) -> PartFormat:
-    """The form of results that is called so.
-
-    Raises:
-        ModuleNotFoundError: What it needs is not installed; says how to.
-    """
-    if name == "jsonl":
-        return JsonLines()
-    # Imported here: its library is an extra.
-    from aegis_graph.bulk.parquet_parts import ParquetRows  # noqa: PLC0415
-
-    return ParquetRows()
-
-
 class JsonLines:
     """One object of JSON in each line."""
 
@@ -94,8 +79,15 @@ class _LineWriter:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that only its owner can read, under its name when all of it is on the disk."""
+def whole_file(
+    path: Path, replacing: AbstractContextManager[None] | None = None
+) -> Iterator[BinaryIO]:
+    """A file that only its owner can read, under its name when all of it is on the disk.
+
+    Args:
+        path: Its name.
+        replacing: Entered while it gets its name; an error in it leaves what was there before.
+    """
     temporary = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -103,7 +95,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        with replacing or nullcontext():
+            os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -8,19 +8,22 @@ same part is written again then, with the same rows.
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from aegis_graph.bulk.part_files import PartWriter, ResultRow, part_format, whole_file
+from aegis_graph.bulk.part_files import JsonLines, PartFormat, PartWriter, ResultRow, whole_file
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import JobFacts
+from aegis_graph.bulk.records import JobFacts, ResultFormat
 from aegis_graph.errors import StoreError
 from aegis_graph.pricing.money import usd_text
 
 PART_ROWS = 10_000
 """Results of one part."""
+MOST_TRIES = 20
+"""So often the file of all results is made anew when other processes change it meanwhile."""
 READ_ROWS = 500
 """Results that are in memory at once."""
 
@@ -28,10 +31,18 @@ _ROW = "key, output, error, cost_nano_usd, attempts, route_ids, seconds"
 
 
 class _Compacted(NamedTuple):
-    """What of the results' file is in no part any more."""
+    """What the results' file is made of."""
 
+    parts: int
+    """How many parts there are."""
     part: int
+    """The last one that is in the results' file alone."""
     rows: int
+    """Their rows, with which the file begins."""
+
+
+class _ChangedError(Exception):
+    """Another process changed what a file is made of."""
 
 
 class ResultParts:
@@ -45,7 +56,7 @@ class ResultParts:
     def __init__(self, queue: WorkQueue, *, part_rows: int = PART_ROWS) -> None:
         self._queue = queue
         self._folder = queue.folder
-        self._format = part_format(queue.facts().format)
+        self._format = _part_format(queue.facts().format)
         self._part_rows = part_rows
 
     @property
@@ -84,30 +95,51 @@ class ResultParts:
         Raises:
             StoreError: It cannot be written; what was there before still is.
         """
+        for _ in range(MOST_TRIES):
+            self.export_rest()
+            before = self._compacted()
+            try:
+                self._compact(before)
+            except (_ChangedError, FileNotFoundError):
+                # Another process added a part, or was the first to make this file.
+                continue
+            break
+        else:
+            raise StoreError(f"{self.results_file}: other programs write it; end these first")
         with self._queue.file.reading() as connection:
-            parts, *before = connection.execute(
-                "SELECT parts, compacted, compacted_rows FROM job"
-            ).fetchone()
-        compacted = _Compacted(*before)
-        names = [self._part_file(number) for number in range(compacted.part + 1, parts + 1)]
+            (part,) = connection.execute("SELECT compacted FROM job").fetchone()
+        for number in range(1, part + 1):
+            self._part_file(number).unlink(missing_ok=True)
+        self._describe(self._queue.facts())
+        return self.results_file
+
+    def _compact(self, before: _Compacted) -> None:
         kept = 0
-        with self._writing(self.results_file) as writer:
-            if compacted.rows:
-                kept += writer.copy(self.results_file, compacted.rows)
-            kept += sum(writer.copy(name) for name in names)
+
+        @contextmanager
+        def if_unchanged() -> Iterator[None]:
+            with self._queue.file.writing() as connection:
+                if _compacted(connection) != before:
+                    raise _ChangedError
+                yield
+                counts = dict(connection.execute("SELECT state, number FROM counts"))
+                if not any(counts.get(state) for state in ("pending", "failed", "leased")):
+                    connection.execute(
+                        "UPDATE job SET compacted = parts, compacted_rows = ?", (kept,)
+                    )
+
+        with self._writing(self.results_file, if_unchanged()) as writer:
+            if before.rows:
+                kept += writer.copy(self.results_file, before.rows)
+            for number in range(before.part + 1, before.parts + 1):
+                kept += writer.copy(self._part_file(number))
             # At the end, where they are left out when these items get their results.
             for rows in self._rows("state = 'set_aside'"):
                 writer.write(rows)
-        facts = self._queue.facts()
-        if facts.open == 0:
-            with self._queue.file.writing() as connection:
-                connection.execute(
-                    "UPDATE job SET compacted = ?, compacted_rows = ?", (parts, kept)
-                )
-            for name in names:
-                name.unlink(missing_ok=True)
-        self._describe(facts)
-        return self.results_file
+
+    def _compacted(self) -> _Compacted:
+        with self._queue.file.reading() as connection:
+            return _compacted(connection)
 
     def _describe(self, facts: JobFacts) -> None:
         """A few words for people, beside the results."""
@@ -171,10 +203,12 @@ class ResultParts:
             connection.execute("UPDATE items SET output = NULL WHERE part = ?", (part,))
 
     @contextmanager
-    def _writing(self, place: Path) -> Iterator[PartWriter]:
+    def _writing(
+        self, place: Path, replacing: AbstractContextManager[None] | None = None
+    ) -> Iterator[PartWriter]:
         with _explained(place):
             place.parent.mkdir(mode=0o700, exist_ok=True)
-            with whole_file(place) as stream, self._format.writer(stream) as writer:
+            with whole_file(place, replacing) as stream, self._format.writer(stream) as writer:
                 yield writer
 
     def _rows(self, condition: str, *values: object) -> Iterator[list[ResultRow]]:
@@ -191,10 +225,32 @@ class ResultParts:
                     ]
 
 
+def _part_format(name: ResultFormat) -> PartFormat:
+    """The form of results that is called so.
+
+    Raises:
+        ModuleNotFoundError: What it needs is not installed; says how to.
+    """
+    if name == "jsonl":
+        return JsonLines()
+    # Imported here: its library is an extra.
+    from aegis_graph.bulk.parquet_parts import ParquetRows  # noqa: PLC0415
+
+    return ParquetRows()
+
+
+def _compacted(connection: sqlite3.Connection) -> _Compacted:
+    row = connection.execute("SELECT parts, compacted, compacted_rows FROM job").fetchone()
+    return _Compacted(*row)
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError:
+        # A part that another process has put into the one file: its reader looks again.
+        raise
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written ({error.strerror or error}); mend that and run the job"
