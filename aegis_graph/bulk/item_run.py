@@ -40,7 +40,7 @@ class ItemEnd:
     error: Exception | None = None
 
 
-class ItemRunner:
+class GraphRunner:
     """Runs items through a graph.
 
     Args:

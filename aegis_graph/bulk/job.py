@@ -4,36 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
 from aegis_graph.bulk.envelope import JobLedger
-from aegis_graph.bulk.graph_source import FoundParts, GraphSource, find_parts, open_graph
+from aegis_graph.bulk.forecast import Forecast, forecast_of
+from aegis_graph.bulk.graph_source import GraphSource, find_parts, open_graph
 from aegis_graph.bulk.item_run import SelectOutput
 from aegis_graph.bulk.items import KeyOf, items_of
-from aegis_graph.bulk.local_engine import WorkerProcesses, WorkPlan, work_here
-from aegis_graph.bulk.progress_facts import progress_of, rest_nano_usd
+from aegis_graph.bulk.local_engine import WorkPlan, work_here, work_in_processes
+from aegis_graph.bulk.opened import JobTerms, OnProgress, OpenJob
+from aegis_graph.bulk.progress_facts import progress_of
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import BulkProgress, BulkSummary, ResultFormat
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.errors import InvalidRequestError
-from aegis_graph.pricing.money import limit_nano_usd
-from aegis_graph.request.limits import amount_usd
 
 NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}"
 """A job's name is a tag, a part of a budget's scope, and the beginning of its runs."""
-TICK_S = 0.5
-"""How often progress is said, in seconds."""
 
 Engine = Literal["local", "ray"]
 Tier = Literal["flex", "batch"]
-OnProgress = Callable[[BulkProgress], None]
 
 
 def create_bulk(
@@ -147,41 +144,74 @@ class BulkJob:
             StoreError: The folder is another job's, or cannot be written.
             LedgerError: The ledger cannot be used.
         """
-        limit = None if max_cost_usd is None else amount_usd("max_cost_usd", max_cost_usd)
+        terms = JobTerms.of(
+            max_cost_usd=max_cost_usd,
+            concurrency=concurrency,
+            workers=workers,
+            max_attempts=max_attempts,
+        )
         choices = _choices(tier)
-        _check_counts(concurrency=concurrency, workers=workers, max_attempts=max_attempts)
-        async with AsyncExitStack() as stack:
-            found = find_parts(await open_graph(self._graph, stack))
-            queue = await asyncio.to_thread(self._queue, found)
-            stack.callback(queue.close)
-            await asyncio.to_thread(queue.add, items_of(items, key=self._key))
-            money = JobLedger(found.ledger, self.name)
-            stack.callback(money.close)
-            if limit is not None:
-                await money.set_limit(limit)
-            queue.set_terms(
-                max_attempts=max_attempts,
-                envelope_nano_usd=None if limit is None else limit_nano_usd(limit),
-            )
-            queue.set_state("running")
-            plan = WorkPlan(
-                source=self._graph,
-                folder=str(self.folder),
-                select=self._output,
-                choices=choices,
-                settings=settings or WorkerSettings(concurrency=concurrency),
-                part_rows=self.part_rows,
-            )
-            ticking = asyncio.create_task(_tick(queue, money, progress))
-            try:
+        async with self._opened(items, terms) as opened:
+            plan = self._plan(opened, terms, choices, settings)
+            async with opened.said(progress):
                 if workers > 1:
-                    await _run_processes(WorkerProcesses(plan, workers, queue))
+                    await work_in_processes(plan, workers, opened.queue)
                 else:
-                    await work_here(plan, queue, found)
-            finally:
-                ticking.cancel()
-                file = self._conclude(queue)
-            return self._summary(queue, money, file, progress)
+                    await work_here(plan, opened.queue, opened.found)
+            return opened.summary(progress)
+
+    def forecast(self, items: Iterable[Any] = (), **options: Any) -> Forecast:
+        """As ``aforecast``, for sync callers; blocks until the sample has run."""
+        return asyncio.run(self.aforecast(items, **options))
+
+    async def aforecast(
+        self,
+        items: Iterable[Any] = (),
+        *,
+        sample: int = 50,
+        max_cost_usd: str | Decimal | None = None,
+        concurrency: int = 32,
+        workers: int = 1,
+        max_attempts: int = 3,
+        progress: OnProgress | None = None,
+        settings: WorkerSettings | None = None,
+    ) -> Forecast:
+        """Run some of the items, chosen by chance, and say what all will cost and take.
+
+        Their results are the job's: nothing is bought again when it is run.
+
+        Args:
+            items: As for ``arun``.
+            sample: How many are run; those of an earlier sample count too.
+            max_cost_usd: As for ``arun``; the sample is within it.
+            concurrency: As for ``arun``, also of the run that is forecast.
+            workers: Of the run that is forecast; the sample has one.
+            max_attempts: As for ``arun``.
+            progress: As for ``arun``.
+            settings: As for ``arun``.
+
+        Raises:
+            InvalidRequestError: An argument or an item is wrong, or there is no item.
+            StoreError: As for ``arun``.
+            LedgerError: As for ``arun``.
+        """
+        terms = JobTerms.of(
+            max_cost_usd=max_cost_usd,
+            concurrency=concurrency,
+            workers=workers,
+            max_attempts=max_attempts,
+            sample=sample,
+        )
+        async with self._opened(items, terms) as opened:
+            chosen = await asyncio.to_thread(opened.queue.choose_sample, sample)
+            plan = self._plan(opened, terms, {}, settings)
+            async with opened.said(progress):
+                if chosen:
+                    await work_here(plan, opened.queue, opened.found, most=chosen)
+            opened.summary(progress)
+            facts = opened.queue.facts()
+            measured = await asyncio.to_thread(opened.queue.sampled)
+        return forecast_of(facts, measured, at_once=concurrency * workers)
 
     def status(self) -> BulkProgress:
         """How far the job is, in whatever process it runs.
@@ -222,45 +252,40 @@ class BulkJob:
         finally:
             queue.close()
 
-    def _queue(self, found: FoundParts) -> WorkQueue:
-        job = found.identity(self.name, self._format)
-        return WorkQueue(self.folder, job, clock=self._clock)
+    @asynccontextmanager
+    async def _opened(self, items: Iterable[Any], terms: JobTerms) -> AsyncIterator[OpenJob]:
+        """The job with all of its items and its envelope; its results are written at the end."""
+        async with AsyncExitStack() as stack:
+            found = find_parts(await open_graph(self._graph, stack))
+            job = found.identity(self.name, self._format)
+            queue = await asyncio.to_thread(WorkQueue, self.folder, job, clock=self._clock)
+            stack.callback(queue.close)
+            await asyncio.to_thread(queue.add, items_of(items, key=self._key))
+            money = JobLedger(found.ledger, self.name)
+            stack.callback(money.close)
+            if terms.limit_usd is not None:
+                await money.set_limit(terms.limit_usd)
+            queue.set_terms(
+                max_attempts=terms.max_attempts, envelope_nano_usd=terms.envelope_nano_usd
+            )
+            queue.set_state("running")
+            yield OpenJob(found, queue, money, ResultParts(queue, part_rows=self.part_rows))
 
-    def _conclude(self, queue: WorkQueue) -> Path:
-        """Write the results that are left, and one file of all where no one else works on them."""
-        parts = ResultParts(queue, part_rows=self.part_rows)
-        facts = queue.facts()
-        if facts.open == 0 and facts.total:
-            queue.set_state("finished")
-        if not facts.workers:
-            return parts.compact()
-        parts.export_rest()
-        return parts.results_file
-
-    def _summary(
-        self, queue: WorkQueue, money: JobLedger, file: Path, progress: OnProgress | None
-    ) -> BulkSummary:
-        last = progress_of(queue.facts(), money.money_blocking())
-        if progress is not None:
-            progress(last)
-        return BulkSummary(progress=last, results=str(file), rest_nano_usd=rest_nano_usd(last))
-
-
-async def _run_processes(processes: WorkerProcesses) -> None:
-    running = asyncio.create_task(asyncio.to_thread(processes.run))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        processes.stop()
-        await running
-        raise
-
-
-async def _tick(queue: WorkQueue, money: JobLedger, progress: OnProgress | None) -> None:
-    while progress is not None:
-        await asyncio.sleep(TICK_S)
-        facts = await asyncio.to_thread(queue.facts)
-        progress(progress_of(facts, await money.money()))
+    def _plan(
+        self,
+        opened: OpenJob,
+        terms: JobTerms,
+        choices: Mapping[str, Any],
+        settings: WorkerSettings | None,
+    ) -> WorkPlan:
+        return WorkPlan(
+            source=self._graph,
+            folder=str(self.folder),
+            select=self._output,
+            choices=choices,
+            settings=settings or WorkerSettings(concurrency=terms.concurrency),
+            part_rows=self.part_rows,
+        )
 
 
 def _choices(tier: Tier | None) -> dict[str, Any]:
@@ -269,9 +294,3 @@ def _choices(tier: Tier | None) -> dict[str, Any]:
     if tier != "flex":
         raise InvalidRequestError(f"tier: {tier!r} is unknown; use 'flex'")
     return {"max_wait_s": 600.0}
-
-
-def _check_counts(**counts: int) -> None:
-    for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InvalidRequestError(f"{name}: {value!r} is no whole number from 1")

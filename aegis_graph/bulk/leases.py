@@ -58,7 +58,7 @@ def stage(connection: sqlite3.Connection, item: BulkItem, staged: str) -> bool:
 
 def take(connection: sqlite3.Connection, worker: str, count: int) -> list[LeasedItem]:
     """Lease items: those that never failed first, and of these the doubtful last."""
-    rows: list[tuple[int, int, str, str, int, int, int]] = []
+    rows: list[tuple[int, int, str, str, int, int, int, int]] = []
     for state in ("pending", "failed"):
         if len(rows) < count:
             # In no order of its own.
@@ -67,7 +67,8 @@ def take(connection: sqlite3.Connection, worker: str, count: int) -> list[Leased
                     "UPDATE items SET state = 'leased', worker = ?, begun = begun + 1"
                     " WHERE number IN (SELECT number FROM items WHERE state = ?"
                     " ORDER BY doubts, number LIMIT ?)"
-                    " RETURNING doubts, number, key, input, attempts, begun, cost_nano_usd",
+                    " RETURNING doubts, number, key, input, attempts, begun,"
+                    " cost_nano_usd, last_call",
                     (worker, state, count - len(rows)),
                 )
             )
@@ -78,8 +79,9 @@ def take(connection: sqlite3.Connection, worker: str, count: int) -> list[Leased
             attempts=attempts,
             begun=begun - 1,
             cost_nano_usd=cost,
+            last_call=last_call,
         )
-        for _, _, key, text, attempts, begun, cost in rows
+        for _, _, key, text, attempts, begun, cost, last_call in rows
     ]
 
 
@@ -115,10 +117,18 @@ def keep(connection: sqlite3.Connection, worker: str, result: ItemResult) -> Non
         if result.doubtful:
             _give_up_the_doubtful(connection)
     if changed and result.twice_nano_usd is not None:
-        connection.execute(
-            "UPDATE job SET twice_items = twice_items + 1, twice_nano_usd = twice_nano_usd + ?",
-            (result.twice_nano_usd,),
-        )
+        count_twice(connection, result.key, result.twice_nano_usd)
+
+
+def count_twice(connection: sqlite3.Connection, key: str, nano_usd: int) -> None:
+    """Count what was bought again at most; an item counts once."""
+    new = connection.execute(
+        "UPDATE items SET twice = 1 WHERE key = ? AND twice = 0", (key,)
+    ).rowcount
+    connection.execute(
+        "UPDATE job SET twice_items = twice_items + ?, twice_nano_usd = twice_nano_usd + ?",
+        (new, nano_usd),
+    )
 
 
 def _give_up_the_doubtful(connection: sqlite3.Connection) -> None:

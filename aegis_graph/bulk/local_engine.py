@@ -15,7 +15,7 @@ from typing import Any
 
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.graph_source import FoundParts, GraphSource, find_parts, open_graph
-from aegis_graph.bulk.item_run import ItemRunner, SelectOutput
+from aegis_graph.bulk.item_run import GraphRunner, SelectOutput
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.worker import Worker, WorkerSettings
@@ -50,7 +50,12 @@ class WorkPlan:
 
 
 async def work_here(
-    plan: WorkPlan, queue: WorkQueue, found: FoundParts, *, stop: asyncio.Event | None = None
+    plan: WorkPlan,
+    queue: WorkQueue,
+    found: FoundParts,
+    *,
+    stop: asyncio.Event | None = None,
+    most: int | None = None,
 ) -> None:
     """Work on a job in this process until nothing is left to do.
 
@@ -59,12 +64,13 @@ async def work_here(
         queue: Of the job.
         found: The graph, opened.
         stop: When it is set, no further item is taken.
+        most: After how many items no further one is taken.
 
     Raises:
         StoreError: The job's file cannot be written.
     """
     money = JobLedger(found.ledger, queue.facts().name)
-    runner = ItemRunner(
+    runner = GraphRunner(
         found,
         money,
         select=plan.select,
@@ -73,7 +79,7 @@ async def work_here(
     )
     writer = ResultWriter(queue, money, keeps_answers=found.keeps_answers, began=queue.now())
     worker = Worker(
-        queue, runner, writer, ResultParts(queue, part_rows=plan.part_rows), plan.settings
+        queue, runner, writer, ResultParts(queue, part_rows=plan.part_rows), plan.settings, most
     )
     watching = None if stop is None else asyncio.create_task(_stop_worker(worker, stop))
     try:
@@ -201,3 +207,19 @@ def _listen(pipe: Connection, loop: asyncio.AbstractEventLoop, stop: asyncio.Eve
         pipe.recv()
     with suppress(RuntimeError):  # the loop has ended by itself
         loop.call_soon_threadsafe(stop.set)
+
+
+async def work_in_processes(plan: WorkPlan, count: int, queue: WorkQueue) -> None:
+    """Have so many processes work on a job until nothing is left to do.
+
+    Raises:
+        StoreError: As ``WorkerProcesses.run``.
+    """
+    processes = WorkerProcesses(plan, count, queue)
+    running = asyncio.create_task(asyncio.to_thread(processes.run))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        processes.stop()
+        await running
+        raise

@@ -12,15 +12,17 @@ from uuid import uuid4
 
 from aegis_graph.bulk.job_facts import count_ended, read_facts
 from aegis_graph.bulk.job_file import FILE, JobFile, claim
-from aegis_graph.bulk.leases import STAGED, free_leases, keep, stage, take
+from aegis_graph.bulk.leases import STAGED, count_twice, free_leases, keep, stage, take
 from aegis_graph.bulk.records import (
     BulkItem,
     ItemResult,
     JobFacts,
     JobIdentity,
     JobState,
+    KnownCalls,
     LeasedItem,
 )
+from aegis_graph.bulk.sample import SampledItem, choose_sample, read_sample
 from aegis_graph.bulk.worker_process import is_gone, this_host, this_process
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.errors import StoreError
@@ -187,6 +189,20 @@ class WorkQueue:
                 _open_again(connection)
         return count
 
+    def choose_sample(self, count: int) -> int:
+        """Choose items by chance, which are leased before the others.
+
+        Returns:
+            How many of them have no result yet: fewer than ``count`` where some were chosen before.
+        """
+        with self.file.writing() as connection:
+            return choose_sample(connection, count)
+
+    def sampled(self) -> list[SampledItem]:
+        """What the items of the sample cost and took, of those that ended."""
+        with self.file.reading() as connection:
+            return read_sample(connection)
+
     def set_state(self, state: JobState, reason: str | None = None) -> None:
         """Say how the job is, and why in one line."""
         with self.file.writing() as connection:
@@ -204,6 +220,25 @@ class WorkQueue:
             self._free_leases_of_the_dead(connection)
             rows = connection.execute("SELECT key FROM items WHERE state = 'leased'").fetchall()
         return {key for (key,) in rows} & set(keys)
+
+    def interrupted(self) -> dict[str, int]:
+        """Items without a result that were begun twice, with the last call known before."""
+        with self.file.reading() as connection:
+            rows = connection.execute(
+                "SELECT key, last_call FROM items"
+                " WHERE begun > 1 AND state IN ('pending', 'failed') ORDER BY number"
+            ).fetchall()
+        return dict(rows)
+
+    def note_calls(self, known: Sequence[KnownCalls]) -> None:
+        """Say what calls of interrupted items are known, and which may be bought twice."""
+        with self.file.writing() as connection:
+            for one in known:
+                connection.execute(
+                    "UPDATE items SET last_call = ? WHERE key = ?", (one.last_call, one.key)
+                )
+                if one.twice_nano_usd is not None:
+                    count_twice(connection, one.key, one.twice_nano_usd)
 
     def drop_reserve(self) -> None:
         """Free the space on the disk that was set aside for the last results."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 ItemOutcome = Literal["done", "failed", "pending"]
 """How one run of an item ended: with its result, with an error of its own, or with nothing that is
@@ -42,6 +42,8 @@ class LeasedItem:
     """How often a worker took it before, whatever came of that."""
     cost_nano_usd: int = 0
     """What its earlier runs cost, as far as they said it."""
+    last_call: int = 0
+    """The ledger's row of the last call that was known when it was taken before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,16 @@ class ItemResult:
     """Whether the item may be why no provider answered; only with ``pending``."""
     twice_nano_usd: int | None = None
     """What was bought again at most, where that cannot be ruled out."""
+
+
+class KnownCalls(NamedTuple):
+    """What the ledger has of an item that was interrupted."""
+
+    key: str
+    last_call: int
+    """The row of its last call."""
+    twice_nano_usd: int | None
+    """What was bought again at most since it was looked at before; ``None`` where nothing was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ CREATE TABLE items (
     state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0, doubts INTEGER NOT NULL DEFAULT 0, worker TEXT,
     output TEXT, error TEXT, cost_nano_usd INTEGER NOT NULL DEFAULT 0,
-    route_ids TEXT NOT NULL DEFAULT '[]', seconds REAL NOT NULL DEFAULT 0, part INTEGER
+    route_ids TEXT NOT NULL DEFAULT '[]', seconds REAL NOT NULL DEFAULT 0, part INTEGER,
+    last_call INTEGER NOT NULL DEFAULT 0, twice INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX items_open ON items (state, doubts, number) WHERE state IN ('pending', 'failed');
+CREATE INDEX items_begun ON items (number) WHERE begun > 1 AND state IN ('pending', 'failed');
 CREATE INDEX items_leased ON items (worker) WHERE state = 'leased';
 CREATE INDEX items_staged ON items (number) WHERE state = 'staged';
 CREATE INDEX items_aside ON items (number) WHERE state = 'set_aside';

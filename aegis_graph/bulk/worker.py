@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis_graph.bulk.heartbeat import Heartbeat
-from aegis_graph.bulk.item_run import ItemEnd, ItemRunner
+from aegis_graph.bulk.item_run import GraphRunner, ItemEnd
 from aegis_graph.bulk.outages import Throttle
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobState, LeasedItem
@@ -56,21 +56,24 @@ class Worker:
         writer: Turns the ends of runs into results, and keeps them.
         parts: Of the results.
         settings: How many items at once, and so on.
+        most: After how many items no further one is taken; never when absent.
     """
 
     def __init__(
         self,
         queue: WorkQueue,
-        runner: ItemRunner,
+        runner: GraphRunner,
         writer: ResultWriter,
         parts: ResultParts,
         settings: WorkerSettings,
+        most: int | None = None,
     ) -> None:
         self._queue = queue
         self._runner = runner
         self._writer = writer
         self._parts = parts
         self._settings = settings
+        self._left = most
         self._thread = ThreadPoolExecutor(1, "aegis-bulk-queue")
         self._running: dict[asyncio.Task[ItemEnd], tuple[int, int]] = {}
         """Each with the epoch and the number of results when it began."""
@@ -177,6 +180,8 @@ class Worker:
             raise
         self._dry = count > 0 and not leased
         self._ready += leased
+        if self._left is not None:
+            self._left -= len(leased)
         if state in {"cancelled", "money_ended"}:
             self._is_stopping = True
         await self._blocking(self._parts.export_full)
@@ -187,7 +192,8 @@ class Worker:
         allowed = self._throttle.allowed
         if allowed and self._throttle.is_open and self._mean_s < SHORT_S and self._done:
             allowed += max(1, allowed // 2)
-        return allowed - len(self._running) - len(self._ready)
+        room = allowed - len(self._running) - len(self._ready)
+        return room if self._left is None else min(room, self._left)
 
     async def _judge(self, tasks: Sequence[asyncio.Task[ItemEnd]]) -> None:
         for task in tasks:
@@ -238,6 +244,8 @@ class Worker:
 
     async def _is_over(self) -> bool:
         if self._is_stopping:
+            return True
+        if self._left is not None and self._left <= 0:
             return True
         facts = await self._blocking(self._queue.facts)
         return bool(facts.open == 0)

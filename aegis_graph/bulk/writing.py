@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from aegis_graph.bulk.envelope import ItemCalls, JobLedger
 from aegis_graph.bulk.item_run import ItemEnd
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import ItemOutcome, ItemResult, JobState, LeasedItem
+from aegis_graph.bulk.records import ItemOutcome, ItemResult, JobState, KnownCalls, LeasedItem
 from aegis_graph.bulk.verdicts import Verdict, error_line, verdict, verdict_by_name
 from aegis_graph.ledger.rows import timestamp
 
@@ -55,10 +55,10 @@ class ResultWriter:
         for end in ends:
             self._last_before.pop(end.item.key, None)
             self._verdicts.pop(end.item.key, None)
-        begun = [item.key for item in leased if item.begun]
+        begun = {item.key: item.last_call for item in leased if item.begun}
         if begun:
-            found = self._money.calls_of(begun)
-            self._last_before |= {key: one.last_id for key, one in found.items()}
+            known = look_again(self._queue, self._money, begun, keeps_answers=self._keeps_answers)
+            self._last_before |= {one.key: one.last_call for one in known}
         return leased, self._queue.state()
 
     def verdict(self, end: ItemEnd, others_succeed: bool) -> Verdict | None:
@@ -113,3 +113,29 @@ class ResultWriter:
             doubtful=found is not None and found.is_doubtful,
             twice_nano_usd=twice,
         )
+
+
+def look_again(
+    queue: WorkQueue, money: JobLedger, begun: Mapping[str, int], *, keeps_answers: bool
+) -> list[KnownCalls]:
+    """Look what interrupted items have paid for, and count what they may have bought twice.
+
+    Args:
+        queue: Of the job.
+        money: The job's part of the ledger.
+        begun: The items, each with the last call that was known before.
+        keeps_answers: Whether the graph finds again what it had paid for.
+
+    Returns:
+        What is known of those that have called a provider.
+    """
+    found = money.calls_of(list(begun))
+    known = [
+        KnownCalls(
+            key, calls.last_id, calls.twice_nano_usd(begun[key], keeps_answers=keeps_answers)
+        )
+        for key, calls in found.items()
+    ]
+    if known:
+        queue.note_calls(known)
+    return known
