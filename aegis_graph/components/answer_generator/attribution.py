@@ -52,7 +52,9 @@ _POINTS = re.compile(
     re.IGNORECASE,
 )
 """A sentence that says only where the one before it is from."""
-_PARTS = re.compile(r"[,;]\s+(?:and|but|while|whereas|und|aber|w\u00e4hrend)\s+", re.IGNORECASE)
+_PARTS = re.compile(
+    r"[,;]?\s+(?:and|und)\s+|[,;]\s+(?:but|while|whereas|aber|w\u00e4hrend)\s+", re.IGNORECASE
+)
 """What parts a sentence that joins what two passages say."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
 
@@ -127,7 +129,8 @@ def attribute(
     added: list[str] = []
     # From the end, so that the places before stay right.
     for sentence in reversed(answer.sentences):
-        if is_inside(sentence["start"], code):
+        # A sentence may begin with a name in code; what is all code has no numbers.
+        if is_inside(sentence["start"], code) and is_inside(sentence["end"] - 1, code):
             continue
         bare = bare_claim(sentence, len(passages))
         own = {answer.citations[place]["n"] for place in sentence["citations"]}

@@ -5,6 +5,7 @@ Its words tell nothing: whether it is right shows in whether that sentence says 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ SPEAKS = 0.5
 """Share of a question's words that a sentence must have, with its heading, to speak of it."""
 
 _YES_OR_NO = frozenset(words("yes no ja nein"))
+_BEGINS = re.compile(r"(?:yes|no|ja|nein)\b\s*(?:[,.;:!\u2013\u2014-]|$)", re.IGNORECASE)
 
 
 class SpeakingSentence(NamedTuple):
@@ -28,8 +30,13 @@ class SpeakingSentence(NamedTuple):
 
 
 def begins_with_yes_or_no(claim: str) -> bool:
-    """Whether a claim confirms or denies what is asked."""
-    return not _YES_OR_NO.isdisjoint(words(claim)[:1])
+    """Whether a claim confirms or denies what is asked.
+
+    Example:
+        >>> begins_with_yes_or_no("No, never."), begins_with_yes_or_no("No water.")
+        (True, False)
+    """
+    return _BEGINS.match(claim.lstrip("*_ ")) is not None
 
 
 def is_yes_or_no(claim: str) -> bool:

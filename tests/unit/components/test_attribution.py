@@ -161,6 +161,29 @@ def test_a_yes_or_no_is_cited_from_what_speaks_of_the_question(draft: str) -> No
     assert checked.text == "Yes, it is."
 
 
+def test_what_begins_with_the_word_no_need_not_deny() -> None:
+    codes = [
+        Passage(source="a.md", text="The error E24 is not covered by the warranty."),
+        Passage(
+            source="b.md", text="| Code | Meaning |\n|---|---|\n| E24 | No water after 3 tries |"
+        ),
+    ]
+    checked = check_answer("What does the error E24 mean?", "No water", codes, model=SMALL)
+    assert checked is not None
+    assert checked.text.startswith("No water.")
+
+
+def test_a_sentence_that_begins_with_code_is_cited_as_others() -> None:
+    client = [
+        Passage(source="a.md", text="The client repeats a request."),
+        Passage(source="b.md", text="`timeout_s` is 12 by default."),
+    ]
+    question = "What is the default of timeout_s?"
+    checked = check_answer(question, "`timeout_s` is 12 by default.", client, model=SMALL)
+    assert checked is not None
+    assert checked.text == "`timeout_s` is 12 by default. [2]"
+
+
 def test_a_name_is_found_whatever_else_its_sentence_denies() -> None:
     notes = [
         Passage(source="a.md", text="The console has a theme."),
@@ -181,6 +204,7 @@ def test_a_sentence_that_joins_two_passages_cites_both() -> None:
     draft = "The box holds 24 bottles, and a battery costs 265 EUR."
     question = "How many bottles does the box hold, and what does a battery cost?"
     assert text_of(question, draft) == f"{draft} [1, 3]"
+    assert text_of(question, "24 bottles and 265 EUR.") == "24 bottles and 265 EUR. [1, 3]"
     part = "The box holds 24 bottles, and a charger is included."
     assert text_of(question, part, LARGE) == f"{part} [1]"
 
