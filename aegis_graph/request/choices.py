@@ -91,10 +91,9 @@ def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {'task': 'answer', 'sensitivity': 'pii'}
     """
     joined: dict[str, Any] = {}
-    for source in sources:
+    for source in filter(None, sources):
         for key in CHOICES:
-            value = source.get(key)
-            if value is not None:
+            if key in source and (value := source[key]) is not None:
                 joined[key] = _joined(key, joined[key], value) if key in joined else value
     narrowing = [one for source in sources for one in source.get(NARROWING) or ()]
     return {**joined, NARROWING: narrowing} if narrowing else joined

@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.compiled_router import CompiledRouter
+from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.host_runs import (
     is_heard,
@@ -92,15 +93,29 @@ class FastPathGraph(CompiledRouter):
             return None
         around = RUNNING_CONFIG.get()
         if around is not None and is_inside_a_graph(around):
-            found = unobserved_config(around, bound, config)
-            if found is not None:
-                self._check_input(asked, config)
-            return found
+            return self._config_in_host(asked, around, config)
         # What the engine would refuse, because a host's own keys are in no request of a caller's.
         if not asked.keys() <= _INPUT_KEYS:
             return None
         merged = ensure_config(merge_configs(bound, config) if bound else config)
         return None if _is_observed(merged) else merged
+
+    def _config_in_host(
+        self, asked: Any, around: RunnableConfig, config: RunnableConfig | None
+    ) -> RunnableConfig | None:
+        own = config
+        if self.checkpointer is False and not self._runs_functions():
+            around = self._without_host_memory(around) or {}
+            own = around if config is RUNNING_CONFIG.get() else self._without_host_memory(config)
+        found = unobserved_config(around, self.config or {}, own)
+        if found is not None:
+            self._check_input(asked, config)
+        return found
+
+    def _runs_functions(self) -> bool:
+        """Whether the application's own functions run in its nodes, which may interrupt a run."""
+        hooks, checks = [getattr(self.builder, name, None) for name in ("hooks", "checks")]
+        return hooks != RouterHooks() or bool(checks)
 
     def _node(self, name: str) -> Node:
         return cast(Node, self.builder.nodes[name].runnable)

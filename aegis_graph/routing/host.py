@@ -153,6 +153,8 @@ def _is_choice(key: str, value: object) -> bool:
 
 def choices_of_context(context: object) -> Mapping[str, Any]:
     """A host's context has a form of the host's choice: a table, a dataclass, a model."""
+    if context is None:
+        return {}
     if isinstance(context, Mapping):
         keys, given = set(context), context
     else:

@@ -2,7 +2,8 @@
 
 LangGraph hands a node all that a graph inside it could report to: the host's checkpointer, its
 streams, its callbacks. Where there is none of these, and nothing else that is not known here, the
-router's nodes can be run one after the other in the task of the host's node.
+router's nodes can be run one after the other in the task of the host's node. A router that is made
+without a checkpointer of any kind keeps nothing in the host's either.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ watched_hosts = st.builds(
     subgraphs=often(False, True),
     memory=often("none", "memory", "sqlite"),
     own=often(None, False),
+    hooked=st.booleans(),
     listener=often("none", *LISTENERS),
     node=st.sampled_from(NODES),
     case=st.sampled_from(("answered", "fell back", "failed", "misspelt")),
@@ -67,6 +68,8 @@ def compare(watched: Watched) -> None:
 @example(Watched(limit=3))
 @example(Watched(listener="sync"))
 @example(Watched(memory="memory", pause="inside"))
+@example(Watched(memory="memory", own=False))
+@example(Watched(memory="sqlite", own=False, hooked=False, case="fell back"))
 @given(watched_hosts)
 @settings(max_examples=40)
 def test_a_host_sees_the_same_with_the_engine_and_without(watched: Watched) -> None:

@@ -63,6 +63,8 @@ class Watched:
     """The host's checkpointer: ``none``, ``memory`` or ``sqlite``."""
     own: bool | None = None
     """The router's checkpointer."""
+    hooked: bool = True
+    """Whether a function of the application's runs in the router."""
     listener: str = "none"
     node: str = "router"
     """``router``, ``bound``, ``called``, ``passed on``, ``model``, ``nested`` or ``sent``."""
@@ -86,7 +88,8 @@ class Watched:
         hears = self.listener != "none" or self.timeout == "idle"
         if self.call in ("astream", "stream"):
             hears = hears or self.subgraphs or bool(HEARD & set(self.modes))
-        return hears or self.memory != "none" or self.call == "astream_events"
+        kept = self.memory != "none" and (self.own is None or self.hooked)
+        return hears or kept or self.call == "astream_events"
 
 
 @dataclass
@@ -124,7 +127,7 @@ def router_of(watched: Watched, db: Path, seen: Seen, before: Any, *, by_engine:
             seen.around.append(interrupt("go on?"))
         return attempt
 
-    hooks = RouterHooks(before_attempt=hook)
+    hooks = RouterHooks(before_attempt=hook if watched.hooked else None)
     services = SharedServices.of(config, ledger=None, clock=seen.clock, hooks=hooks)
     chain = []
     for spec, failing in zip(config.providers, ({"fell back", "failed"}, {"failed"}), strict=True):
