@@ -71,6 +71,9 @@ def book_context(spec: ProviderSpec) -> int | None:
 
 
 def _find(spec: ProviderSpec) -> tuple[BookProvider, ModelInfo] | None:
+    # It lists what is sold: no local model is in there.
+    if spec.location == "local":
+        return None
     # Imported here: reading the book takes a quarter of the package's import time.
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415
 

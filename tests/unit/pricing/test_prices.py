@@ -398,6 +398,12 @@ def book_models() -> list[tuple[str, str]]:
     ]
 
 
+def test_the_book_has_no_local_model() -> None:
+    sold = book_row("openai", "gpt-4o")
+    assert book_price(sold) is not None
+    assert book_price(sold.model_copy(update={"location": "local"})) is None
+
+
 def book_row(provider: str, model: str) -> ProviderSpec:
     row = {"name": "p", "kind": provider, "model": model, "location": "cloud"}
     return ProviderSpec.model_validate(row)
