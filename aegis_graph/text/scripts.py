@@ -13,4 +13,5 @@ def is_unspaced(char: str) -> bool:
         >>> is_unspaced("\u5468"), is_unspaced("\u3002"), is_unspaced("a")
         (True, True, False)
     """
-    return any(first <= char <= last for first, last in _UNSPACED)
+    # Nearly every letter that is asked about is below all of them.
+    return char >= _UNSPACED[0][0] and any(first <= char <= last for first, last in _UNSPACED)

@@ -109,6 +109,9 @@ def closeness(one: str, other: str) -> float:
     if one == other:
         return 1.0
     short, long = (one, other) if len(one) <= len(other) else (other, one)
+    # Most pairs of words are as different as this.
+    if one[:3] != other[:3] and not long.endswith(short):
+        return 0.0
     # Numbers have no forms, and two letters are too few to compare.
     if len(short) < 3 or not (short.isalpha() and long.isalpha()):
         return 0.0
