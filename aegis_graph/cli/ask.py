@@ -54,7 +54,7 @@ from aegis_graph.errors import (
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.records import BudgetStatus
-from aegis_graph.providers.extractive.chat_model import MODEL_NAME as EXTRACTIVE
+from aegis_graph.providers.extractive.notices import MODEL_NAME as EXTRACTIVE
 from aegis_graph.routing.router import create_router
 from aegis_graph.text.passages import Passage
 

@@ -20,7 +20,7 @@ from aegis_graph.errors import BudgetExceededError, RequestRejectedError, Routin
 from aegis_graph.ledger.factory import create_ledger
 from aegis_graph.ledger.records import BudgetStatus
 from aegis_graph.pricing.money import usd_text
-from aegis_graph.providers.extractive.chat_model import MODEL_NAME as EXTRACTIVE
+from aegis_graph.providers.extractive.notices import MODEL_NAME as EXTRACTIVE
 from aegis_graph.routing.router import create_router
 from aegis_graph.types import DEFAULT_TASK, DEFAULT_USER
 

@@ -28,7 +28,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
 from aegis_graph.components.answer_generator.state import AnswerOutput
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
-from aegis_graph.components.dual_node import DualCall, dual_node
+from aegis_graph.components.dual_node import DualCall, InlineNode, dual_node
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.query_decomposer.plan import MAX_STEPS, QueryPlan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
@@ -118,7 +118,7 @@ def create_rag(
     answers = generator or create_answer_generator(router, prompts_folder=prompts_folder)
     first = "decompose" if decompose else "retrieve"
     builder = StateGraph(RagState, input_schema=RagInput, output_schema=RagOutput)
-    builder.add_node("prepare", _prepare)
+    builder.add_node("prepare", InlineNode(_prepare))
     if decompose:
         decomposer = create_query_decomposer(
             router, retriever, max_steps=max_steps, prompts_folder=prompts_folder

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.scripts import is_unspaced
@@ -48,8 +49,7 @@ _ECHO = r"(?:\s?\((?:source|quelle):[^()\n]{1,120}\))"
 _RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 """The digits, in their order."""
 
-_MARK = re.compile(
-    rf"""(?:
+_MARK = rf"""(?:
       \[\^?(?P<plain>{_GAP}{_PLAIN}(?:{_AND}{_PLAIN}){{0,40}}{_GAP})[,;]?\](?P<behind>{_LINK}|{_ECHO})?
     | \[(?P<dagger>(?:{_NUMBER}:)?{_NUMBER}\u2020)[^\]\n]{{0,80}}\]
     | \[{_GAP}(?P<square>{_ITEMS}){_MORE}{_GAP}\](?:{_LINK}|{_ECHO})?
@@ -60,9 +60,7 @@ _MARK = re.compile(
     | <(?P<tag>sup|cite|ref)>\[?(?P<tagged>{_ITEMS})\]?</(?P=tag)>
     | (?P<raised>[{_RAISED}]+(?:[,\u02d2][{_RAISED}]+)*)
     | (?P<empty>\[cite_start\])
-    )""",
-    re.IGNORECASE | re.VERBOSE,
-)
+    )"""
 _DIGITS = re.compile(r"\d+")
 _RANGE = re.compile(rf"\d(?:\]?{_TO}[^\d,;]*)(?=\d)", re.IGNORECASE)
 _LINKED = re.compile(
@@ -131,7 +129,7 @@ def find_citations(text: str, *, count: int | None = None) -> list[CitationMark]
     """The citations of a text, in order; see ``replace_citations``."""
     code = code_spans(text)
     found: list[_Candidate] = []
-    for match in _MARK.finditer(text):
+    for match in _mark().finditer(text):
         if is_inside(match.start(), code):
             continue
         behind = found[-1] if found and found[-1].mark.end == match.start() else None
@@ -295,3 +293,8 @@ def _needs_space(before: str) -> bool:
     if not last or last.isspace() or last in "([{\u201e\u201c*_]" or is_unspaced(last):
         return False
     return last.isalnum() or last in ".,;:!?\"'\u201d\u2019\u00bb)%"
+
+
+@cache  # Not on import: compiling it takes as long as importing ten rooms of this package.
+def _mark() -> re.Pattern[str]:
+    return re.compile(_MARK, re.IGNORECASE | re.VERBOSE)

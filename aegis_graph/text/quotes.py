@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.passages import NumberedPassage
-from aegis_graph.text.quoting.choice import choose
 
 
 def quoted_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str]:
@@ -17,6 +16,9 @@ def quoted_lines(question: str, passages: Sequence[NumberedPassage]) -> list[str
     Code is one entry of several lines between fences, letter for letter; its number stands at the
     sentence before it, or in a line of its own where there is none.
     """
+    # Imported here: its patterns take long to compile, and models rarely need it.
+    from aegis_graph.text.quoting.choice import choose  # noqa: PLC0415
+
     lines: list[str] = []
     before = 0
     for piece in choose(question, passages):

@@ -45,6 +45,7 @@ from aegis_graph.components.documents.langchain import (
     read_documents,
     with_highest_sensitivity,
 )
+from aegis_graph.components.dual_node import InlineNode
 from aegis_graph.components.prompts import prompts, small_prompts
 from aegis_graph.components.router_node import (
     RouterCall,
@@ -55,7 +56,7 @@ from aegis_graph.components.router_node import (
     options_of,
     question_of,
 )
-from aegis_graph.providers.extractive.chat_model import NOTICES as EXTRACTIVE_NOTICES
+from aegis_graph.providers.extractive.notices import NOTICES as EXTRACTIVE_NOTICES
 from aegis_graph.routing.private_runs import PrivateRuns
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
@@ -115,7 +116,7 @@ def create_answer_generator(
     nodes = _Nodes(router, threshold, relevance or _shared_words, texts, verify)
     builder = StateGraph(AnswerState, input_schema=AnswerInput, output_schema=AnswerOutput)
     builder.add_node("prepare", nodes.prepare)
-    builder.add_node("decline", nodes.decline)
+    builder.add_node("decline", InlineNode(nodes.decline))
     ask = ask_router(router, prepare=nodes.ask, conclude=nodes.draft, streamed=True)
     builder.add_node("generate", ask)
     builder.add_node(

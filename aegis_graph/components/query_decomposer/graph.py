@@ -35,6 +35,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
+from aegis_graph.components.dual_node import InlineNode
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.query_decomposer.plan import (
     MAX_STEPS,
@@ -150,15 +151,16 @@ def create_query_decomposer(
     builder = StateGraph(
         DecomposerState, input_schema=DecomposerInput, output_schema=DecomposerOutput
     )
-    builder.add_node("prepare", planner.prepare)
+    prepare = InlineNode(planner.prepare)
+    builder.add_node("prepare", prepare, destinations=("plan", "dispatch"))
     builder.add_node("plan", ask_router(router, prepare=planner.ask, conclude=planner.plan))
-    builder.add_node("dispatch", steps.dispatch)
+    builder.add_node("dispatch", InlineNode(steps.dispatch), destinations=("find", "finish"))
     # Drawn by hand: the node's Commands lead on, and LangGraph cannot read them from its body.
     find = lookup_node(source)
     builder.add_node("find", find, destinations=("dispatch", "note"), input_schema=Lookup)
     note = ask_router(router, prepare=notes.ask, conclude=notes.note)
     builder.add_node("note", note, input_schema=Lookup)
-    builder.add_node("finish", steps.finish)
+    builder.add_node("finish", InlineNode(steps.finish))
     for edge in ((START, "prepare"), ("plan", "dispatch"), ("note", "dispatch"), ("finish", END)):
         builder.add_edge(*edge)
     return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)

@@ -13,25 +13,19 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from typing_extensions import override
 
+from aegis_graph.providers.extractive.notices import (
+    GERMAN,
+    MARKER,
+    MODEL_NAME,
+    NO_ANSWER,
+    NO_PASSAGES,
+    NOTHING_FOUND,
+    OTHER_LANGUAGE,
+)
 from aegis_graph.text.passages import parse_passages, parse_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.quoting.question import is_in_another_language
 from aegis_graph.text.words import language_of
-
-MODEL_NAME = "best-sentences"
-MARKER = "(Extractive answer: sentences quoted from the documents; no language model was asked.)"
-NO_PASSAGES = "The prompt has no passages, so there is nothing to quote."
-NOTHING_FOUND = "No passage was found for this question, so there is nothing to quote."
-NO_ANSWER = "None of the passages answers this question."
-OTHER_LANGUAGE = "Only questions in English and German can be answered by quoting."
-GERMAN = {
-    MARKER: "(Zitate aus den Dokumenten; kein Sprachmodell wurde gefragt.)",
-    NO_PASSAGES: "Der Prompt enthält keine Textstellen, also gibt es nichts zu zitieren.",
-    NOTHING_FOUND: "Zu dieser Frage wurde keine Textstelle gefunden, die zu zitieren wäre.",
-    NO_ANSWER: "Keine der Textstellen beantwortet diese Frage.",
-}
-NOTICES = (*GERMAN, *GERMAN.values(), OTHER_LANGUAGE)
-"""The sentences of its own, beside quotes, in English and in German."""
 
 
 class ChatExtractive(BaseChatModel):

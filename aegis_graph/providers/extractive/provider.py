@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing_extensions import override
 
 from aegis_graph.providers.base import OpenModel, nothing_to_close
-from aegis_graph.providers.extractive.chat_model import MODEL_NAME, ChatExtractive
+from aegis_graph.providers.extractive.chat_model import ChatExtractive
+from aegis_graph.providers.extractive.notices import MODEL_NAME
 from aegis_graph.providers.local import InProcessProvider
 
 

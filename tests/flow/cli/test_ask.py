@@ -13,6 +13,7 @@ import pytest
 
 from aegis_graph.ledger.schema import SCHEMA_VERSION
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from tests import programs
 from tests.flow.cli.command import aegis
 
 DOCUMENT = """# Budgets
@@ -417,3 +418,13 @@ def test_doctor_ends_with_status_3_when_nothing_can_be_asked(
     assert done.returncode == 3
     assert "TEST_KEY is not set" in done.stdout
     assert "not reachable: cannot connect" in done.stdout
+
+
+def test_ask_imports_nothing_that_a_plain_answer_does_not_need(tmp_path: Path) -> None:
+    code = """
+import sys, aegis_graph.cli.ask
+rarely = {"aegis_graph.text.quoting.choice", "genai_prices", "numpy"}
+print(sorted(rarely & set(sys.modules)))
+"""
+    done = programs.run_text(code, cwd=tmp_path, environ=programs.bare(tmp_path), fresh=True)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

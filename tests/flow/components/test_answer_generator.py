@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.answer_generator.graph import create_answer_generator
 from aegis_graph.errors import ConfigError, InvalidRequestError, LedgerError
-from aegis_graph.providers.extractive.chat_model import MARKER
+from aegis_graph.providers.extractive.notices import MARKER
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     flat_price,

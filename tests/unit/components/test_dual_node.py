@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
-from langchain_core.runnables import RunnableConfig
+from langchain_core.callbacks import AsyncCallbackHandler
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
-from aegis_graph.components.dual_node import DualCall, dual_node
+from aegis_graph.components.dual_node import DualCall, InlineNode, dual_node
 
 
 class State(TypedDict):
@@ -95,3 +97,42 @@ def test_the_drawing_shows_a_graph_that_the_body_calls() -> None:
     graph = outer.add_edge(START, "outside").compile()
     assert "outside:inside" in graph.get_graph(xray=True).nodes
     assert graph.invoke({"word": "ab"}) == {"word": "ab"}
+
+
+def one_node(node: Runnable[Any, Any]) -> Any:
+    builder = StateGraph(State)
+    builder.add_node("only", node)
+    builder.add_edge(START, "only")
+    return builder.compile()
+
+
+async def test_an_inline_node_stays_on_the_thread_of_its_host() -> None:
+    threads: list[int] = []
+
+    def shout(state: State) -> dict[str, str]:
+        threads.append(threading.get_ident())
+        return {"word": state["word"].upper()}
+
+    host = one_node(InlineNode(shout))
+    assert await host.ainvoke({"word": "ab"}) == host.invoke({"word": "ab"}) == {"word": "AB"}
+    assert threads == [threading.get_ident()] * 2
+
+
+class Runs(AsyncCallbackHandler):
+    """Counts what a trace would show."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    async def on_chain_start(self, *args: Any, name: str, **kwargs: Any) -> None:
+        self.names.append(name)
+
+
+async def test_a_trace_shows_a_node_once() -> None:
+    async def body(target: None, state: State, config: RunnableConfig, call: DualCall) -> State:
+        return {"word": state["word"].upper()}
+
+    for node in (dual_node(None, body), InlineNode(lambda state: {"word": state["word"].upper()})):
+        runs = Runs()
+        await one_node(node).ainvoke({"word": "ab"}, {"callbacks": [runs]})
+        assert runs.names == ["LangGraph", "only"]

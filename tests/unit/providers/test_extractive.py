@@ -15,14 +15,14 @@ from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.config.defaults import DEFAULT_PROVIDERS
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import MalformedAnswerError, StreamCutError
-from aegis_graph.providers.extractive.chat_model import (
+from aegis_graph.providers.extractive.chat_model import ChatExtractive
+from aegis_graph.providers.extractive.notices import (
     GERMAN,
     MARKER,
     NO_ANSWER,
     NO_PASSAGES,
     NOTHING_FOUND,
     NOTICES,
-    ChatExtractive,
 )
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.text.passages import Passage, format_passages, format_question
