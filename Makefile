@@ -57,7 +57,7 @@ screenshots: $(INSTALLED) ## Draw the pages of the documentation again, over a l
 test-clients: $(INSTALLED) $(CLIENTS) ## Try the server with the clients of other packages, also Node's where it is there
 	$(BIN)/python -m pytest -n 0 tests/server/test_foreign_clients.py
 
-bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (about twelve minutes)
+bench: $(INSTALLED) $(PEERS) ## Measure router and ledger beside what a user would pick instead (on an idle machine)
 	$(BIN)/python benchmarks/routing.py
 	$(BIN)/python benchmarks/ledger.py
 	$(BIN)/python benchmarks/server.py

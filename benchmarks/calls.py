@@ -16,10 +16,10 @@ def one_caller(scale: Scale, field: Field) -> list[Row]:
     url, failing = field.url(), field.url(status=500)
     openai = {"kind": "openai", "url": url}
     with field.workers(
-        openai=("openai_client", {"url": url}),
-        litellm=("litellm_router", {"url": url}),
-        litellm_fallback=("litellm_router", {"url": url, "failing_url": failing}),
-        any_llm=("any_llm", {"url": url}),
+        openai=("peers.openai_client", {"url": url}),
+        litellm=("peers.litellm_router", {"url": url}),
+        litellm_fallback=("peers.litellm_router", {"url": url, "failing_url": failing}),
+        any_llm=("peers.any_llm", {"url": url}),
         bare=("same_client", openai),
         alone=("empty_graph", {}),
         around=("empty_graph", openai),

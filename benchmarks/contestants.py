@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, cast
 
 import httpx
@@ -34,7 +35,8 @@ QUESTION = HumanMessage(PROMPT)
 MAX_OUTPUT_TOKENS = 64
 
 
-def _spec(kind: str, url: str, name: str | None = None) -> ProviderSpec:
+def row(kind: str, url: str, name: str | None = None) -> ProviderSpec:
+    """A provider at that address."""
     return ProviderSpec(
         name=name or kind,
         kind=kind,
@@ -60,23 +62,28 @@ def _contestant_of(model: BaseChatModel, close: Any = None, **options: Any) -> C
     return Contestant(call, stream, close)
 
 
-def _contestant_of_graph(
-    graph: CompiledStateGraph[Any, Any, Any, Any], close: Any = None
+def contestant_of_graph(
+    graph: CompiledStateGraph[Any, Any, Any, Any], close: Any = None, **more: Any
 ) -> Contestant:
-    question: Any = {"messages": [QUESTION]}
+    """The graph, called and streamed from; ``more`` stands in its input."""
+    question: Any = {"messages": [QUESTION], **more}
 
     async def call() -> Any:
         return await graph.ainvoke(question)
+
+    async def sync_call() -> Any:
+        return graph.invoke(question)
 
     async def stream() -> AsyncIterator[Any]:
         async for mode, event in graph.astream(question, stream_mode=["messages", "custom"]):
             if mode == "messages" and event[0].content:
                 yield event
 
-    return Contestant(call, stream, close)
+    return Contestant(call, stream, close, {"ainvoke": call, "invoke": sync_call})
 
 
-def _default_model(kind: str, url: str, client: httpx.AsyncClient | None = None) -> BaseChatModel:
+def default_model(kind: str, url: str, client: httpx.AsyncClient | None = None) -> BaseChatModel:
+    """LangChain's client as it comes."""
     if kind == "ollama":
         from langchain_ollama import ChatOllama  # noqa: PLC0415  each process imports its own
 
@@ -96,7 +103,7 @@ def _default_model(kind: str, url: str, client: httpx.AsyncClient | None = None)
 
 def default_client(*, kind: str, url: str) -> Contestant:
     """The bare LangChain client as it comes."""
-    return _contestant_of(_default_model(kind, url))
+    return _contestant_of(default_model(kind, url))
 
 
 def httpx_client(*, url: str) -> Contestant:
@@ -104,12 +111,12 @@ def httpx_client(*, url: str) -> Contestant:
     # The limits are those of openai 2's DEFAULT_CONNECTION_LIMITS.
     limits = httpx.Limits(max_connections=1000, max_keepalive_connections=100)
     client = httpx.AsyncClient(limits=limits, timeout=600)
-    return _contestant_of(_default_model("openai", url, client), client.aclose)
+    return _contestant_of(default_model("openai", url, client), client.aclose)
 
 
 def same_client(*, kind: str, url: str) -> Contestant:
     """The very client that the router calls, with the same arguments, without the router."""
-    provider = create_provider(_spec(kind, url), source="the benchmark")
+    provider = create_provider(row(kind, url), source="the benchmark")
     provider.load()
     opened = provider.open_model("none")
     options = provider.call_options(MAX_OUTPUT_TOKENS)
@@ -118,13 +125,13 @@ def same_client(*, kind: str, url: str) -> Contestant:
 
 def with_fallbacks(*, url: str, failing_url: str) -> Contestant:
     """LangChain's own fallback: no budget, no record."""
-    first, second = _default_model("openai", failing_url), _default_model("openai", url)
+    first, second = default_model("openai", failing_url), default_model("openai", url)
     return _contestant_of(cast(BaseChatModel, first.with_fallbacks([second])))
 
 
 def routed_model(*, kind: str, url: str, ledger: str) -> Contestant:
     """The router as a chat model."""
-    graph = _graph(kind, url, ledger)
+    graph = new_router(kind, url, ledger)
     return _contestant_of(RoutedChatModel(router=graph))
 
 
@@ -139,13 +146,30 @@ def router(
         ledger: The database's address, or ``None`` for a ledger that does nothing.
         failing_url: Where a first provider is, which fails.
     """
-    return _contestant_of_graph(_graph(kind, url, ledger, failing_url))
+    return contestant_of_graph(new_router(kind, url, ledger, failing_url))
 
 
-def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = None) -> Router:
-    chain = [_spec(kind, url)]
+def new_router(
+    kind: str,
+    url: str,
+    ledger: str | None,
+    failing_url: str | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
+    **functions: Any,
+) -> Router:
+    """The router that is measured.
+
+    Args:
+        kind: The provider's.
+        url: Where it is.
+        ledger: The database's address, or ``None`` for a ledger that does nothing.
+        failing_url: Where a first provider is, which fails.
+        more: Further keys of the configuration.
+        functions: Further arguments of ``create_router``.
+    """
+    chain = [row(kind, url)]
     if failing_url:
-        chain.insert(0, _spec(kind, failing_url, "first"))
+        chain.insert(0, row(kind, failing_url, "first"))
     config = RouterConfig.model_validate(
         {
             "ledger": {"url": ledger or "sqlite:///unused.db", "busy_timeout_s": 60},
@@ -153,9 +177,11 @@ def _graph(kind: str, url: str, ledger: str | None, failing_url: str | None = No
             "budgets": [{"scope": f"provider:{kind}", "window": "month", "limit_usd": 1_000_000}],
             # Nobody rests: each call is to meet the failure.
             "health": {"failures": 1_000_000_000},
+            **more,
         }
     )
-    return create_router(config, ledger=None if ledger else cast(Ledger, NoLedger()))
+    given = None if ledger else cast(Ledger, NoLedger())
+    return create_router(config, ledger=given, **functions)
 
 
 def client_and_ledger_by_hand(*, kind: str, url: str, ledger: str) -> Contestant:
@@ -224,7 +250,7 @@ def empty_graph(*, kind: str | None = None, url: str = "") -> Contestant:
     """Three nodes that do nothing; with a kind, the second calls the router's client."""
     from langgraph.graph import END, START, StateGraph  # noqa: PLC0415
 
-    provider = None if kind is None else create_provider(_spec(kind, url), source="the benchmark")
+    provider = None if kind is None else create_provider(row(kind, url), source="the benchmark")
     options: dict[str, Any] = {}
     model: BaseChatModel | None = None
     close: Any = None
@@ -248,4 +274,4 @@ def empty_graph(*, kind: str | None = None, url: str = "") -> Contestant:
     builder.add_node("third", nothing)
     for start, end in itertools.pairwise([START, "first", "second", "third", END]):
         builder.add_edge(start, end)
-    return _contestant_of_graph(builder.compile(), close)
+    return contestant_of_graph(builder.compile(), close)

@@ -43,6 +43,10 @@ class Scale:
     pieces: int = 200
     processes: int = os.cpu_count() or 1
     kinds: tuple[str, ...] = ("openai", "ollama")
+    host_rounds: int = 9
+    """Of hosts and streams, which are many."""
+    host_calls: int = 20
+    host_streams: int = 8
     forked: bool = False
     """Whether contestants are forked from one interpreter, and none imports anything by itself."""
 
@@ -59,6 +63,9 @@ QUICK = Scale(
     crowd=8,
     pieces=20,
     kinds=("ollama",),
+    host_rounds=1,
+    host_calls=1,
+    host_streams=1,
     forked=True,
 )
 
@@ -66,11 +73,14 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
         "aegis_graph.chat.chat_model",
+        "aegis_graph.components.rag",
         "aegis_graph.ledger.factory",
         "aegis_graph.routing.router",
         "httpx_aiohttp",
         "langchain_ollama",
         "langchain_openai",
+        "langgraph.checkpoint.memory",
+        "langgraph.checkpoint.sqlite.aio",
     ]
 )
 
@@ -88,7 +98,7 @@ class Worker:
         )
         self._read()
 
-    def start(self, measure: str, **options: int) -> None:
+    def start(self, measure: str, **options: int | str) -> None:
         """Ask for a measurement without waiting for it."""
         assert self._process.stdin
         print(json.dumps({"measure": measure, **options}), file=self._process.stdin, flush=True)
@@ -97,7 +107,7 @@ class Worker:
         """What was found."""
         return self._read()
 
-    def measure(self, measure: str, **options: int) -> Result:
+    def measure(self, measure: str, **options: int | str) -> Result:
         """Measure now."""
         self.start(measure, **options)
         return self._read()
@@ -125,7 +135,7 @@ class ForkedWorker(Worker):
         theirs.close()
         self._read()
 
-    def start(self, measure: str, **options: int) -> None:
+    def start(self, measure: str, **options: int | str) -> None:
         """Ask for a measurement without waiting for it."""
         self._pipe.send({"measure": measure, **options})
 
@@ -155,7 +165,7 @@ class Field:
         self.has_peers = peers.exists()
 
     def url(
-        self, kind: str = "openai", *, status: int = 200, delay_ms: int = 0, words: int = 8
+        self, kind: str = "openai", *, status: int = 200, delay_ms: int = 0, words: int | str = 8
     ) -> str:
         """The provider that behaves so."""
         path = "/v1" if kind == "openai" else ""
@@ -167,21 +177,28 @@ class Field:
         return f"sqlite:///{self.folder}/{self._ledgers}.db"
 
     @contextmanager
-    def workers(self, **wanted: tuple[str, dict[str, Any]]) -> Iterator[dict[Name, Worker]]:
-        """Start contestants by name; peers only where their environment is there."""
+    def workers(
+        self, forked: bool = False, /, **wanted: tuple[str, dict[str, Any]]
+    ) -> Iterator[dict[Name, Worker]]:
+        """Start contestants by name; peers only where their environment is there.
+
+        Args:
+            forked: Whether each begins as a copy of one interpreter, which takes no time.
+            wanted: The function that builds it, of ``contestants`` where it names no module.
+        """
         with ExitStack() as stack:
             found = {}
             for name, (contestant, options) in wanted.items():
-                peer = contestant in {"openai_client", "litellm_router", "any_llm"}
-                if peer and not self.has_peers:
+                *modules, function = contestant.split(".")
+                module = modules[0] if modules else "contestants"
+                if module == "peers" and not self.has_peers:
                     continue
-                if peer:
-                    found[name] = Worker(self._peers, "peers", contestant, **options)
-                elif self._forked:
-                    found[name] = ForkedWorker("contestants", contestant, **options)
+                if module == "peers":
+                    found[name] = Worker(self._peers, module, function, **options)
+                elif self._forked or forked:
+                    found[name] = ForkedWorker(module, function, **options)
                 else:
-                    python = Path(sys.executable)
-                    found[name] = Worker(python, "contestants", contestant, **options)
+                    found[name] = Worker(Path(sys.executable), module, function, **options)
                 stack.callback(found[name].close)
             yield found
 
@@ -201,7 +218,7 @@ def open_field(peers: Path, *, forked: bool) -> Iterator[Field]:
 
 
 def measured(
-    rounds: int, workers: Mapping[Name, Worker], measure: str, **options: int
+    rounds: int, workers: Mapping[Name, Worker], measure: str, **options: int | str
 ) -> dict[Name, list[Result]]:
     """Each contestant once per round, in turns."""
     steps = [lambda one=worker: one.measure(measure, **options) for worker in workers.values()]

@@ -39,22 +39,7 @@ def openai_client(*, url: str) -> Contestant:
 
 def litellm_router(*, url: str, failing_url: str | None = None) -> Contestant:
     """LiteLLM's Router with a budget; with a fallback where a first deployment fails."""
-    import litellm  # noqa: PLC0415
-    from litellm import Router  # noqa: PLC0415
-
-    litellm.telemetry = False
-
-    def deployment(name: str, address: str) -> dict[str, Any]:
-        parameters = {"model": "openai/gpt-4o", "api_base": address, "api_key": KEY}
-        return {"model_name": name, "litellm_params": parameters}
-
-    router = Router(
-        model_list=[deployment("first", failing_url or url), deployment("second", url)],
-        provider_budget_config={"openai": {"budget_limit": 1e6, "time_period": "30d"}},  # type: ignore[dict-item]
-        fallbacks=[{"first": ["second"]}] if failing_url else [],
-        num_retries=0,
-        disable_cooldowns=True,
-    )
+    router = _router(url, failing_url)
 
     async def call() -> Any:
         return await router.acompletion(model="first", messages=MESSAGES, max_tokens=64)
@@ -68,6 +53,48 @@ def litellm_router(*, url: str, failing_url: str | None = None) -> Contestant:
                 yield chunk
 
     return Contestant(call, stream)
+
+
+async def litellm_host(*, url: str, folder: str, checkpoints: str = "none") -> Contestant:
+    """LiteLLM's Router in a node of a host graph."""
+    from host_graph import HostNode, host  # noqa: PLC0415
+    from langchain_core.messages import AIMessage, convert_to_openai_messages  # noqa: PLC0415
+
+    router = _router(url)
+
+    def asked(state: Any) -> dict[str, Any]:
+        messages = convert_to_openai_messages(state["messages"])
+        return {"model": "first", "messages": messages, "max_tokens": 64}
+
+    def told(answer: Any) -> dict[str, Any]:
+        return {"messages": [AIMessage(answer.choices[0].message.content)]}
+
+    def call(state: Any) -> dict[str, Any]:
+        return told(router.completion(**asked(state)))
+
+    async def acall(state: Any) -> dict[str, Any]:
+        return told(await router.acompletion(**asked(state)))
+
+    return await host(HostNode(call, acall), checkpoints=checkpoints, folder=folder)
+
+
+def _router(url: str, failing_url: str | None = None) -> Any:
+    import litellm  # noqa: PLC0415
+    from litellm import Router  # noqa: PLC0415
+
+    litellm.telemetry = False
+
+    def deployment(name: str, address: str) -> dict[str, Any]:
+        parameters = {"model": "openai/gpt-4o", "api_base": address, "api_key": KEY}
+        return {"model_name": name, "litellm_params": parameters}
+
+    return Router(
+        model_list=[deployment("first", failing_url or url), deployment("second", url)],
+        provider_budget_config={"openai": {"budget_limit": 1e6, "time_period": "30d"}},  # type: ignore[dict-item]
+        fallbacks=[{"first": ["second"]}] if failing_url else [],
+        num_retries=0,
+        disable_cooldowns=True,
+    )
 
 
 def any_llm(*, url: str) -> Contestant:

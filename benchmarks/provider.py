@@ -13,6 +13,8 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+CITED = {"cited": "The warranty of pump 417 is 58 months from the day of delivery [1]."}
+"""Answers that have a name in the address, in place of a number of words."""
 NOW = 1_790_000_000
 _numbers = count(1)
 
@@ -33,18 +35,19 @@ def _pieces(kind: str, parts: list[str]) -> list[bytes]:
     return [_head(200, kind, None) + framed[0], *framed[1:], b"0\r\n\r\n"]
 
 
-def openai_answer(words: int, *, stream: bool) -> list[bytes]:
+def openai_answer(pieces: list[str], *, stream: bool) -> list[bytes]:
     """A chat completion, whole or as server-sent events with usage at the end."""
+    words = len(pieces)
     usage = {"prompt_tokens": 12, "completion_tokens": words, "total_tokens": 12 + words}
     base = {"id": f"chatcmpl-{next(_numbers)}", "created": NOW, "model": "gpt-4o"}
     if not stream:
-        text = {"role": "assistant", "content": "word " * words}
+        text = {"role": "assistant", "content": "".join(pieces)}
         choice: dict[str, Any] = {"index": 0, "message": text, "finish_reason": "stop"}
         base["object"] = "chat.completion"
         return _whole(200, {**base, "choices": [choice], "usage": usage})
     base["object"] = "chat.completion.chunk"
-    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": "word "}]
-    deltas += [{"content": "word "}] * (words - 1)
+    deltas: list[dict[str, Any]] = [{"role": "assistant", "content": pieces[0]}]
+    deltas += [{"content": piece} for piece in pieces[1:]]
     choices = [[{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas]
     choices.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
     events = [{**base, "choices": choice} for choice in choices]
@@ -53,15 +56,15 @@ def openai_answer(words: int, *, stream: bool) -> list[bytes]:
     return _pieces("text/event-stream", [*parts, "data: [DONE]\n\n"])
 
 
-def ollama_answer(words: int, *, stream: bool) -> list[bytes]:
+def ollama_answer(pieces: list[str], *, stream: bool) -> list[bytes]:
     """An answer of ``/api/chat``, whole or as lines of JSON."""
     base = {"model": "llama3.2:3b", "created_at": "2026-11-23T00:00:00Z"}
-    end = {"done_reason": "stop", "prompt_eval_count": 12, "eval_count": words}
+    end = {"done_reason": "stop", "prompt_eval_count": 12, "eval_count": len(pieces)}
     if not stream:
-        text = {"role": "assistant", "content": "word " * words}
+        text = {"role": "assistant", "content": "".join(pieces)}
         return _whole(200, {**base, "message": text, "done": True, **end})
-    text = {"role": "assistant", "content": "word "}
-    lines: list[dict[str, Any]] = [{**base, "message": text, "done": False}] * words
+    texts = [{"role": "assistant", "content": piece} for piece in pieces]
+    lines: list[dict[str, Any]] = [{**base, "message": text, "done": False} for text in texts]
     lines.append({**base, "message": {"role": "assistant", "content": ""}, "done": True, **end})
     return _pieces("application/x-ndjson", [json.dumps(line) + "\n" for line in lines])
 
@@ -93,13 +96,18 @@ class Connection(asyncio.Protocol):
     def _answer(self, path: str, body: bytes) -> None:
         _, status, delay_ms, words, *rest = path.split("/")
         asked = json.loads(body)
+        pieces = (
+            [f"{word} " for word in CITED[words].split()]
+            if words in CITED
+            else ["word "] * int(words)
+        )
         if status != "200":
             fault = {"message": "down", "type": "server_error", "code": None, "param": None}
             parts = _whole(int(status), {"error": fault})
         elif rest[-1] == "chat":
-            parts = ollama_answer(int(words), stream=asked.get("stream", True))
+            parts = ollama_answer(pieces, stream=asked.get("stream", True))
         else:
-            parts = openai_answer(int(words), stream=bool(asked.get("stream")))
+            parts = openai_answer(pieces, stream=bool(asked.get("stream")))
         if delay_ms == "0":
             self._write(parts)
         else:

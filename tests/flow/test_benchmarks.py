@@ -33,16 +33,50 @@ ROUTING = [
     *["each chunk of a stream, ollama"] * 3,
     "first token of a stream over the bare client, ollama, RoutedChatModel",
     *["each chunk of a stream, ollama, RoutedChatModel"] * 3,
+    "first token of a host's stream over the bare client's, ollama",
+    "each chunk of a host's stream, ollama",
     *["8 in flight of 400 ms, openai"] * 4,
     *["8 in flight of 400 ms, ollama"] * 4,
+    *["8 in flight of 400 ms, openai, in a host"] * 4,
     "8 in flight of 1 s, ollama",
     "8 in flight of 1 s, ollama, memory above theirs",
     f"growth of the rate with {os.cpu_count()} processes on one SQLite file",
     "import aegis_graph after langgraph.graph",
     "import aegis_graph after langgraph.graph, and create_router",
     "aegis --help",
+    "aegis ask over an index, until its first character",
+    "aegis costs",
+    "memory of an idle process, ollama",
 ]
 """Beside those that explain them; where the peers are not installed, their rows say so."""
+
+NO_PEERS = ("--peers", "nowhere")
+CHECKPOINTERS = ("no checkpointer", "in memory", "SQLite")
+STREAMED = ("values", "updates", "messages", "messages, subgraphs", "custom", "tasks", "debug")
+HOSTS = Counter(
+    {
+        "create_rag over 1,000 passages": 1,
+        "the retriever alone": 1,
+        "three routed nodes in one host": 1,
+        "three routed nodes in one host, added": 1,
+        **{
+            f"added as a node, {kept}, {call}": 3 if kept == "no checkpointer" else 2
+            for kept in CHECKPOINTERS
+            for call in ("invoke", "ainvoke")
+        },
+        **{
+            f"added as a node, {kept}, stream of {mode}": 1
+            for kept in CHECKPOINTERS
+            for mode in STREAMED
+        },
+        **{f"4 callers of a host, {kept}": 3 for kept in CHECKPOINTERS},
+        **{
+            f"a routed call, {feature} {used}": 1
+            for feature in ("limits", "tags", "hooks", "accept", "telemetry")
+            for used in ("on", "off")
+        },
+    }
+)
 
 
 def figures_of(script: str, tmp_path: Path, *options: str) -> Any:
@@ -57,13 +91,25 @@ def figures_of(script: str, tmp_path: Path, *options: str) -> Any:
 
 
 def test_the_router_is_measured_with_or_without_its_peers(tmp_path: Path) -> None:
-    figures = figures_of("routing.py", tmp_path, "--peers", str(tmp_path / "nowhere"))
+    parts = ("calls", "streams", "flight", "crowd", "processes", "start")
+    figures = figures_of("routing.py", tmp_path, *NO_PEERS, "--only", *parts)
     names = [row["name"] for row in figures["rows"]]
     explained = ("processor time", "without a ledger", "the disk's share")
     assert Counter(name for name in names if not name.endswith(explained)) == Counter(ROUTING)
     skipped = [row["skipped"] for row in figures["rows"] if "skipped" in row]
     assert len(skipped) == 3
     assert all("make bench" in reason for reason in skipped)
+
+
+def test_a_host_around_the_router_is_measured_in_every_way_that_it_runs(tmp_path: Path) -> None:
+    parts = ("hosts", "features", "rag")
+    rows = figures_of("routing.py", tmp_path, *NO_PEERS, "--only", *parts)["rows"]
+    names = [row["name"] for row in rows]
+    assert Counter(name for name in names if not name.endswith("processor time")) == HOSTS
+    skipped = Counter(row["name"] for row in rows if "skipped" in row)
+    # LiteLLM stands beside every call, and beside the callers.
+    assert skipped.total() == 9
+    assert all("make bench" in row["skipped"] for row in rows if "skipped" in row)
 
 
 def test_text_recognition_reads_clean_documents(tmp_path: Path) -> None:

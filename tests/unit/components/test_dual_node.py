@@ -10,7 +10,7 @@ import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import START, StateGraph
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from aegis_graph.components.dual_node import DualCall, InlineNode, dual_node
 
@@ -124,8 +124,9 @@ class Runs(AsyncCallbackHandler):
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    async def on_chain_start(self, *args: Any, name: str, **kwargs: Any) -> None:
-        self.names.append(name)
+    @override
+    async def on_chain_start(self, *args: Any, **kwargs: Any) -> None:
+        self.names.append(kwargs["name"])
 
 
 async def test_a_trace_shows_a_node_once() -> None:
