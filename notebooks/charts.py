@@ -181,6 +181,35 @@ def draw_allowed(rows: Sequence[Mapping[str, int]], limits: Sequence[int]) -> No
     plt.show()
 
 
+def draw_items(runs: Mapping[str, Sequence[int]], envelopes: Sequence[int]) -> None:
+    """Draw what each item of a job cost, and below it the sum under the envelope in force.
+
+    Args:
+        runs: The costs of the items that each run of the job bought, in nano-USD and in order.
+        envelopes: The envelope of each run, in nano-USD.
+    """
+    figure, (each, together) = plt.subplots(2, 1, figsize=(9, 5), sharex=True)
+    place, spent = 0, 0.0
+    for (name, run), colour, envelope in zip(runs.items(), BARS, envelopes, strict=True):
+        places = range(place + 1, place + len(run) + 1)
+        costs = [float(usd(cost)) for cost in run]
+        sums = [spent + sum(costs[: number + 1]) for number in range(len(costs))]
+        each.bar(places, costs, color=colour, label=name)
+        together.bar(places, sums, color=colour)
+        edges = (place + 0.5, place + len(run) + 0.5)
+        together.hlines(float(usd(envelope)), *edges, color=LIMIT, linewidth=1.5)
+        place, spent = place + len(run), sums[-1]
+    each.set(ylabel="USD of the item", title="Each item is bought once, whichever run comes to it")
+    each.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    together.set(xlabel="item, in the order of buying", ylabel="USD so far")
+    together.plot([], [], color=LIMIT, linewidth=1.5, label="envelope")
+    together.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    for axes in (each, together):
+        _plain(axes)
+    figure.tight_layout()
+    plt.show()
+
+
 def show_images(paths: Sequence[Path]) -> None:
     """Show images beside each other, each with its name."""
     _, panels = plt.subplots(1, len(paths), figsize=(11, 3.4))

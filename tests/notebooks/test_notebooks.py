@@ -22,6 +22,7 @@ def test_each_subject_has_its_notebook() -> None:
         "04_lightrag",
         "05_vision",
         "06_routing_policies",
+        "07_bulk",
     ]
 
 
