@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
@@ -18,6 +19,7 @@ from aegis_graph.bulk.item_run import SelectOutput
 from aegis_graph.bulk.items import KeyOf, items_of
 from aegis_graph.bulk.local_engine import WorkPlan, work_here, work_in_processes
 from aegis_graph.bulk.opened import JobTerms, OnProgress, OpenJob
+from aegis_graph.bulk.progress import progress_bar
 from aegis_graph.bulk.progress_facts import progress_of
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import BulkProgress, BulkSummary, ResultFormat
@@ -105,12 +107,14 @@ class BulkJob:
     def run(self, items: Iterable[Any] = (), **options: Any) -> BulkSummary:
         """As ``arun``, for sync callers; blocks until the job stops.
 
-        Ctrl-C ends it when what is under way has ended; a second one at once.
+        In a terminal a bar says how far it is, unless ``progress`` is given. Ctrl-C ends it when
+        what is under way has ended; a second one at once.
 
         Raises:
             KeyboardInterrupt: It was stopped so. All results so far are kept.
         """
-        return asyncio.run(self.arun(items, **options))
+        with progress_bar(sys.stderr) as show:
+            return asyncio.run(self.arun(items, **{"progress": show, **options}))
 
     async def arun(
         self,

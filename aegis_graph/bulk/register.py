@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from aegis_graph.bulk.job_file import FILE
+from aegis_graph.bulk.part_files import whole_file
 from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.errors import StoreError
 
@@ -41,9 +40,8 @@ class JobRegister:
         entry = json.dumps({"name": name, "results": str(results.absolute())})
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile("w", dir=self.folder, delete=False, encoding="utf-8") as new:
-                new.write(entry)
-            os.replace(new.name, self._path(name))
+            with whole_file(self._path(name)) as stream:
+                stream.write(entry.encode())
         except OSError as error:
             why = (error.strerror or type(error).__name__).lower()
             raise StoreError(f"{self.folder}: {why}; allow writing there") from error

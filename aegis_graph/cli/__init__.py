@@ -2,7 +2,7 @@
 
 Data goes to standard output, everything else to standard error. Exit status: 0 done, 2 wrong usage
 or configuration, 3 nothing may or can be asked (budget, privacy, keys, ledger), 4 every provider
-failed, 130 interrupted.
+failed, 5 a job ended without a result for some of its items, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 # Nothing more: until ``main`` runs, Ctrl-C ends in a traceback.
 import signal
 
-OK, USAGE_ERROR, NOT_ADMITTED, PROVIDERS_FAILED, INTERRUPTED = 0, 2, 3, 4, 130
+OK, USAGE_ERROR, NOT_ADMITTED, PROVIDERS_FAILED, ITEMS_LEFT, INTERRUPTED = 0, 2, 3, 4, 5, 130
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ from aegis_graph.cli.arguments import (
     add_prompt,
     shared_options,
 )
+from aegis_graph.cli.bulk_arguments import add_bulk
 from aegis_graph.cli.document_arguments import add_ask, add_describe, add_index
 from aegis_graph.cli.server_arguments import add_keys, add_serve
 from aegis_graph.errors import (
@@ -41,6 +42,12 @@ COMMANDS = {
     "ask": "aegis_graph.cli.ask:ask",
     "index": "aegis_graph.cli.index:index",
     "describe": "aegis_graph.cli.describe:describe",
+    "bulk run": "aegis_graph.cli.bulk:run",
+    "bulk forecast": "aegis_graph.cli.bulk:forecast",
+    "bulk resume": "aegis_graph.cli.bulk:resume",
+    "bulk status": "aegis_graph.cli.bulk_jobs:status",
+    "bulk retry": "aegis_graph.cli.bulk_jobs:retry",
+    "bulk cancel": "aegis_graph.cli.bulk_jobs:cancel",
     "explain": "aegis_graph.cli.explain:explain_prompt",
     "costs": "aegis_graph.cli.costs:costs",
     "budgets": "aegis_graph.cli.budgets:budgets",
@@ -197,6 +204,8 @@ def command_parser() -> argparse.ArgumentParser:
     add("ask", "answer a question from documents", add_ask)
     add("index", "read documents into an index that stays", add_index)
     add("describe", "say what is in images, or transcribe them", add_describe)
+    bulk = commands.add_parser("bulk", help="run a graph over many items, under one envelope")
+    bulk.declare = lambda one: add_bulk(one, shared)
     add("explain", "say which provider a prompt would go to, and why; ask none", add_explain)
     add("costs", "show what calls cost", add_costs)
     add("budgets", "show the limits, and change them", add_budgets)

@@ -21,7 +21,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
     )
     parser.add_argument("--index", metavar="NAME", help="an index of `aegis index`, or its file")
-    _add_index_dir(parser)
+    add_index_dir(parser)
     add_request_options(
         parser,
         sensitivity="how private question and documents are; confidential, pii and hipaa stay local"
@@ -69,7 +69,7 @@ def add_index(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the index, or the file that it is (default: documents)",
     )
-    _add_index_dir(parser)
+    add_index_dir(parser)
     add_request_options(
         parser,
         sensitivity="how private all of the documents are, at least; a file .aegis-sensitivity with"
@@ -116,7 +116,8 @@ def add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="ask also where a result was kept")
 
 
-def _add_index_dir(parser: argparse.ArgumentParser) -> None:
+def add_index_dir(parser: argparse._ActionsContainer) -> None:
+    """The option that says where indexes are."""
     parser.add_argument(
         "--index-dir",
         type=Path,

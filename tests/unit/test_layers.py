@@ -260,6 +260,7 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
         ["budgets", "set", "--help"],
         ["serve", "--help"],
         ["keys", "add", "--help"],
+        ["bulk", "run", "--help"],
     ],
 )
 def test_help_needs_neither_the_graph_nor_the_configuration(arguments: list[str]) -> None:
