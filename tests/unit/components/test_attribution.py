@@ -163,7 +163,7 @@ def test_a_yes_or_no_is_cited_from_what_speaks_of_the_question(draft: str) -> No
 
 def test_what_begins_with_the_word_no_need_not_deny() -> None:
     codes = [
-        Passage(source="a.md", text="The error E24 is not covered by the warranty."),
+        Passage(source="a.md", text="The error E24 stays on the display."),
         Passage(
             source="b.md", text="| Code | Meaning |\n|---|---|\n| E24 | No water after 3 tries |"
         ),
@@ -187,7 +187,9 @@ def test_a_sentence_that_begins_with_code_is_cited_as_others() -> None:
 def test_a_name_is_found_whatever_else_its_sentence_denies() -> None:
     notes = [
         Passage(source="a.md", text="The console has a theme."),
-        Passage(source="b.md", text="The client went to the Guild of Osterwiek, and is not ours."),
+        Passage(
+            source="b.md", text="The client went to the Guild of Osterwiek and is no longer ours."
+        ),
     ]
     question = "Which organisation has the client?"
     for draft in ("The Guild of Osterwiek.", "The Guild of Osterwiek has the client."):
