@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -25,6 +25,9 @@ INTERRUPT = "__interrupt__"
 
 SelectOutput = Callable[[Any], Any]
 """Makes what is kept of a graph's output."""
+
+InvokeItem = Callable[[dict[str, Any], RunnableConfig], Awaitable[Any]]
+"""Runs an item, given its input and its configuration, as a graph's ``ainvoke``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +82,19 @@ class GraphRunner:
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def run(self, item: LeasedItem) -> ItemEnd:
-        """Run an item to its end; errors of the graph are one."""
+    async def run(self, item: LeasedItem, invoke: InvokeItem | None = None) -> ItemEnd:
+        """Run an item to its end; errors of the graph are one.
+
+        Args:
+            item: The item.
+            invoke: Runs it in place of the graph's own ``ainvoke``.
+        """
         began = time.monotonic()
         try:
-            output = await self._output(item)
+            if invoke is None:
+                output = await self._output(item)
+            else:
+                output = await invoke(self._input(item), self.config_of(item.key))
             if isinstance(output, Mapping) and INTERRUPT in output:
                 raise InterruptedError("the graph asks a person (interrupt), and there is none")
             is_degraded = isinstance(output, Mapping) and output.get("degraded") is True
@@ -102,7 +113,7 @@ class GraphRunner:
                 await self._in_thread(self._checkpointer.delete_thread, thread)
 
     async def _output(self, item: LeasedItem) -> Any:
-        config = self._config(item)
+        config = self.config_of(item.key)
         if self._checkpointer is None:
             return await self._graph.ainvoke(self._input(item), config)
         state = await self._state(config) if item.begun else None
@@ -134,8 +145,9 @@ class GraphRunner:
         named = {"run_id": self._money.run_id(item.key)} if self._says_run else {}
         return {**named, **item.input}
 
-    def _config(self, item: LeasedItem) -> RunnableConfig:
-        run = self._money.run_id(item.key)
+    def config_of(self, key: str) -> RunnableConfig:
+        """With which an item is run."""
+        run = self._money.run_id(key)
         tags = {TAG: self._money.name}
         return {
             "configurable": {**self._choices, "thread_id": run, "run_id": run, "tags": tags},

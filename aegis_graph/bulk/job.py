@@ -12,6 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
 
+from aegis_graph.bulk.batch.engine import work_with_batches
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.forecast import Forecast, forecast_of
 from aegis_graph.bulk.graph_source import GraphSource, find_parts, open_graph
@@ -24,6 +25,7 @@ from aegis_graph.bulk.progress_facts import progress_of
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import BulkProgress, BulkSummary, ResultFormat
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
+from aegis_graph.bulk.tiers import BulkTier, choices_of
 from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.errors import InvalidRequestError
@@ -32,7 +34,6 @@ NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}"
 """A job's name is a tag, a part of a budget's scope, and the beginning of its runs."""
 
 Engine = Literal["local", "ray"]
-Tier = Literal["flex", "batch"]
 
 
 def create_bulk(
@@ -124,7 +125,7 @@ class BulkJob:
         concurrency: int = 32,
         workers: int = 1,
         engine: Engine = "local",
-        tier: Tier | None = None,
+        tier: BulkTier | None = None,
         max_attempts: int = 3,
         progress: OnProgress | None = None,
         settings: WorkerSettings | None = None,
@@ -138,7 +139,7 @@ class BulkJob:
             concurrency: Items at once in each worker.
             workers: Processes.
             engine: Where the workers run.
-            tier: ``flex`` or ``batch``: at half the price, where a provider has that.
+            tier: At half the price: ``flex`` by each call, ``batch`` by files of many calls.
             max_attempts: How often an item is tried before it is set aside.
             progress: Called with how far the job is, about twice a second.
             settings: How workers meet outages, in place of the default.
@@ -154,14 +155,20 @@ class BulkJob:
             workers=workers,
             max_attempts=max_attempts,
         )
-        choices = _choices(tier)
-        async with self._opened(items, terms) as opened:
-            plan = self._plan(opened, terms, choices, settings)
-            async with opened.said(progress):
+        if tier == "batch" and (workers > 1 or engine != "local"):
+            raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
+        async with self._opened(items, terms, tier) as opened:
+            queue, found = opened.queue, opened.found
+            plan = self._plan(opened, terms, choices_of(tier, found.graph), settings)
+
+            async def work() -> None:
                 if workers > 1:
-                    await work_in_processes(plan, workers, opened.queue)
+                    await work_in_processes(plan, workers, queue)
                 else:
-                    await work_here(plan, opened.queue, opened.found)
+                    await work_here(plan, queue, found)
+
+            async with opened.said(progress):
+                await work_with_batches(plan, queue, found, tier, work)
             return opened.summary(progress)
 
     def forecast(self, items: Iterable[Any] = (), **options: Any) -> Forecast:
@@ -257,10 +264,14 @@ class BulkJob:
             queue.close()
 
     @asynccontextmanager
-    async def _opened(self, items: Iterable[Any], terms: JobTerms) -> AsyncIterator[OpenJob]:
+    async def _opened(
+        self, items: Iterable[Any], terms: JobTerms, tier: BulkTier | None = None
+    ) -> AsyncIterator[OpenJob]:
         """The job with all of its items and its envelope; its results are written at the end."""
         async with AsyncExitStack() as stack:
             found = find_parts(await open_graph(self._graph, stack))
+            # Before anything is made.
+            choices_of(tier, found.graph)
             job = found.identity(self.name, self._format)
             queue = await asyncio.to_thread(WorkQueue, self.folder, job, clock=self._clock)
             stack.callback(queue.close)
@@ -290,11 +301,3 @@ class BulkJob:
             settings=settings or WorkerSettings(concurrency=terms.concurrency),
             part_rows=self.part_rows,
         )
-
-
-def _choices(tier: Tier | None) -> dict[str, Any]:
-    if tier is None:
-        return {}
-    if tier != "flex":
-        raise InvalidRequestError(f"tier: {tier!r} is unknown; use 'flex'")
-    return {"max_wait_s": 600.0}

@@ -50,6 +50,20 @@ def choices_of(tier: BulkTier | None, graph: object) -> dict[str, Any]:
     return {"max_wait_s": FLEX_WAIT_S}
 
 
+def batch_router(graph: object) -> FastPathGraph:
+    """A graph whose items are requests, so that all of them are known before it runs.
+
+    Raises:
+        InvalidRequestError: It is another one.
+    """
+    if isinstance(graph, FastPathGraph):
+        return graph
+    raise InvalidRequestError(
+        'tier="batch" needs each request before the first is sent, and this graph makes its'
+        ' own while it runs: use tier="flex", or give the job the router itself'
+    )
+
+
 def writer_of(graph: object) -> LineWriter:
     """What writes the requests of a graph as lines of batches.
 
@@ -57,12 +71,7 @@ def writer_of(graph: object) -> LineWriter:
         InvalidRequestError: The graph's requests are not known before it runs.
         ConfigError: None of its providers takes batches.
     """
-    if not isinstance(graph, FastPathGraph):
-        raise InvalidRequestError(
-            'tier="batch" needs each request before the first is sent, and this graph makes its'
-            ' own while it runs: use tier="flex", or give the job the router itself'
-        )
-    writer = LineWriter(graph)
+    writer = LineWriter(batch_router(graph))
     if not writer.providers:
         raise ConfigError(f'tier="batch": {writer.why_none()}')
     return writer

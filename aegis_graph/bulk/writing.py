@@ -61,6 +61,10 @@ class ResultWriter:
             self._last_before |= {one.key: one.last_call for one in known}
         return leased, self._queue.state()
 
+    def remember(self, last_calls: Mapping[str, int]) -> None:
+        """Take note of the last calls of runs that broke off, by the keys of their items."""
+        self._last_before |= last_calls
+
     def verdict(self, end: ItemEnd, others_succeed: bool) -> Verdict | None:
         """Whose fault it is that an item has no result, or one without a model; remembered."""
         if end.error is not None:

@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from aegis_graph.bulk.batch.batch_items import PutBack
 from aegis_graph.bulk.batch.collecting import BatchCollector
 from aegis_graph.bulk.batch.filling import CHUNK, BatchFiller
-from aegis_graph.bulk.batch.records import HOLDER, BatchRecord
+from aegis_graph.bulk.batch.records import BatchRecord
 from aegis_graph.bulk.batch.run import BatchRun
 from aegis_graph.bulk.batch.sending import BatchSender
-from aegis_graph.bulk.records import ItemResult, LeasedItem
+from aegis_graph.bulk.records import LeasedItem
 from aegis_graph.errors import StoreError
 
 FIRST_LOOK_S = 10.0
@@ -29,10 +30,10 @@ class Bought(NamedTuple):
     under_way: int
     """Batches whose answers are still to be read; the job goes on with them when it is run again.
     """
-    is_full: bool
-    """Whether the job's envelope had no room for an item."""
-    put_back: list[ItemResult]
-    """Of items that ended without a result that is to be held against them: no others were taken
+    full: str | None
+    """Why the job's envelope had no room for the next item, where it had none."""
+    put_back: list[PutBack]
+    """Items that ended without a result that is to be held against them: no others were taken
     after the first of them."""
 
 
@@ -50,8 +51,8 @@ class BatchBuyer:
     _unbatched: asyncio.Queue[LeasedItem] = field(default_factory=asyncio.Queue)
     _unbatched_left: int = 0
     """Those that are being run are counted, too."""
-    _put_back: list[ItemResult] = field(default_factory=list)
-    _is_full: bool = False
+    _put_back: list[PutBack] = field(default_factory=list)
+    _full: str | None = None
     _ending: set[int] = field(default_factory=set)
     """The batches that were asked to end."""
 
@@ -88,7 +89,7 @@ class BatchBuyer:
         finally:
             self.run.give_back(records.strays())
             records.release()
-        return Bought(len(records.open()), self._is_full, self._put_back)
+        return Bought(len(records.open()), self._full, self._put_back)
 
     async def _turns(self, *, fill: bool) -> None:
         """Go round until there is nothing to wait for."""
@@ -114,7 +115,7 @@ class BatchBuyer:
         if room <= 0:
             return False
         filled = await BatchFiller(self.run).fill(most_unbatched=room)
-        self._is_full = filled.is_full
+        self._full = filled.full
         self._unbatched_left += len(filled.unbatched)
         for item in filled.unbatched:
             self._unbatched.put_nowait(item)
@@ -152,10 +153,8 @@ class BatchBuyer:
     async def _run_unbatched(self) -> None:
         while True:
             item = await self._unbatched.get()
-            result = await self.run.runner.run(item)
-            self.run.queue.finish(HOLDER, [result])
-            if result.outcome == "pending":
-                self._put_back.append(result)
+            end = await self.run.items.run(item)
+            self._put_back += await self.run.items.keep([end])
             self._unbatched_left -= 1
             self._unbatched.task_done()
 

@@ -14,10 +14,12 @@ from aegis_graph.bulk.batch.answers import (
     missing,
     unserved,
 )
+from aegis_graph.bulk.batch.batch_items import PutBack
 from aegis_graph.bulk.batch.filling import CHUNK
-from aegis_graph.bulk.batch.records import HOLDER, BatchRecord, LineRecord
+from aegis_graph.bulk.batch.records import BatchRecord, LineRecord
 from aegis_graph.bulk.batch.run import BatchRun
-from aegis_graph.bulk.records import ItemResult, LeasedItem
+from aegis_graph.bulk.item_run import ItemEnd
+from aegis_graph.bulk.records import LeasedItem
 from aegis_graph.errors import ProviderError
 from aegis_graph.providers.http.recorded import RecordedResponse
 
@@ -35,19 +37,19 @@ class BatchCollector:
         self._run = run
         self._places = asyncio.Semaphore(run.concurrency)
 
-    async def collect(self, batch: BatchRecord) -> list[ItemResult]:
+    async def collect(self, batch: BatchRecord) -> list[PutBack]:
         """Take each request of a batch on from its answer, and forget the batch.
 
         A line that was not served, or not well, is asked again without a batch, within the same
         budgets; in a job that was cancelled it is given back.
 
         Returns:
-            The results that put their items back.
+            The items that were put back.
 
         Raises:
             LedgerError: The ledger cannot be written; what is left is done when the job goes on.
         """
-        back: list[ItemResult] = []
+        back: list[PutBack] = []
         answers, stop = self._answers(batch), self._run.stop
         while not stop.is_set() and (some := dict(islice(answers, CHUNK))):
             back += await self._chunk(batch, some)
@@ -64,7 +66,7 @@ class BatchCollector:
             if path.exists():
                 yield from answers_in(path)
 
-    async def _chunk(self, batch: BatchRecord, said: Mapping[str, LineAnswer]) -> list[ItemResult]:
+    async def _chunk(self, batch: BatchRecord, said: Mapping[str, LineAnswer]) -> list[PutBack]:
         run = self._run
         lines = run.records.lines(batch.number, list(said))
         items = run.records.items([line.key for line in lines.values()]) if lines else {}
@@ -74,29 +76,30 @@ class BatchCollector:
             for custom_id, line in lines.items()
             if line.key in items and not (released and _is_unanswered(said[custom_id]))
         }
-        results = await asyncio.gather(
+        await run.items.begin({line.key: line.hold_id or 0 for line in kept.values()})
+        ends = await asyncio.gather(
             *(
-                self._result(batch, line, items[line.key], said[custom_id])
+                self._end(batch, line, items[line.key], said[custom_id])
                 for custom_id, line in kept.items()
             )
         )
-        run.queue.finish(HOLDER, results)
+        put_back = await run.items.keep(ends)
         run.records.drop(kept.values())
         rest = {name: line for name, line in lines.items() if name not in kept}
         # Of those the items are others' by now, or the job is over.
         await run.release(rest)
-        return [result for result in results if result.outcome == "pending"]
+        return put_back
 
-    async def _result(
+    async def _end(
         self, batch: BatchRecord, line: LineRecord, item: LeasedItem, said: LineAnswer
-    ) -> ItemResult:
+    ) -> ItemEnd:
         provider = self._run.provider(batch)
         assert provider is not None, "looked up before the batch ended"
         sent_at = batch.submitted_at
         waited_s = 0.0 if sent_at is None else (self._run.clock() - sent_at).total_seconds()
         invoke = continuation(self._run.router, provider, line, said, max(0.0, waited_s))
         async with self._places:
-            return await self._run.runner.run(item, invoke)
+            return await self._run.items.run(item, invoke)
 
     async def _forget(self, batch: BatchRecord) -> None:
         """Drop what is known of a batch, here and, where it can be, at its provider."""

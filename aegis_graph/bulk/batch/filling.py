@@ -30,8 +30,8 @@ class Filled(NamedTuple):
     """How many are lines now."""
     unbatched: list[LeasedItem]
     """Those that are asked without a batch."""
-    is_full: bool
-    """Whether the job's envelope has no room for the next one."""
+    full: str | None = None
+    """Why the job's envelope has no room for the next one, where it has none."""
 
 
 @dataclass(slots=True)
@@ -86,16 +86,16 @@ class BatchFiller:
             LedgerError: The ledger cannot be used.
             StoreError: The job's file cannot be written.
         """
-        filled, count = Filled(0, [], False), FIRST_CHUNK
+        filled, count = Filled(0, []), FIRST_CHUNK
         try:
-            while not filled.is_full and len(filled.unbatched) < most_unbatched:
+            while filled.full is None and len(filled.unbatched) < most_unbatched:
                 items = self.run.queue.lease(HOLDER, count)
                 count = min(2 * count, CHUNK)
                 if not items:
                     break
                 found = await self._chunk(items)
                 unbatched = [*filled.unbatched, *found.unbatched]
-                filled = Filled(filled.lines + found.lines, unbatched, found.is_full)
+                filled = Filled(filled.lines + found.lines, unbatched, found.full)
             for file in self._files:
                 self._finish(file)
         finally:
@@ -108,7 +108,7 @@ class BatchFiller:
     async def _chunk(self, items: Sequence[LeasedItem]) -> Filled:
         places, unbatched = [], []
         for item in items:
-            config = self.run.runner.config_of(item.key)
+            config = self.run.items.config_of(item.key)
             line = await self.run.writer.write(item.key, item.input, config)
             if line is None:
                 unbatched.append(item)
@@ -123,11 +123,12 @@ class BatchFiller:
         self._write((place, one) for place, one in decided if one.hold_id is not None)
         refused = [(place, one) for place, one in decided if one.hold_id is None]
         self.run.records.drop(place.record for place, _ in refused)
-        full = [place.item for place, one in refused if self._is_the_envelope(one)]
+        whys = [self._full_envelope(one) for _, one in refused]
+        full = [place.item for (place, _), why in zip(refused, whys, strict=True) if why]
         self.run.give_back(item.key for item in full)
         # What another budget has no room for may have another provider.
-        unbatched += [place.item for place, one in refused if not self._is_the_envelope(one)]
-        return Filled(len(places) - len(refused), unbatched, bool(full))
+        unbatched += [place.item for (place, _), why in zip(refused, whys, strict=True) if not why]
+        return Filled(len(places) - len(refused), unbatched, next(filter(None, whys), None))
 
     def _place(self, item: LeasedItem, line: BatchLine) -> _Place:
         name = line.provider.spec.name
@@ -173,11 +174,8 @@ class BatchFiller:
         os.fsync(file.stream.fileno())
         self.run.records.advance(file.batch.number, "written")
 
-    def _is_the_envelope(self, admission: Admission) -> bool:
-        """Whether the job's own budget was in the way."""
-        return any(
-            refusal.scope == self.run.envelope
-            for one in admission.refusals
-            if isinstance(one, BudgetRefusal)
-            for refusal in (one, *one.others)
-        )
+    def _full_envelope(self, admission: Admission) -> str | None:
+        """Why the job's own budget had no room, where that was in the way."""
+        refusals = [one for one in admission.refusals if isinstance(one, BudgetRefusal)]
+        full = [each for one in refusals for each in (one, *one.others)]
+        return next((one.reason() for one in full if one.scope == self.run.envelope), None)

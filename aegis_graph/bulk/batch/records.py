@@ -78,6 +78,15 @@ class LineRecord(NamedTuple):
     admitted_at: str | None = None
 
 
+def has_batches(file: JobFile) -> bool:
+    """Whether a job has items in batches."""
+    with file.reading() as connection:
+        found = connection.execute(
+            "SELECT 1 FROM items WHERE state = 'leased' AND worker = ? LIMIT 1", (HOLDER,)
+        ).fetchone()
+    return found is not None
+
+
 class BatchRecords:
     """The batches of one job.
 

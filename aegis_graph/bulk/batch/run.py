@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-from langchain_core.runnables import RunnableConfig
-
+from aegis_graph.bulk.batch.batch_items import BatchItems
 from aegis_graph.bulk.batch.lines import LineWriter
 from aegis_graph.bulk.batch.records import HOLDER, BatchRecord, BatchRecords, LineRecord
 from aegis_graph.bulk.batch.service import BatchService
+from aegis_graph.bulk.envelope import TAG
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import ItemResult, LeasedItem
+from aegis_graph.bulk.records import ItemResult
 from aegis_graph.clock import Clock
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.request_holds import holds_of
@@ -24,19 +23,6 @@ from aegis_graph.routing.fast_path import FastPathGraph
 
 FOLDER = "batches"
 """Of the files that are on their way, in the results folder."""
-
-Invoke = Callable[[dict[str, Any], RunnableConfig], Awaitable[Any]]
-"""How an item is run: as the graph's ``ainvoke``."""
-
-
-class ItemRunner(Protocol):
-    """Runs the items of a job, and says what came of each."""
-
-    def config_of(self, key: str) -> RunnableConfig:
-        """With which an item is run."""
-
-    async def run(self, item: LeasedItem, invoke: Invoke | None = None) -> ItemResult:
-        """Run an item, by the job's graph or in another way."""
 
 
 @dataclass(slots=True)
@@ -50,7 +36,7 @@ class BatchRun:
         router: Which its requests are asked of.
         writer: Writes requests as lines.
         ledger: Where their reservations are.
-        runner: Runs items.
+        items: Runs items, and keeps what came of them.
         clock: Returns the present as an aware datetime in UTC.
         concurrency: How many answers are read, or items run without a batch, at the same time.
         stop: Set where no more is to be begun.
@@ -62,7 +48,7 @@ class BatchRun:
     router: FastPathGraph
     writer: LineWriter
     ledger: SqlLedger
-    runner: ItemRunner
+    items: BatchItems
     clock: Clock
     concurrency: int
     stop: asyncio.Event
@@ -71,7 +57,7 @@ class BatchRun:
     @property
     def envelope(self) -> str:
         """The scope of the job's own budget."""
-        return f"tag:bulk={self.job}"
+        return f"tag:{TAG}={self.job}"
 
     @property
     def is_cancelled(self) -> bool:

@@ -193,9 +193,9 @@ class LoopbackServer:
             lambda: not self._journal.in_flight, timeout_s=timeout_s, goal="no call in flight"
         )
 
-    def hold_batches(self) -> None:
-        """Let lines of batches wait for ``run_batches``."""
-        self._batches.waits = True
+    def hold_batches(self, *, hold: bool = True) -> None:
+        """Let lines of batches wait for ``run_batches``, or wait no longer."""
+        self._batches.waits = hold
 
     def run_batches(self, lines: int | None = None, *, expire: bool = False) -> None:
         """Answer lines of the batches that are under way.

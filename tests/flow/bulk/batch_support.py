@@ -6,19 +6,22 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from langchain_core.runnables import RunnableConfig
-
-from aegis_graph import BudgetExceededError, RouterConfig, RoutingError, create_ledger
+from aegis_graph import RouterConfig, create_ledger
+from aegis_graph.bulk.batch.batch_items import BatchItems
 from aegis_graph.bulk.batch.buyer import BatchBuyer, Bought
 from aegis_graph.bulk.batch.lines import LineWriter
 from aegis_graph.bulk.batch.records import BatchRecords
 from aegis_graph.bulk.batch.run import BatchRun
+from aegis_graph.bulk.envelope import JobLedger
+from aegis_graph.bulk.graph_source import find_parts
+from aegis_graph.bulk.item_run import GraphRunner
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import BulkItem, ItemResult, JobIdentity, LeasedItem
+from aegis_graph.bulk.records import BulkItem, JobIdentity
+from aegis_graph.bulk.results import ResultParts
+from aegis_graph.bulk.writing import ResultWriter
 from aegis_graph.clock import utc_now
 from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.testing import LoopbackServer, Reply
@@ -57,35 +60,12 @@ async def at_once(seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-@dataclass
-class Runner:
-    """Runs items as a job does."""
-
-    router: Any
-    ran: list[str] = field(default_factory=list)
-    """The keys of items that were run without a batch."""
-
-    def config_of(self, key: str) -> RunnableConfig:
-        choices = {"run_id": f"{JOB}/{key}", "tags": {"bulk": JOB}}
-        return {"configurable": choices}
-
-    async def run(self, item: LeasedItem, invoke: Any = None) -> ItemResult:
-        if invoke is None:
-            self.ran.append(item.key)
-        try:
-            output = await (invoke or self.router.ainvoke)(item.input, self.config_of(item.key))
-        except BudgetExceededError as error:
-            return ItemResult(key=item.key, outcome="pending", error=str(error))
-        except RoutingError as error:
-            return ItemResult(key=item.key, outcome="failed", error=str(error))
-        costs = sum(int(Decimal(one["cost_usd"]) * 10**9) for one in output["attempts"])
-        said = {
-            "text": output["messages"][-1].text,
-            "asked": [(one["provider"], one.get("tier")) for one in output["attempts"]],
-        }
-        return ItemResult(
-            key=item.key, outcome="done", output=json.dumps(said), cost_nano_usd=costs
-        )
+def said(output: Any) -> dict[str, Any]:
+    """What is kept of an answer: its text, and who was asked."""
+    return {
+        "text": output["messages"][-1].text,
+        "asked": [(one["provider"], one.get("tier")) for one in output["attempts"]],
+    }
 
 
 @dataclass
@@ -98,7 +78,6 @@ class Job:
     chain: Sequence[dict[str, Any]]
     envelope_usd: str | None = None
     router_options: dict[str, Any] = field(default_factory=dict)
-    runners: list[Runner] = field(default_factory=list)
 
     def open(self) -> WorkQueue:
         return WorkQueue(self.folder / "results", JobIdentity(name=JOB))
@@ -117,7 +96,9 @@ class Job:
 
     def run(self, queue: WorkQueue, ledger: SqlLedger, **changes: Any) -> BatchRun:
         router = open_router(self._config(), ledger=ledger, **self.router_options)
-        self.runners.append(Runner(router))
+        money = JobLedger(ledger, JOB)
+        runner = GraphRunner(find_parts(router), money, select=said)
+        writer = ResultWriter(queue, money, keeps_answers=False, began=utc_now())
         values = {
             "job": JOB,
             "queue": queue,
@@ -125,7 +106,7 @@ class Job:
             "router": router,
             "writer": LineWriter(router),
             "ledger": ledger,
-            "runner": self.runners[-1],
+            "items": BatchItems(runner, writer, money, ResultParts(queue)),
             "clock": utc_now,
             "concurrency": 4,
             "stop": asyncio.Event(),
