@@ -24,6 +24,8 @@ class BatchFiles(NamedTuple):
     most_line_bytes: int
     name_key: str
     """The key of a batch's metadata for the name that it is found by."""
+    free_errors: bool = False
+    """Whether a line that ended in an error is sure to cost nothing."""
     most_lines: int = 50_000
     """Calls in a file."""
     window: str = "24h"

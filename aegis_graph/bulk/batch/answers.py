@@ -33,16 +33,21 @@ _UNSERVED = frozenset({"batch_expired", "batch_cancelled"})
 """Codes of lines that no model saw: neither provider bills them."""
 
 
-def answers_in(path: Path) -> Iterator[tuple[str, LineAnswer]]:
-    """The answers in a file, each with the name of its line. What is no line is left out."""
+def answers_in(path: Path, *, free_errors: bool) -> Iterator[tuple[str, LineAnswer]]:
+    """The answers in a file, each with the name of its line. What is no line is left out.
+
+    Args:
+        path: The file.
+        free_errors: Whether a line that ended in an error is sure to cost nothing.
+    """
     with path.open("rb") as stream:
         for text in stream:
             with suppress(ValueError, TypeError, KeyError, AttributeError):
                 row = json.loads(text)
-                yield str(row["custom_id"]), _answer(row)
+                yield str(row["custom_id"]), _answer(row, free_errors=free_errors)
 
 
-def _answer(row: Mapping[str, Any]) -> LineAnswer:
+def _answer(row: Mapping[str, Any], *, free_errors: bool) -> LineAnswer:
     response = row.get("response")
     if isinstance(response, dict) and isinstance(response.get("status_code"), int):
         body = response.get("body")
@@ -53,7 +58,11 @@ def _answer(row: Mapping[str, Any]) -> LineAnswer:
     code = str((row.get("error") or {}).get("code"))
     if code in _UNSERVED:
         return unserved(code)
-    return ProviderTimeoutError(f"a line of a batch without an answer ({code:.40})", code=code)
+    return ProviderTimeoutError(
+        f"a line of a batch without an answer ({code:.40})",
+        code=code,
+        outcome_unknown=not free_errors,
+    )
 
 
 def unserved(why: str) -> ProviderError:

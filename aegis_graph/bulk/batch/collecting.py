@@ -61,10 +61,13 @@ class BatchCollector:
         return back
 
     def _answers(self, batch: BatchRecord) -> Iterator[tuple[str, LineAnswer]]:
+        provider = self._run.provider(batch)
+        assert provider is not None, "looked up before the batch ended"
+        assert provider.batch_files is not None, "opened for batches"
         for kind in ("answered", "failed"):
             path = self._run.file(batch, kind)
             if path.exists():
-                yield from answers_in(path)
+                yield from answers_in(path, free_errors=provider.batch_files.free_errors)
 
     async def _chunk(self, batch: BatchRecord, said: Mapping[str, LineAnswer]) -> list[PutBack]:
         run = self._run
@@ -105,9 +108,9 @@ class BatchCollector:
         """Drop what is known of a batch, here and, where it can be, at its provider."""
         provider = self._run.provider(batch)
         assert provider is not None, "looked up before the batch ended"
-        if batch.file_id is not None:
+        for file_id in filter(None, (batch.file_id, batch.output_id, batch.error_id)):
             try:
-                await self._run.service(provider).delete(batch.file_id)
+                await self._run.service(provider).delete(file_id)
             except ProviderError as error:
                 logger.warning("batch %s of %s: %s", batch.name, batch.provider, error)
         self._run.drop_files(batch)

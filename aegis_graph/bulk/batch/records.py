@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -27,7 +27,7 @@ _TABLES = (
     CREATE TABLE IF NOT EXISTS batches (
         number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, provider TEXT NOT NULL,
         stage TEXT NOT NULL, file_id TEXT, batch_id TEXT, submitted_at TEXT, status TEXT,
-        reason TEXT
+        reason TEXT, output_id TEXT, error_id TEXT
     ) STRICT
     """,
     """
@@ -62,6 +62,10 @@ class BatchRecord:
     """How it ended, in the provider's word."""
     reason: str | None
     """Why none of its lines was served, where that is so."""
+    output_id: str | None
+    """The provider's file of answers."""
+    error_id: str | None
+    """Its file of lines without one."""
 
 
 class LineRecord(NamedTuple):
@@ -138,7 +142,7 @@ class BatchRecords:
         Args:
             number: The batch.
             stage: The stage.
-            known: Values of ``file_id``, ``batch_id``, ``status`` and ``reason``.
+            known: Values of fields of the record.
         """
         values = dict(known)
         if stage == "submitted":
@@ -234,6 +238,8 @@ def _read(connection: sqlite3.Connection, number: int) -> BatchRecord:
 
 
 def _record(row: Sequence[Any]) -> BatchRecord:
-    number, name, provider, stage, file_id, batch_id, submitted_at, status, reason = row
-    moment = None if submitted_at is None else datetime.fromisoformat(submitted_at)
-    return BatchRecord(number, name, provider, stage, file_id, batch_id, moment, status, reason)
+    names = [one.name for one in fields(BatchRecord)]
+    known: dict[str, Any] = dict(zip(names, row, strict=True))
+    if known["submitted_at"] is not None:
+        known["submitted_at"] = datetime.fromisoformat(known["submitted_at"])
+    return BatchRecord(**known)

@@ -93,7 +93,14 @@ class BatchSender:
         if not state.has_ended:
             return batch
         await self._fetch(batch, state, service)
-        return records.advance(batch.number, "ended", status=state.status, reason=state.reason)
+        return records.advance(
+            batch.number,
+            "ended",
+            status=state.status,
+            reason=state.reason,
+            output_id=state.output_id,
+            error_id=state.error_id,
+        )
 
     async def _fetch(self, batch: BatchRecord, state: BatchState, service: BatchService) -> None:
         for kind, file_id in (("answered", state.output_id), ("failed", state.error_id)):

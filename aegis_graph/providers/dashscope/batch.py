@@ -57,7 +57,7 @@ def batch_files_of(address: str) -> BatchFiles | None:
     """Where the files of many calls go that a row with this address has; ``None`` for nowhere.
 
     Source: https://help.aliyun.com/en/model-studio/batch-interfaces-compatible-with-openai, which
-    says 500 MB for a file and 6 MB for a line. The regions of both prices have it.
+    says 500 MB for a file, 6 MB for a line, and that only lines that were answered are billed.
 
     >>> batch_files_of("https://dashscope-intl.aliyuncs.com/api/v1").url
     'https://dashscope-intl.aliyuncs.com/compatible-mode/v1'
@@ -70,6 +70,7 @@ def batch_files_of(address: str) -> BatchFiles | None:
         most_bytes=500 * 10**6,
         most_line_bytes=6 * 10**6,
         name_key="ds_name",
+        free_errors=True,
     )
 
 
