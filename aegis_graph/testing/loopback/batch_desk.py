@@ -13,7 +13,7 @@ from aegis_graph.testing.loopback.script import Script
 from aegis_graph.testing.wires.batches import (
     ENDPOINT,
     BatchDialect,
-    BatchLine,
+    PlayedLine,
     answered_line,
     batch_object,
     file_object,
@@ -43,7 +43,7 @@ class StoredBatch:
     dialect: BatchDialect
     asked: dict[str, Any]
     status: str = "validating"
-    lines: list[BatchLine] = field(default_factory=list)
+    lines: list[PlayedLine] = field(default_factory=list)
     """Those that were not carried out yet."""
     total: int = 0
     output: list[bytes] = field(default_factory=list)
@@ -51,7 +51,7 @@ class StoredBatch:
     problems: list[dict[str, Any]] = field(default_factory=list)
     """Why none of its lines is carried out, if so."""
     files: dict[str, str] = field(default_factory=dict)
-    hanging: list[BatchLine] = field(default_factory=list)
+    hanging: list[PlayedLine] = field(default_factory=list)
     """Those for which no answer ever comes."""
 
 
@@ -156,7 +156,7 @@ class BatchDesk:
         if not batch.lines and not batch.hanging:
             self._end(batch, "completed")
 
-    def _play(self, batch: StoredBatch, line: BatchLine) -> None:
+    def _play(self, batch: StoredBatch, line: PlayedLine) -> None:
         call = Received(
             number=self._journal.next_number(),
             protocol="openai",
@@ -176,7 +176,7 @@ class BatchDesk:
         finally:
             self._journal.finish(call)
 
-    def _answer(self, batch: StoredBatch, line: BatchLine, call: Received) -> None:
+    def _answer(self, batch: StoredBatch, line: PlayedLine, call: Received) -> None:
         step = self._script.take("openai", call.model)
         if step is None:
             self._script.add_problem(f"unscripted: line of {batch.id}, model {call.model!r}")
@@ -191,7 +191,7 @@ class BatchDesk:
             self._reply(batch, call, played)
 
     def _play_fault(
-        self, batch: StoredBatch, line: BatchLine, call: Received, fault: Fault
+        self, batch: StoredBatch, line: PlayedLine, call: Received, fault: Fault
     ) -> None:
         if fault.kind == "status":
             body = self._wire.error(fault.status_code, fault.error_code, fault.message)

@@ -45,7 +45,7 @@ DASHSCOPE = BatchDialect(COMPATIBLE_ROOT, 336, "file-batch-{}", "file-batch_outp
 
 
 @dataclass(frozen=True, slots=True)
-class BatchLine:
+class PlayedLine:
     """A request in a file."""
 
     custom_id: str
@@ -92,9 +92,9 @@ def metadata_problem(dialect: BatchDialect, metadata: object) -> str | None:
     return None
 
 
-def read_lines(text: bytes, endpoint: str) -> tuple[list[BatchLine], list[dict[str, Any]]]:
+def read_lines(text: bytes, endpoint: str) -> tuple[list[PlayedLine], list[dict[str, Any]]]:
     """The requests of a file, and what is wrong with it, as a batch that failed says it."""
-    lines: list[BatchLine] = []
+    lines: list[PlayedLine] = []
     problems = []
     for number, raw in enumerate(text.splitlines(), start=1):
         problem, line = _read_line(raw, endpoint)
@@ -111,7 +111,7 @@ def read_lines(text: bytes, endpoint: str) -> tuple[list[BatchLine], list[dict[s
     return lines, problems
 
 
-def _read_line(raw: bytes, endpoint: str) -> tuple[str | None, BatchLine | None]:
+def _read_line(raw: bytes, endpoint: str) -> tuple[str | None, PlayedLine | None]:
     try:
         row = json.loads(raw)
     except ValueError:
@@ -125,7 +125,7 @@ def _read_line(raw: bytes, endpoint: str) -> tuple[str | None, BatchLine | None]
         return "missing_required_parameter", None
     if body.get("stream"):
         return "invalid_request", None
-    return None, BatchLine(row["custom_id"], body)
+    return None, PlayedLine(row["custom_id"], body)
 
 
 def _problem(code: str, line: int | None) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Job:
     chain: Sequence[dict[str, Any]]
     envelope_usd: str | None = None
     router_options: dict[str, Any] = field(default_factory=dict)
+    money: list[JobLedger] = field(default_factory=list)
 
     def open(self) -> WorkQueue:
         return WorkQueue(self.folder / "results", JobIdentity(name=JOB))
@@ -97,6 +98,7 @@ class Job:
     def run(self, queue: WorkQueue, ledger: SqlLedger, **changes: Any) -> BatchRun:
         router = open_router(self._config(), ledger=ledger, **self.router_options)
         money = JobLedger(ledger, JOB)
+        self.money.append(money)
         runner = GraphRunner(find_parts(router), money, select=said)
         writer = ResultWriter(queue, money, keeps_answers=False, began=utc_now())
         values = {
@@ -122,8 +124,14 @@ class Job:
             queue.add(inputs)
             return await BatchBuyer(self.run(queue, ledger, **changes), pause).buy()
         finally:
-            queue.close()
-            ledger.close()
+            self.close(queue, ledger)
+
+    def close(self, queue: WorkQueue, ledger: SqlLedger) -> None:
+        """Let go of what a process has open."""
+        queue.close()
+        while self.money:
+            self.money.pop().close()
+        ledger.close()
 
     def outputs(self) -> dict[str, Any]:
         """What the items with a result say, by their keys."""

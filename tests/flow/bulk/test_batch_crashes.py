@@ -77,8 +77,10 @@ class MortalLedger:
 async def died_after(job: Job, steps: int) -> bool:
     """Work on the job until so many steps were done; whether it died of that."""
     mortal, queue, ledger = Mortal(10**9), job.open(), job.ledger()
-    file = MortalFile(queue.file.path)
-    file.mortal, queue.file = mortal, file
+    path = queue.file.path
+    queue.close()
+    queue.file = file = MortalFile(path)
+    file.mortal = mortal
     queue.add(items(COUNT))
     run = job.run(queue, MortalLedger(ledger, mortal))  # type: ignore[arg-type]
     mortal.steps, mortal.last = 0, steps
@@ -89,8 +91,7 @@ async def died_after(job: Job, steps: int) -> bool:
     except BaseExceptionGroup as group:
         return group.subgroup(Died) is not None
     finally:
-        file.close()
-        ledger.close()
+        job.close(queue, ledger)
     return False
 
 

@@ -278,7 +278,7 @@ async def test_a_file_has_as_many_lines_as_its_provider_takes(
     assert taker.batch_files is not None
     taker.batch_files = taker.batch_files._replace(most_lines=4)
     await BatchBuyer(run, at_once).buy()
-    queue.close()
+    job.close(queue, ledger)
     assert list(server.batches.values()) == ["completed"] * 3
     assert len(job.lines()) == len(job.outputs()) == 10
 
