@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from aegis_graph.bulk.batch.buyer import BatchBuyer
 from aegis_graph.bulk.job_file import JobFile
+from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.testing import LoopbackServer
 from tests.contract.ledger_store import Store
 from tests.flow.bulk.batch_support import ANSWER, AT_HALF, KINDS, Job, at_once, items, row
@@ -51,26 +52,26 @@ class MortalFile(JobFile):
         self.mortal.step()
 
 
-class MortalLedger:
+class MortalLedger(SqlLedger):
     """The ledger as such a process has it."""
 
-    def __init__(self, ledger: Any, mortal: Mortal) -> None:
-        self._ledger = ledger
-        self._mortal = mortal
+    def __init__(self, ledger: SqlLedger, mortal: Mortal) -> None:
+        # The same ledger, with its writer: another one would open the store a second time.
+        self.__dict__ = ledger.__dict__
+        self.mortal = mortal
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
+    @override
     async def admit(self, holds: Sequence[Any], **more: Any) -> Any:
-        self._mortal.step()
-        made = await self._ledger.admit(holds, **more)
-        self._mortal.step()
+        self.mortal.step()
+        made = await super().admit(holds, **more)
+        self.mortal.step()
         return made
 
+    @override
     async def settle(self, settlements: Sequence[Any], **more: Any) -> Any:
-        self._mortal.step()
-        done = await self._ledger.settle(settlements, **more)
-        self._mortal.step()
+        self.mortal.step()
+        done = await super().settle(settlements, **more)
+        self.mortal.step()
         return done
 
 
@@ -82,7 +83,7 @@ async def died_after(job: Job, steps: int) -> bool:
     queue.file = file = MortalFile(path)
     file.mortal = mortal
     queue.add(items(COUNT))
-    run = job.run(queue, MortalLedger(ledger, mortal))  # type: ignore[arg-type]
+    run = job.run(queue, MortalLedger(ledger, mortal))
     mortal.steps, mortal.last = 0, steps
     try:
         await BatchBuyer(run, at_once).buy()
