@@ -99,6 +99,8 @@ async def died_after(job: Job, steps: int) -> bool:
 def assert_bought_once(job: Job) -> None:
     assert sorted(job.outputs()) == [f"k{number}" for number in range(COUNT)]
     assert sorted(job.lines()) == sorted(job.outputs())
+    # A second one would be served, too, whether or not it is ever looked at.
+    assert list(job.server.batches.values()) == ["completed"]
     assert [one["cost_nano_usd"] for one in job.rows()] == [AT_HALF] * COUNT
     job.assert_in_order()
 
