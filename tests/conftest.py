@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["SSL_CERT_FILE"] = str(trusted)
     # Where a ledger is that no test names: not among this user's own.
     os.environ["XDG_DATA_HOME"] = str(Path(folder.name) / "data")
+    # A shell has what it starts in the background ignore Ctrl-C, and processes hand that on.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # How long an example takes says how busy the machine is.
     settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("busy")
