@@ -18,7 +18,12 @@ from aegis_graph.bulk.forecast import Forecast, forecast_of
 from aegis_graph.bulk.graph_source import GraphSource, find_parts, open_graph
 from aegis_graph.bulk.item_run import SelectOutput
 from aegis_graph.bulk.items import KeyOf, items_of
-from aegis_graph.bulk.local_engine import WorkPlan, work_here, work_in_processes
+from aegis_graph.bulk.local_engine import (
+    WorkPlan,
+    check_sendable,
+    work_here,
+    work_in_processes,
+)
 from aegis_graph.bulk.opened import JobTerms, OnProgress, OpenJob
 from aegis_graph.bulk.progress import progress_bar
 from aegis_graph.bulk.progress_facts import progress_of
@@ -157,6 +162,8 @@ class BulkJob:
         )
         if tier == "batch" and (workers > 1 or engine != "local"):
             raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
+        if workers > 1:
+            check_sendable(workers, self._graph, self._output)
         async with self._opened(items, terms, tier) as opened:
             queue, found = opened.queue, opened.found
             plan = self._plan(opened, terms, choices_of(tier, found.graph), settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import pickle
 import signal
 import threading
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.worker import Worker, WorkerSettings
 from aegis_graph.bulk.writing import ResultWriter
-from aegis_graph.errors import StoreError
+from aegis_graph.errors import InvalidRequestError, StoreError
 
 MOST_DEATHS = 5
 """So many workers in a row may die without a result, before no new one is started."""
@@ -207,6 +208,21 @@ def _listen(pipe: Connection, loop: asyncio.AbstractEventLoop, stop: asyncio.Eve
         pipe.recv()
     with suppress(RuntimeError):  # the loop has ended by itself
         loop.call_soon_threadsafe(stop.set)
+
+
+def check_sendable(workers: int, source: GraphSource, select: SelectOutput | None) -> None:
+    """Make sure that other processes can be told what to do, before anything is made.
+
+    Raises:
+        InvalidRequestError: They cannot.
+    """
+    try:
+        pickle.dumps((source, select))
+    except Exception as error:  # pickling runs code of any kind
+        raise InvalidRequestError(
+            f"workers={workers} needs the graph as 'module:name' or as a function at the top of a"
+            " module, and so the function for its output: each process opens its own"
+        ) from error
 
 
 async def work_in_processes(plan: WorkPlan, count: int, queue: WorkQueue) -> None:

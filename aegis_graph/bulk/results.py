@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -134,8 +134,9 @@ class ResultParts:
             for number in range(before.part + 1, before.parts + 1):
                 kept += writer.copy(self._part_file(number))
             # At the end, where they are left out when these items get their results.
-            for rows in self._rows("state = 'set_aside'"):
-                writer.write(rows)
+            with closing(self._rows("state = 'set_aside'")) as batches:
+                for rows in batches:
+                    writer.write(rows)
 
     def _compacted(self) -> _Compacted:
         with self._queue.file.reading() as connection:
@@ -190,15 +191,16 @@ class ResultParts:
 
     def _export(self, part: int) -> None:
         place = self._part_file(part)
-        rows = self._rows("part = ? AND output IS NOT NULL", part)
-        first = next(rows, None)
-        if first is None:
-            # Another process has written it meanwhile.
-            return
-        with self._writing(place) as writer:
-            writer.write(first)
-            for more in rows:
-                writer.write(more)
+        # Closed also after an error: it has the file's lock, in this thread.
+        with closing(self._rows("part = ? AND output IS NOT NULL", part)) as batches:
+            first = next(batches, None)
+            if first is None:
+                # Another process has written it meanwhile.
+                return
+            with self._writing(place) as writer:
+                writer.write(first)
+                for more in batches:
+                    writer.write(more)
         with self._queue.file.writing() as connection:
             connection.execute("UPDATE items SET output = NULL WHERE part = ?", (part,))
 
@@ -211,7 +213,7 @@ class ResultParts:
             with whole_file(place, replacing) as stream, self._format.writer(stream) as writer:
                 yield writer
 
-    def _rows(self, condition: str, *values: object) -> Iterator[list[ResultRow]]:
+    def _rows(self, condition: str, *values: object) -> Generator[list[ResultRow], None, None]:
         """Results in batches, all from one moment: another process may remove them meanwhile."""
         with self._queue.file.reading() as connection:
             found = connection.execute(
