@@ -22,7 +22,7 @@ _FEW = (12.706, 4.303, 3.182, 2.776)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forecast:
+class JobForecast:
     """What all items of a job will cost and take, those that have their results included.
 
     The intervals hold what they are about in 19 of 20 samples, where the items that were chosen are
@@ -51,7 +51,7 @@ class Forecast:
         )
 
 
-def forecast_of(facts: JobFacts, sample: Sequence[SampledItem], *, at_once: int) -> Forecast:
+def forecast_of(facts: JobFacts, sample: Sequence[SampledItem], *, at_once: int) -> JobForecast:
     """Forecast a job.
 
     Args:
@@ -75,7 +75,7 @@ def forecast_of(facts: JobFacts, sample: Sequence[SampledItem], *, at_once: int)
     money = sum_of_rest(rest, [Decimal(one.nano_usd) for one in sample])
     time = sum_of_rest(rest, [Decimal(str(one.seconds)) for one in sample])
     spent = facts.spent_nano_usd
-    return Forecast(
+    return JobForecast(
         total=facts.total,
         sample=len(sample),
         cost_usd=_usd(spent + money.likely, ROUND_CEILING),

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from typing_extensions import Unpack
 
 from aegis_graph.bulk.batch.engine import work_with_batches
 from aegis_graph.bulk.envelope import JobLedger
-from aegis_graph.bulk.forecast import Forecast, forecast_of
+from aegis_graph.bulk.forecast import JobForecast, forecast_of
 from aegis_graph.bulk.graph_source import GraphSource, find_parts, open_graph
 from aegis_graph.bulk.item_run import SelectOutput
 from aegis_graph.bulk.items import KeyOf, items_of
@@ -24,7 +25,15 @@ from aegis_graph.bulk.local_engine import (
     work_here,
     work_in_processes,
 )
-from aegis_graph.bulk.opened import JobTerms, OnProgress, OpenJob
+from aegis_graph.bulk.opened import JobTerms, OpenJob
+from aegis_graph.bulk.options import (
+    BulkOptions,
+    Engine,
+    ForecastOptions,
+    OnProgress,
+    check_engine,
+    checked_name,
+)
 from aegis_graph.bulk.progress import progress_bar
 from aegis_graph.bulk.progress_facts import progress_of
 from aegis_graph.bulk.queue import WorkQueue
@@ -33,12 +42,6 @@ from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.tiers import BulkTier, choices_of
 from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.clock import Clock, utc_now
-from aegis_graph.errors import InvalidRequestError
-
-NAME_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,59}"
-"""A job's name is a tag, a part of a budget's scope, and the beginning of its runs."""
-
-Engine = Literal["local", "ray"]
 
 
 def create_bulk(
@@ -98,11 +101,7 @@ class BulkJob:
         format: ResultFormat = "jsonl",
         clock: Clock = utc_now,
     ) -> None:
-        if not re.fullmatch(NAME_PATTERN, name):
-            raise InvalidRequestError(
-                f"name: {name!r} is no name of 1 to 60 letters, digits and any of - _ ."
-            )
-        self.name = name
+        self.name = checked_name(name)
         self.folder = Path(results)
         self._graph = graph
         self._key = key
@@ -110,17 +109,20 @@ class BulkJob:
         self._format: ResultFormat = format
         self._clock = clock
 
-    def run(self, items: Iterable[Any] = (), **options: Any) -> BulkSummary:
+    def run(self, items: Iterable[Any] = (), **options: Unpack[BulkOptions]) -> BulkSummary:
         """As ``arun``, for sync callers; blocks until the job stops.
 
-        In a terminal a bar says how far it is, unless ``progress`` is given. Ctrl-C ends it when
+        In a terminal a bar shows how far it is, where there is no ``progress``. Ctrl-C ends it when
         what is under way has ended; a second one at once.
 
         Raises:
             KeyboardInterrupt: It was stopped so. All results so far are kept.
         """
+        if "progress" in options:
+            return asyncio.run(self.arun(items, **options))
         with progress_bar(sys.stderr) as show:
-            return asyncio.run(self.arun(items, **{"progress": show, **options}))
+            shown: BulkOptions = {**options, "progress": show}
+            return asyncio.run(self.arun(items, **shown))
 
     async def arun(
         self,
@@ -160,13 +162,12 @@ class BulkJob:
             workers=workers,
             max_attempts=max_attempts,
         )
-        if tier == "batch" and (workers > 1 or engine != "local"):
-            raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
+        check_engine(engine, tier, workers)
         if workers > 1:
             check_sendable(workers, self._graph, self._output)
         async with self._opened(items, terms, tier) as opened:
             queue, found = opened.queue, opened.found
-            plan = self._plan(opened, terms, choices_of(tier, found.graph), settings)
+            plan = self._plan(terms, choices_of(tier, found.graph), settings)
 
             async def work() -> None:
                 if workers > 1:
@@ -178,7 +179,9 @@ class BulkJob:
                 await work_with_batches(plan, queue, found, tier, work)
             return opened.summary(progress)
 
-    def forecast(self, items: Iterable[Any] = (), **options: Any) -> Forecast:
+    def forecast(
+        self, items: Iterable[Any] = (), **options: Unpack[ForecastOptions]
+    ) -> JobForecast:
         """As ``aforecast``, for sync callers; blocks until the sample has run."""
         return asyncio.run(self.aforecast(items, **options))
 
@@ -193,7 +196,7 @@ class BulkJob:
         max_attempts: int = 3,
         progress: OnProgress | None = None,
         settings: WorkerSettings | None = None,
-    ) -> Forecast:
+    ) -> JobForecast:
         """Run some of the items, chosen by chance, and say what all will cost and take.
 
         Their results are the job's: nothing is bought again when it is run.
@@ -222,7 +225,7 @@ class BulkJob:
         )
         async with self._opened(items, terms) as opened:
             chosen = await asyncio.to_thread(opened.queue.choose_sample, sample)
-            plan = self._plan(opened, terms, {}, settings)
+            plan = self._plan(terms, {}, settings)
             async with opened.said(progress):
                 if chosen:
                     await work_here(plan, opened.queue, opened.found, most=chosen)
@@ -294,11 +297,7 @@ class BulkJob:
             yield OpenJob(found, queue, money, ResultParts(queue, part_rows=self.part_rows))
 
     def _plan(
-        self,
-        opened: OpenJob,
-        terms: JobTerms,
-        choices: Mapping[str, Any],
-        settings: WorkerSettings | None,
+        self, terms: JobTerms, choices: Mapping[str, Any], settings: WorkerSettings | None
     ) -> WorkPlan:
         return WorkPlan(
             source=self._graph,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.graph_source import FoundParts
+from aegis_graph.bulk.options import OnProgress
 from aegis_graph.bulk.progress_facts import progress_of, rest_nano_usd
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import BulkProgress, BulkSummary
+from aegis_graph.bulk.records import BulkSummary
 from aegis_graph.bulk.results import ResultParts
 from aegis_graph.bulk.writing import look_again
 from aegis_graph.errors import InvalidRequestError
@@ -21,8 +22,6 @@ from aegis_graph.request.limits import amount_usd
 
 TICK_S = 0.5
 """How often progress is said, in seconds."""
-
-OnProgress = Callable[[BulkProgress], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from aegis_graph.bulk.outages import Throttle
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobState, LeasedItem
 from aegis_graph.bulk.results import ResultParts
-from aegis_graph.bulk.writing import ResultWriter
-from aegis_graph.errors import StoreError
+from aegis_graph.bulk.verdicts import Verdict, error_line
+from aegis_graph.bulk.writing import ResultWriter, error_of
+from aegis_graph.errors import LedgerError, StoreError
 
 IDLE_S = 0.2
 """How often a worker without items looks whether there are some again, in seconds."""
@@ -178,6 +179,13 @@ class Worker:
         except StoreError:
             self._ended = ended + self._ended
             raise
+        except LedgerError as error:
+            # What the items cost is a part of their results, which wait here for it.
+            self._ended = ended + self._ended
+            if self._is_stopping:
+                raise
+            await self._down(error_line(error), self._throttle.epoch)
+            return
         self._dry = count > 0 and not leased
         self._ready += leased
         if self._left is not None:
@@ -199,24 +207,29 @@ class Worker:
         for task in tasks:
             epoch, done_before = self._running.pop(task)
             end = task.result()
-            found = (
-                await self._blocking(self._writer.verdict, end, self._done > done_before)
-                if end.error is not None or end.is_degraded
-                else None
-            )
+            if end.error is None and not end.is_degraded:
+                found = None
+            else:
+                found = await self._blocking(self._writer.verdict, end, self._done > done_before)
+            self._ended.append(end)
             if found is None:
                 self._done += 1
                 self._mean_s += (end.seconds - self._mean_s) / min(self._done, 100)
                 await self._succeeded(epoch)
-            elif found.kind == "money":
-                await self._refused(end, epoch)
-            elif found.kind == "crowded":
-                self._throttle.crowded(epoch, found.wait_s)
-            elif found.kind == "outage":
-                await self._down(end, epoch)
-            if found is not None and found.kind != "own" and end.is_degraded:
-                await self._runner.forget(end.item.key)
-            self._ended.append(end)
+            else:
+                await self._react(end, found, epoch)
+
+    async def _react(self, end: ItemEnd, found: Verdict, epoch: int) -> None:
+        if found.kind == "own":
+            return
+        if found.kind == "money":
+            await self._refused(end, epoch)
+        elif found.kind == "crowded":
+            self._throttle.crowded(epoch, found.wait_s)
+        else:
+            await self._down(error_of(end), epoch)
+        if end.is_degraded:
+            await self._runner.forget(end.item.key)
 
     async def _succeeded(self, epoch: int) -> None:
         was_paused = self._throttle.is_paused
@@ -230,12 +243,12 @@ class Worker:
         if running or self._is_stopping:
             return
         if not await self._blocking(self._writer.is_money_held, end.item.key):
-            await self._say("money_ended", self._writer.reason_of(end))
+            await self._say("money_ended", error_of(end))
             self._is_stopping = True
 
-    async def _down(self, end: ItemEnd, epoch: int) -> None:
+    async def _down(self, reason: str, epoch: int) -> None:
         self._throttle.down(epoch)
-        await self._say("paused", self._writer.reason_of(end))
+        await self._say("paused", reason)
         if self._throttle.paused_s > self._settings.give_up_s:
             self._is_stopping = True
 
@@ -267,7 +280,7 @@ class Worker:
             self._runner.close()
             try:
                 if self._ended:
-                    self._writer.exchange(self._ended, 0)
+                    self._writer.keep_last(self._ended)
             finally:
                 self._queue.leave(name)
 

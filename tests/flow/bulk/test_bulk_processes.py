@@ -6,7 +6,6 @@ import os
 import resource
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -86,8 +85,9 @@ def test_workers_that_die_again_and_again_end_the_job_in_one_line(
         WorkerProcesses(plan, 2, queue).run()
 
 
-def run_slowly(config: RouterConfig, folder: Path, pipe: Connection) -> None:
+def run_until_told(config: RouterConfig, folder: Path, pipe: Connection) -> None:
     job = create_bulk(open_router(config), name="cities", results=folder)
+    pipe.recv()
     try:
         job.run(CITIES, concurrency=4)
     except KeyboardInterrupt:
@@ -97,17 +97,18 @@ def run_slowly(config: RouterConfig, folder: Path, pipe: Connection) -> None:
 def test_ctrl_c_ends_what_is_under_way_and_keeps_it(
     server: LoopbackServer, config: RouterConfig, db: Path, folder: Path
 ) -> None:
-    goes_on = threading.Event()
+    started: list[int] = []
 
     def answer(call: Any) -> Any:
-        return Reply("Paris", input_tokens=1, output_tokens=1, latency_s=lambda: wait(goes_on))
+        if len(server.calls()) == 5:
+            os.kill(started[0], signal.SIGINT)
+        return ANSWER
 
     server.always("openai", answer)
-    process, pipe = start(run_slowly, config, folder)
-    server.wait_for_calls(4)
+    process, pipe = start(run_until_told, config, folder)
     assert process.pid is not None
-    os.kill(process.pid, signal.SIGINT)
-    goes_on.set()
+    started.append(process.pid)
+    pipe.send("begin")
     assert heard(pipe) == "interrupted"
     assert ended(process) == 0
     arrived = len(server.calls())
@@ -116,10 +117,6 @@ def test_ctrl_c_ends_what_is_under_way_and_keeps_it(
     server.always("openai", ANSWER)
     create_bulk(open_router(config), name="cities", results=folder).run(CITIES)
     assert asked(server) == dict.fromkeys(CITIES, 1)
-
-
-def wait(event: threading.Event) -> float:
-    return 0.0 if event.is_set() else 0.05
 
 
 def fill_the_disk(config: RouterConfig, folder: Path, pipe: Connection) -> None:
