@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aegis_graph.bulk.forecast import Forecast
+from aegis_graph.bulk.forecast import JobForecast
 from aegis_graph.bulk.graph_source import find_parts, open_graph
 from aegis_graph.bulk.job import BulkJob, create_bulk
 from aegis_graph.bulk.progress_facts import progress_of
@@ -94,7 +94,7 @@ def forecast(options: argparse.Namespace) -> int:
 
 async def _aforecast(
     begun: BegunJob, *, sample: int, as_json: bool
-) -> tuple[Forecast, list[SkippedDocument]]:
+) -> tuple[JobForecast, list[SkippedDocument]]:
     running = {name: begun.running[name] for name in _FORECAST if name in begun.running}
     async with _opened(begun) as (job, files):
         run_sample = partial(job.aforecast, files, sample=sample, **running)

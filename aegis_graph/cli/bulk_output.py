@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aegis_graph.bulk.forecast import Forecast
+from aegis_graph.bulk.forecast import JobForecast
 from aegis_graph.bulk.progress import (
     OnProgress,
     progress_bar,
@@ -106,7 +106,7 @@ def print_summary(summary: BulkSummary, *, as_json: bool) -> None:
     print_lines(new_console(), lines)
 
 
-def print_forecast(name: str, found: Forecast, *, as_json: bool) -> None:
+def print_forecast(name: str, found: JobForecast, *, as_json: bool) -> None:
     """Print what a job will cost and take."""
     if as_json:
         amounts = ("cost_usd", "least_cost_usd", "most_cost_usd")
