@@ -65,7 +65,7 @@ def check_engine(engine: str, tier: BulkTier | None, workers: int) -> None:
     Raises:
         InvalidRequestError: The engine is unknown, or has no such tier.
     """
+    if tier == "batch" and (workers > 1 or engine != "local"):
+        raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
     if engine != "local":
         raise InvalidRequestError(f"engine: {engine!r} is unknown; use 'local'")
-    if tier == "batch" and workers > 1:
-        raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
