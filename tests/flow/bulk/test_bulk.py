@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from tests.flow.bulk.bulk_support import (
 from tests.flow.support import (
     assert_sound,
     flat_price,
+    locked,
     make_config,
     open_router,
     provider,
@@ -321,3 +322,32 @@ def test_items_are_read_one_after_the_other(server: LoopbackServer, db: Path, fo
     job = create_bulk(routed(server, db), name="cities", results=folder, key="id")
     job.run(inputs())
     assert [row["key"] for row in result_rows(folder)] == ["0", "1", "2"]
+
+
+def test_a_ledger_that_cannot_be_written_pauses_the_job(
+    server: LoopbackServer, db: Path, folder: Path
+) -> None:
+    router = routed(server, db, ledger={"busy_timeout_s": 0.05})
+    other = ExitStack()
+
+    def answer(call: Any) -> Any:
+        if len(server.calls()) == 5:
+            other.enter_context(locked(db))
+        return ANSWER
+
+    def watch(progress: BulkProgress) -> None:
+        if progress.state == "paused":
+            seen.append(progress.reason)
+            other.close()
+
+    seen: list[str | None] = []
+    server.always("openai", answer)
+    job = create_bulk(router, name="cities", results=folder)
+    summary = job.run(cities(20), settings=QUICK, max_attempts=1, progress=watch)
+    assert seen
+    assert "is locked by another program" in str(seen[0])
+    assert (summary.progress.state, summary.progress.done) == ("finished", 20)
+    assert summary.progress.set_aside == 0
+    # What was answered and could not be written is asked again, and counted.
+    twice = sum(number > 1 for number in asked(server).values())
+    assert twice <= summary.progress.bought_twice_at_most
