@@ -9,6 +9,7 @@ AegisError
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
 │   └── ReadOnlyLedgerError             it can be read, and may not be written
 ├── StoreError (RuntimeError)           a store of paid results, or an index, cannot be used
+├── WorkerLostError (RuntimeError)      a process that ran items of a bulk job is gone
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
 ├── RoutingError (RuntimeError)         no answer; carries the attempts and the skipped providers
 │   ├── NoProviderError                 no provider may be asked: privacy, task, keys, cooldown
@@ -88,6 +89,10 @@ class ReadOnlyLedgerError(LedgerError):
 
 class StoreError(AegisError, RuntimeError):
     """A store of paid results, or an index of documents, cannot be opened, read or written."""
+
+
+class WorkerLostError(AegisError, RuntimeError):
+    """A process that ran items of a bulk job is gone; the job's other workers run them again."""
 
 
 class InsertError(AegisError, RuntimeError):

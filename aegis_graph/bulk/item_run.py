@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -41,6 +41,22 @@ class ItemEnd:
     is_degraded: bool = False
     """Whether the graph says that a rule stood in for a model."""
     error: Exception | None = None
+
+
+class ItemRunner(Protocol):
+    """Runs items, in this process or in others."""
+
+    async def start(self) -> None:
+        """Get ready."""
+
+    async def run(self, item: LeasedItem) -> ItemEnd:
+        """Run an item to its end."""
+
+    async def forget(self, key: str) -> None:
+        """Have the next run of an item begin anew, where the last one ended in a wrong way."""
+
+    async def close(self) -> None:
+        """Let go of all that runs items."""
 
 
 class GraphRunner:
@@ -77,7 +93,7 @@ class GraphRunner:
         if self._checkpointer is not None and not await _is_async(self._checkpointer):
             self._threads = ThreadPoolExecutor(self._concurrency, "aegis-bulk")
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Let go of the threads."""
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)

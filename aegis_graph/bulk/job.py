@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,13 @@ from typing import Any
 from typing_extensions import Unpack
 
 from aegis_graph.bulk.batch.engine import work_with_batches
+from aegis_graph.bulk.engines import work_on
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.forecast import JobForecast, forecast_of
 from aegis_graph.bulk.graph_source import GraphSource, find_parts, open_graph
 from aegis_graph.bulk.item_run import SelectOutput
 from aegis_graph.bulk.items import KeyOf, items_of
-from aegis_graph.bulk.local_engine import (
-    WorkPlan,
-    check_sendable,
-    work_here,
-    work_in_processes,
-)
+from aegis_graph.bulk.local_engine import WorkPlan, check_sendable, work_here
 from aegis_graph.bulk.opened import JobTerms, OpenJob
 from aegis_graph.bulk.options import (
     BulkOptions,
@@ -144,8 +141,8 @@ class BulkJob:
                 need not be given again.
             max_cost_usd: What the job may cost in all of its runs, in USD; as before when absent.
             concurrency: Items at once in each worker.
-            workers: Processes.
-            engine: Where the workers run.
+            workers: Processes; on Ray its actors, each with a graph of its own.
+            engine: Where the workers run: ``local``, or ``ray`` for any number of hosts.
             tier: At half the price: ``flex`` by each call, ``batch`` by files of many calls.
             max_attempts: How often an item is tried before it is set aside.
             progress: Called with how far the job is, about twice a second.
@@ -163,19 +160,13 @@ class BulkJob:
             max_attempts=max_attempts,
         )
         check_engine(engine, tier, workers)
-        if workers > 1:
+        if workers > 1 and engine == "local":
             check_sendable(workers, self._graph, self._output)
         async with self._opened(items, terms, tier) as opened:
             queue, found = opened.queue, opened.found
             plan = self._plan(terms, choices_of(tier, found.graph), settings)
-
-            async def work() -> None:
-                if workers > 1:
-                    await work_in_processes(plan, workers, queue)
-                else:
-                    await work_here(plan, queue, found)
-
             async with opened.said(progress):
+                work = partial(work_on, engine, plan, workers, opened)
                 await work_with_batches(plan, queue, found, tier, work)
             return opened.summary(progress)
 

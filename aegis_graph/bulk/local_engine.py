@@ -16,7 +16,7 @@ from typing import Any
 
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.graph_source import FoundParts, GraphSource, find_parts, open_graph
-from aegis_graph.bulk.item_run import GraphRunner, SelectOutput
+from aegis_graph.bulk.item_run import GraphRunner, ItemRunner, SelectOutput
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.worker import Worker, WorkerSettings
@@ -55,6 +55,7 @@ async def work_here(
     queue: WorkQueue,
     found: FoundParts,
     *,
+    runner: ItemRunner | None = None,
     stop: asyncio.Event | None = None,
     most: int | None = None,
 ) -> None:
@@ -64,6 +65,7 @@ async def work_here(
         plan: What to do.
         queue: Of the job.
         found: The graph, opened.
+        runner: Runs the items; this process when absent.
         stop: When it is set, no further item is taken.
         most: After how many items no further one is taken.
 
@@ -71,7 +73,7 @@ async def work_here(
         StoreError: The job's file cannot be written.
     """
     money = JobLedger(found.ledger, queue.facts().name)
-    runner = GraphRunner(
+    runner = runner or GraphRunner(
         found,
         money,
         select=plan.select,

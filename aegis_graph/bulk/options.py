@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 
 from typing_extensions import TypedDict
 
@@ -67,5 +67,5 @@ def check_engine(engine: str, tier: BulkTier | None, workers: int) -> None:
     """
     if tier == "batch" and (workers > 1 or engine != "local"):
         raise InvalidRequestError('tier="batch": one process sends the files; use workers=1')
-    if engine != "local":
-        raise InvalidRequestError(f"engine: {engine!r} is unknown; use 'local'")
+    if engine not in get_args(Engine):
+        raise InvalidRequestError(f"engine: {engine!r} is unknown; use 'local' or 'ray'")

@@ -19,11 +19,12 @@ from aegis_graph.errors import (
     QuotaError,
     RateLimitError,
     StoreError,
+    WorkerLostError,
 )
 
-VerdictKind = Literal["own", "money", "outage", "crowded"]
-"""Whose fault it is that an item has no result: its own, or that of the money, of the providers, or
-of a limit that is full."""
+VerdictKind = Literal["own", "money", "outage", "crowded", "lost"]
+"""Whose fault it is that an item has no result: its own, or that of the money, of the providers, of
+a limit that is full, or of a worker that is gone."""
 
 _OUTAGES = frozenset(
     kind.__name__
@@ -69,6 +70,8 @@ def verdict(error: Exception, *, others_succeed: bool) -> Verdict:
         return Verdict("own" if _is_own_envelope(error.skipped) else "money")
     if isinstance(error, LimitExceededError):
         return Verdict("crowded", wait_s=error.retry_after_s)
+    if isinstance(error, WorkerLostError):
+        return Verdict("lost")
     if isinstance(error, LedgerError | StoreError):
         return Verdict("outage")
     if isinstance(error, NoProviderError):

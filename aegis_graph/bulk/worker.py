@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis_graph.bulk.heartbeat import Heartbeat
-from aegis_graph.bulk.item_run import GraphRunner, ItemEnd
+from aegis_graph.bulk.item_run import ItemEnd, ItemRunner
 from aegis_graph.bulk.outages import Throttle
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobState, LeasedItem
@@ -63,7 +63,7 @@ class Worker:
     def __init__(
         self,
         queue: WorkQueue,
-        runner: GraphRunner,
+        runner: ItemRunner,
         writer: ResultWriter,
         parts: ResultParts,
         settings: WorkerSettings,
@@ -277,7 +277,7 @@ class Worker:
         finally:
             heart.stop()
             self._thread.shutdown(wait=True)
-            self._runner.close()
+            await self._runner.close()
             try:
                 if self._ended:
                     self._writer.keep_last(self._ended)

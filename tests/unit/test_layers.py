@@ -49,6 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """From top to bottom. A module imports from its own package and from lower layers, nothing else."""
 
 MAY_READ_THE_ENVIRONMENT = {
+    "aegis_graph.bulk.ray_cluster",
     "aegis_graph.components.lightrag.library",
     "aegis_graph.config.sources",
     "aegis_graph.ledger.prompt_hashes",
@@ -56,7 +57,7 @@ MAY_READ_THE_ENVIRONMENT = {
     "aegis_graph.providers.ocr.telemetry",
 }
 """Beside ``graphs`` and the command line. Three of them take the environment as an argument as
-well; the other two set a variable that is the only switch of a library."""
+well; the others set a variable that is the only switch of a library."""
 
 PURE = ("half_price", "order", "policy", "reservation", "retry", "route", "settlement")
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
@@ -85,7 +86,7 @@ MAY_BE_BEHIND_PURE = {
 HEAVY = frozenset({"bm25s", "dashscope", "genai_prices", "langchain_ollama", "langchain_openai"})
 HEAVY |= {"any_llm", "langchain", "numpy", "ollama", "openai", "psycopg", "pyarrow", "pypdf"}
 HEAVY |= {"jinja2", "starlette", "uvicorn"}
-HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr"}
+HEAVY |= {"PIL", "cv2", "onnxruntime", "rapidocr", "ray"}
 HEAVY |= {"bs4", "docutils", "docx", "markitdown", "openpyxl", "pptx", "striprtf"}
 
 
