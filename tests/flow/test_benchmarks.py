@@ -199,3 +199,9 @@ def test_many_workers_are_simulated_from_what_one_takes(tmp_path: Path) -> None:
     assert rows[f"{fleet}, the lock is held % of the time"]["ratio"]["max"] < 1
     spent = rows[f"{fleet}, spent at the end % of the envelope"]
     assert all(90 < spent[part]["median"] <= 100 for part in ("ours", "beside"))
+
+
+def test_a_job_is_measured_beside_a_plain_loop(tmp_path: Path) -> None:
+    rows = figures_of("bulk.py", tmp_path)["rows"]
+    assert [row["unit"] for row in rows] == ["items/s", "MB", "ms"]
+    assert min(row[part]["min"] for row in rows for part in ("ours", "beside")) > 0
