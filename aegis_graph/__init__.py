@@ -83,6 +83,7 @@ if typing.TYPE_CHECKING:
     from aegis_graph.errors import StreamInterruptedError as StreamInterruptedError
     from aegis_graph.errors import UnfitAnswerError as UnfitAnswerError
     from aegis_graph.errors import UnsupportedContentError as UnsupportedContentError
+    from aegis_graph.errors import WorkerLostError as WorkerLostError
     from aegis_graph.ledger.alerts import Alert as Alert
     from aegis_graph.ledger.factory import create_ledger as create_ledger
     from aegis_graph.providers.base import Provider as Provider
@@ -162,6 +163,7 @@ _HOMES = {
     "StreamInterruptedError": "aegis_graph.errors",
     "UnfitAnswerError": "aegis_graph.errors",
     "UnsupportedContentError": "aegis_graph.errors",
+    "WorkerLostError": "aegis_graph.errors",
     "create_answer_generator": "aegis_graph.components.answer_generator",
     "create_bulk": "aegis_graph.bulk.job",
     "create_embeddings": "aegis_graph.embeddings",

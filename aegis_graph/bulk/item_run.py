@@ -43,7 +43,7 @@ class ItemEnd:
     error: Exception | None = None
 
 
-class ItemRunner(Protocol):
+class Runner(Protocol):
     """Runs items, in this process or in others."""
 
     async def start(self) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.graph_source import FoundParts, GraphSource, find_parts, open_graph
-from aegis_graph.bulk.item_run import GraphRunner, ItemRunner, SelectOutput
+from aegis_graph.bulk.item_run import GraphRunner, Runner, SelectOutput
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.results import PART_ROWS, ResultParts
 from aegis_graph.bulk.worker import Worker, WorkerSettings
@@ -55,7 +55,7 @@ async def work_here(
     queue: WorkQueue,
     found: FoundParts,
     *,
-    runner: ItemRunner | None = None,
+    runner: Runner | None = None,
     stop: asyncio.Event | None = None,
     most: int | None = None,
 ) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aegis_graph.bulk.heartbeat import Heartbeat
-from aegis_graph.bulk.item_run import ItemEnd, ItemRunner
+from aegis_graph.bulk.item_run import ItemEnd, Runner
 from aegis_graph.bulk.outages import Throttle
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobState, LeasedItem
@@ -63,7 +63,7 @@ class Worker:
     def __init__(
         self,
         queue: WorkQueue,
-        runner: ItemRunner,
+        runner: Runner,
         writer: ResultWriter,
         parts: ResultParts,
         settings: WorkerSettings,

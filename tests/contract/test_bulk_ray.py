@@ -154,7 +154,7 @@ def test_a_file_is_no_ledger_of_several_hosts(tmp_path: Path) -> None:
     from aegis_graph.bulk.ray_engine import refuse_file  # noqa: PLC0415  # it needs the extra
 
     def ledger(url: str) -> Any:
-        return create_ledger(RouterConfig.model_validate({"ledger": {"url": url}, "providers": []}))
+        return create_ledger(RouterConfig.model_validate({"ledger": {"url": url}}))
 
     file, server = ledger(f"sqlite:///{tmp_path}/costs.db"), ledger("postgresql://db/costs")
     refuse_file(file, {"127.0.0.2"})
