@@ -104,7 +104,7 @@ async def buy_here(
     finally:
         heart.stop()
         queue.leave(worker)
-        runner.close()
+        await runner.close()
         money.close()
 
 
