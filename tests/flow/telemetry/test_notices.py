@@ -117,7 +117,8 @@ async def test_a_notice_is_told_where_the_ledger_cannot_say_whether_it_was(
     services = SharedServices.of(config, ledger=None, clock=utc_now)
     await services.notices.overran("p", "m", 5)
     await services.notices.overran("p", "m", 5)
-    posts(webhook, 1)
+    (first, *_) = posts(webhook, 1)
+    assert first["event"] == "cost_overrun"
 
 
 def test_a_provider_that_is_off_is_told_once_and_again_when_it_answers(
