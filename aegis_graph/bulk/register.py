@@ -22,7 +22,10 @@ class JobRegister:
 
     Example:
         >>> register = JobRegister(Path("register"))
-        >>> register.remember("contracts", Path("results/contracts"))
+        >>> results = Path("results/contracts")
+        >>> results.mkdir(parents=True)
+        >>> (results / FILE).touch()
+        >>> register.remember("contracts", results)
         >>> register.folder_of("contracts").name
         'contracts'
         >>> register.folder_of("letters") is None

@@ -41,7 +41,7 @@ def without_known(known: Set[str], claim: str) -> str:
 
     Example:
         >>> without_known({"battery"}, "The battery does not last 9 days.").split()
-        ['not', '9', 'days', '.']
+        ['not', '9', 'days.']
     """
 
     def rest(word: re.Match[str]) -> str:
