@@ -71,8 +71,8 @@ def book_context(spec: ProviderSpec) -> int | None:
 
 
 def _find(spec: ProviderSpec) -> tuple[BookProvider, ModelInfo] | None:
-    # It lists what is sold: no local model is in there.
-    if spec.location == "local":
+    # It lists what is sold, and a server at a local address may resell that.
+    if spec.location == "local" and spec.price == "free":
         return None
     # Imported here: reading the book takes a quarter of the package's import time.
     from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415

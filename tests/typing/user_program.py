@@ -64,6 +64,7 @@ ERRORS: tuple[type[aegis_graph.AegisError], ...] = (
     aegis_graph.RequestRejectedError,
     aegis_graph.RoutingError,
     aegis_graph.StoreError,
+    aegis_graph.WorkerLostError,
     aegis_graph.StreamCutError,
     aegis_graph.StreamInterruptedError,
     aegis_graph.UnfitAnswerError,

@@ -58,6 +58,9 @@ def test_html_is_one_page_in_which_nothing_of_the_answer_is_markup(
     folder: Path, server: LoopbackServer
 ) -> None:
     configure(folder, server)
+    # A small model's answer with more than the documents say is refused.
+    config = folder / "aegis.toml"
+    config.write_text(config.read_text().replace("llama3.2:3b", "llama3.3:70b"))
     (folder / "docs" / "a b&c.md").write_text("The limit is <b>40</b> dollars & more a month.\n")
     server.script(
         "ollama",

@@ -398,10 +398,10 @@ def book_models() -> list[tuple[str, str]]:
     ]
 
 
-def test_the_book_has_no_local_model() -> None:
+def test_a_free_local_model_is_not_looked_up_in_the_book() -> None:
     sold = book_row("openai", "gpt-4o")
     assert book_price(sold) is not None
-    assert book_price(sold.model_copy(update={"location": "local"})) is None
+    assert book_price(sold.model_copy(update={"location": "local", "price": "free"})) is None
 
 
 def book_row(provider: str, model: str) -> ProviderSpec:
