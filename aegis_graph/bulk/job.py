@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from functools import partial
@@ -163,11 +163,10 @@ class BulkJob:
         if workers > 1 and engine == "local":
             check_sendable(workers, self._graph, self._output)
         async with self._opened(items, terms, tier) as opened:
-            queue, found = opened.queue, opened.found
-            plan = self._plan(terms, choices_of(tier, found.graph), settings)
+            plan = self._plan(opened, terms, settings)
             async with opened.said(progress):
                 work = partial(work_on, engine, plan, workers, opened)
-                await work_with_batches(plan, queue, found, tier, work)
+                await work_with_batches(plan, opened.queue, opened.found, tier, work)
             return opened.summary(progress)
 
     def forecast(
@@ -216,7 +215,7 @@ class BulkJob:
         )
         async with self._opened(items, terms) as opened:
             chosen = await asyncio.to_thread(opened.queue.choose_sample, sample)
-            plan = self._plan(terms, {}, settings)
+            plan = self._plan(opened, terms, settings)
             async with opened.said(progress):
                 if chosen:
                     await work_here(plan, opened.queue, opened.found, most=chosen)
@@ -272,7 +271,7 @@ class BulkJob:
         async with AsyncExitStack() as stack:
             found = find_parts(await open_graph(self._graph, stack))
             # Before anything is made.
-            choices_of(tier, found.graph)
+            choices = choices_of(tier, found.graph)
             job = found.identity(self.name, self._format)
             queue = await asyncio.to_thread(WorkQueue, self.folder, job, clock=self._clock)
             stack.callback(queue.close)
@@ -285,16 +284,15 @@ class BulkJob:
                 max_attempts=terms.max_attempts, envelope_nano_usd=terms.envelope_nano_usd
             )
             queue.set_state("running")
-            yield OpenJob(found, queue, money, ResultParts(queue, part_rows=self.part_rows))
+            parts = ResultParts(queue, part_rows=self.part_rows)
+            yield OpenJob(found, queue, money, parts, choices)
 
-    def _plan(
-        self, terms: JobTerms, choices: Mapping[str, Any], settings: WorkerSettings | None
-    ) -> WorkPlan:
+    def _plan(self, opened: OpenJob, terms: JobTerms, settings: WorkerSettings | None) -> WorkPlan:
         return WorkPlan(
             source=self._graph,
             folder=str(self.folder),
             select=self._output,
-            choices=choices,
+            choices=opened.choices,
             settings=settings or WorkerSettings(concurrency=terms.concurrency),
             part_rows=self.part_rows,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from aegis_graph.bulk.envelope import JobLedger
 from aegis_graph.bulk.graph_source import FoundParts
@@ -59,6 +60,8 @@ class OpenJob:
     queue: WorkQueue
     money: JobLedger
     parts: ResultParts
+    choices: Mapping[str, Any]
+    """Of every request, as its tier needs them."""
 
     @asynccontextmanager
     async def said(self, progress: OnProgress | None) -> AsyncIterator[None]:

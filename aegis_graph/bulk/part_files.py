@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 from uuid import uuid4
 
+from aegis_graph.ledger.private_file import sync_folder
 from aegis_graph.pricing.money import usd_text
 
 
@@ -102,17 +103,6 @@ def whole_file(
             temporary.unlink()
         raise
     sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Have the names in a folder on the disk."""
-    # Not every system opens folders; where it does not, they are written in their own time.
-    with suppress(PermissionError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _line(row: ResultRow) -> str:

@@ -31,15 +31,16 @@ def make_private(path: Path, content: bytes = b"") -> None:
                 os.fsync(file.fileno())
         os.link(name, path)
         if content:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except FileExistsError:
         return  # Another process was first.
     finally:
         os.unlink(name)
 
 
-def _sync_folder(path: Path) -> None:
-    # Not every system opens folders; where it does not, the name is written in its own time.
+def sync_folder(path: Path) -> None:
+    """Have the names in a folder on the disk."""
+    # Not every system opens folders; where it does not, they are written in their own time.
     with suppress(PermissionError):
         handle = os.open(path, os.O_RDONLY)
         try:
