@@ -18,6 +18,7 @@ from langgraph.types import Command
 from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
+from aegis_graph.request.choices import refuse_misspelt
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.host import BOUND
@@ -94,9 +95,10 @@ class FastPathGraph(CompiledRouter):
         around = RUNNING_CONFIG.get()
         if around is not None and is_inside_a_graph(around):
             return self._config_in_host(asked, around, config)
-        # What the engine would refuse, because a host's own keys are in no request of a caller's.
         if not asked.keys() <= _INPUT_KEYS:
-            return None
+            # The engine drops what is no key of ours, unless it is one that is misspelt.
+            self._check_input(asked, config)
+            refuse_misspelt("the request", asked, tuple(_INPUT_KEYS))
         merged = ensure_config(merge_configs(bound, config) if bound else config)
         return None if _is_observed(merged) else merged
 

@@ -29,6 +29,7 @@ from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobFacts
 from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.testing import Fault, LoopbackServer, Reply
+from aegis_graph.testing.loopback.journal import ProtocolName
 from tests.contract.ledger_store import Store
 from tests.contract.processes import ended, start
 from tests.flow.bulk.bulk_support import prompt, result_rows, two_calls
@@ -41,6 +42,8 @@ ANSWER = Reply("Paris", input_tokens=10, output_tokens=1)
 JOB = "cities"
 KILL_EVERY_S = 10.0
 """Of the whole scale."""
+KIND: ProtocolName = "ollama" if ALL else "openai"
+"""What is played; at the whole scale the one whose client asks less of the processor."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +136,12 @@ def answer(call: Any) -> Any:
 @pytest.fixture
 def server() -> Iterator[LoopbackServer]:
     with LoopbackServer() as server:
-        server.always("openai", answer)
+        server.always(KIND, answer)
         yield server
 
 
 def configure(server: LoopbackServer, url: str) -> RouterConfig:
-    row = provider(server, "openai", **flat_price(f"{COST / 10**9}"), max_retries=0)
+    row = provider(server, KIND, **flat_price(f"{COST / 10**9}"), max_retries=0)
     return RouterConfig.model_validate(
         # Patient: many writers share two cores with the test.
         {"ledger": {"url": url, "busy_timeout_s": 30}, "providers": [row], "budgets": []}
