@@ -13,6 +13,7 @@ from typing import Any
 
 from langchain_core.runnables import Runnable
 from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
 from langgraph.pregel.protocol import PregelProtocol
 
 from aegis_graph.bulk.records import JobIdentity, ResultFormat
@@ -32,6 +33,8 @@ OpenGraph = Callable[
 GraphSource = RouterGraph | OpenGraph | str
 """A compiled graph, what opens one, or ``module:name`` of either."""
 
+_WHOLE = "__root__"
+"""LangGraph's name for the whole of a state that has no fields."""
 _DEEPEST = 12
 """How far below a graph its routers are looked for."""
 
@@ -121,10 +124,19 @@ def find_parts(graph: RouterGraph) -> FoundParts:
     )
 
 
-def input_keys(graph: RouterGraph) -> frozenset[str]:
-    """The keys of a graph's input; none where it does not say them."""
-    schema = getattr(getattr(graph, "builder", None), "input_schema", None)
-    return frozenset(getattr(schema, "__annotations__", ()))
+def input_fields(graph: RouterGraph) -> frozenset[str] | None:
+    """The fields of a graph's input; ``None`` where it has no such form.
+
+    Example:
+        >>> from aegis_graph import RouterConfig, create_relation_extractor, create_router
+        >>> graph = create_relation_extractor(create_router(RouterConfig()))
+        >>> "text" in input_fields(graph), "question" in input_fields(graph)
+        (True, False)
+    """
+    builder = getattr(graph, "builder", None)
+    if not isinstance(builder, StateGraph):
+        return None
+    return frozenset(builder.schemas[builder.input_schema]) - {_WHOLE} or None
 
 
 def _imported(name: str) -> Any:

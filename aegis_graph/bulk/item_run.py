@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from aegis_graph.bulk.envelope import TAG, JobLedger
-from aegis_graph.bulk.graph_source import FoundParts, input_keys
+from aegis_graph.bulk.graph_source import FoundParts, input_fields
 from aegis_graph.bulk.items import plain
 from aegis_graph.bulk.records import LeasedItem
 
@@ -84,7 +84,7 @@ class GraphRunner:
         self._money = money
         self._select = select
         self._choices = dict(choices or {})
-        self._says_run = "run_id" in input_keys(parts.graph)
+        self._says_run = "run_id" in (input_fields(parts.graph) or ())
         self._concurrency = concurrency
         self._threads: ThreadPoolExecutor | None = None
 
@@ -171,14 +171,34 @@ class GraphRunner:
 
 
 def output_json(output: Any) -> str:
-    """A graph's output as JSON; what JSON does not know as its text."""
-    text = json.dumps(output, ensure_ascii=False, separators=(",", ":"), default=_plain_or_text)
+    """A graph's output as JSON: what JSON does not know as its text, NaN and infinity as null.
+
+    Example:
+        >>> output_json({"score": float("nan")})
+        '{"score":null}'
+    """
+    try:
+        text = _compact_json(output, ensure_ascii=False)
+    except ValueError:
+        lenient = _compact_json(output, allow_nan=True)
+        output = json.loads(lenient, parse_constant=lambda _: None)
+        text = _compact_json(output, ensure_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:
         # Halves of characters, which no file in UTF-8 can have.
-        return json.dumps(output, separators=(",", ":"), default=_plain_or_text)
+        return _compact_json(output)
     return text
+
+
+def _compact_json(value: Any, *, ensure_ascii: bool = True, allow_nan: bool = False) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        allow_nan=allow_nan,
+        separators=(",", ":"),
+        default=_plain_or_text,
+    )
 
 
 def _plain_or_text(value: Any) -> Any:

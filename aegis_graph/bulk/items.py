@@ -50,23 +50,43 @@ def items_of(inputs: Iterable[Any], *, key: KeyOf | None = None) -> Iterator[Bul
         yield one if isinstance(one, BulkItem) else _item(one, number, key)
 
 
-def item_key(given: Mapping[str, Any]) -> str:
-    """What names an input that has no name: SHA-256 of its JSON, hexadecimal."""
-    return hashlib.sha256(canonical_json(given).encode("utf-8", "surrogatepass")).hexdigest()
+def item_key(given: Mapping[str, Any], place: str = "an input") -> str:
+    """What names an input that has no name: SHA-256 of its JSON, hexadecimal.
 
-
-def canonical_json(value: Any) -> str:
-    """A value as JSON with sorted keys; messages, models and the like in their plain form.
+    Args:
+        given: The input.
+        place: What a message begins with.
 
     Raises:
-        InvalidRequestError: It has something that is none.
+        InvalidRequestError: It is no JSON.
+    """
+    text = canonical_json(given, place)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def canonical_json(value: Any, place: str) -> str:
+    """A value as JSON with sorted keys; messages, models and the like in their plain form.
+
+    Args:
+        value: The value.
+        place: What a message begins with.
+
+    Raises:
+        InvalidRequestError: It has something that is none, such as a number that is infinite.
     """
     try:
         return json.dumps(
-            value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), default=plain
+            value,
+            sort_keys=True,
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+            default=plain,
         )
     except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequestError(f"an input is no JSON: {error}") from error
+        raise InvalidRequestError(
+            f"{place}: is no JSON ({error}); give it texts, finite numbers, lists and mappings"
+        ) from error
 
 
 def plain(value: Any) -> Any:
@@ -109,7 +129,7 @@ def _item(one: Any, number: int, key: KeyOf | None) -> BulkItem:
 
 def _named(one: Mapping[str, Any], number: int, key: KeyOf | None) -> object:
     if key is None:
-        return item_key(one)
+        return item_key(one, f"item {number}")
     if callable(key):
         return key(one)
     if key not in one:

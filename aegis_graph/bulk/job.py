@@ -41,17 +41,8 @@ from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.clock import Clock, utc_now
 
 
-def create_bulk(
-    graph: GraphSource,
-    *,
-    name: str,
-    results: str | PathLike[str],
-    key: KeyOf | None = None,
-    output: SelectOutput | None = None,
-    format: ResultFormat = "jsonl",
-    clock: Clock = utc_now,
-) -> BulkJob:
-    """Name a job over many items; nothing is made before it is run.
+class BulkJob:
+    """A job over many items. Nothing is made before it is run.
 
     Args:
         graph: Any compiled graph with the router in it, a function that opens one, or its
@@ -76,13 +67,6 @@ def create_bulk(
         >>> summary.progress.done                                    # doctest: +SKIP
         1
     """
-    return BulkJob(
-        graph, name=name, results=results, key=key, output=output, format=format, clock=clock
-    )
-
-
-class BulkJob:
-    """A job over many items. Its arguments are those of ``create_bulk``."""
 
     part_rows: int = PART_ROWS
     """Results of one part."""
@@ -296,3 +280,7 @@ class BulkJob:
             settings=settings or WorkerSettings(concurrency=terms.concurrency),
             part_rows=self.part_rows,
         )
+
+
+create_bulk = BulkJob
+"""Names a job over many items."""

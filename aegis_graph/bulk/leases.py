@@ -24,7 +24,7 @@ def stage(connection: sqlite3.Connection, item: BulkItem, staged: str) -> bool:
     Raises:
         StoreError: Its key, or its source, is known with another input.
     """
-    text = canonical_json(item.input)
+    text = canonical_json(item.input, item.source or f"the item {item.key!r}")
     new = connection.execute(
         "INSERT INTO items (key, input, source, state) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (key) DO NOTHING RETURNING number",

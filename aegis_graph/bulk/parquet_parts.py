@@ -20,6 +20,7 @@ from aegis_graph.pricing.money import to_usd
 
 _TYPES = {
     "key": pyarrow.string(),
+    "source": pyarrow.string(),
     "output": pyarrow.string(),
     "error": pyarrow.string(),
     "cost_usd": pyarrow.decimal128(28, 9),
@@ -28,6 +29,7 @@ _TYPES = {
     "seconds": pyarrow.float64(),
 }
 _SCHEMA = pyarrow.schema(list(_TYPES.items()))
+_COST = list(_TYPES).index("cost_usd")
 
 
 class ParquetRows:
@@ -48,7 +50,7 @@ class _RowWriter:
 
     def write(self, rows: list[ResultRow]) -> None:
         columns = list(zip(*rows, strict=True))
-        columns[3] = tuple(map(to_usd, columns[3]))
+        columns[_COST] = tuple(map(to_usd, columns[_COST]))
         arrays = [
             pyarrow.array(values, kind)
             for values, kind in zip(columns, _TYPES.values(), strict=True)
@@ -62,6 +64,17 @@ class _RowWriter:
                 rows = batch if most is None else batch.slice(0, most - count)
                 if not rows.num_rows:
                     break
-                self._writer.write_batch(rows)
+                self._writer.write_batch(_of_today(rows))
                 count += rows.num_rows
         return count
+
+
+def _of_today(rows: Any) -> Any:
+    """Rows with the columns of today: a file that was begun earlier may have fewer."""
+    if rows.schema.names == _SCHEMA.names:
+        return rows
+    columns = [
+        rows[name] if name in rows.schema.names else pyarrow.nulls(rows.num_rows, kind)
+        for name, kind in _TYPES.items()
+    ]
+    return pyarrow.RecordBatch.from_arrays(columns, schema=_SCHEMA)

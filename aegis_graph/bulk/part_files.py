@@ -19,6 +19,8 @@ class ResultRow(NamedTuple):
     """A result as a file has it."""
 
     key: str
+    source: str | None
+    """Where the item comes from; ``None`` where it does not say."""
     output: str | None
     """The graph's output as JSON."""
     error: str | None
@@ -107,7 +109,7 @@ def whole_file(
 
 def _line(row: ResultRow) -> str:
     # The output is JSON already.
-    before = json.dumps({"key": row.key}, ensure_ascii=False)[:-1]
+    before = json.dumps({"key": row.key, "source": row.source}, ensure_ascii=False)[:-1]
     after = json.dumps(
         {
             "error": row.error,

@@ -27,7 +27,7 @@ MOST_TRIES = 20
 READ_ROWS = 500
 """Results that are in memory at once."""
 
-_ROW = "key, output, error, cost_nano_usd, attempts, route_ids, seconds"
+_ROW = "key, source, output, error, cost_nano_usd, attempts, route_ids, seconds"
 
 
 class _Compacted(NamedTuple):
@@ -222,8 +222,8 @@ class ResultParts:
             with closing(found):
                 while rows := found.fetchmany(READ_ROWS):
                     yield [
-                        ResultRow(key, output, error, cost, attempts, tuple(json.loads(ids)), took)
-                        for key, output, error, cost, attempts, ids, took in rows
+                        ResultRow(*row)._replace(route_ids=tuple(json.loads(row[-2])))
+                        for row in rows
                     ]
 
 

@@ -26,18 +26,6 @@ _DIGEST_CHARS = 16
 """Of an image's hash, in its key."""
 
 
-def input_fields(graph: Any) -> frozenset[str] | None:
-    """The fields of a graph's input; ``None`` where it has no such form.
-
-    Example:
-        >>> from aegis_graph import RouterConfig, create_relation_extractor, create_router
-        >>> graph = create_relation_extractor(create_router(RouterConfig()))
-        >>> "text" in input_fields(graph), "question" in input_fields(graph)
-        (True, False)
-    """
-    return frozenset(graph.get_input_jsonschema().get("properties", ())) or None
-
-
 @dataclass
 class ItemFiles:
     """The items that paths name, each read when it is asked for.

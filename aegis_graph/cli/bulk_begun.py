@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aegis_graph.bulk.graph_source import input_fields
 from aegis_graph.bulk.part_files import whole_file
 from aegis_graph.bulk.records import ResultFormat
-from aegis_graph.bulk.sources import ItemFiles, input_fields
+from aegis_graph.bulk.sources import ItemFiles
 from aegis_graph.cli.bulk_graphs import GraphRecipe
 from aegis_graph.components.router_node import RouterGraph
 from aegis_graph.errors import StoreError

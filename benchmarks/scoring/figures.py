@@ -62,4 +62,5 @@ def difference(
 def _shares(sums: np.ndarray) -> np.ndarray:
     """By row. A resample without any item that counts says nothing."""
     of = sums[:, 1]
-    return np.divide(sums[:, 0], of, out=np.full(len(of), np.nan), where=of > 0)
+    shares: np.ndarray = np.divide(sums[:, 0], of, out=np.full(len(of), np.nan), where=of > 0)
+    return shares

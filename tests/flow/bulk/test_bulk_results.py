@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from aegis_graph import create_bulk, create_relation_extractor
 from aegis_graph.bulk.queue import WorkQueue
+from aegis_graph.bulk.records import BulkItem
 from aegis_graph.bulk.results import ResultParts
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.bulk.bulk_support import ANSWER, NANO, asked, prompt, result_rows, routed
@@ -89,6 +91,42 @@ def test_results_as_parquet_have_exact_money(
     assert len({row["key"] for row in table}) == 5
     assert {row["cost_usd"] for row in table} == {Decimal("0.001000000")}
     assert all('"Paris"' in row["output"] and row["error"] is None for row in table)
+
+
+def test_results_say_where_their_items_are_from(
+    server: LoopbackServer, db: Path, folder: Path
+) -> None:
+    server.always("openai", ANSWER)
+    job = create_bulk(routed(server, db), name="cities", results=folder)
+    asks = {"messages": [("user", "city 1?")]}
+    job.run([BulkItem("one", asks, "cities.csv, line 2"), *cities(1)])
+    assert [row["source"] for row in result_rows(folder)] == ["cities.csv, line 2", None]
+
+
+def test_parquet_that_an_earlier_version_wrote_has_no_source(
+    server: LoopbackServer, db: Path, folder: Path
+) -> None:
+    server.always("openai", ANSWER)
+    job = create_bulk(routed(server, db), name="cities", results=folder, format="parquet")
+    file = folder / "results.parquet"
+    job.run(cities(2))
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(file).drop_columns(["source"]), file)
+    job.run([BulkItem("new", {"messages": [("user", "city 9?")]}, "cities.csv, line 9")])
+    found = pyarrow.parquet.read_table(file).to_pylist()
+    assert [row["source"] for row in found] == [None, None, "cities.csv, line 9"]
+    assert {row["cost_usd"] for row in found} == {Decimal("0.001000000")}
+
+
+def test_outputs_are_json_that_other_programs_read(
+    server: LoopbackServer, db: Path, folder: Path
+) -> None:
+    server.always("openai", ANSWER)
+
+    def odd(state: Any) -> Any:
+        return {"score": math.nan, "all": [math.inf, 1.5, "NaN"]}
+
+    create_bulk(routed(server, db), name="cities", results=folder, output=odd).run(cities(1))
+    assert result_rows(folder)[0]["output"] == {"score": None, "all": [None, 1.5, "NaN"]}
 
 
 def test_what_is_kept_of_an_output_can_be_chosen(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from aegis_graph import InvalidRequestError, StoreError
+from aegis_graph.bulk.items import items_of
 from aegis_graph.bulk.job_file import FILE
 from aegis_graph.bulk.leases import MOST_CRASHES
 from aegis_graph.bulk.queue import BATCH, LEASE_S, WorkQueue
@@ -125,9 +127,14 @@ def test_no_item_is_leased_before_the_last_was_added(queue: WorkQueue) -> None:
     assert keys(queue, worker, 2) == ["0", "1"]
 
 
-def test_an_input_that_is_no_json_is_refused(queue: WorkQueue) -> None:
-    with pytest.raises(InvalidRequestError, match="an input is no JSON: object has no form"):
-        queue.add([item("oslo", thing=object())])
+@pytest.mark.parametrize("thing", [object(), math.nan, -math.inf])
+def test_an_input_that_is_no_json_is_refused(queue: WorkQueue, thing: object) -> None:
+    with pytest.raises(InvalidRequestError, match="the item 'oslo': is no JSON") as no:
+        queue.add([item("oslo", thing={"deep": [thing]})])
+    assert "\n" not in str(no.value)
+    assert queue.facts().total == 0
+    with pytest.raises(InvalidRequestError, match="item 2: is no JSON"):
+        queue.add(items_of([{"question": "?"}, {"thing": thing}]))
     assert queue.facts().total == 0
 
 

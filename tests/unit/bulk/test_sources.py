@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pyarrow  # type: ignore[import-untyped]
 import pytest
+from langgraph.graph import START, StateGraph
 from pyarrow.parquet import write_table  # type: ignore[import-untyped]
+from pydantic import BaseModel
 
 from aegis_graph import (
     RouterConfig,
@@ -18,10 +21,11 @@ from aegis_graph import (
     create_relation_extractor,
     create_router,
 )
+from aegis_graph.bulk.graph_source import input_fields
 from aegis_graph.bulk.items import item_key
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import BulkItem, JobIdentity
-from aegis_graph.bulk.sources import ItemFiles, input_fields
+from aegis_graph.bulk.sources import ItemFiles
 from aegis_graph.errors import DocumentError, InvalidRequestError, StoreError
 
 TEXTS = {"text", "documents", "user_id"}
@@ -236,6 +240,19 @@ def test_the_form_of_an_input_is_that_of_the_graph() -> None:
     assert {"text", "documents"} <= (input_fields(create_relation_extractor(router)) or set())
     assert {"paths", "kind"} <= (input_fields(create_image_describer(router)) or set())
     assert {"messages", "task"} <= (input_fields(router) or set())
+
+
+class City(BaseModel):
+    name: str
+
+
+class Harbour(City):
+    on_ship: Callable[[str], None]
+
+
+def test_the_form_of_an_input_has_what_it_inherits_and_what_no_json_schema_has() -> None:
+    graph = StateGraph(Harbour).add_node("see", lambda state: state).add_edge(START, "see")
+    assert input_fields(graph.compile()) == frozenset({"name", "on_ship"})
 
 
 def test_a_key_that_comes_twice_with_another_input_is_refused_by_its_line(tmp_path: Path) -> None:
