@@ -80,18 +80,22 @@ def _add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=("jsonl", "parquet"), default="jsonl", help="of the results"
     )
+    _add_documents(parser)
+    add_request_options(
+        parser,
+        sensitivity="how private the items are; confidential, pii and hipaa stay local"
+        " (default: the file's, or internal)",
+        cap="each answer",
+    )
+
+
+def _add_documents(parser: argparse.ArgumentParser) -> None:
     documents = parser.add_argument_group("what `ask` answers from")
     documents.add_argument("--docs", nargs="+", type=Path, metavar="PATH", help="documents")
     documents.add_argument("--index", metavar="NAME", help="an index of `aegis index`, or its file")
     add_index_dir(documents)
     documents.add_argument(
         "--no-plan", action="store_true", help="never take a question apart, which costs a call"
-    )
-    add_request_options(
-        parser,
-        sensitivity="how private the items are; confidential, pii and hipaa stay local"
-        " (default: the file's, or internal)",
-        cap="each answer",
     )
 
 

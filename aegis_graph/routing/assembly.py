@@ -20,6 +20,7 @@ from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks, accept_checks
 from aegis_graph.routing.choosing import ProviderNames
 from aegis_graph.routing.compiled_router import CompiledRouter
+from aegis_graph.routing.experience import Experience
 from aegis_graph.routing.fast_path import FastPathGraph
 from aegis_graph.routing.hedging import Hedging
 from aegis_graph.routing.hooks import RouterHooks
@@ -75,17 +76,12 @@ def assemble(
     provider_names = ProviderNames(config.providers, config.aliases)
     checks = accept_checks(config, services.hooks.accept)
     limits = {row.spec.name: limits_of(row.spec, config.limits) for row in chain}
-    waiting = [row.waiting for row in chain if row.waiting is not None]
-    tiers = [row.asked_as for row in waiting]
-    batches = [asked_as(row.spec.name, BATCH) for row in chain]
-    services.experience.tiers = frozenset([*tiers, *batches])
-    ranking = Ranking(config.routing, services.experience, provider_names)
+    ranking = Ranking(config.routing, _experience(chain, services), provider_names)
     on_budget = services.hooks.on_budget or config.routing.on_budget
     downshift = services.downshift(calendar_of(config.ledger)) if on_budget == "downshift" else None
     planner = Planner(chain, services.health, provider_names, ranking, downshift)
     asker = None if on_budget in {"raise", "downshift"} else BudgetAsker(on_budget)
     nodes = RouterNodes(planner, services, read, limits, asker)
-    names = [f"attempt_{provider.spec.name}" for provider in chain]
     builder = RouterBuilder(
         RouterState,
         context_schema=RouterContext,
@@ -100,25 +96,39 @@ def assemble(
     builder.nodes_around = nodes
     builder.telemetry = services.telemetry
     builder.checks = checks
+    hedging = Hedging(config.routing, planner, services, limits, checks)
+    attempts = {
+        f"attempt_{row.spec.name}": Attempt(
+            row, services, read, limits[row.spec.name], checks, hedging
+        )
+        for row in chain
+    }
     again = () if asker is None else ("budget_check",)
+    after = ("budget_check", "record_cost")
+    checked = (*after, "accept") if checks else after
+    portal = services.portal
     _add(
         builder,
         "budget_check",
-        Node(nodes.budget_check, services.portal),
-        (*names, *again, "record_cost"),
+        Node(nodes.budget_check, portal),
+        (*attempts, *again, "record_cost"),
     )
-    hedging = Hedging(config.routing, planner, services, limits, checks)
-    after = ("budget_check", "record_cost")
-    for name, provider in zip(names, chain, strict=True):
-        attempt = Attempt(provider, services, read, limits[provider.spec.name], checks, hedging)
-        ends = (*after, "accept") if checks else after
-        _add(builder, name, Node(attempt.run, services.portal), ends)
+    for name, attempt in attempts.items():
+        _add(builder, name, Node(attempt.run, portal), checked)
     if checks:
-        _add(builder, "accept", Node(AcceptNode(nodes, checks).run, services.portal), after)
-    _add(builder, "record_cost", Node(nodes.record_cost, services.portal), ())
+        _add(builder, "accept", Node(AcceptNode(nodes, checks).run, portal), after)
+    _add(builder, "record_cost", Node(nodes.record_cost, portal), ())
     builder.add_edge(START, "budget_check")
     builder.add_edge("record_cost", END)
     return builder
+
+
+def _experience(chain: Sequence[Provider], services: SharedServices) -> Experience:
+    """What is known of the rows, and of the same ones asked at half the price."""
+    tiers = [row.waiting.asked_as for row in chain if row.waiting is not None]
+    batches = [asked_as(row.spec.name, BATCH) for row in chain]
+    services.experience.tiers = frozenset([*tiers, *batches])
+    return services.experience
 
 
 def _add(

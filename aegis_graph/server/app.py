@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import ExceptionHandler, Lifespan
 
 from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
@@ -63,13 +65,6 @@ def create_app(
     )
     services = ServerServices.of(handle, clock=clock, environ=environ)
 
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        # A router that was given may serve others.
-        if router is None:
-            services.ledger.close()
-
     app = Starlette(
         routes=[
             *health_routes(services),
@@ -82,15 +77,23 @@ def create_app(
             Middleware(SecurityMiddleware, allowed_hosts=allowed_hosts),
             Middleware(AccessMiddleware, services=services),
         ],
-        exception_handlers={
-            HTTPException: _refused,
-            ClientDisconnect: client_gone,
-            Exception: _failed,
-        },
-        lifespan=lifespan,
+        exception_handlers=_HANDLERS,
+        # A router that was given may serve others.
+        lifespan=_closing(services) if router is None else None,
     )
     app.state.services = services
     return app
+
+
+def _closing(services: ServerServices) -> Lifespan[Starlette]:
+    """Closes the ledger with the app."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        services.ledger.close()
+
+    return lifespan
 
 
 async def _refused(request: Request, error: Exception) -> Response:
@@ -103,3 +106,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _failed(request: Request, error: Exception) -> Response:
     # The exception itself is in the log, by the server that runs the app.
     return refusal(500, "the server failed; its log says how", code="internal_error")
+
+
+_HANDLERS: Mapping[Any, ExceptionHandler] = {
+    HTTPException: _refused,
+    ClientDisconnect: client_gone,
+    Exception: _failed,
+}
