@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from aegis_graph.ledger.ledger import SqlLedger
-from aegis_graph.ledger.queries import Query, Statement
-from aegis_graph.ledger.store import LIST_LIMIT, Connection, answered, padded_count
+from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.run_calls import RunCall, calls_of_runs, open_runs, unanswered_errors
+from aegis_graph.ledger.store import Connection, answered
 from aegis_graph.ledger.totals import totals_of
 from aegis_graph.ledger.windows import ALL_DAYS
 
@@ -29,22 +29,11 @@ class JobMoney(NamedTuple):
     held: int
 
 
-class LedgerCall(NamedTuple):
-    """One call of an item, as its row in the ledger says it."""
-
-    id: int
-    route_id: str
-    query_hash: str
-    nano_usd: int
-    """What it cost, or holds as long as that is not known."""
-    is_open: bool
-
-
 @dataclass(frozen=True, slots=True)
 class ItemCalls:
     """The calls of an item, in their order."""
 
-    calls: tuple[LedgerCall, ...] = ()
+    calls: tuple[RunCall, ...] = ()
 
     @property
     def cost_nano_usd(self) -> int:
@@ -101,6 +90,9 @@ class JobLedger:
         """The run that an item's calls are counted in; also its thread."""
         return f"{self.name}/{key}"
 
+    def _key(self, run_id: str) -> str:
+        return run_id.removeprefix(self.run_id(""))
+
     async def set_limit(self, limit_usd: Decimal) -> None:
         """Set what the job may cost, in force for the next call of every worker.
 
@@ -120,17 +112,17 @@ class JobLedger:
 
     def calls_of(self, keys: Sequence[str]) -> dict[str, ItemCalls]:
         """The calls of some items; blocks."""
-        return self._ask(_calls_of({self.run_id(key): key for key in keys}))
+        found = self._ask(calls_of_runs([self.run_id(key) for key in keys]))
+        return {self._key(run): ItemCalls(calls) for run, calls in found.items()}
 
     def holding(self) -> set[str]:
         """The keys of items that hold money now; blocks."""
-        runs = self._ask(_open_runs())
-        start = f"{self.name}/"
-        return {run.removeprefix(start) for run in runs if run.startswith(start)}
+        runs = self._ask(open_runs())
+        return {self._key(run) for run in runs if run.startswith(self.run_id(""))}
 
     def unanswered(self, key: str, since: str) -> set[str]:
         """The errors of an item's requests without an answer since an instant; blocks."""
-        return self._ask(_unanswered(self.run_id(key), since))
+        return self._ask(unanswered_errors(self.run_id(key), since))
 
     def close(self) -> None:
         """Let go of the connection; the ledger itself stays open."""
@@ -154,41 +146,3 @@ class JobLedger:
             except store.errors as error:
                 self._forget()
                 raise store.explain(error) from error
-
-
-def _calls_of(keys: dict[str, str]) -> Query[dict[str, ItemCalls]]:
-    found: defaultdict[str, list[LedgerCall]] = defaultdict(list)
-    runs = list(keys)
-    for at in range(0, len(runs), LIST_LIMIT):
-        for run, *row in (yield _rows_of(runs[at : at + LIST_LIMIT])):
-            number, route_id, query_hash, status, cost, hold = row
-            is_open = status == "reserved"
-            call = LedgerCall(
-                int(number), str(route_id), str(query_hash), int(hold if is_open else cost), is_open
-            )
-            found[keys[str(run)]].append(call)
-    return {key: ItemCalls(tuple(calls)) for key, calls in found.items()}
-
-
-def _rows_of(runs: Sequence[str]) -> Statement:
-    number = padded_count(len(runs))
-    values: Iterable[Any] = [*runs, *[""] * (number - len(runs))]
-    return Statement(
-        "SELECT run_id, id, route_id, query_hash, status, cost_nano_usd, hold_nano_usd"
-        f" FROM requests WHERE run_id IN ({', '.join('?' * number)}) ORDER BY id",
-        tuple(values),
-    )
-
-
-def _open_runs() -> Query[list[str]]:
-    rows = yield Statement(
-        "SELECT run_id FROM requests WHERE status = 'reserved' AND run_id IS NOT NULL"
-    )
-    return [str(row[0]) for row in rows]
-
-
-def _unanswered(run_id: str, since: str) -> Query[set[str]]:
-    rows = yield Statement(
-        "SELECT error_type FROM unanswered WHERE run_id = ? AND timestamp >= ?", (run_id, since)
-    )
-    return {str(row[0]) for row in rows}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -210,6 +211,22 @@ def test_the_environment_is_read_at_the_edge_only() -> None:
     }
     edge = {name for name in readers if name.startswith(("graphs", "aegis_graph.cli"))}
     assert readers - edge == MAY_READ_THE_ENVIRONMENT
+
+
+def test_only_the_ledger_knows_its_tables() -> None:
+    schema = modules()["aegis_graph.ledger.schema"].read_text("utf-8")
+    # Other files have a table of facts, too.
+    tables = set(re.findall(r"CREATE TABLE (\w+)", schema)) - {"facts"}
+    assert "requests" in tables
+    statement = re.compile(rf"(FROM|JOIN|INTO|UPDATE) ({'|'.join(tables)})\b")
+    # Beside it the shipped test tools, which read what a ledger has without asking it.
+    beside = ("aegis_graph.ledger.", "aegis_graph.testing.")
+    knowing = {
+        name
+        for name, path in modules().items()
+        if statement.search(path.read_text("utf-8")) and not name.startswith(beside)
+    }
+    assert knowing == set()
 
 
 def loaded_after(statement: str) -> list[str]:
