@@ -16,7 +16,7 @@ from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt_exchange import AttemptExchange
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.events import stream_writer
+from aegis_graph.routing.events import no_writer, stream_writer
 from aegis_graph.routing.experience import past_attempt
 from aegis_graph.routing.observer import observer_in, retract
 from aegis_graph.routing.outcome import CallOutcome, attempt_record, signed
@@ -113,7 +113,9 @@ class Call:
     async def make(self) -> CallOutcome:
         """Call, and say how it ended. Its cost is settled also where the run ends right after."""
         health, name = self._services.health, self.provider.asked_as
-        stream_writer()(self._event("attempt_started"))
+        writer = stream_writer()
+        if writer is not no_writer:
+            writer(self._event("attempt_started"))
         try:
             self._observer.call_started(cast("asyncio.Task[Any]", asyncio.current_task()))
             answer = await self._exchange.answered()

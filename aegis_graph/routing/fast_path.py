@@ -21,11 +21,11 @@ from aegis_graph.concurrency.portal import Node
 from aegis_graph.request.choices import refuse_misspelt
 from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.host import BOUND
+from aegis_graph.routing.host import BOUND, REQUEST
 from aegis_graph.routing.host_runs import (
+    Steps,
     is_heard,
     is_inside_a_graph,
-    steps_of,
     unobserved_config,
 )
 from aegis_graph.routing.langchain_internals import RUNNING_CONFIG
@@ -146,9 +146,10 @@ class FastPathGraph(CompiledRouter):
         }
         # The reducer gives messages their ids, as the engine does on input.
         given = {key: value for key, value in asked.items() if key in _INPUT_KEYS}
-        state: dict[str, Any] = {**given, "messages": join_messages([], asked["messages"])}
+        messages = join_messages([], asked["messages"])
+        state: dict[str, Any] = {**given, "messages": messages, REQUEST: []}
         result: Any = Command(goto="budget_check")
-        with steps_of(node_config) as steps:
+        with Steps(node_config) as steps:
             if begin is not None:
                 result = await begin(cast(RouterState, state), node_config)
             while isinstance(result, Command):
@@ -156,7 +157,7 @@ class FastPathGraph(CompiledRouter):
                 # As the engine's channels do it: these two are there for one step only.
                 lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}
                 state = {**lasting, **cast("dict[str, Any]", result.update or {})}
-                result = await self._node(cast(str, result.goto)).ainvoke(state, node_config)
+                result = await self._node(cast(str, result.goto)).body(state, node_config)
             steps.end()
         messages = join_messages(state["messages"], result["messages"])
         output = {**state, **result, "messages": messages}

@@ -10,10 +10,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from operator import add
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from langchain_core.runnables import RunnableConfig, ensure_config
-from langchain_core.runnables.config import merge_configs
+from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from aegis_graph.errors import InvalidRequestError
@@ -30,7 +29,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING, SELECTING, read_selections
 from aegis_graph.request.tags import is_text_mapping
 from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.langchain_internals import RUNTIME_KEY, channels_around
+from aegis_graph.routing.langchain_internals import RUNNING_CONFIG, RUNTIME_KEY, channels_around
 from aegis_graph.routing.state import RouterInput, RouterState
 from aegis_graph.types import ORDERS, AttemptRecord, SkippedRecord
 
@@ -46,6 +45,10 @@ _HOSTS_OWN = frozenset({"provider", "timeout"})
 """Keys of a context that look like ours, and that hosts have for themselves."""
 
 _INPUT_KEYS = tuple(RouterInput.__annotations__)
+_CONFIG_KEYS = frozenset(RunnableConfig.__annotations__)
+
+REQUEST = "__aegis_request"
+"""Key of a state that one run alone has, with its request once that is read."""
 
 
 def latest(left: str, right: str) -> str:
@@ -93,6 +96,14 @@ class RequestReader:
         Raises:
             InvalidRequestError: A choice is wrong, or one that must be made is not.
         """
+        kept: list[Request] | None = cast("dict[str, Any]", state).get(REQUEST)
+        if kept is None:
+            return self._read(state, config)
+        if not kept:
+            kept.append(self._read(state, config))
+        return kept[0]
+
+    def _read(self, state: RouterState, config: RunnableConfig) -> Request:
         route = state.get("route")
         # A run that an older version began has none.
         begun = route.get("choices", {}) if route is not None else {}
@@ -113,8 +124,13 @@ def configurable_of(*configs: RunnableConfig | None) -> dict[str, Any]:
     Args:
         configs: The later ones win.
     """
-    running = ensure_config().get("configurable") or {}
-    return {**running, **(merge_configs(*configs).get("configurable") or {})}
+    found: dict[str, Any] = {}
+    for config in (RUNNING_CONFIG.get(), *configs):
+        if config is not None:
+            found.update(config.get("configurable") or {})
+            # As LangChain has it: a key that it does not know belongs there.
+            found.update((key, config[key]) for key in config.keys() - _CONFIG_KEYS)  # type: ignore[literal-required]
+    return found
 
 
 def choices_around(config: RunnableConfig) -> list[Mapping[str, Any]]:

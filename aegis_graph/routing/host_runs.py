@@ -8,9 +8,8 @@ without a checkpointer of any kind keeps nothing in the host's either.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
@@ -108,14 +107,32 @@ def _keeps_and_shows_nothing(host: Mapping[str, Any]) -> bool:
 class Steps:
     """Ends a run between two of its nodes where the engine would.
 
+    Inside a host, the run is the one around whatever its nodes call, while this is entered.
+
     Args:
-        limit: How many steps it may take.
-        control: By which the host may be asked to end.
+        config: The run's configuration.
     """
 
-    def __init__(self, limit: int, control: RunControl | None) -> None:
-        self._limit = self._left = limit
-        self._control = control
+    def __init__(self, config: RunnableConfig) -> None:
+        runtime = (config.get("configurable") or {}).get(RUNTIME_KEY)
+        self._control: RunControl | None = None
+        self._around: RunnableConfig | None = None
+        self._limit: int = RECURSION_LIMIT
+        # Any other configuration than one of ``unobserved_config`` is of a run that stands alone.
+        if isinstance(runtime, Runtime) and runtime.stream_writer is no_writer:
+            self._around, self._control = config, runtime.control
+            self._limit = config["recursion_limit"]
+        self._left = self._limit
+
+    def __enter__(self) -> Self:
+        """Begin the run."""
+        self._token = None if self._around is None else RUNNING_CONFIG.set(self._around)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End it, however it did."""
+        if self._token is not None:
+            RUNNING_CONFIG.reset(self._token)
 
     def begin(self) -> None:
         """Begin the next step.
@@ -143,18 +160,3 @@ class Steps:
         )
         code = ErrorCode.GRAPH_RECURSION_LIMIT
         raise GraphRecursionError(create_error_message(message=message, error_code=code))
-
-
-@contextmanager
-def steps_of(config: RunnableConfig) -> Iterator[Steps]:
-    """The steps of a run, which inside a host is the one around whatever its nodes call."""
-    runtime = (config.get("configurable") or {}).get(RUNTIME_KEY)
-    # Any other configuration than one of ``unobserved_config`` is of a run that stands alone.
-    if not isinstance(runtime, Runtime) or runtime.stream_writer is not no_writer:
-        yield Steps(RECURSION_LIMIT, None)
-        return
-    token = RUNNING_CONFIG.set(config)
-    try:
-        yield Steps(config["recursion_limit"], runtime.control)
-    finally:
-        RUNNING_CONFIG.reset(token)

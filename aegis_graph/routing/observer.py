@@ -7,7 +7,6 @@ and never in the state.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -62,6 +61,14 @@ StreamEvent = ChunkEvent | AttemptDiscarded
 """What happens to an answer while a provider gives it."""
 
 
+@dataclass(slots=True)
+class _Calls:
+    """The calls of a request, which every observer of it shares."""
+
+    tasks: list[asyncio.Task[Any]] = field(default_factory=list)
+    is_cancelled: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunObserver:
     """What the caller of one request wants of it while it runs."""
@@ -89,8 +96,7 @@ class RunObserver:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Of the node in which the chat model was called: a host streams the pieces as that node's."""
 
-    _calls: list[asyncio.Task[Any]] = field(default_factory=list)
-    _cancelled: threading.Event = field(default_factory=threading.Event)
+    _calls: _Calls = field(default_factory=_Calls)
 
     def call_started(self, call: asyncio.Task[Any]) -> None:
         """Take note of the task in which a call to a provider begins.
@@ -99,14 +105,14 @@ class RunObserver:
             CancelledError: The caller has stopped waiting.
         """
         # ``cancel`` sets first and looks second, this the other way round: a race leaves no gap.
-        self._calls.append(call)
-        if self._cancelled.is_set():
+        self._calls.tasks.append(call)
+        if self._calls.is_cancelled:
             raise asyncio.CancelledError
 
     def cancel(self) -> None:
         """End the call that runs, if any, and let no other begin. From any thread."""
-        self._cancelled.set()
-        for call in self._calls:
+        self._calls.is_cancelled = True
+        for call in self._calls.tasks:
             if not call.done():
                 call.get_loop().call_soon_threadsafe(call.cancel)
 
