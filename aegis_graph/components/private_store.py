@@ -1,7 +1,9 @@
-"""One SQLite file that only its owner can read, for results that were paid for."""
+"""One SQLite file that only its owner can read, for results that were paid for, and their keys."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 import threading
 import weakref
@@ -15,6 +17,24 @@ from aegis_graph.ledger.private_file import make_private
 
 BUSY_TIMEOUT_S = 30.0
 """How long to wait for another process that writes: it holds the lock for one transaction."""
+
+
+def result_key(*parts: object) -> str:
+    """What a paid result is kept under: a hash of everything that it depends on.
+
+    Args:
+        *parts: Values that JSON knows; the order of a mapping's keys does not matter.
+
+    Returns:
+        SHA-256, hexadecimal.
+
+    Example:
+        >>> result_key("extract", {"a": 1, "b": 2}) == result_key("extract", {"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False)
+    # Texts may have lone surrogates, which plain UTF-8 refuses.
+    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
 
 
 class PrivateStore:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import closing
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from aegis_graph.clock import Clock, utc_now
-from aegis_graph.components.private_store import PrivateStore
+from aegis_graph.components.private_store import PrivateStore, result_key
 from aegis_graph.config.ledger_spec import data_folder
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.types import LOCAL_ONLY
@@ -67,8 +66,7 @@ class ImageStore:
         # Without a name a result can be neither kept nor found.
         if sensitivity in LOCAL_ONLY:
             return None
-        parts = [sha256, prompt, sensitivity, max_output_tokens, list(chain)]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return result_key(sha256, prompt, sensitivity, max_output_tokens, list(chain))
 
     def get(self, key: str) -> dict[str, Any] | None:
         """The result that was kept, unless a better one may be had by now.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from aegis_graph.components.lightrag.keywords import Keywords
-from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers, request_key
+from aegis_graph.components.lightrag.paid_answers import PaidAnswer, PaidAnswers
 from aegis_graph.components.lightrag.run import (
     CURRENT_DOCUMENT,
     CURRENT_RUN,
@@ -23,6 +23,7 @@ from aegis_graph.components.lightrag.run import (
 )
 from aegis_graph.components.lightrag.spending import Operation
 from aegis_graph.components.model_chain import model_chain
+from aegis_graph.components.private_store import result_key
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.providers.embedding_model import TextType
@@ -117,7 +118,7 @@ class RoutedCalls:
         models = self.models(operation, level)
         # With the cap: an answer that it cut is asked for again once there is a larger one. With
         # the models: a better one is asked for what another could not do.
-        key = request_key(operation, level, cap, models, texts)
+        key = result_key(operation, level, cap, models, texts)
         lock = self._locks.setdefault(key, asyncio.Lock())
         # Two chunks with the same text are one request, also when they are asked at once.
         async with lock:
@@ -165,7 +166,7 @@ class RoutedCalls:
         run = CURRENT_RUN.get() or self.default_run
         level = self.sensitivity_of(run)
         space = self.embeddings.spec.vector_space
-        keys = {text: request_key("embed", level, space, context, text) for text in texts}
+        keys = {text: result_key("embed", level, space, context, text) for text in texts}
         # Of a question nothing is kept, not even its vector.
         found = self.answers.vectors(list(keys.values())) if context == "document" else {}
         missing = [text for text, key in keys.items() if key not in found]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import array
-import hashlib
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -125,10 +123,3 @@ class PaidAnswers:
     def _one(self, query: str, value: str) -> tuple[Any, ...] | None:
         rows = self._store.read(query, value)
         return rows[0] if rows else None
-
-
-def request_key(*parts: object) -> str:
-    """The name of a request: everything that changes its answer, or who may see it."""
-    return hashlib.sha256(
-        json.dumps(parts, ensure_ascii=False).encode("utf-8", "replace")
-    ).hexdigest()

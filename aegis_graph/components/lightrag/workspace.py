@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from aegis_graph.components.lightrag import library
 from aegis_graph.components.lightrag.calls import RoutedCalls
-from aegis_graph.components.lightrag.paid_answers import PaidAnswers, request_key
+from aegis_graph.components.lightrag.paid_answers import PaidAnswers
 from aegis_graph.components.lightrag.run import CURRENT_DOCUMENT, Run
 from aegis_graph.components.lightrag.store_files import opening_error
+from aegis_graph.components.private_store import result_key
 from aegis_graph.errors import ConfigError
 
 Phase = Literal["prepare", "extract", "merge"]
@@ -60,7 +61,7 @@ class Workspace:
         It is for the time of a change: what one model could not do, another is asked for.
         """
         models = self.calls.models("extract", self.calls.sensitivity_of(run))
-        self.rag.set_role_llm_metadata("extract", model=request_key(models)[:16])
+        self.rag.set_role_llm_metadata("extract", model=result_key(models)[:16])
 
     def track_documents(self) -> None:
         """Follow each document, and let its calls know which one they are for.

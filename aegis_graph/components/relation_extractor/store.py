@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from aegis_graph.components.private_store import PrivateStore
+from aegis_graph.components.private_store import PrivateStore, result_key
 from aegis_graph.types import LOCAL_ONLY
 
 _TABLE = """
@@ -83,6 +81,4 @@ def answer_key(
 ) -> str:
     """A hash of everything that an answer depends on."""
     asked = [[message.type, message.content] for message in messages]
-    text = json.dumps([asked, list(chain), options], sort_keys=True, ensure_ascii=False)
-    # Texts may have lone surrogates, which plain UTF-8 refuses.
-    return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).hexdigest()
+    return result_key(asked, list(chain), options)
