@@ -57,6 +57,7 @@ class AttemptExchange:
         attempts: Those that the request had before.
         output_cap: Most tokens of the answer.
         deadline: When the whole request must have ended.
+        is_heard: Whether callbacks or tracers may hear of the run.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class AttemptExchange:
         attempts: Sequence[AttemptRecord],
         output_cap: int,
         deadline: Deadline | None,
+        is_heard: bool = True,
     ) -> None:
         self._provider = provider
         self._request = request
@@ -80,7 +82,13 @@ class AttemptExchange:
         self._deadline = deadline
         number = len(attempts) + 1
         self._outgoing = OutgoingCall(
-            provider, request, observer, config, number=number, output_cap=output_cap
+            provider,
+            request,
+            observer,
+            config,
+            number=number,
+            output_cap=output_cap,
+            is_heard=is_heard,
         )
         self.trace = AttemptTrace(
             observer.run,

@@ -16,6 +16,7 @@ from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt_exchange import AttemptExchange
 from aegis_graph.routing.deadline import Deadline, is_over
+from aegis_graph.routing.direct_run import direct_run
 from aegis_graph.routing.events import no_writer, stream_writer
 from aegis_graph.routing.experience import past_attempt
 from aegis_graph.routing.observer import observer_in, retract
@@ -68,6 +69,7 @@ class Call:
         self._observer = observer_in(config)
         self._bound = bound_of(provider, request)
         self._deadline = Deadline.of(state, request)
+        run = direct_run(state)
         self._exchange = AttemptExchange(
             provider,
             request,
@@ -78,6 +80,7 @@ class Call:
             attempts=state["attempts"],
             output_cap=self._bound.output_cap,
             deadline=self._deadline,
+            is_heard=run is None or run.is_heard,
         )
         self.timer, self.recorder = self._exchange.timer, self._exchange.recorder
         self.settlement: SettlementRecord | None = None

@@ -20,8 +20,9 @@ from typing_extensions import override
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.request.choices import refuse_misspelt
 from aegis_graph.routing.compiled_router import CompiledRouter
+from aegis_graph.routing.direct_run import DIRECT_RUN, DirectRun
 from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.host import BOUND, REQUEST
+from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.host_runs import (
     Steps,
     is_heard,
@@ -147,7 +148,9 @@ class FastPathGraph(CompiledRouter):
         # The reducer gives messages their ids, as the engine does on input.
         given = {key: value for key, value in asked.items() if key in _INPUT_KEYS}
         messages = join_messages([], asked["messages"])
-        state: dict[str, Any] = {**given, "messages": messages, REQUEST: []}
+        # What begins elsewhere was not looked at for callbacks.
+        run = DirectRun(is_heard=begin is not None)
+        state: dict[str, Any] = {**given, "messages": messages, DIRECT_RUN: run}
         result: Any = Command(goto="budget_check")
         with Steps(node_config) as steps:
             if begin is not None:

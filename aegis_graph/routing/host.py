@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from operator import add
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
@@ -29,6 +29,7 @@ from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING, SELECTING, read_selections
 from aegis_graph.request.tags import is_text_mapping
 from aegis_graph.routing.choosing import ProviderNames
+from aegis_graph.routing.direct_run import direct_run
 from aegis_graph.routing.langchain_internals import RUNNING_CONFIG, RUNTIME_KEY, channels_around
 from aegis_graph.routing.state import RouterInput, RouterState
 from aegis_graph.types import ORDERS, AttemptRecord, SkippedRecord
@@ -46,9 +47,6 @@ _HOSTS_OWN = frozenset({"provider", "timeout"})
 
 _INPUT_KEYS = tuple(RouterInput.__annotations__)
 _CONFIG_KEYS = frozenset(RunnableConfig.__annotations__)
-
-REQUEST = "__aegis_request"
-"""Key of a state that one run alone has, with its request once that is read."""
 
 
 def latest(left: str, right: str) -> str:
@@ -96,12 +94,12 @@ class RequestReader:
         Raises:
             InvalidRequestError: A choice is wrong, or one that must be made is not.
         """
-        kept: list[Request] | None = cast("dict[str, Any]", state).get(REQUEST)
-        if kept is None:
+        run = direct_run(state)
+        if run is None:
             return self._read(state, config)
-        if not kept:
-            kept.append(self._read(state, config))
-        return kept[0]
+        if run.request is None:
+            run.request = self._read(state, config)
+        return run.request
 
     def _read(self, state: RouterState, config: RunnableConfig) -> Request:
         route = state.get("route")

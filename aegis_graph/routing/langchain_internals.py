@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
+from langchain_core.language_models._utils import _normalize_messages as normalize_messages
 from langchain_core.runnables.config import var_child_runnable_config as RUNNING_CONFIG
 from langchain_core.tracers._streaming import _StreamingCallbackHandler as StreamingHandler
 from langchain_core.tracers._streaming import _V2StreamingCallbackHandler as EventStreamingHandler
@@ -41,6 +42,7 @@ __all__ = [
     "StreamingHandler",
     "ambient_callbacks",
     "channels_around",
+    "normalize_messages",
 ]
 
 

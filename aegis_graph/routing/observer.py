@@ -32,11 +32,14 @@ from aegis_graph.routing.langchain_internals import (
     ambient_callbacks,
 )
 from aegis_graph.routing.span_makers import makes_spans
+from aegis_graph.routing.stream_recorder import StreamRecorder
 from aegis_graph.telemetry.suppression import suppressed_instrumentation
 
 OBSERVER = "__aegis_observer"
 """Key in ``configurable``. LangGraph leaves keys with this beginning out of what it stores."""
 
+_TELLERS = frozenset({ahandle_event.__module__, StreamRecorder.__module__})
+"""Modules that call callbacks."""
 _STREAMING = (StreamingHandler, EventStreamingHandler)
 
 
@@ -213,6 +216,6 @@ def without_ambient_callbacks(observer: RunObserver) -> Iterator[None]:
 
 def raised_by_callback(error: Exception) -> bool:
     """Whether the application's own callback failed, which says nothing about the provider."""
-    # LangChain raises it through the model's own call, so only the traceback tells it apart.
+    # It is raised through the model's own call, so only the traceback tells it apart.
     frames = (frame for frame, _ in walk_tb(error.__traceback__))
-    return any(frame.f_globals.get("__name__") == ahandle_event.__module__ for frame in frames)
+    return any(frame.f_globals.get("__name__") in _TELLERS for frame in frames)

@@ -13,6 +13,7 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_instruction
+from aegis_graph.routing.direct_call import direct_answer, hears_itself
 from aegis_graph.routing.observer import RunObserver, with_handler
 from aegis_graph.routing.stream_recorder import StreamRecorder
 
@@ -27,6 +28,7 @@ class OutgoingCall:
         config: The run's configuration.
         number: The attempt's, from 1.
         output_cap: Most tokens of the answer.
+        is_heard: Whether callbacks or tracers may hear of the run.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class OutgoingCall:
         *,
         number: int,
         output_cap: int,
+        is_heard: bool = True,
     ) -> None:
         self._provider = provider
         self._request = request
@@ -45,6 +48,7 @@ class OutgoingCall:
         self._config = config
         self._number = number
         self._output_cap = output_cap
+        self._is_heard = is_heard
         self.run_id: UUID = uuid4()
         self.streams = observer.streams(config)
         """Whether the answer arrives in pieces because the caller or its host wants them."""
@@ -56,9 +60,11 @@ class OutgoingCall:
         """Ask once. It raises whatever the client raises."""
         self.arguments = self._arguments()
         self.was_sent = True
-        return await model.ainvoke(
-            self._messages(), self._config_of_call(recorder), **self.arguments
-        )
+        messages, arguments = self._messages(), self.arguments
+        if not self._is_heard and not hears_itself(model):
+            run_id = self.run_id
+            return await direct_answer(model, messages, arguments, run_id=run_id, recorder=recorder)
+        return await model.ainvoke(messages, self._config_of_call(recorder), **arguments)
 
     def written(self, model: Any) -> dict[str, Any] | None:
         """The call as a line of a batch file.
