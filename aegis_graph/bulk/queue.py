@@ -21,6 +21,7 @@ from aegis_graph.bulk.records import (
     JobState,
     KnownCalls,
     LeasedItem,
+    LeaseExchange,
 )
 from aegis_graph.bulk.sample import SampledItem, choose_sample, read_sample
 from aegis_graph.bulk.worker_process import is_gone, this_host, this_process
@@ -158,13 +159,13 @@ class WorkQueue:
 
     def lease(self, worker: str, count: int) -> list[LeasedItem]:
         """Take up to so many items: first those that never failed, in their order."""
-        return self.exchange(worker, (), count)
+        return self.exchange(worker, (), count).leased
 
     def finish(self, worker: str, results: Sequence[ItemResult]) -> None:
         """Keep results. Those of items that are done already change nothing."""
         self.exchange(worker, results, 0)
 
-    def exchange(self, worker: str, results: Sequence[ItemResult], count: int) -> list[LeasedItem]:
+    def exchange(self, worker: str, results: Sequence[ItemResult], count: int) -> LeaseExchange:
         """Keep results and take up to so many other items, in one transaction.
 
         Raises:
@@ -176,7 +177,12 @@ class WorkQueue:
             ended = sum(result.outcome != "pending" for result in results)
             if ended:
                 count_ended(connection, ended, self._now())
-            return take(connection, worker, count) if count > 0 else []
+            leased = take(connection, worker, count) if count > 0 else []
+            state, done = connection.execute(
+                "SELECT state, coalesce((SELECT number FROM counts WHERE state = 'done'), 0)"
+                " FROM job"
+            ).fetchone()
+        return LeaseExchange(leased, state, done)
 
     def retry(self) -> int:
         """Put the items that were set aside back; they have all of their attempts again."""

@@ -67,6 +67,16 @@ class ItemResult:
     """What was bought again at most, where that cannot be ruled out."""
 
 
+class LeaseExchange(NamedTuple):
+    """What a worker gets when it hands its results in."""
+
+    leased: list[LeasedItem]
+    """Items that it has from now on."""
+    state: JobState
+    done: int
+    """How many items of the job have their results."""
+
+
 class KnownCalls(NamedTuple):
     """What the ledger has of an item that was interrupted."""
 

@@ -27,6 +27,9 @@ MOST_TRIES = 20
 READ_ROWS = 500
 """Results that are in memory at once."""
 
+_UNASSIGNED = (
+    "SELECT number FROM items WHERE state = 'done' AND part IS NULL ORDER BY number LIMIT ?"
+)
 _ROW = "key, source, output, error, cost_nano_usd, attempts, route_ids, seconds"
 
 
@@ -58,20 +61,28 @@ class ResultParts:
         self._folder = queue.folder
         self._format = _part_format(queue.facts().format)
         self._part_rows = part_rows
+        self._due = 0
+        """Before so many items of the job are done, no part can be full."""
 
     @property
     def results_file(self) -> Path:
         """The file with all results, once the job has stopped."""
         return self._folder / f"results{self._format.suffix}"
 
-    def export_full(self) -> None:
+    def export_full(self, done: int) -> None:
         """Write the parts that are full.
+
+        Args:
+            done: How many items of the job have their results, or had a moment ago.
 
         Raises:
             StoreError: One cannot be written; its results are still in the job's file.
         """
+        if done < self._due:
+            return
         while part := self._assign(self._part_rows):
             self._export(part)
+        self._due = done + self._part_rows - self._waiting()
 
     def export_rest(self) -> None:
         """Write all results that are in no part yet, and the parts that a crash left unwritten.
@@ -169,23 +180,25 @@ class ResultParts:
             ).fetchall()
         return [part for (part,) in rows]
 
-    def _assign(self, least: int) -> int | None:
-        """Give results a part, if there are so many; its number."""
-        chosen = (
-            "SELECT number FROM items WHERE state = 'done' AND part IS NULL ORDER BY number LIMIT ?"
-        )
+    def _waiting(self) -> int:
+        """Results that are in no part yet; of more than one part only these are counted."""
         with self._queue.file.reading() as connection:
             (count,) = connection.execute(
-                f"SELECT count(*) FROM ({chosen})", (self._part_rows,)
+                f"SELECT count(*) FROM ({_UNASSIGNED})", (self._part_rows,)
             ).fetchone()
-        if count < least:
+        return int(count)
+
+    def _assign(self, least: int) -> int | None:
+        """Give results a part, if there are so many; its number."""
+        if self._waiting() < least:
             return None
         with self._queue.file.writing() as connection:
             (part,) = connection.execute(
                 "UPDATE job SET parts = parts + 1 RETURNING parts"
             ).fetchone()
             connection.execute(
-                f"UPDATE items SET part = ? WHERE number IN ({chosen})", (part, self._part_rows)
+                f"UPDATE items SET part = ? WHERE number IN ({_UNASSIGNED})",
+                (part, self._part_rows),
             )
         return int(part)
 
@@ -202,7 +215,9 @@ class ResultParts:
                 for more in batches:
                     writer.write(more)
         with self._queue.file.writing() as connection:
-            connection.execute("UPDATE items SET output = NULL WHERE part = ?", (part,))
+            connection.execute(
+                "UPDATE items SET output = NULL WHERE part = ? AND output IS NOT NULL", (part,)
+            )
 
     @contextmanager
     def _writing(

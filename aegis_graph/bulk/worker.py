@@ -175,7 +175,7 @@ class Worker:
             return
         ended, self._ended = self._ended, []
         try:
-            leased, state = await self._blocking(self._writer.exchange, ended, count)
+            found = await self._blocking(self._writer.exchange, ended, count)
         except StoreError:
             self._ended = ended + self._ended
             raise
@@ -186,13 +186,13 @@ class Worker:
                 raise
             await self._down(error_line(error), self._throttle.epoch)
             return
-        self._dry = count > 0 and not leased
-        self._ready += leased
+        self._dry = count > 0 and not found.leased
+        self._ready += found.leased
         if self._left is not None:
-            self._left -= len(leased)
-        if state in {"cancelled", "money_ended"}:
+            self._left -= len(found.leased)
+        if found.state in {"cancelled", "money_ended"}:
             self._is_stopping = True
-        await self._blocking(self._parts.export_full)
+        await self._blocking(self._parts.export_full, found.done)
 
     def _wanted(self) -> int:
         if self._is_stopping or (self._dry and not self._ended):

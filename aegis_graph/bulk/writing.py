@@ -9,7 +9,7 @@ from datetime import datetime
 from aegis_graph.bulk.envelope import ItemCalls, JobLedger
 from aegis_graph.bulk.item_run import ItemEnd
 from aegis_graph.bulk.queue import WorkQueue
-from aegis_graph.bulk.records import ItemOutcome, ItemResult, JobState, KnownCalls, LeasedItem
+from aegis_graph.bulk.records import ItemOutcome, ItemResult, KnownCalls, LeaseExchange
 from aegis_graph.bulk.verdicts import Verdict, error_line, verdict, verdict_by_name
 from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.rows import timestamp
@@ -41,27 +41,22 @@ class ResultWriter:
         """The last call of an item's earlier runs, where there were any."""
         self._verdicts: dict[str, Verdict] = {}
 
-    def exchange(
-        self, ends: Sequence[ItemEnd], count: int
-    ) -> tuple[list[LeasedItem], JobState | None]:
+    def exchange(self, ends: Sequence[ItemEnd], count: int) -> LeaseExchange:
         """Keep what came of items, and take up to so many others.
-
-        Returns:
-            The others, and the job's state.
 
         Raises:
             StoreError: The job's file cannot be written; then nothing was kept.
             LedgerError: The ledger cannot be read; neither.
         """
-        leased = self._queue.exchange(self.worker, self._results(ends), count)
+        exchange = self._queue.exchange(self.worker, self._results(ends), count)
         for end in ends:
             self._last_before.pop(end.item.key, None)
             self._verdicts.pop(end.item.key, None)
-        begun = {item.key: item.last_call for item in leased if item.begun}
+        begun = {item.key: item.last_call for item in exchange.leased if item.begun}
         if begun:
             known = look_again(self._queue, self._money, begun, keeps_answers=self._keeps_answers)
             self._last_before |= {one.key: one.last_call for one in known}
-        return leased, self._queue.state()
+        return exchange
 
     def remember(self, last_calls: Mapping[str, int]) -> None:
         """Take note of the last calls of runs that broke off, by the keys of their items."""

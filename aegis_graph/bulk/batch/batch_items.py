@@ -88,7 +88,6 @@ class BatchItems:
         return await asyncio.to_thread(self._keep, ends)
 
     def _keep(self, ends: Sequence[ItemEnd]) -> list[PutBack]:
-        self._writer.exchange(ends, 0)
-        self._parts.export_full()
+        self._parts.export_full(self._writer.exchange(ends, 0).done)
         found = (self._put_back.pop(end.item.key, None) for end in ends)
         return [one for one in found if one is not None]

@@ -16,6 +16,7 @@ from aegis_graph.bulk.job_file import FILE
 from aegis_graph.bulk.leases import MOST_CRASHES
 from aegis_graph.bulk.queue import BATCH, LEASE_S, WorkQueue
 from aegis_graph.bulk.records import BulkItem, ItemOutcome, ItemResult, JobIdentity
+from aegis_graph.bulk.results import ResultParts
 
 JOB = JobIdentity(name="cities", graph={"models": "a", "nodes": "llm"})
 
@@ -227,6 +228,59 @@ def test_a_worker_that_leaves_gives_its_items_back(queue: WorkQueue) -> None:
     queue.leave(worker)
     assert queue.facts().state == "stopped"
     assert keys(queue, queue.register()) == ["oslo"]
+
+
+@pytest.fixture
+def statements(queue: WorkQueue) -> Iterator[list[str]]:
+    """What the queue's file is asked, as it is asked."""
+    seen: list[str] = []
+    with queue.file.writing() as connection:
+        connection.set_trace_callback(seen.append)
+    yield seen
+    connection.set_trace_callback(None)
+
+
+def work_on(queue: WorkQueue, parts: ResultParts, count: int) -> None:
+    worker = queue.register()
+    for one in queue.lease(worker, count):
+        done = ItemResult(key=one.key, outcome="done", output="1")
+        parts.export_full(queue.exchange(worker, [done], 0).done)
+    queue.leave(worker)
+
+
+def test_what_is_asked_for_each_item_does_not_read_all_of_them(
+    queue: WorkQueue, statements: list[str]
+) -> None:
+    parts = ResultParts(queue, part_rows=2)
+    queue.add(item(f"{number}") for number in range(5))
+    worker = queue.register()
+    statements.clear()
+    exchange = queue.exchange(worker, [], 5)
+    outcomes: list[ItemOutcome] = ["done", "done", "failed", "pending"]
+    for one, outcome in zip(exchange.leased, outcomes, strict=False):
+        result = ItemResult(key=one.key, outcome=outcome, output="1")
+        parts.export_full(queue.exchange(worker, [result], 1).done)
+    asked = [one for one in statements if one.split()[0] in {"SELECT", "UPDATE", "DELETE"}]
+    assert any("part = " in one for one in asked)
+    with queue.file.reading() as connection:
+        plans = {
+            step[3]: one
+            for one in asked
+            for step in connection.execute(f"EXPLAIN QUERY PLAN {one}").fetchall()
+        }
+    assert "SCAN items" not in plans, plans["SCAN items"]
+
+
+def test_results_that_wait_for_their_part_are_not_counted_each_time(
+    queue: WorkQueue, statements: list[str]
+) -> None:
+    parts = ResultParts(queue, part_rows=10)
+    queue.add(item(f"{number}") for number in range(40))
+    work_on(queue, parts, 40)
+    counted = sum("count(*)" in one for one in statements)
+    # At first, and around each part.
+    assert counted <= 1 + 3 * 4 + 1
+    assert len(list((queue.folder / "parts").iterdir())) == 4
 
 
 def test_the_rate_is_of_the_last_half_minute(queue: WorkQueue, watch: Watch) -> None:
