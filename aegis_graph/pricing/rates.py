@@ -98,18 +98,22 @@ class Rate:
         read = _cost_of(usage.input_tokens, self.input, self._input_shares(usage))
         thought = usage.reasoning_tokens > 0 and self.thinking_output is not None
         output = _first(self.thinking_output if thought else None, self.output)
-        written = _cost_of(
-            usage.output_tokens,
-            output,
-            (
-                _Share(_first(self.reasoning_output, output), usage.reasoning_tokens, exact=True),
-                _Share.of(usage.audio_output_tokens, self.audio_output, lacking=output),
-                _Share.of(usage.image_output_tokens, self.image_output, lacking=output),
-            ),
-        )
+        written = _cost_of(usage.output_tokens, output, self._output_shares(usage, output))
         return Cost(self.per_request + read.usd + written.usd, read.exact and written.exact)
 
+    def _output_shares(self, usage: TokenUsage, output: Decimal) -> tuple[_Share, ...]:
+        if not (usage.reasoning_tokens or usage.audio_output_tokens or usage.image_output_tokens):
+            return ()
+        return (
+            _Share(_first(self.reasoning_output, output), usage.reasoning_tokens, exact=True),
+            _Share.of(usage.audio_output_tokens, self.audio_output, lacking=output),
+            _Share.of(usage.image_output_tokens, self.image_output, lacking=output),
+        )
+
     def _input_shares(self, usage: TokenUsage) -> tuple[_Share, ...]:
+        kept = usage.cached_input_tokens or usage.cache_write_tokens
+        if not (kept or usage.audio_input_tokens or usage.image_input_tokens):
+            return ()
         explicit = min(usage.explicit_cached_tokens, usage.cached_input_tokens)
         hour = min(usage.cache_write_1h_tokens, usage.cache_write_tokens)
         explicit_rate = _first(self.explicit_cached_input, self.cached_input)

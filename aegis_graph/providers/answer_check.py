@@ -74,6 +74,8 @@ def check_says_something(answer: AIMessage, prompt: Sequence[BaseMessage]) -> No
     # Other prompts may ask for a list of numbers; a look at a long answer would find words.
     if len(text) > _LONGEST_WITHOUT_WORDS or answer.tool_calls or not prompt:
         return
+    if "[" not in text and not any(map(str.isdigit, text)):
+        return
     # Its patterns take 20 ms, which the first short answer waits for, and not each start.
     from aegis_graph.text.citation_marks import replace_citations  # noqa: PLC0415
 

@@ -184,7 +184,11 @@ def meaning_of(raw: object) -> FinishReason:
     if isinstance(raw, Mapping):
         # SGLang's own protocol gives an object, of which this is the word.
         raw = raw.get("type")
-    text = str(raw).strip()
+    return _meaning_of_text(str(raw).strip()[: 2 * _MAX_JOINED])
+
+
+@lru_cache(maxsize=256)
+def _meaning_of_text(text: str) -> FinishReason:
     plain = _PREFIX.sub("", text.casefold().replace("-", "_").replace(" ", "_"))
     words = list(_split(plain[:_MAX_JOINED]))
     if not words or len(plain) > _MAX_JOINED:

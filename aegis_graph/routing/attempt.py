@@ -65,6 +65,8 @@ class Attempt:
             watched.describe(request, state["route_id"])
         deadline = Deadline.of(state, request)
         command = await self._attempt({**state, **kept(deadline)}, request, config)
+        if deadline is None:
+            return command
         # For the nodes after this one, where a resumed run begins here.
         return replace(command, update={**cast("RouterState", command.update), **kept(deadline)})
 

@@ -185,6 +185,8 @@ class AttemptExchange:
         if cut or "response_schema" not in request.options:
             self.recorder.check_calls()
         form = FormGate(self._observer.find_problem)
+        if form.is_soon_read(request, answer):
+            return form.read(request, answer)
         return await pass_gate(form, request, answer, until=self.timer.ends_at)
 
     def has_another_form(self, error: ProviderError) -> bool:

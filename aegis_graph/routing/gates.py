@@ -93,12 +93,17 @@ class FormGate:
 
     async def judge(self, request: Request, answer: AIMessage) -> AIMessage:
         """The answer with its value, where it must have one."""
-        options, answer = request.options, _with_whole_characters(answer)
-        read = partial(validate_answer, answer, options, self.find_problem)
-        if "response_schema" not in options or len(message_text(answer)) <= SOON_READ:
-            return read()
         # Mending what a model wrote can take long, and all other requests would wait.
-        return await asyncio.to_thread(read)
+        return await asyncio.to_thread(self.read, request, answer)
+
+    def read(self, request: Request, answer: AIMessage) -> AIMessage:
+        """The same at once."""
+        answer = _with_whole_characters(answer)
+        return validate_answer(answer, request.options, self.find_problem)
+
+    def is_soon_read(self, request: Request, answer: AIMessage) -> bool:
+        """Whether that takes no time to speak of."""
+        return "response_schema" not in request.options or len(message_text(answer)) <= SOON_READ
 
     def too_late(self) -> ProviderError:
         """It counts as the provider's: the attempt's own time is over."""
@@ -198,5 +203,7 @@ def _with_whole_characters(answer: AIMessage) -> AIMessage:
         "tool_calls": answer.tool_calls,
         "invalid_tool_calls": answer.invalid_tool_calls,
     }
-    whole = with_whole_characters(said)
-    return answer if whole is said else answer.model_copy(update=whole)
+    whole = {name: with_whole_characters(value) for name, value in said.items() if value}
+    if all(value is said[name] for name, value in whole.items()):
+        return answer
+    return answer.model_copy(update=whole)

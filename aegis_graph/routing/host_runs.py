@@ -100,8 +100,8 @@ def _is_the_same_node(host: Mapping[str, Any], said: Mapping[str, Any]) -> bool:
 def _keeps_and_shows_nothing(host: Mapping[str, Any]) -> bool:
     if host.get(CHECKPOINTER_KEY) is not None or not isinstance(host.get(RUNTIME_KEY), Runtime):
         return False
-    given = {key for key, value in host.items() if value is not None}
-    return all(key in _OF_EVERY_NODE for key in given if key.startswith(_ENGINE_KEY))
+    unknown = [key for key in host.keys() - _OF_EVERY_NODE if host[key] is not None]
+    return not any(key.startswith(_ENGINE_KEY) for key in unknown)
 
 
 class Steps:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from traceback import walk_tb
 from typing import Any, NamedTuple
@@ -187,16 +187,17 @@ def with_handler(callbacks: Callbacks, handler: BaseCallbackHandler) -> Callback
     return manager
 
 
-@contextmanager
-def without_ambient_callbacks(observer: RunObserver) -> Iterator[None]:
+def without_ambient_callbacks(observer: RunObserver) -> AbstractContextManager[None]:
     """Keep the callbacks that LangChain takes from its surroundings out of a call.
 
     A tracer is one, and ``get_usage_metadata_callback``. Where the caller has its own run, they see
     that run already, and would count the provider's once more; elsewhere they stay.
     """
-    if not observer.has_own_run:
-        yield
-        return
+    return _silenced(observer) if observer.has_own_run else nullcontext()
+
+
+@contextmanager
+def _silenced(observer: RunObserver) -> Iterator[None]:
     # LangChain loads it with the first call, as it does the variables.
     from langsmith.run_helpers import tracing_context  # noqa: PLC0415
 

@@ -115,11 +115,12 @@ def _within_itself(tokens: TokenUsage) -> TokenUsage:
     """A part of the input cannot be larger than the input: no share is priced twice."""
     cached = min(tokens.cached_input_tokens, tokens.input_tokens)
     writes = min(tokens.cache_write_tokens, tokens.input_tokens - cached)
+    hour = min(tokens.cache_write_1h_tokens, writes)
+    parts = (tokens.cached_input_tokens, tokens.cache_write_tokens, tokens.cache_write_1h_tokens)
+    if parts == (cached, writes, hour):
+        return tokens
     return replace(
-        tokens,
-        cached_input_tokens=cached,
-        cache_write_tokens=writes,
-        cache_write_1h_tokens=min(tokens.cache_write_1h_tokens, writes),
+        tokens, cached_input_tokens=cached, cache_write_tokens=writes, cache_write_1h_tokens=hour
     )
 
 
@@ -132,6 +133,8 @@ def _main_counts(usage: UsageMetadata) -> tuple[int | None, int | None, int | No
 def _details(row: object) -> dict[str, int]:
     """The details that are counts, by their names without a tier; a plain name counts first."""
     counts = sound_counts(row, row if isinstance(row, Mapping) else ())
+    if not any(name.startswith(_TIER_PREFIXES[1:]) for name in counts):
+        return counts
     details: dict[str, int] = {}
     for prefix in reversed(_TIER_PREFIXES):
         details |= {

@@ -60,7 +60,7 @@ class RowHeaders:
         self, api_key: str | None, base_url: str | None, options: Mapping[str, Any]
     ) -> None:
         self._bearer = f"Bearer {api_key}" if api_key else None
-        self._secrets = [secret for secret in (api_key, _basic(base_url)) if secret]
+        self._secrets = frozenset(secret for secret in (api_key, _basic(base_url)) if secret)
         self._named = frozenset(name.lower() for name in _named(options))
 
     def settle(self, headers: MutableMapping[str, str]) -> None:
@@ -82,7 +82,7 @@ class RowHeaders:
 
     def _carries_key(self, value: str) -> bool:
         # Alone, or behind the word for the scheme.
-        return any(word in self._secrets for word in value.split())
+        return not self._secrets.isdisjoint(value.split())
 
 
 def _basic(base_url: str | None) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 
 Listener = Callable[[Mapping[str, str]], None]
@@ -14,12 +14,13 @@ MOST_HEADERS = 200
 """Headers of one answer that are looked at."""
 
 
-@contextmanager
-def headers_heard_by(listener: Listener | None) -> Iterator[None]:
+def headers_heard_by(listener: Listener | None) -> AbstractContextManager[None]:
     """Within it, each answer's headers go to a function, with names in lower case."""
-    if listener is None:
-        yield
-        return
+    return nullcontext() if listener is None else _heard_by(listener)
+
+
+@contextmanager
+def _heard_by(listener: Listener) -> Iterator[None]:
     token = _listener.set(listener)
     try:
         yield
