@@ -12,16 +12,15 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from aegis_graph import RouterConfig, create_bulk
 from aegis_graph.bulk.items import items_of
@@ -30,10 +29,11 @@ from aegis_graph.bulk.records import JobFacts
 from aegis_graph.bulk.worker import WorkerSettings
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from aegis_graph.testing.loopback.journal import ProtocolName
+from tests.contract.bulk_memories import Extracted, Memory, graph_of, inputs, kept_in
 from tests.contract.ledger_store import Store
 from tests.contract.processes import ended, start
-from tests.flow.bulk.bulk_support import prompt, result_rows, two_calls
-from tests.flow.support import flat_price, open_router, provider
+from tests.flow.bulk.bulk_support import prompt, result_rows
+from tests.flow.support import flat_price, provider
 
 ALL = os.environ.get("AEGIS_TEST_BULK") == "all"
 COST = 1_000_000
@@ -62,6 +62,7 @@ class Scale:
 
 
 SMALL = Scale(items=120, paid=70, poison=40, kills=5, calls_per_kill=12)
+SMALL_OF_A_COMPONENT = Scale(items=60, paid=36, poison=20, kills=5, calls_per_kill=8)
 WHOLE = Scale(100_000, 60_000, 1_000, kills=10**6, calls_per_kill=0, concurrency=32)
 
 
@@ -71,13 +72,13 @@ class Workers:
 
     config: RouterConfig
     folder: Path
-    steps: Path | None
+    memory: Memory
     scale: Scale
     running: list[tuple[ForkServerProcess, Connection]] = field(default_factory=list)
     most_kb: int = 0
 
     def start(self) -> None:
-        self.running.append(start(work, self.config, self.folder, self.steps, self.scale))
+        self.running.append(start(work, self.config, self.folder, self.memory, self.scale))
 
     def kill(self, chance: random.Random) -> bool:
         """Kill one of them; ``False`` where it had ended by itself."""
@@ -112,16 +113,10 @@ class Workers:
 
 
 def work(
-    config: RouterConfig, folder: Path, steps: Path | None, scale: Scale, pipe: Connection
+    config: RouterConfig, folder: Path, memory: Memory, scale: Scale, pipe: Connection
 ) -> None:
     """In a process of its own: work on the job until it stops by itself."""
-
-    @asynccontextmanager
-    async def durable() -> AsyncIterator[Any]:
-        async with AsyncSqliteSaver.from_conn_string(str(steps)) as saver:
-            yield two_calls(open_router(config), checkpointer=saver)
-
-    graph: Any = open_router(config) if steps is None else durable
+    graph = graph_of(config, folder, memory)
     settings = WorkerSettings(concurrency=scale.concurrency, first_pause_s=0.01)
     job = create_bulk(graph, name=JOB, results=folder, key="id")
     # All of it has been added before: each process only works.
@@ -148,13 +143,6 @@ def configure(server: LoopbackServer, url: str) -> RouterConfig:
     )
 
 
-def inputs(scale: Scale, *, as_messages: bool) -> Iterator[dict[str, Any]]:
-    for number in range(scale.items):
-        name = f"poison {number}" if number % scale.poison == scale.poison // 2 else f"{number}"
-        asked = {"messages": [{"role": "user", "content": f"city {name}?"}]}
-        yield {"id": str(number), **(asked if as_messages else {"city": name})}
-
-
 def run_with_kills(workers: Workers, server: LoopbackServer, chance: random.Random) -> int:
     """Kill workers until the job ends by itself; how many were killed at work."""
     scale, killed = workers.scale, 0
@@ -175,18 +163,15 @@ def run_with_kills(workers: Workers, server: LoopbackServer, chance: random.Rand
     return killed
 
 
-def begin(config: RouterConfig, folder: Path, steps: Path | None, scale: Scale) -> JobFacts:
-    """Add the items, and set the envelope, before any worker is there."""
-    graph = two_calls(open_router(config)) if steps is not None else open_router(config)
-    job = create_bulk(graph, name=JOB, results=folder, key="id")
-    stopped = WorkerSettings(concurrency=1)
-    calls = 2 if steps is not None else 1
-    job.run([], max_cost_usd=f"{scale.paid * calls * COST / 10**9}", settings=stopped)
+def begin(config: RouterConfig, folder: Path, memory: Memory, scale: Scale) -> int:
+    """Add the items, and set the envelope, before any worker is there; its nano-USD."""
+    job = create_bulk(graph_of(config, folder, memory), name=JOB, results=folder, key="id")
+    envelope = scale.paid * COST * (1 if memory == "nothing" else 2)
+    job.run([], max_cost_usd=f"{envelope / 10**9}", settings=WorkerSettings(concurrency=1))
     queue = WorkQueue.open(folder)
-    queue.add(items_of(inputs(scale, as_messages=steps is None), key="id"))
-    facts = queue.facts()
+    queue.add(items_of(inputs(scale.items, scale.poison, memory), key="id"))
     queue.close()
-    return facts
+    return envelope
 
 
 def assert_books_in_order(store: Store, server: LoopbackServer, envelope: int) -> None:
@@ -229,15 +214,17 @@ def assert_results_are_whole(folder: Path, facts: JobFacts, scale: Scale) -> Non
     assert facts.leased == facts.workers == 0
 
 
-@pytest.mark.parametrize("durable", [False, True], ids=["no memory", "checkpointer"])
+@pytest.mark.parametrize("memory", get_args(Memory))
 def test_kill_9_at_random_moments_loses_no_result(
-    store: Store, server: LoopbackServer, tmp_path: Path, durable: bool
+    store: Store, server: LoopbackServer, tmp_path: Path, memory: Memory
 ) -> None:
-    scale = WHOLE if ALL and not durable else SMALL
     config, folder = configure(server, store.url), tmp_path / "results"
-    steps = tmp_path / "steps.db" if durable else None
-    begin(config, folder, steps, scale)
-    workers = Workers(config, folder, steps, scale)
+    scale = WHOLE if ALL and memory == "nothing" else SMALL
+    if memory == "store":
+        scale, extracted = SMALL_OF_A_COMPONENT, Extracted(kept_in(folder))
+        server.always(KIND, extracted)
+    envelope = begin(config, folder, memory, scale)
+    workers = Workers(config, folder, memory, scale)
     began = time.monotonic()
     killed = run_with_kills(workers, server, random.Random(scale.items))
     took = time.monotonic() - began
@@ -246,10 +233,11 @@ def test_kill_9_at_random_moments_loses_no_result(
     assert killed > 0, "no worker was killed at work: the test has lost its point"
     assert facts.state == "money_ended"
     assert_results_are_whole(folder, facts, scale)
-    envelope = scale.paid * COST * (2 if durable else 1)
     assert_books_in_order(store, server, envelope)
     assert twice_answered(store) <= facts.twice_items
-    if durable:
+    if memory == "store":
+        assert extracted.bought_again == []
+    if memory == "checkpointer":
         # Only what was on its way when a process died can have been bought again.
         settled_twice = store.query(
             "SELECT run_id FROM requests WHERE status = 'answered'"
