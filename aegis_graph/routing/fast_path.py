@@ -36,8 +36,8 @@ from aegis_graph.routing.watched_runs import watched_run
 
 _INPUT_KEYS = frozenset(RouterInput.__annotations__)
 _OUTPUT_KEYS = tuple(RouterOutput.__annotations__)
-_EPHEMERAL_KEYS = frozenset({"route", "answer"})
-"""Written for the next node only."""
+_FORGOTTEN = {"route": None, "answer": None}
+"""As the engine's channels do it: these two are there for one step only."""
 
 FirstStep = Callable[[RouterState, RunnableConfig], Awaitable[Command[Any]]]
 """What a run begins with: given its state, it says which node is next."""
@@ -157,9 +157,7 @@ class FastPathGraph(CompiledRouter):
                 result = await begin(cast(RouterState, state), node_config)
             while isinstance(result, Command):
                 steps.begin()
-                # As the engine's channels do it: these two are there for one step only.
-                lasting = {key: value for key, value in state.items() if key not in _EPHEMERAL_KEYS}
-                state = {**lasting, **cast("dict[str, Any]", result.update or {})}
+                state = {**state, **_FORGOTTEN, **cast("dict[str, Any]", result.update or {})}
                 result = await self._node(cast(str, result.goto)).body(state, node_config)
             steps.end()
         messages = join_messages(state["messages"], result["messages"])

@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import Annotated, Any, cast
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import (
+    AIMessage,
+    AnyMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langgraph.channels import EphemeralValue, UntrackedValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
@@ -18,14 +24,30 @@ from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.route import Route, new_route
 from aegis_graph.types import AttemptRecord, CallOptions, SkippedRecord
 
+_WHOLE_MESSAGES = frozenset({AIMessage, HumanMessage, SystemMessage, ToolMessage})
+
 
 def join_messages(left: Any, right: Any) -> Any:
     """``add_messages``, which reports what is no message as a wrong request."""
+    if type(left) is type(right) is list and _are_new(left, right):
+        return [*left, *right]
     try:
         return add_messages(left, right)
     except (ValueError, TypeError, NotImplementedError) as error:  # house: LangChain raises it
         what = str(error).splitlines()[0]
         raise InvalidRequestError(f"messages: not LangChain messages: {what}") from error
+
+
+def _are_new(left: list[Any], right: list[Any]) -> bool:
+    """Whether messages are whole and only added; each of them has an identifier then."""
+    known = {getattr(message, "id", None) for message in left}
+    for message in right:
+        if type(message) not in _WHOLE_MESSAGES or message.id in known:
+            return False
+        if message.id is None:
+            message.id = str(uuid4())
+        known.add(message.id)
+    return None not in known
 
 
 class AskedMessages(TypedDict):
