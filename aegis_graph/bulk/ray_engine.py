@@ -11,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
+from textwrap import shorten
 from typing import Any
 
 try:
@@ -25,7 +28,6 @@ except ModuleNotFoundError as missing:
 
 from aegis_graph.bulk.graph_source import FoundParts
 from aegis_graph.bulk.item_run import ItemEnd
-from aegis_graph.bulk.leases import MOST_CRASHES
 from aegis_graph.bulk.local_engine import WorkPlan, work_here
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.ray_actor import ActorPlan, GraphActor, OpenedGraph, RemoteEnd
@@ -39,8 +41,13 @@ from aegis_graph.ledger.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
 
+MOST_LOST = 4
+"""So many actors may die while they run an item, all but the first for it alone."""
 END_S = 10.0
 """How long actors have to close their graphs, in seconds."""
+
+_WHY_CHARS = 200
+"""Of what Ray says, which goes on for a page."""
 
 
 class _Member:
@@ -50,6 +57,23 @@ class _Member:
         self.actor = actor
         self.opening = opening
         self.running = 0
+        self.is_alone = False
+        """Whether it is for one item, that may be why another died."""
+
+    @contextmanager
+    def counting(self, *, alone: bool) -> Iterator[None]:
+        """With one item more; ``alone`` keeps further ones away."""
+        self.running += 1
+        self.is_alone = alone
+        try:
+            yield
+        finally:
+            self.running -= 1
+            self.is_alone = self.is_alone and not alone
+
+    def is_ready(self, *, alone: bool) -> bool:
+        """Whether an item that it counts may begin."""
+        return self.running == 1 or not alone
 
     @property
     def is_open(self) -> bool:
@@ -107,27 +131,26 @@ class RayPool:
     async def run(self, item: LeasedItem) -> ItemEnd:
         """Run an item in the actor that has the fewest.
 
+        One that was in an actor that died has an actor for itself: it may be why.
+
         Raises:
             WorkerLostError: There is no actor any more, and none can be started.
         """
-        member = await self._free_member()
-        reference = member.actor.run.remote(item)
-        member.running += 1
-        try:
-            end: RemoteEnd = await reference
-        except asyncio.CancelledError:
-            ray.cancel(reference)
-            raise
-        except RayError as error:
-            return ItemEnd(item, 0.0, error=self._give_up(member, item, error))
-        finally:
-            member.running -= 1
-            await self._say_changed()
+        async with self._member_for(item) as member:
+            reference = member.actor.run.remote(item)
+            try:
+                end: RemoteEnd = await reference
+            except asyncio.CancelledError:
+                ray.cancel(reference)
+                raise
+            except RayError as error:
+                return ItemEnd(item, 0.0, error=self._give_up(member, item, error))
         return ItemEnd(item, end.seconds, end.output, end.is_degraded, end.error)
 
     async def forget(self, key: str) -> None:
         """Have the next run of an item begin anew."""
-        member = await self._free_member()
+        async with self._changed:
+            member = await self._free_member()
         await member.actor.forget.remote(key)
 
     async def close(self) -> None:
@@ -164,15 +187,34 @@ class RayPool:
                 " give all hosts of the cluster the same code and configuration"
             )
 
+    @asynccontextmanager
+    async def _member_for(self, item: LeasedItem) -> AsyncIterator[_Member]:
+        """An actor that an item can run in, and that counts it."""
+        alone = self._crashes[item.key] > 0
+        is_lost = True
+        while is_lost:
+            async with self._changed:
+                member = await self._free_member()
+            try:
+                with member.counting(alone=alone):
+                    async with self._changed:
+                        await self._changed.wait_for(partial(member.is_ready, alone=alone))
+                    is_lost = not member.is_open
+                    if not is_lost:
+                        yield member
+            finally:
+                await self._say_changed()
+
     async def _free_member(self) -> _Member:
-        async with self._changed:
-            while True:
-                free = [one for one in self._members if one.is_open]
-                if free:
-                    return min(free, key=lambda one: one.running)
-                if all(one.opening.done() for one in self._members):
-                    self._members[0].opening.result()
-                await self._changed.wait()
+        """The actor that has the fewest items; within the condition."""
+        while True:
+            there = [one for one in self._members if one.is_open]
+            free = [one for one in there if not one.is_alone]
+            if free:
+                return min(free, key=lambda one: one.running)
+            if not there and all(one.opening.done() for one in self._members):
+                self._members[0].opening.result()
+            await self._changed.wait()
 
     def _give_up(self, member: _Member, item: LeasedItem, error: RayError) -> Exception:
         """Have a lost actor started again, and say what became of an item that it ran."""
@@ -182,7 +224,7 @@ class RayPool:
             member.opening = asyncio.create_task(self._open(member.actor))
             member.opening.add_done_callback(_log_failure)
         self._crashes[item.key] += 1
-        if self._crashes[item.key] >= MOST_CRASHES:
+        if self._crashes[item.key] >= MOST_LOST:
             return RuntimeError("each of its workers died while it ran")
         return _lost("the worker that ran it was lost", error)
 
@@ -239,7 +281,8 @@ def refuse_file(ledger: SqlLedger, places: set[str]) -> None:
 
 
 def _lost(what: str, error: RayError) -> WorkerLostError:
-    return WorkerLostError(f"{what}: {error_line(error)[:200]}")
+    why = shorten(error_line(error), _WHY_CHARS, placeholder=" ...")
+    return WorkerLostError(f"{what}: {why}")
 
 
 def _log_failure(opening: asyncio.Task[None]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -35,13 +35,17 @@ _STATUS: dict[JobState, int] = {
 
 @contextmanager
 def shown_progress(*, as_json: bool) -> Iterator[OnProgress]:
-    """A bar where a person watches, JSON lines where a program reads."""
+    """A bar where a person watches, JSON lines where a program reads.
+
+    What others print meanwhile, Ray and graphs themselves, goes to standard error.
+    """
     with ExitStack() as stack:
         shown: list[OnProgress] = []
         if as_json:
             shown.append(progress_lines(sys.stdout))
         if not as_json or not sys.stdout.isatty():
             shown.append(stack.enter_context(progress_bar(sys.stderr)))
+        stack.enter_context(redirect_stdout(sys.stderr))
 
         def show(progress: BulkProgress) -> None:
             for one in shown:

@@ -10,6 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, MessagesState, StateGraph
+
 from aegis_graph import RouterConfig, create_router
 from aegis_graph.testing import LoopbackServer, Reply
 from tests.contract.ledger_store import Store
@@ -19,6 +22,8 @@ JOB = "cities"
 COST = 1_000_000
 """What an answer costs, and its hold, in nano-USD."""
 ANSWER = Reply("Paris", input_tokens=10, output_tokens=1, latency_s=0.05)
+DEADLY = "3"
+"""The key of an item that ends the process of its worker."""
 PROGRAM = """
 import sys
 from tests.contract.bulk_on_ray import opener, questions
@@ -55,6 +60,23 @@ def opener(config: str, folder: str) -> Callable[[], Any]:
     def opened() -> Any:
         Path(folder, f"{os.getpid()}.pid").touch()
         return create_router(RouterConfig.model_validate_json(config), environ=KEYS)
+
+    return opened
+
+
+def deadly_opener(config: str) -> Callable[[], Any]:
+    """What opens a graph in which one item ends its process before a provider is asked."""
+
+    def opened() -> Any:
+        router = create_router(RouterConfig.model_validate_json(config), environ=KEYS)
+
+        async def ask(state: MessagesState, config: RunnableConfig) -> Any:
+            if state["messages"][-1].text == f"city {DEADLY}?":
+                os._exit(7)
+            answer = await router.ainvoke({"messages": state["messages"]}, config)
+            return {"messages": answer["messages"][-1:]}
+
+        return StateGraph(MessagesState).add_node("ask", ask).add_edge(START, "ask").compile()
 
     return opened
 

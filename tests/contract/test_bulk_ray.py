@@ -19,11 +19,13 @@ from aegis_graph.errors import InvalidRequestError, LedgerError
 from aegis_graph.testing import LoopbackServer
 from tests.contract.bulk_on_ray import (
     COST,
+    DEADLY,
     JOB,
     PROGRAM,
     actors,
     assert_journal_is_ledger,
     configure,
+    deadly_opener,
     opener,
     processes_below,
     questions,
@@ -79,6 +81,25 @@ async def test_actors_share_one_envelope_and_one_that_is_killed_loses_nothing(
     # Those that were under way in the actor; what is said covers them.
     twice = asked.total() - len(asked)
     assert twice <= finished.bought_twice_at_most <= ON_RAY["concurrency"]
+
+
+@pytest.mark.usefixtures("cluster")
+async def test_an_item_that_kills_its_actor_each_time_is_set_aside_and_stops_no_other(
+    server: LoopbackServer, tmp_path: Path
+) -> None:
+    store = empty_store("sqlite", tmp_path)
+    graph = deadly_opener(configure(server, store.url))
+    job = create_bulk(graph, name=JOB, results=tmp_path / "results", key="key")
+    ended = (await job.arun(questions(20), max_attempts=1, **ON_RAY)).progress
+
+    assert (ended.state, ended.done, ended.set_aside) == ("finished", 19, 1)
+    found = results(tmp_path)
+    assert found[DEADLY]["error"] == "RuntimeError: each of its workers died while it ran"
+    assert {row["error"] for key, row in found.items() if key != DEADLY} == {None}
+    # Only those that ran beside it when its first actor died may have been bought again.
+    asked = assert_journal_is_ledger(server, store)
+    assert DEADLY not in asked
+    assert asked.total() - 19 <= ended.bought_twice_at_most < ON_RAY["concurrency"]
 
 
 @pytest.mark.usefixtures("cluster")

@@ -106,6 +106,16 @@ def test_a_job_ends_with_its_money_and_goes_on_with_more(
     assert spent == 10_000_000
 
 
+def test_what_a_graph_prints_is_kept_out_of_the_lines_of_json(folder: Path) -> None:
+    write_rows(folder, 2)
+    say = ".add_node('say', lambda _: print('Found it.')).add_edge('llm', 'say').compile()"
+    (folder / "app.py").write_text(MODULE.replace(".compile()", say))
+    done = aegis(*RUN, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["job"] for line in done.stdout.splitlines()]
+    assert done.stderr.count("Found it.") == 2
+
+
 def test_the_same_command_again_buys_nothing(folder: Path, server: LoopbackServer) -> None:
     write_rows(folder, 3)
     assert aegis(*RUN, cwd=folder).returncode == 0
