@@ -115,6 +115,10 @@ class AttemptExchange:
         """Whether the answer is asked for in pieces."""
         return self._outgoing.streams
 
+    def first_token_ms(self) -> int | None:
+        """When the first piece came, where the answer arrives in pieces, in milliseconds."""
+        return self.timer.first_piece_ms if self.in_pieces else None
+
     @property
     def run_id(self) -> UUID:
         """The run under which LangChain sees the model."""

@@ -94,7 +94,8 @@ class Call:
             provider.price,
             provider=self._spec.name,
             tier=provider.tier,
-            first_token_ms=self._first_token_ms,
+            # A method of this object's would keep it, and the prompt, until the next collection.
+            first_token_ms=self._exchange.first_token_ms,
             served_price=provider.served_price,
         )
 
@@ -235,9 +236,6 @@ class Call:
             "model": self._spec.model,
             "message_id": f"lc_run--{self._exchange.run_id}",
         }
-
-    def _first_token_ms(self) -> int | None:
-        return self.timer.first_piece_ms if self._exchange.in_pieces else None
 
     def _latency(self) -> dict[str, int]:
         return {"latency_ms": round((time.monotonic() - self._began) * 1000)}

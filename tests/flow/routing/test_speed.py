@@ -6,6 +6,7 @@ answers at once; and what the ledger does for a request.
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
@@ -167,6 +168,20 @@ async def test_a_node_of_a_host_costs_the_loop_little_more_than_a_call_alone() -
     # Seen: 1.03, and 2.40.
     assert as_node < 1.15 * alone
     assert await of(host_of(router, nodes=3)) < 2.7 * await of(host_of(router))
+
+
+async def test_a_routed_call_leaves_nothing_for_the_garbage_collector() -> None:
+    router = instant_router(NoLedger())
+    await router.ainvoke(ask())
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(10):
+            await router.ainvoke(ask())
+        # An object that keeps itself would keep a prompt and its images with it.
+        assert gc.collect() < 10
+    finally:
+        gc.enable()
 
 
 async def test_a_request_is_two_transactions(db: Path) -> None:
