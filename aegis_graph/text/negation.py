@@ -69,13 +69,13 @@ def judged_language(text: str) -> str | None:
         >>> judged_language("Ollama is free."), judged_language("\u0421\u043f\u0438\u0442.")
         ('en', None)
     """
-    letters = [char for char in text if char.isalpha()]
-    if 2 * len(_CJK.findall(text)) + 2 * len(_KANA.findall(text)) > len(letters):
+    letters = sum(map(str.isalpha, text))
+    if 2 * len(_CJK.findall(text)) + 2 * len(_KANA.findall(text)) > letters:
         return "ja" if _KANA.search(text) else "zh"
-    if 3 * len(_FOREIGN_LETTER.findall(text)) > len(letters):
+    if 3 * len(_FOREIGN_LETTER.findall(text)) > letters:
         return None
     spoken = words(text)
-    counts = {name: sum(word in small for word in spoken) for name, small in _SMALL.items()}
+    counts = {name: sum(map(small.__contains__, spoken)) for name, small in _SMALL.items()}
     best = max(counts, key=counts.__getitem__)
     if counts[best] == 0:
         if found := detect_language(text):

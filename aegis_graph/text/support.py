@@ -70,9 +70,11 @@ def judge(claim: str, text: str) -> Verdict:
     language = judged_language(f"{claim}\n{text}")
     if language is None:
         return "supported" if _same_words(claim, text) else "language"
-    if says_no(claim, language) != says_no(_clause_of(claim, text), language):
-        return "negation"
-    return "supported"
+    denies = says_no(claim, language)
+    # Where the whole text does not say no, none of its clauses does.
+    if not denies and not says_no(text, language):
+        return "supported"
+    return "supported" if says_no(_clause_of(claim, text), language) == denies else "negation"
 
 
 def word_for_word(claim: str, text: str) -> Evidence | None:
@@ -144,7 +146,8 @@ def best_evidence(claim: str, text: str) -> Evidence:
     # A text may hold nothing but headings.
     pool = [one for one in sentences if one.kind != "heading"] or sentences
     if not pool:
-        return Evidence(*_trimmed(text), "words")
+        start, end = _trimmed(text)
+        return Evidence(start, end, judge(claim, text[start:end]))
     best, *_ = rank_by_support(claim, [one.text for one in pool])
     spans = [(one.start, one.start + len(one.text)) for one in pool]
     # Short spans first: the first that supports the claim is the shortest.
@@ -201,7 +204,7 @@ def _tokens(text: str) -> list[tuple[str, int, int]]:
     """The words of a text with their places; of scripts without spaces, the characters."""
     tokens: list[tuple[str, int, int]] = []
     for match in _TOKEN.finditer(text):
-        if any(map(is_unspaced, match[0])):
+        if _is_unspaced(match[0]):
             tokens += (
                 (char, match.start() + n, match.start() + n + 1) for n, char in enumerate(match[0])
             )
@@ -233,7 +236,11 @@ def _share(wanted: Set[str], text: str) -> float:
 
 def _units(word: str) -> Iterable[str]:
     """A word; of a script without spaces, where a whole clause reads as one, its characters."""
-    return word if any(map(is_unspaced, word)) else (word,)
+    return word if _is_unspaced(word) else (word,)
+
+
+def _is_unspaced(word: str) -> bool:
+    return not word.isascii() and any(map(is_unspaced, word))
 
 
 def _is_among(word: str, others: Set[str]) -> bool:

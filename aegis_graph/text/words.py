@@ -67,9 +67,7 @@ _ENDINGS = frozenset(("", "s", "es", "ed", "d", "ing", "er", "e", "en", "n", "em
 def detect_language(text: str) -> Language | None:
     """``en`` or ``de``, where the small words of a text tell."""
     spoken = words(text)
-    english, german = (
-        sum(1 for word in spoken if word in _STOP_WORDS_OF[name]) for name in ("en", "de")
-    )
+    english, german = (sum(map(_STOP_WORDS_OF[name].__contains__, spoken)) for name in ("en", "de"))
     # A name, like that of a model, has no small words in either language.
     if english == german:
         return None

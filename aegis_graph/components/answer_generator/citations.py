@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.answer_generator.claims import Claim, claims_of, numbered
 from aegis_graph.components.answer_generator.places import QuotePlace, place_of
 from aegis_graph.text.passages import Passage
-from aegis_graph.text.support import Verdict, best_evidence, judge
+from aegis_graph.text.support import Evidence, Verdict, best_evidence, judge
 
 _REFERS = re.compile(
     r"^(?:according to|as (?:stated|described|noted|shown|mentioned|explained) in|based on|per|laut"
@@ -92,10 +92,13 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
             continue
         if claim.numbers:
             claim = replace(claim, bare=_REFERS.sub("", claim.bare, count=1))
-        quoted = [_citation(claim, n, passages[n - 1]) for n in claim.numbers]
+        found = [best_evidence(claim.bare, passages[n - 1].text) for n in claim.numbers]
+        quoted = [
+            _citation(n, passages[n - 1], one) for n, one in zip(claim.numbers, found, strict=True)
+        ]
         # The same span behind two sentences is one citation, to which both point.
         citations += [one for one in quoted if one not in citations]
-        reason = _verdict(claim, quoted)
+        reason = _verdict(claim, quoted, [one.verdict for one in found])
         sentences.append(
             CitedSentence(
                 text=text[claim.start : claim.end],
@@ -109,18 +112,21 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
     return CheckedAnswer(text, citations, sentences, shown.removed)
 
 
-def _verdict(claim: Claim, quoted: Sequence[Citation]) -> Verdict | Literal["uncited"]:
+def _verdict(
+    claim: Claim, quoted: Sequence[Citation], verdicts: Sequence[Verdict]
+) -> Verdict | Literal["uncited"]:
     if not quoted:
         return "uncited"
-    verdicts = [judge(claim.bare, one["quote"]) for one in quoted]
     # One source that bears the sentence out is enough; else it may join what two of them say.
     if "supported" in verdicts:
         return "supported"
+    if len(verdicts) == 1:
+        return verdicts[0]
     return judge(claim.bare, "\n".join(one["quote"] for one in quoted))
 
 
-def _citation(claim: Claim, n: int, passage: Passage) -> Citation:
-    start, end, _ = best_evidence(claim.bare, passage.text)
+def _citation(n: int, passage: Passage, found: Evidence) -> Citation:
+    start, end, _ = found
     quoted = {"n": n, "source": passage.location, "quote": passage.text[start:end]}
     where = {"start": start, "end": end, **place_of(passage, start, end)}
     return cast(Citation, {**quoted, **where})
