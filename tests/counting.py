@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,3 +29,15 @@ def counted_functions() -> Iterator[FunctionCount]:
         yield count
     finally:
         sys.setprofile(before)
+
+
+@contextmanager
+def counted_in_threads(loop: asyncio.AbstractEventLoop) -> Iterator[FunctionCount]:
+    """Count what this thread calls inside, and the threads to which its loop gives work."""
+    with (
+        counted_functions() as count,
+        ThreadPoolExecutor(initializer=sys.setprofile, initargs=(count.add,)) as threads,
+    ):
+        loop.set_default_executor(threads)
+        yield count
+        loop.set_default_executor(ThreadPoolExecutor())

@@ -2,7 +2,7 @@
 
 The body of a dual node is written once, as a coroutine function. It awaits nothing but its
 ``DualCall``, which takes both forms of a function: an async host awaits the one, a sync host runs
-the other instead. The body of an inline node waits for nothing, so it is a plain function.
+the other instead. A node that waits for nothing is an ``InlineNode``.
 """
 
 from __future__ import annotations
@@ -72,37 +72,11 @@ class _DualRunnable(RunnableLambda[Any, Any]):
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return cast(Any, self.func)(input, ensure_config(config))
+        return cast(Any, self.func)(input, config or ensure_config())
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return await cast(Any, self.afunc)(input, ensure_config(config))
-
-
-class InlineNode(Runnable[Any, Any]):
-    """A node that only computes: an async host runs it on its loop, and not in a thread.
-
-    LangGraph sends each plain function of an async host to a thread, which takes longer than what
-    most of them do. Where they go on to is not read from the function: name the destinations.
-
-    Args:
-        function: Turns a state into the node's update, in a few milliseconds at most.
-
-    Example:
-        >>> InlineNode(str.upper).invoke("ab")
-        'AB'
-    """
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-
-    @override
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return self._function(input)
-
-    @override
-    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return self._function(input)
+        return await cast(Any, self.afunc)(input, config or ensure_config())
 
 
 def _finish(body: Coroutine[Any, Any, Any]) -> Any:

@@ -28,7 +28,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.answer_generator.graph import AnswerGenerator, create_answer_generator
 from aegis_graph.components.answer_generator.state import AnswerOutput
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
-from aegis_graph.components.dual_node import DualCall, InlineNode, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.components.query_decomposer.graph import create_query_decomposer
 from aegis_graph.components.query_decomposer.plan import MAX_STEPS, QueryPlan, single_plan
 from aegis_graph.components.query_decomposer.steps import StepResult
@@ -41,7 +41,8 @@ from aegis_graph.components.router_node import (
     question_of,
     run_graph,
 )
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.concurrency.inline_node import InlineNode
+from aegis_graph.routing.walked_graph import WalkedGraph
 from aegis_graph.types import AttemptRecord, Task
 
 
@@ -131,7 +132,8 @@ def create_rag(
     builder.add_edge("prepare", first)
     builder.add_edge(first, "answer")
     builder.add_edge("answer", END)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
+    built = builder.compile(checkpointer=checkpointer, name=name)
+    return WalkedGraph.of(built, router=router, asked=(retriever, answers))
 
 
 def costs_by_task(attempts: Sequence[AttemptRecord]) -> list[TaskCost]:

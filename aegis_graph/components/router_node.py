@@ -16,7 +16,6 @@ from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import merge_configs
 from langgraph.channels import EphemeralValue
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.pregel.protocol import PregelProtocol
@@ -214,7 +213,8 @@ def ask_router(
     async def ask(target: RouterGraph, state: Any, config: RunnableConfig, call: DualCall) -> Any:
         try:
             asked = prepare(state)
-            tagged = _judged(merge_configs(config, {"tags": tags}), asked.get("find_problem"))
+            tagged = {**config, "tags": [*(config.get("tags") or ()), *tags]} if tags else config
+            tagged = _judged(tagged, asked.get("find_problem"))
             # What the answer has left out in the end is not shown on the way to it.
             with spoken_in_streams(tagged) if streamed else nullcontext(tagged) as shown:
                 result = await call(target.invoke, target.ainvoke, _request(asked), shown)

@@ -1,8 +1,8 @@
-"""Whether a host would notice that the router, its node, runs without LangGraph's engine.
+"""Whether anything would notice that a graph of this package runs without LangGraph's engine.
 
 LangGraph hands a node all that a graph inside it could report to: the host's checkpointer, its
 streams, its callbacks. Where there is none of these, and nothing else that is not known here, the
-router's nodes can be run one after the other in the task of the host's node. A router that is made
+graph's nodes can be run one after the other in the task of the host's node. A router that is made
 without a checkpointer of any kind keeps nothing in the host's either.
 """
 
@@ -13,10 +13,13 @@ from typing import Any, Self, cast
 
 from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, merge_configs
 from langgraph.errors import ErrorCode, GraphDrained, GraphRecursionError, create_error_message
+from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl, Runtime
 
 from aegis_graph.routing.events import no_writer
+from aegis_graph.routing.host import BOUND
 from aegis_graph.routing.langchain_internals import (
     CALL_KEY,
     CHECKPOINTER_KEY,
@@ -60,14 +63,45 @@ def is_heard(config: RunnableConfig) -> bool:
     return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)
 
 
+def binds_choices_only(config: RunnableConfig) -> bool:
+    """Whether nothing is bound to a graph but what a router's ``with_options`` binds."""
+    configurable = config.get("configurable") or {}
+    return config.keys() <= {"configurable"} and configurable.keys() <= {BOUND}
+
+
+def remembers_or_pauses(graph: CompiledStateGraph[Any, Any, Any, Any]) -> bool:
+    """Whether a graph was compiled with what only the engine has."""
+    return bool(
+        graph.checkpointer
+        or graph.interrupt_before_nodes
+        or graph.interrupt_after_nodes
+        or graph.step_timeout
+        or graph.debug
+    )
+
+
+def alone_config(bound: RunnableConfig, config: RunnableConfig | None) -> RunnableConfig | None:
+    """A run's whole configuration with no host around it, or ``None`` where it is observed.
+
+    Args:
+        bound: What is bound to the graph.
+        config: The call's.
+    """
+    merged = ensure_config(merge_configs(bound, config) if bound else config)
+    # A limit of the caller's own can end a run, and only the engine counts its steps.
+    if merged["recursion_limit"] != DEFAULT_RECURSION_LIMIT or is_inside_a_graph(merged):
+        return None
+    return None if is_heard(merged) else merged
+
+
 def unobserved_config(
     around: RunnableConfig, bound: RunnableConfig, config: RunnableConfig | None
 ) -> RunnableConfig | None:
-    """A request's configuration inside a host, or ``None`` where the host would miss the engine.
+    """A run's configuration inside a host, or ``None`` where the host would miss the engine.
 
     Args:
         around: The running configuration, of the host's node.
-        bound: What is bound to the router.
+        bound: What is bound to the graph.
         config: The call's.
     """
     host = around["configurable"]
@@ -76,7 +110,7 @@ def unobserved_config(
         return None
     # A node that is the router itself is called with the running configuration.
     merged = around if config is around else ensure_config(config)
-    if is_heard(merged) or (merged is not around and is_heard(around)):
+    if is_heard(merged) or (around.get("callbacks") and is_heard(around)):
         return None
     # As LangGraph joins them; LangChain would let the last one replace the others.
     joined = {**host, **(bound.get("configurable") or {}), **said}

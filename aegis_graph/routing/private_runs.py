@@ -141,6 +141,11 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         return getattr(self._router, "default_sensitivity", DEFAULT_SENSITIVITY)
 
     @property
+    def runs_functions(self) -> bool:
+        """Whether functions that are not this package's run in its nodes, for all that is known."""
+        return True
+
+    @property
     def _router(self) -> object:
         return getattr(self.builder, "router", None)
 

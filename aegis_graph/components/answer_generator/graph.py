@@ -45,7 +45,6 @@ from aegis_graph.components.documents.langchain import (
     read_documents,
     with_highest_sensitivity,
 )
-from aegis_graph.components.dual_node import InlineNode
 from aegis_graph.components.prompts import prompts, small_prompts
 from aegis_graph.components.router_node import (
     RouterCall,
@@ -56,8 +55,9 @@ from aegis_graph.components.router_node import (
     options_of,
     question_of,
 )
+from aegis_graph.concurrency.inline_node import InlineNode
 from aegis_graph.providers.extractive.notices import NOTICES as EXTRACTIVE_NOTICES
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.routing.walked_graph import WalkedGraph
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words
@@ -130,7 +130,8 @@ def create_answer_generator(
         check = ask_router(router, prepare=verifier.ask, conclude=verifier.judge)
         builder.add_node("verify", check)
         builder.add_edge("verify", END)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
+    built = builder.compile(checkpointer=checkpointer, name=name)
+    return WalkedGraph.of(built, router=router, asked=(relevance,))
 
 
 @dataclass(frozen=True, slots=True)

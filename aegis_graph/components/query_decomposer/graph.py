@@ -35,7 +35,6 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command, Overwrite, Send
 
 from aegis_graph.components.documents.langchain import with_highest_sensitivity
-from aegis_graph.components.dual_node import InlineNode
 from aegis_graph.components.prompts import prompts
 from aegis_graph.components.query_decomposer.plan import (
     MAX_STEPS,
@@ -65,7 +64,8 @@ from aegis_graph.components.router_node import (
     options_of,
     question_of,
 )
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.concurrency.inline_node import InlineNode
+from aegis_graph.routing.walked_graph import WalkedGraph
 from aegis_graph.text.words import Language, language_of
 
 MAX_DOCUMENTS = 12
@@ -163,7 +163,8 @@ def create_query_decomposer(
     builder.add_node("finish", InlineNode(steps.finish))
     for edge in ((START, "prepare"), ("plan", "dispatch"), ("note", "dispatch"), ("finish", END)):
         builder.add_edge(*edge)
-    return PrivateRuns.of(builder.compile(checkpointer=checkpointer, name=name), router=router)
+    built = builder.compile(checkpointer=checkpointer, name=name)
+    return WalkedGraph.of(built, router=router, asked=(source,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict, override
 
-from aegis_graph.components.dual_node import DualCall, InlineNode, dual_node
+from aegis_graph.components.dual_node import DualCall, dual_node
+from aegis_graph.concurrency.inline_node import InlineNode
 
 
 class State(TypedDict):
