@@ -15,7 +15,7 @@ from PIL import Image
 NANO = Decimal(10) ** 9
 HELD, SPENT, LIMIT = "#fbe3b3", "#4a90a4", "#b3261e"
 EDGE = "#9aa5b1"
-BARS = ("#4a90a4", "#7fb069", "#e6aa68")
+BARS = ("#4a90a4", "#7fb069", "#e6aa68", "#9a86c4")
 
 
 def usd(nano_usd: int) -> Decimal:
@@ -51,7 +51,7 @@ def draw_reservations(moments: Sequence[Mapping[str, int]], limit_usd: str) -> N
 def draw_spending(by: Mapping[str, Sequence[Any]]) -> None:
     """Draw the rows of three reports: by day, and by two other groups."""
     figure, panels = plt.subplots(1, len(by), figsize=(12, 3.6), width_ratios=[2.2, 1, 1.2])
-    for axes, (group, rows), colour in zip(panels, by.items(), BARS, strict=True):
+    for axes, (group, rows), colour in zip(panels, by.items(), BARS, strict=False):
         names = [row.name[5:] if group == "day" else row.name for row in rows]
         axes.bar(names, [float(usd(row.spent_nano_usd)) for row in rows], color=colour)
         axes.set(title=f"Spent by {group}", ylabel="USD" if group == "day" else None)
