@@ -15,7 +15,15 @@ from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.negation import judged_language, no_words, says_no
 from aegis_graph.text.scripts import is_unspaced
 from aegis_graph.text.sentences import split_sentences
-from aegis_graph.text.words import closeness, detect_language, max_closeness, topic_words, words
+from aegis_graph.text.words import (
+    closeness,
+    detect_language,
+    folded,
+    max_closeness,
+    maybe_related,
+    topic_words,
+    words,
+)
 
 Verdict = Literal["supported", "words", "numbers", "negation", "language"]
 """``supported``, or what the text lacks: the claim's words, one of its numbers with its sign and
@@ -202,6 +210,8 @@ def _around(claim: str, text: str) -> Iterator[Evidence]:
 
 def _tokens(text: str) -> list[tuple[str, int, int]]:
     """The words of a text with their places; of scripts without spaces, the characters."""
+    if text.isascii():
+        return [(match[0], *match.span()) for match in _TOKEN.finditer(folded(text))]
     tokens: list[tuple[str, int, int]] = []
     for match in _TOKEN.finditer(text):
         if _is_unspaced(match[0]):
@@ -246,7 +256,8 @@ def _is_unspaced(word: str) -> bool:
 def _is_among(word: str, others: Set[str]) -> bool:
     """Whether a word is there in some form that is not its opposite."""
     return word in others or any(
-        closeness(word, other) and not _are_opposite(word, other) for other in others
+        closeness(word, other) and not _are_opposite(word, other)
+        for other in maybe_related(word, others)
     )
 
 

@@ -44,10 +44,14 @@ _FOLDED = str.maketrans("yäöü", "iaou")
 
 def words(text: str) -> list[str]:
     """The words and numbers of a text for comparison: case-folded, without ligatures, in order."""
+    return _WORD.findall(folded(text))
+
+
+def folded(text: str) -> str:
+    """A text for comparison; one in ASCII keeps the places of its letters."""
     # Composed first: the table folds an umlaut that is one character, and not a letter and its
     # dots.
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_FOLDED)
-    return _WORD.findall(folded)
+    return unicodedata.normalize("NFKC", text).casefold().translate(_FOLDED)
 
 
 _STOP_WORDS_OF: Mapping[Language, frozenset[str]] = {
@@ -129,7 +133,18 @@ def closeness(one: str, other: str) -> float:
 
 def max_closeness(word: str, others: Iterable[str]) -> float:
     """How close a word is to the closest of others."""
-    return max((closeness(word, other) for other in others), default=0.0)
+    return max((closeness(word, other) for other in maybe_related(word, others)), default=0.0)
+
+
+def maybe_related(word: str, others: Iterable[str]) -> list[str]:
+    """Those of others that may be close to a word; any that is left out is not.
+
+    Example:
+        >>> maybe_related("limit", ["limits", "lime", "time", "sublimit"])
+        ['limits', 'lime', 'sublimit']
+    """
+    start = word[:3]
+    return [one for one in others if one[:3] == start or word in one or one in word]
 
 
 def _shared_start(short: str, long: str) -> int:
