@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from aegis_graph.bulk.forecast import JobForecast
 from aegis_graph.bulk.progress import (
@@ -37,21 +38,35 @@ _STATUS: dict[JobState, int] = {
 def shown_progress(*, as_json: bool) -> Iterator[OnProgress]:
     """A bar where a person watches, JSON lines where a program reads.
 
-    What others print meanwhile, Ray and graphs themselves, goes to standard error.
+    Beside these lines nothing is on standard output: what Ray and the graph print meanwhile, in
+    this process or another that it starts, goes to standard error.
     """
     with ExitStack() as stack:
         shown: list[OnProgress] = []
-        if as_json:
-            shown.append(progress_lines(sys.stdout))
         if not as_json or not sys.stdout.isatty():
             shown.append(stack.enter_context(progress_bar(sys.stderr)))
-        stack.enter_context(redirect_stdout(sys.stderr))
+        if as_json:
+            shown.append(progress_lines(stack.enter_context(_own_output())))
 
         def show(progress: BulkProgress) -> None:
             for one in shown:
                 one(progress)
 
         yield show
+
+
+@contextmanager
+def _own_output() -> Iterator[TextIO]:
+    """Standard output as it was; all that is printed meanwhile goes to standard error."""
+    sys.stdout.flush()
+    own = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with open(own, "w", encoding="utf-8") as stream:
+        try:
+            yield stream
+        finally:
+            sys.stdout.flush()
+            os.dup2(own, sys.stdout.fileno())
 
 
 def exit_status(progress: BulkProgress) -> int:

@@ -106,11 +106,12 @@ def test_a_job_ends_with_its_money_and_goes_on_with_more(
     assert spent == 10_000_000
 
 
-def test_what_a_graph_prints_is_kept_out_of_the_lines_of_json(folder: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_what_a_graph_prints_is_kept_out_of_the_lines_of_json(folder: Path, workers: str) -> None:
     write_rows(folder, 2)
     say = ".add_node('say', lambda _: print('Found it.')).add_edge('llm', 'say').compile()"
     (folder / "app.py").write_text(MODULE.replace(".compile()", say))
-    done = aegis(*RUN, cwd=folder)
+    done = aegis(*RUN, "--workers", workers, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["job"] for line in done.stdout.splitlines()]
     assert done.stderr.count("Found it.") == 2
