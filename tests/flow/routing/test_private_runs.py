@@ -135,7 +135,9 @@ async def test_between_the_pieces_of_a_stream_the_reader_is_traced(router: Any, 
     assert len(seen) > 3
 
 
-async def test_a_stream_that_is_left_ends(router: Any, db: Path) -> None:
+async def test_a_stream_that_is_left_ends(router: Any, server: LoopbackServer, db: Path) -> None:
+    # Left before its end, however fast the rest is read.
+    server.script("ollama", Reply("Hello there", chunk_interval_s=60))
     stream: Any = RoutedChatModel(router=router).astream("Hello?", sensitivity="pii")
     async for _ in stream:
         break
