@@ -11,8 +11,10 @@ from aegis_graph.errors import StoreError
 
 STAGED = "staged "
 """How the state of an item begins that is being added; the rest is who adds it."""
-MOST_CRASHES = 10
+MOST_CRASHES = 4
 """So many workers may die while they run an item, before it is set aside."""
+ALONE = 2
+"""An item whose workers died so often is run beside no other, so that it takes none with it."""
 
 
 def stage(connection: sqlite3.Connection, item: BulkItem, staged: str) -> bool:
@@ -57,7 +59,24 @@ def stage(connection: sqlite3.Connection, item: BulkItem, staged: str) -> bool:
 
 
 def take(connection: sqlite3.Connection, worker: str, count: int) -> list[LeasedItem]:
-    """Lease items: those that never failed first, and of these the doubtful last."""
+    """Lease items: those that never failed first, and of these the doubtful last.
+
+    One that may have killed its workers comes after all others, to a worker that has nothing else.
+    """
+    (crashes,) = connection.execute(
+        "SELECT max(crashes) FROM items WHERE state = 'leased' AND worker = ?", (worker,)
+    ).fetchone()
+    if crashes is not None and crashes >= ALONE:
+        return []
+    leased = _lease(connection, worker, count, "crashes < ?")
+    if leased or crashes is not None:
+        return leased
+    return _lease(connection, worker, 1, "crashes >= ?")
+
+
+def _lease(
+    connection: sqlite3.Connection, worker: str, count: int, crashes: str
+) -> list[LeasedItem]:
     rows: list[tuple[int, int, str, str, int, int, int, int]] = []
     for state in ("pending", "failed"):
         if len(rows) < count:
@@ -67,10 +86,11 @@ def take(connection: sqlite3.Connection, worker: str, count: int) -> list[Leased
                     "UPDATE items SET state = 'leased', worker = ?, begun = begun + 1"
                     # Said as the index says it: SQLite finds the index by these words.
                     " WHERE number IN (SELECT number FROM items WHERE state = ?"
-                    " AND state IN ('pending', 'failed') ORDER BY doubts, number LIMIT ?)"
+                    f" AND state IN ('pending', 'failed') AND {crashes}"
+                    " ORDER BY doubts, number LIMIT ?)"
                     " RETURNING doubts, number, key, input, attempts, begun,"
                     " cost_nano_usd, last_call",
-                    (worker, state, count - len(rows)),
+                    (worker, state, ALONE, count - len(rows)),
                 )
             )
     return [

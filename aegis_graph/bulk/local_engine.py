@@ -23,7 +23,7 @@ from aegis_graph.bulk.worker import Worker, WorkerSettings
 from aegis_graph.bulk.writing import ResultWriter
 from aegis_graph.errors import InvalidRequestError, StoreError
 
-MOST_DEATHS = 5
+MOST_DEATHS = 8
 """So many workers in a row may die without a result, before no new one is started."""
 
 _processes = multiprocessing.get_context("spawn")

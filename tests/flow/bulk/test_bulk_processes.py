@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langgraph.graph import START, StateGraph
 from typing_extensions import override
 
-from aegis_graph import InvalidRequestError, RouterConfig, StoreError, create_bulk
+from aegis_graph import (
+    InvalidRequestError,
+    RoutedMessagesState,
+    RouterConfig,
+    StoreError,
+    create_bulk,
+)
 from aegis_graph.bulk.local_engine import WorkerProcesses, WorkPlan
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.records import JobIdentity
@@ -24,6 +31,7 @@ from tests.flow.bulk.bulk_support import ANSWER, USD, asked, result_rows
 from tests.flow.support import assert_sound, flat_price, make_config, open_router, provider
 
 CITIES = [f"city {number}?" for number in range(60)]
+DEADLY = "city 7?"
 
 
 class OpenRouter:
@@ -42,6 +50,22 @@ class DeadlyRouter(OpenRouter):
     @override
     def __call__(self) -> Any:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class RouterWithDeadlyItem(OpenRouter):
+    """The same, in a process that dies when it is asked about one of the cities."""
+
+    @override
+    def __call__(self) -> Any:
+        router = open_router(self.config)
+
+        async def ask(state: RoutedMessagesState) -> Any:
+            if state["messages"][-1].content == DEADLY:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return await router.ainvoke({"messages": state["messages"]})
+
+        builder = StateGraph(RoutedMessagesState).add_node("ask", ask).add_edge(START, "ask")
+        return builder.compile()
 
 
 @pytest.fixture
@@ -81,8 +105,21 @@ def test_workers_that_die_again_and_again_end_the_job_in_one_line(
 ) -> None:
     queue = WorkQueue(folder, JobIdentity(name="cities"))
     plan = WorkPlan(source=DeadlyRouter(config), folder=str(folder))
-    with pytest.raises(StoreError, match="5 workers died one after the other"):
+    with pytest.raises(StoreError, match="8 workers died one after the other"):
         WorkerProcesses(plan, 2, queue).run()
+
+
+def test_an_item_that_kills_its_workers_is_set_aside_and_takes_no_other_with_it(
+    server: LoopbackServer, config: RouterConfig, db: Path, folder: Path
+) -> None:
+    server.always("openai", ANSWER)
+    job = create_bulk(RouterWithDeadlyItem(config), name="cities", results=folder)
+    progress = job.run(CITIES[:20], workers=2, concurrency=4).progress
+    assert (progress.done, progress.set_aside, progress.pending) == (19, 1, 0)
+    (aside,) = [row for row in result_rows(folder) if row["error"]]
+    assert aside["error"] == "each of its workers died while it ran"
+    assert DEADLY not in asked(server)
+    assert_sound(db)
 
 
 def run_until_told(config: RouterConfig, folder: Path, pipe: Connection) -> None:

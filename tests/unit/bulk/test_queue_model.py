@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from typing_extensions import override
 
-from aegis_graph.bulk.leases import MOST_CRASHES
+from aegis_graph.bulk.leases import ALONE, MOST_CRASHES
 from aegis_graph.bulk.queue import LEASE_S, WorkQueue
 from aegis_graph.bulk.records import BulkItem, ItemOutcome, ItemResult, JobIdentity
 
@@ -63,7 +63,15 @@ class QueueMachine(RuleBasedStateMachine):
         worker = data.draw(st.sampled_from(sorted(self.workers)))
         leased = self.queue.lease(worker, count)
         free = [one for one in self.items.values() if one.state in {"pending", "failed"}]
-        assert len(leased) == min(count, len(free))
+        held = [one for one in self.items.values() if one.worker == worker]
+        calm = sum(one.crashes < ALONE for one in free)
+        if any(one.crashes >= ALONE for one in held):
+            assert leased == []
+        elif calm or held:
+            assert len(leased) == min(count, calm)
+            assert all(self.items[item.key].crashes < ALONE for item in leased)
+        else:
+            assert len(leased) == min(1, len(free))
         for item in leased:
             model = self.items[item.key]
             assert (model.state in {"pending", "failed"}, model.attempts) == (True, item.attempts)
