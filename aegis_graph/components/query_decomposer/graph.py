@@ -151,8 +151,7 @@ def create_query_decomposer(
     builder = StateGraph(
         DecomposerState, input_schema=DecomposerInput, output_schema=DecomposerOutput
     )
-    prepare = InlineNode(planner.prepare)
-    builder.add_node("prepare", prepare, destinations=("plan", "dispatch"))
+    builder.add_node("prepare", InlineNode(planner.prepare), destinations=("plan", "dispatch"))
     builder.add_node("plan", ask_router(router, prepare=planner.ask, conclude=planner.plan))
     builder.add_node("dispatch", InlineNode(steps.dispatch), destinations=("find", "finish"))
     # Drawn by hand: the node's Commands lead on, and LangGraph cannot read them from its body.
