@@ -13,6 +13,8 @@ STAGED = "staged "
 """How the state of an item begins that is being added; the rest is who adds it."""
 MOST_CRASHES = 4
 """So many workers may die while they run an item, before it is set aside."""
+ALL_DIED = "each of its workers died while it ran"
+"""Why an item is set aside then."""
 ALONE = 2
 """An item whose workers died so often is run beside no other, so that it takes none with it."""
 
@@ -177,10 +179,9 @@ def free_leases(connection: sqlite3.Connection, worker: str, *, crashed: bool) -
     connection.execute(
         "UPDATE items SET worker = NULL, crashes = crashes + ?,"
         " state = CASE WHEN crashes + ? < ? THEN 'pending' ELSE 'set_aside' END,"
-        " error = CASE WHEN crashes + ? < ? THEN error"
-        " ELSE 'each of its workers died while it ran' END"
+        " error = CASE WHEN crashes + ? < ? THEN error ELSE ? END"
         " WHERE state = 'leased' AND worker = ?",
-        (crashed, crashed, MOST_CRASHES, crashed, MOST_CRASHES, worker),
+        (crashed, crashed, MOST_CRASHES, crashed, MOST_CRASHES, ALL_DIED, worker),
     )
     connection.execute("DELETE FROM items WHERE state = ?", (f"{STAGED}{worker}",))
     connection.execute("DELETE FROM workers WHERE id = ?", (worker,))

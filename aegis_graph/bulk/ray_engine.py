@@ -28,6 +28,7 @@ except ModuleNotFoundError as missing:
 
 from aegis_graph.bulk.graph_source import FoundParts
 from aegis_graph.bulk.item_run import ItemEnd
+from aegis_graph.bulk.leases import ALL_DIED, MOST_CRASHES
 from aegis_graph.bulk.local_engine import WorkPlan, work_here
 from aegis_graph.bulk.queue import WorkQueue
 from aegis_graph.bulk.ray_actor import ActorPlan, GraphActor, OpenedGraph, RemoteEnd
@@ -41,8 +42,6 @@ from aegis_graph.ledger.sqlite import SqliteStore
 
 logger = logging.getLogger(__name__)
 
-MOST_LOST = 4
-"""So many actors may die while they run an item, all but the first for it alone."""
 END_S = 10.0
 """How long actors have to close their graphs, in seconds."""
 
@@ -224,8 +223,8 @@ class RayPool:
             member.opening = asyncio.create_task(self._open(member.actor))
             member.opening.add_done_callback(_log_failure)
         self._crashes[item.key] += 1
-        if self._crashes[item.key] >= MOST_LOST:
-            return RuntimeError("each of its workers died while it ran")
+        if self._crashes[item.key] >= MOST_CRASHES:
+            return RuntimeError(ALL_DIED)
         return _lost("the worker that ran it was lost", error)
 
     async def _say_changed(self) -> None:

@@ -28,7 +28,7 @@ from aegis_graph.routing.host_runs import (
     unobserved_config,
 )
 from aegis_graph.routing.langchain_internals import RUNNING_CONFIG
-from aegis_graph.routing.private_runs import untraced
+from aegis_graph.routing.private_runs import untraced_where
 from aegis_graph.routing.state import RouterInput
 from aegis_graph.routing.walk import FirstStep, WalkPlan, awalk
 from aegis_graph.routing.watched_runs import watched_run
@@ -51,9 +51,7 @@ class FastPathGraph(CompiledRouter):
         merged = None if more else self._fast_path_config(input, config)
         if merged is None:
             return await super().ainvoke(input, config, **more)
-        if not self.is_private(input, config):
-            return await self._run(input, merged)
-        with untraced(merged) as own:
+        with untraced_where(self.is_private(input, config), merged) as own:
             return await self._run(input, own)
 
     @override
@@ -62,9 +60,7 @@ class FastPathGraph(CompiledRouter):
         if merged is None:
             return super().invoke(input, config, **more)
         portal = cast(Node, self._plan.nodes["budget_check"]).portal
-        if not self.is_private(input, config):
-            return portal.run(lambda: self._run(input, merged))
-        with untraced(merged) as own:
+        with untraced_where(self.is_private(input, config), merged) as own:
             return portal.run(lambda: self._run(input, own))
 
     async def ainvoke_begun(
@@ -79,9 +75,7 @@ class FastPathGraph(CompiledRouter):
         """
         bound = self.config or {}
         merged = ensure_config(merge_configs(bound, config) if bound else config)
-        if not self.is_private(asked, config):
-            return await self._run(asked, merged, begin)
-        with untraced(merged) as own:
+        with untraced_where(self.is_private(asked, config), merged) as own:
             return await self._run(asked, own, begin)
 
     def _fast_path_config(self, asked: Any, config: RunnableConfig | None) -> RunnableConfig | None:

@@ -7,7 +7,14 @@ its own. Where a graph or a model is asked something private, it runs without an
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import ExitStack, aclosing, closing, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    ExitStack,
+    aclosing,
+    closing,
+    contextmanager,
+    nullcontext,
+)
 from typing import Any, Self, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, Callbacks
@@ -80,6 +87,11 @@ def untraced(config: RunnableConfig | None = None) -> Iterator[RunnableConfig]:
             stack.callback(RUNNING_CONFIG.reset, RUNNING_CONFIG.set(_without_tracers(running)))
         stack.enter_context(suppressed_instrumentation())
         yield _without_tracers(config or {})
+
+
+def untraced_where(private: bool, config: RunnableConfig) -> AbstractContextManager[RunnableConfig]:
+    """The configuration for a block that runs untraced where what it does is private."""
+    return untraced(config) if private else nullcontext(config)
 
 
 async def untraced_stream(

@@ -26,7 +26,7 @@ from aegis_graph.routing.host_runs import (
     unobserved_config,
 )
 from aegis_graph.routing.langchain_internals import RECURSION_LIMIT, RUNNING_CONFIG, RUNTIME_KEY
-from aegis_graph.routing.private_runs import PrivateRuns, untraced
+from aegis_graph.routing.private_runs import PrivateRuns, untraced_where
 from aegis_graph.routing.stand_in_graph import StandInGraph
 from aegis_graph.routing.walk import WalkPlan, awalk, walk
 
@@ -69,9 +69,7 @@ class WalkedGraph(PrivateRuns[StateT, ContextT, InputT, OutputT]):
             return await super().ainvoke(input, config, **more)
         plan, merged = found
         asked, private = self._read(input, config, None)
-        if not private:
-            return await awalk(plan, asked, merged)
-        with untraced(merged) as own:
+        with untraced_where(private, merged) as own:
             return await awalk(plan, asked, own)
 
     @override
@@ -81,9 +79,7 @@ class WalkedGraph(PrivateRuns[StateT, ContextT, InputT, OutputT]):
             return super().invoke(input, config, **more)
         plan, merged = found
         asked, private = self._read(input, config, None)
-        if not private:
-            return walk(plan, asked, merged)
-        with untraced(merged) as own:
+        with untraced_where(private, merged) as own:
             return walk(plan, asked, own)
 
     def _unobserved(
