@@ -21,7 +21,7 @@ from typing_extensions import TypedDict, override
 from aegis_graph import create_rag
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.components.test_rag import ANSWER, NOTE, PLAN, QUESTION
-from tests.flow.routing.watched_hosts import HEARD, LISTENERS, NOTHING, without_chance
+from tests.flow.routing.watched_hosts import NOTHING, WatchedRun, without_chance
 from tests.flow.support import eventually, make_config, open_router, rows, settled
 
 PLAIN = "Where is Acme?"
@@ -44,18 +44,13 @@ class Pipeline(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class WatchedRag:
+class WatchedRag(WatchedRun):
     """One pipeline, and one way to ask it."""
 
-    call: str = "ainvoke"
-    """``ainvoke``, ``invoke``, ``astream`` or ``stream``."""
-    modes: tuple[str, ...] = ("values",)
-    subgraphs: bool = False
     host: str = "none"
     """``none``, ``node`` or ``called``: asked by a node of the host's own."""
     memory: bool = False
     """Whether the host has a checkpointer, or where there is none, the pipeline."""
-    listener: str = "none"
     source: str = "retriever"
     """``retriever``, ``function`` or ``async function``."""
     behaviour: str = "finds"
@@ -64,20 +59,15 @@ class WatchedRag:
     case: str = "answered"
     """Of the model: ``answered``, ``no plan`` or ``failed``."""
     asked: tuple[tuple[str, str], ...] = (("question", QUESTION),)
-    pause: str = "none"
-    """``before`` or ``after`` the host's node."""
-    limit: int | None = None
 
     @property
     def walks(self) -> bool:
         """Whether the source's node is to run without the engine."""
-        streams = self.call in ("astream", "stream")
-        shows = streams and (self.subgraphs or bool(HEARD & set(self.modes)))
-        if self.listener != "none" or self.memory or shows:
+        if self.hears_inside or self.memory:
             return False
         if self.host != "none" or self.decompose:
             return True
-        return not streams and self.limit is None and self.source == "retriever"
+        return not self.streams and self.limit is None and self.source == "retriever"
 
     @property
     def plans(self) -> bool:
@@ -164,12 +154,7 @@ def asked_of(
     builder: Any = StateGraph(Pipeline)
     builder.add_node("host", called if watched.host == "called" else rag)
     builder.add_node("after", NOTHING).add_edge(START, "host").add_edge("host", "after")
-    stops = {watched.pause: ["host"]}
-    return builder.compile(
-        checkpointer=saver,
-        interrupt_before=stops.get("before"),
-        interrupt_after=stops.get("after"),
-    )
+    return watched.compiled(builder, saver, "host")
 
 
 def seen_by(watched: WatchedRag, db: Path, *, by_engine: bool) -> tuple[list[str | None], Any]:
@@ -189,35 +174,10 @@ async def _seen_by(
     seen, control = Seen(), RunControl()
     script(server, watched)
     graph = asked_of(watched, seen, server, db, control)
-    config: Any = {"configurable": {"thread_id": "7"}, **(BY_ENGINE if by_engine else {})}
-    if watched.limit is not None:
-        config["recursion_limit"] = watched.limit
-    if watched.listener != "none":
-        config["callbacks"] = LISTENERS[watched.listener]
+    config = {**watched.config(), **(BY_ENGINE if by_engine else {})}
     more: dict[str, Any] = {"control": control} if watched.behaviour == "drains" else {}
-    try:
-        await _ask(watched, graph, config, more, seen)
-    except Exception as error:  # noqa: BLE001  what a caller gets is compared, whatever it is
-        seen.events.append([type(error).__name__, str(error)])
+    await watched.run(graph, dict(watched.asked), config, more, seen.events)
     # Nobody's context variables are changed.
     seen.around.append(_left_behind.get())
     seen.events += [call.body for call in server.calls()]
     return seen
-
-
-async def _ask(
-    watched: WatchedRag, graph: Any, config: Any, more: dict[str, Any], seen: Seen
-) -> None:
-    asked: Any = dict(watched.asked)
-    if watched.call == "ainvoke":
-        seen.events.append(await graph.ainvoke(asked, config, **more))
-    elif watched.call == "invoke":
-        seen.events.append(await asyncio.to_thread(graph.invoke, asked, config, **more))
-    else:
-        more = {**more, "stream_mode": list(watched.modes), "subgraphs": watched.subgraphs}
-        if watched.call == "astream":
-            seen.events += [part async for part in graph.astream(asked, config, **more)]
-        else:
-            seen.events += await asyncio.to_thread(
-                lambda: list(graph.stream(asked, config, **more))
-            )

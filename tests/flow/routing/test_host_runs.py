@@ -50,17 +50,6 @@ watched_hosts = st.builds(
 ).map(for_its_caller)
 
 
-def compare(watched: Watched) -> None:
-    """Run a host twice, once by the engine in any case."""
-    with tempfile.TemporaryDirectory() as folder:
-        walked_in, directly = seen_by(watched, Path(folder), by_engine=False)
-        ran_in, by_engine = seen_by(watched, Path(folder), by_engine=True)
-    assert directly == by_engine
-    # A run that ended in its first node has one task in any case.
-    if ran_in > 1:
-        assert (walked_in > 1) is watched.is_watched
-
-
 @example(Watched())
 @example(Watched(call="astream", modes=("custom",)))
 @example(Watched(call="astream", modes=("updates",), subgraphs=True))
@@ -73,4 +62,10 @@ def compare(watched: Watched) -> None:
 @given(watched_hosts)
 @settings(max_examples=40)
 def test_a_host_sees_the_same_with_the_engine_and_without(watched: Watched) -> None:
-    compare(watched)
+    with tempfile.TemporaryDirectory() as folder:
+        walked_in, directly = seen_by(watched, Path(folder), by_engine=False)
+        ran_in, by_engine = seen_by(watched, Path(folder), by_engine=True)
+    assert directly == by_engine
+    # A run that ended in its first node has one task in any case.
+    if ran_in > 1:
+        assert (walked_in > 1) is watched.is_watched

@@ -52,27 +52,88 @@ _OF_THE_MOMENT = {"latency_ms", "first_token_ms", "timestamp", "day", "expires_a
 
 
 @dataclass(frozen=True)
-class Watched:
-    """One host, and one way to run it."""
+class WatchedRun:
+    """One way to run a graph."""
 
     call: str = "ainvoke"
     """``ainvoke``, ``invoke``, ``astream``, ``stream`` or ``astream_events``."""
     modes: tuple[str, ...] = ("values",)
     subgraphs: bool = False
+    listener: str = "none"
+    pause: str = "none"
+    """``before``, ``after`` or ``inside`` the host's node."""
+    limit: int | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether its caller reads a stream."""
+        return self.call in ("astream", "stream")
+
+    @property
+    def hears_inside(self) -> bool:
+        """Whether its caller is shown what runs inside a node."""
+        shown = self.subgraphs or bool(HEARD & set(self.modes))
+        return self.listener != "none" or (self.streams and shown)
+
+    def config(self, **configurable: str) -> Any:
+        """With which a graph is run."""
+        config: dict[str, Any] = {"configurable": {"thread_id": "7", **configurable}}
+        if self.limit is not None:
+            config["recursion_limit"] = self.limit
+        if self.listener != "none":
+            config["callbacks"] = LISTENERS[self.listener]
+        return config
+
+    def compiled(self, builder: Any, saver: Any, node: str) -> Any:
+        """A graph that stops at one of its nodes, where it does."""
+        stops = {self.pause: [node]}
+        return builder.compile(
+            checkpointer=saver,
+            interrupt_before=stops.get("before"),
+            interrupt_after=stops.get("after"),
+        )
+
+    async def run(
+        self, graph: Any, asked: Any, config: Any, more: dict[str, Any], events: list[Any]
+    ) -> None:
+        """Run a graph, and note what its caller sees, an error among it."""
+        try:
+            await self._run(graph, asked, config, more, events)
+        except Exception as error:  # noqa: BLE001  what a caller gets is compared, whatever it is
+            events.append([type(error).__name__, str(error)])
+
+    async def _run(
+        self, graph: Any, asked: Any, config: Any, more: dict[str, Any], events: list[Any]
+    ) -> None:
+        if self.streams:
+            more = {**more, "stream_mode": list(self.modes), "subgraphs": self.subgraphs}
+        if self.call == "ainvoke":
+            events.append(await graph.ainvoke(asked, config, **more))
+        elif self.call == "invoke":
+            events.append(await asyncio.to_thread(graph.invoke, asked, config, **more))
+        elif self.call == "astream_events":
+            async for event in graph.astream_events(asked, config, version="v2", **more):
+                events.append([event["event"], event["name"]])
+        elif self.call == "astream":
+            events += [part async for part in graph.astream(asked, config, **more)]
+        else:
+            events += await asyncio.to_thread(lambda: list(graph.stream(asked, config, **more)))
+
+
+@dataclass(frozen=True)
+class Watched(WatchedRun):
+    """One host, and one way to run it."""
+
     memory: str = "none"
     """The host's checkpointer: ``none``, ``memory`` or ``sqlite``."""
     own: bool | None = None
     """The router's checkpointer."""
     hooked: bool = True
     """Whether a function of the application's runs in the router."""
-    listener: str = "none"
     node: str = "router"
     """``router``, ``bound``, ``called``, ``passed on``, ``model``, ``nested`` or ``sent``."""
     case: str = "answered"
     """``answered``, ``fell back``, ``failed`` or ``misspelt``."""
-    pause: str = "none"
-    """``before``, ``after`` or ``inside`` the router's node."""
-    limit: int | None = None
     configurable: tuple[tuple[str, str], ...] = ()
     context: Sensitivity | None = None
     """How private a request is, as the run's context says."""
@@ -85,9 +146,7 @@ class Watched:
     @property
     def is_watched(self) -> bool:
         """Whether the engine would be missed."""
-        hears = self.listener != "none" or self.timeout == "idle"
-        if self.call in ("astream", "stream"):
-            hears = hears or self.subgraphs or bool(HEARD & set(self.modes))
+        hears = self.hears_inside or self.timeout == "idle"
         kept = self.memory != "none" and (self.own is None or self.hooked)
         return hears or kept or self.call == "astream_events"
 
@@ -180,12 +239,7 @@ def host_of(watched: Watched, node: Any, saver: Any) -> Any:
         builder.add_conditional_edges(START, lambda state: [Send("llm", state)], ["llm"])
     else:
         builder.add_edge(START, "llm")
-    stops = {watched.pause: ["llm"]}
-    return builder.add_edge("llm", "after").compile(
-        checkpointer=saver,
-        interrupt_before=stops.get("before"),
-        interrupt_after=stops.get("after"),
-    )
+    return watched.compiled(builder.add_edge("llm", "after"), saver, "llm")
 
 
 def seen_by(watched: Watched, folder: Path, *, by_engine: bool) -> tuple[int, Any]:
@@ -207,11 +261,7 @@ async def _seen_by(
     seen, control, db = Seen(), RunControl(), folder / f"{by_engine}.db"
     before = (lambda: control.request_drain("the test")) if watched.drained else (lambda: None)
     router = router_of(watched, db, seen, before, by_engine=by_engine)
-    config: Any = {"configurable": {"thread_id": "7", **dict(watched.configurable)}}
-    if watched.limit is not None:
-        config["recursion_limit"] = watched.limit
-    if watched.listener != "none":
-        config["callbacks"] = LISTENERS[watched.listener]
+    config = watched.config(**dict(watched.configurable))
     more: dict[str, Any] = {"control": control}
     if watched.context is not None:
         more["context"] = RouterContext(sensitivity=watched.context)
@@ -222,32 +272,11 @@ async def _seen_by(
             path = str(folder / f"{by_engine}-checkpoints.db")
             saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(path))
         host = host_of(watched, node_of(watched, router), saver)
-        await _run(watched, host, asked, config, more, seen)
+        await watched.run(host, asked, config, more, seen.events)
         tasks = set(seen.tasks)
         if saver is not None:
             await _resume(watched, host, config, seen)
     return tasks, [seen.events, seen.around]
-
-
-async def _run(watched: Watched, host: Any, asked: Any, config: Any, more: Any, seen: Seen) -> None:
-    try:
-        if watched.call == "ainvoke":
-            seen.events.append(await host.ainvoke(asked, config, **more))
-        elif watched.call == "invoke":
-            seen.events.append(await asyncio.to_thread(host.invoke, asked, config, **more))
-        elif watched.call == "astream_events":
-            async for event in host.astream_events(asked, config, version="v2", **more):
-                seen.events.append([event["event"], event["name"]])
-        else:
-            more = {**more, "stream_mode": list(watched.modes), "subgraphs": watched.subgraphs}
-            if watched.call == "astream":
-                seen.events += [part async for part in host.astream(asked, config, **more)]
-            else:
-                seen.events += await asyncio.to_thread(
-                    lambda: list(host.stream(asked, config, **more))
-                )
-    except Exception as error:  # noqa: BLE001  what a caller gets is compared, whatever it is
-        seen.events.append([type(error).__name__, str(error)])
 
 
 async def _resume(watched: Watched, host: Any, config: Any, seen: Seen) -> None:
@@ -255,14 +284,14 @@ async def _resume(watched: Watched, host: Any, config: Any, seen: Seen) -> None:
     state = await host.aget_state(config, subgraphs=True)
     inside = [one.state for one in state.tasks if isinstance(one.state, StateSnapshot)]
     seen.events.append([[one.values, one.next] for one in (state, *inside)])
-    following = Watched(call="ainvoke")
+    following = WatchedRun()
     if state.next:
         onward: Any = Command(resume="yes") if watched.pause == "inside" else None
-        await _run(following, host, onward, config, {}, seen)
+        await following.run(host, onward, config, {}, seen.events)
     history = [one async for one in host.aget_state_history(config)]
     seen.events.append([[one.values, one.next] for one in history])
     if history:
-        await _run(following, host, None, history[-1].config, {}, seen)
+        await following.run(host, None, history[-1].config, {}, seen.events)
 
 
 def without_chance(found: Any) -> Any:
