@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from traceback import clear_frames
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -176,6 +177,8 @@ class AttemptExchange:
                 raise
             if isinstance(error, TimeoutError) and self.timer.problem:
                 raise ProviderTimeoutError(self.timer.problem, outcome_unknown=True) from error
+            # The client's frames hold the prompt, and streams that are to be closed in this thread.
+            clear_frames(error.__traceback__)
             raise provider.translate(error) from error
 
     async def _read(self, answer: AIMessage) -> AIMessage:

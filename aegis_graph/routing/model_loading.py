@@ -38,8 +38,12 @@ async def answer_when_loaded(
         try:
             return await ask()
         except Exception as error:
-            ours = error if isinstance(error, AegisError) else translate(error)
-            if not isinstance(ours, ModelLoadingError) or not timer.may_wait(wait_s):
+            if not _is_loading(error, translate) or not timer.may_wait(wait_s):
                 raise
         await timer.wait(wait_s)
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _is_loading(error: Exception, translate: Callable[[Exception], ProviderError]) -> bool:
+    ours = error if isinstance(error, AegisError) else translate(error)
+    return isinstance(ours, ModelLoadingError)

@@ -117,7 +117,8 @@ class _Reader:
             yield from self._end_paragraph()
             # Markdown lets a heading close with the marks that it opens with.
             title = line.rstrip().rstrip("#")
-            yield self._heading(len(heading[1]), start + heading.end(), start + len(title))
+            if title[heading.end() :].strip():
+                yield self._heading(len(heading[1]), start + heading.end(), start + len(title))
         elif row:
             yield from self._end_paragraph()
             cells = line.rstrip().removesuffix("|")

@@ -57,7 +57,9 @@ class CitedProvider(ExtractiveProvider):
 
 def router() -> Any:
     row = {"name": "instant", "kind": "extractive", "model": "some-llm-70b", "location": "local"}
-    config = RouterConfig.model_validate({"providers": [row], "budgets": []})
+    # Another test of this process may have set up OpenTelemetry, which takes one SDK for good.
+    silent = {"providers": [row], "budgets": [], "telemetry": {"otel": False}}
+    config = RouterConfig.model_validate(silent)
     ledger: Any = NoLedger()
     services = SharedServices.of(config, ledger=ledger, clock=utc_now)
     chain = [CitedProvider(config.providers[0], source="the test")]

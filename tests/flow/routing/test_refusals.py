@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 from pathlib import Path
+from types import AsyncGeneratorType
 from typing import Any
 
 import pytest
@@ -170,6 +173,27 @@ async def test_free_refusals_inside_an_answer_lock_no_budget(
     }
     assert found == {("RateLimitError", "none")}
     assert_sound(db)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_stream_that_failed_is_no_garbage_for_the_collector_of_another_thread(
+    server: LoopbackServer, db: Path, kind: Any
+) -> None:
+    server.always(kind, Fault.stream_error(PARIS, after_chunks=1), model="first")
+    router = two(server, db, kind=kind, health={"failures": 100})
+    gc.collect()
+    gc.disable()
+    try:
+        async for _ in router.astream(ask(), stream_mode="messages"):
+            pass
+        # Closed in turns of the loop, the outermost first.
+        for _ in range(20):
+            await asyncio.sleep(0)
+        left = [one for one in gc.get_objects() if isinstance(one, AsyncGeneratorType)]
+        names = {one.__qualname__ for one in left if one.ag_frame is not None}
+        assert names & {"Body.read", "Response.aiter_raw", "Response.aiter_bytes"} == set()
+    finally:
+        gc.enable()
 
 
 async def test_an_error_that_stands_where_a_chunk_does_is_read(

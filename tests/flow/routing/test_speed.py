@@ -94,7 +94,9 @@ class NoLedger:
 
 def instant_router(ledger: Any) -> Any:
     row = {"name": "instant", "kind": "extractive", "model": "best-sentences", "location": "local"}
-    config = RouterConfig.model_validate({"providers": [row], "budgets": []})
+    # Another test of this process may have set up OpenTelemetry, which takes one SDK for good.
+    silent = {"providers": [row], "budgets": [], "telemetry": {"otel": False}}
+    config = RouterConfig.model_validate(silent)
     services = SharedServices.of(config, ledger=ledger, clock=utc_now)
     chain = [InstantProvider(config.providers[0], source="the test")]
     return compiled(assemble(chain, services, config), checkpointer=None, name="router")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aegis_graph.text.support import best_evidence, judge, relevance
@@ -51,6 +51,8 @@ def test_judgement(claim: str, text: str, verdict: str) -> None:
 
 
 @given(st.text(alphabet="ab1. \n|#", max_size=40), st.text(alphabet="ab1. \n|#ä", max_size=80))
+@example("", "# #")
+@example("", "## #\n\na")
 def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
     quote = best_evidence(claim, text)
     assert 0 <= quote.start <= quote.end <= len(text)
