@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -17,14 +18,21 @@ class InlineNode(Runnable[Any, Any]):
 
     Args:
         function: Turns a state into the node's update, in a few milliseconds at most.
+        is_short: Whether it takes no longer for this state; else it goes to a thread after all.
 
     Example:
         >>> InlineNode(str.upper).invoke("ab")
         'AB'
     """
 
-    def __init__(self, function: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        is_short: Callable[[Any], bool] = lambda state: True,
+    ) -> None:
         self._function = function
+        self._is_short = is_short
 
     @override
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
@@ -32,4 +40,6 @@ class InlineNode(Runnable[Any, Any]):
 
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
-        return self._function(input)
+        if self._is_short(input):
+            return self._function(input)
+        return await asyncio.to_thread(self._function, input)

@@ -109,11 +109,15 @@ def _in_name(match: re.Match[str]) -> bool:
 
 def agree(claim: str, text: str) -> bool:
     """Whether a text has every number of a claim, with its sign, and in no other unit."""
+    claimed = amounts(claim)
+    # Most sentences have none, and a passage is long.
+    if not claimed:
+        return True
     present: dict[str, set[str | None]] = {}
     for value, unit in amounts(text):
         present.setdefault(value, set()).add(unit)
     in_percent = any("%" in units for units in present.values()) or "%" in text
-    for value, unit in amounts(claim):
+    for value, unit in claimed:
         units = present.get(value, set())
         # A table has its unit in its head.
         bare = None in units and (unit != "%" or in_percent)

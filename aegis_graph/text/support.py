@@ -90,8 +90,7 @@ def word_for_word(claim: str, text: str) -> Evidence | None:
 
     Only as whole words, and only where the sentences around them support the claim.
     """
-    verdicts = list(_around(claim, text))
-    return next((one for one in verdicts if one.verdict == "supported"), None)
+    return next((one for one in _around(claim, text) if one.verdict == "supported"), None)
 
 
 def shared_words(claim: str, text: str) -> float:
@@ -134,10 +133,11 @@ def rank_by_support(claim: str, texts: Sequence[str]) -> list[int]:
     def support(index: int) -> float:
         present = found[index]
         hit = sum(weights[word] * max_closeness(word, present) for word in claimed)
-        extra = sum(1 for word in present if not max_closeness(word, claimed))
+        if not hit:
+            return -math.inf
         # Of two sentences with the claim's words, the one that says less besides is the better
         # quote.
-        return hit - 0.1 * extra if hit else -math.inf
+        return hit - 0.1 * sum(1 for word in present if not max_closeness(word, claimed))
 
     return sorted(range(len(texts)), key=support, reverse=True)
 
@@ -158,14 +158,30 @@ def best_evidence(claim: str, text: str) -> Evidence:
         return Evidence(start, end, judge(claim, text[start:end]))
     best, *_ = rank_by_support(claim, [one.text for one in pool])
     spans = [(one.start, one.start + len(one.text)) for one in pool]
-    # Short spans first: the first that supports the claim is the shortest.
-    for size in range(1, LONGEST_QUOTE + 1):
-        for first in range(max(0, best - size + 1), min(best, len(spans) - size) + 1):
-            start, end = spans[first][0], spans[first + size - 1][1]
+    first, last = max(0, best - LONGEST_QUOTE + 1), min(len(spans), best + LONGEST_QUOTE) - 1
+    if _may_support(claim, text[spans[first][0] : spans[last][1]]):
+        for start, end in _quotes_around(best, spans):
             if judge(claim, text[start:end]) == "supported":
                 return Evidence(start, end, "supported")
     start, end = spans[best]
     return Evidence(start, end, judge(claim, text[start:end]))
+
+
+def is_supported(claim: str, text: str) -> bool:
+    """Whether ``best_evidence`` finds a piece of a text that supports a claim, said sooner."""
+    return _may_support(claim, text) and best_evidence(claim, text).verdict == "supported"
+
+
+def _may_support(claim: str, text: str) -> bool:
+    """Whether any piece of a text may support a claim: what all of it lacks, no piece has."""
+    return judge(claim, text) not in ("words", "numbers")
+
+
+def _quotes_around(best: int, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """The runs of sentences with the best one among them, the short ones first."""
+    for size in range(1, LONGEST_QUOTE + 1):
+        for first in range(max(0, best - size + 1), min(best, len(spans) - size) + 1):
+            yield spans[first][0], spans[first + size - 1][1]
 
 
 def is_negative(text: str) -> bool:

@@ -28,7 +28,7 @@ from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import (
-    best_evidence,
+    is_supported,
     judge,
     relevance,
     shared_words,
@@ -41,6 +41,10 @@ neither bears it out."""
 
 HALF = 0.5
 """Share that one must have at least of a sentence that cites none."""
+
+SOON_CHECKED = 200_000
+"""Characters of a draft times those of its passages that are compared in some 5 ms. So long, a
+thread would keep the interpreter to itself as well (``sys.getswitchinterval``)."""
 
 _WORDS = re.compile(r"[^\W_]+")
 _POINTS = re.compile(
@@ -57,6 +61,11 @@ _PARTS = re.compile(
 )
 """What parts a sentence that joins what two passages say."""
 _LED = re.compile(r"(?P<mark>\[\d{1,3}\])\s+(?P<said>[^\[\]]+)")
+
+
+def is_soon_checked(draft: str, texts: Sequence[str]) -> bool:
+    """Whether to check a draft against texts takes no time to speak of."""
+    return len(draft) * sum(map(len, texts)) <= SOON_CHECKED
 
 
 def check_answer(
@@ -203,9 +212,7 @@ def _bearing(question: str, claim: str, passages: Sequence[Passage]) -> list[int
         for n, one in enumerate(passages, start=1)
         if words(said)
         and (
-            best_evidence(said, one.text).verdict == "supported"
-            or _in_a_row(said, one.text)
-            or _is_name_in(said, one.text)
+            is_supported(said, one.text) or _in_a_row(said, one.text) or _is_name_in(said, one.text)
         )
     ]
     if not bearing and begins_with_yes_or_no(claim):

@@ -31,7 +31,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Checkpointer, Command
 
 from aegis_graph.chat.profile import providers_in_force
-from aegis_graph.components.answer_generator.attribution import check_answer
+from aegis_graph.components.answer_generator.attribution import check_answer, is_soon_checked
 from aegis_graph.components.answer_generator.citations import cite
 from aegis_graph.components.answer_generator.shown_passages import room_of, shown_passages
 from aegis_graph.components.answer_generator.state import (
@@ -115,13 +115,15 @@ def create_answer_generator(
     texts = _Texts.read(prompts_folder)
     nodes = _Nodes(router, threshold, relevance or _shared_words, texts, verify)
     builder = StateGraph(AnswerState, input_schema=AnswerInput, output_schema=AnswerOutput)
-    builder.add_node("prepare", nodes.prepare)
+    # An application's own rule may take its time.
+    prepare: Any = nodes.prepare if relevance else InlineNode(nodes.prepare)
+    builder.add_node("prepare", prepare, destinations=("generate", "decline"))
     builder.add_node("decline", InlineNode(nodes.decline))
     ask = ask_router(router, prepare=nodes.ask, conclude=nodes.draft, streamed=True)
     builder.add_node("generate", ask)
-    builder.add_node(
-        "cite", nodes.cite, destinations=(("verify", END) if verify == "model" else (END,))
-    )
+    cite_draft = InlineNode(nodes.cite, is_short=_is_soon_checked)
+    after = ("verify", END) if verify == "model" else (END,)
+    builder.add_node("cite", cite_draft, destinations=after)
     builder.add_edge(START, "prepare")
     builder.add_edge("decline", END)
     builder.add_edge("generate", "cite")
@@ -286,6 +288,10 @@ _BLANK: Mapping[str, Any] = {
     "degraded": False,
     "degraded_reason": None,
 }
+
+
+def _is_soon_checked(state: AnswerState) -> bool:
+    return is_soon_checked(state["draft"], [one.page_content for one in state["documents"]])
 
 
 def _shared_words(question: str, document: Document) -> float:

@@ -119,6 +119,19 @@ async def test_an_inline_node_stays_on_the_thread_of_its_host() -> None:
     assert threads == [threading.get_ident()] * 2
 
 
+async def test_an_inline_node_with_much_to_do_leaves_the_loop_to_others() -> None:
+    threads: list[bool] = []
+
+    def shout(state: State) -> dict[str, str]:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return {"word": state["word"].upper()}
+
+    host = one_node(InlineNode(shout, is_short=lambda state: len(state["word"]) < 3))
+    assert await host.ainvoke({"word": "ab"}) == {"word": "AB"}
+    assert await host.ainvoke({"word": "abc"}) == {"word": "ABC"}
+    assert threads == [True, False]
+
+
 class Runs(AsyncCallbackHandler):
     """Counts what a trace would show."""
 

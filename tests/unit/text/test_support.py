@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aegis_graph.text.support import best_evidence, judge, relevance
+from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.support import best_evidence, is_supported, judge, relevance
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,20 @@ def test_a_quote_is_a_span_of_its_text(claim: str, text: str) -> None:
     assert quote.start < quote.end or not text.strip()
     if quote.verdict == "supported":
         assert judge(claim, text[quote.start : quote.end]) == "supported"
+
+
+PIECES = ["the", "warranty", "is", "not", "5", "1,000", "%", "USD", ".", "!", ",", "but", "nicht"]
+SAID = st.lists(st.sampled_from([*PIECES, "ends", "\n", "|", "\u8bbe\u5907"]), max_size=24).map(
+    " ".join
+)
+
+
+@given(SAID, SAID)
+def test_what_a_text_as_a_whole_lacks_no_piece_of_it_has(claim: str, text: str) -> None:
+    assert is_supported(claim, text) == (best_evidence(claim, text).verdict == "supported")
+    quotes = [one.text for one in split_sentences(text)]
+    if any(judge(claim, one) == "supported" for one in quotes):
+        assert judge(claim, text) not in ("words", "numbers")
 
 
 @pytest.mark.parametrize(
