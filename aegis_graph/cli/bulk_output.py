@@ -22,7 +22,7 @@ from aegis_graph.bulk.progress import (
 )
 from aegis_graph.bulk.records import BulkProgress, BulkSummary, JobState
 from aegis_graph.bulk.set_aside import SetAsideItem
-from aegis_graph.cli import ITEMS_LEFT, NOT_ADMITTED, OK, PROVIDERS_FAILED
+from aegis_graph.cli import ITEMS_LEFT, NOT_ADMITTED, OK, PROVIDERS_FAILED, USAGE_ERROR
 from aegis_graph.cli.output import new_console, print_lines
 from aegis_graph.pricing.money import usd_text
 
@@ -76,6 +76,8 @@ def exit_status(progress: BulkProgress) -> int:
 
 def status_of_end(progress: BulkProgress) -> int:
     """The exit status of a run that has ended by itself."""
+    if not progress.total:
+        return USAGE_ERROR
     # A worker gives up where no provider has answered for long.
     return PROVIDERS_FAILED if progress.state == "stopped" else exit_status(progress)
 
@@ -167,8 +169,10 @@ def progress_lines_of(progress: BulkProgress, results: Path) -> Iterator[str]:
 
 
 def going_on(progress: BulkProgress) -> str | None:
-    """The command that goes on with a job that has ended before its last item; none is needed."""
+    """What goes on with a job that has ended before its last item; ``None`` where nothing need."""
     name = progress.name
+    if not progress.total:
+        return "the input has no item; nothing was run"
     if progress.state == "money_ended":
         return f"more money: aegis bulk resume {name} --max-cost-usd USD"
     if progress.state in ("stopped", "paused", "cancelled", "running"):

@@ -77,6 +77,7 @@ def test_nothing_half_written_is_left(tmp_path: Path) -> None:
         ({"state": "cancelled"}, 5, "go on with: aegis bulk resume contracts-2026"),
         ({"state": "paused"}, 4, "go on with: aegis bulk resume contracts-2026"),
         ({"state": "stopped"}, 4, "go on with: aegis bulk resume contracts-2026"),
+        ({"state": "stopped", "total": 0}, 2, "the input has no item"),
     ],
 )
 def test_the_end_of_a_job_has_a_status_and_says_what_goes_on(
