@@ -10,7 +10,6 @@ from typing import Any, Literal
 from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
-import platformdirs
 from pydantic import Field, field_validator
 from typing_extensions import override
 
@@ -22,6 +21,8 @@ FILE_NAME = "cost_tracking.db"
 
 def data_folder() -> Path:
     """The folder of this user's data, where the ledger is when nothing says another place."""
+    import platformdirs  # noqa: PLC0415  where a ledger is named, nothing asks for it
+
     return platformdirs.user_data_path("aegis-graph", appauthor=False)
 
 
@@ -63,7 +64,9 @@ class LedgerSpec(ConfigModel):
     @field_validator("url")
     @classmethod
     def _anchor(cls, url: str) -> str:
-        return anchored(url, data_folder())
+        # An absolute path needs no folder, and nothing is imported to find one.
+        is_absolute = url.startswith(f"{SQLITE}/")
+        return anchored(url, Path("/") if is_absolute else data_folder())
 
     @field_validator("timezone")
     @classmethod

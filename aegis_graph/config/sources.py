@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tomllib
 from collections import ChainMap
 from collections.abc import Mapping, MutableMapping
 from decimal import Decimal
@@ -113,6 +112,8 @@ def alibaba_limit(variables: Mapping[str, str]) -> Decimal | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    import tomllib  # noqa: PLC0415  many configurations are made without a file
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -11,20 +11,18 @@ from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from threading import Event
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pydantic import ValidationError
 
 from aegis_graph.clock import Clock
 from aegis_graph.config.specs import BudgetSpec
 from aegis_graph.errors import ConfigError, ReadOnlyLedgerError
-from aegis_graph.ledger import budgets, maintenance
+from aegis_graph.ledger import budgets
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.alerts import Alert
 from aegis_graph.ledger.alerts_now import alerts_now
 from aegis_graph.ledger.approvals import Approval, BudgetRaise
-from aegis_graph.ledger.corrections import Correction, correct
-from aegis_graph.ledger.limit_status import LimitStatus, limit_statuses
 from aegis_graph.ledger.limits import UnitLimit
 from aegis_graph.ledger.prompt_hashes import PromptHashes
 from aegis_graph.ledger.raises import raises
@@ -36,6 +34,10 @@ from aegis_graph.ledger.transaction import Job, LedgerOperation, TransactionRunn
 from aegis_graph.ledger.windows import Calendar
 from aegis_graph.ledger.writer import PendingResult, Writer, outcome
 from aegis_graph.types import SettlementRecord, Window
+
+if TYPE_CHECKING:
+    from aegis_graph.ledger.corrections import Correction
+    from aegis_graph.ledger.limit_status import LimitStatus
 
 T = TypeVar("T")
 
@@ -146,6 +148,9 @@ class SqlLedger(LedgerReader):
 
     async def limits(self, limits: Sequence[UnitLimit]) -> list[LimitStatus]:
         """What is in use now of limits in other units than money, such as a configuration's."""
+        # Imported here, as what corrects a ledger is below: no router asks for it.
+        from aegis_graph.ledger.limit_status import limit_statuses  # noqa: PLC0415
+
         return await self.read(limit_statuses(limits, self._clock(), self._calendar))
 
     async def set_budget(self, scope: str, window: Window, limit_usd: Decimal | None) -> bool:
@@ -205,9 +210,10 @@ class SqlLedger(LedgerReader):
         Returns:
             The alerts that became due.
         """
+        from aegis_graph.ledger.maintenance import reconciled  # noqa: PLC0415  as above
 
         def work(connection: Connection) -> tuple[Alert, ...]:
-            settlement = maintenance.reconciled(connection, hold_id, cost_nano_usd)
+            settlement = reconciled(connection, hold_id, cost_nano_usd)
             return self._runner.apply(connection, [LedgerOperation([settlement])])[0].alerts
 
         return await self.transact(work)
@@ -218,6 +224,8 @@ class SqlLedger(LedgerReader):
         Returns:
             How many were corrected; those that are held no longer stay as they are.
         """
+        from aegis_graph.ledger.corrections import correct  # noqa: PLC0415  as above
+
         return await self.transact(
             lambda connection: correct(connection, corrections, now=self._clock(), source=source)
         )

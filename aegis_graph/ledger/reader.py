@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from typing import BinaryIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
-from aegis_graph.ledger import budgets, report
-from aegis_graph.ledger.export.export import export_rows
+from aegis_graph.ledger import budgets
 from aegis_graph.ledger.queries import Query
 from aegis_graph.ledger.records import Budget
-from aegis_graph.ledger.report_rows import CostRow, Overrun
 from aegis_graph.ledger.store import Connection, Store, answered
 from aegis_graph.ledger.windows import Days
 from aegis_graph.types import ExportFormat, FocusVersion
+
+if TYPE_CHECKING:
+    from aegis_graph.ledger.report_rows import CostRow, Overrun
 
 T = TypeVar("T")
 
@@ -49,19 +50,25 @@ class LedgerReader:
         Raises:
             ConfigError: There is no report by that.
         """
-        days = Days(first_day, end_day)
-        return await self.read(report.spending(by, days, latency=latency))
+        # Imported where they are used: a router counts, and neither reports nor exports.
+        from aegis_graph.ledger.report import spending  # noqa: PLC0415
+
+        return await self.read(spending(by, Days(first_day, end_day), latency=latency))
 
     async def run_cost(self, run_id: str) -> list[CostRow]:
         """What a run cost so far, one row per task, dearest first; their sum is the run's cost.
 
         It is read from the run's own rows: those that were pruned are missing.
         """
-        return await self.read(report.run_cost(run_id))
+        from aegis_graph.ledger.report import run_cost  # noqa: PLC0415  as above
+
+        return await self.read(run_cost(run_id))
 
     async def overruns(self, first_day: str) -> list[Overrun]:
         """The providers whose attempts cost more than was reserved since a local day (ISO date)."""
-        return await self.read(report.overruns(first_day))
+        from aegis_graph.ledger.report import overruns  # noqa: PLC0415  as above
+
+        return await self.read(overruns(first_day))
 
     async def export(
         self,
@@ -156,6 +163,8 @@ def _exported(
     focus_version: FocusVersion,
     progress: Callable[[int], None] | None = None,
 ) -> Query[int | OSError]:
+    from aegis_graph.ledger.export.export import export_rows  # noqa: PLC0415  as reports are
+
     try:
         return (
             yield from export_rows(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
-from aegis_graph.ledger.async_sqlite import ask
 from aegis_graph.ledger.dialects import SQLITE
 from aegis_graph.ledger.private_file import FileId, file_id, make_private
 from aegis_graph.ledger.queries import Query
@@ -95,6 +94,9 @@ class SqliteStore:
 
     async def ask(self, connect: Callable[[], Connection], query: Query[T]) -> T:
         """See ``Store.ask``."""
+        # Imported here: a router writes from a thread of its own, without aiosqlite.
+        from aegis_graph.ledger.async_sqlite import ask  # noqa: PLC0415
+
         # What this store opens is SQLite's own connection.
         return await ask(cast("Callable[[], sqlite3.Connection]", connect), query)
 

@@ -6,20 +6,20 @@ import re
 from collections.abc import Mapping
 from decimal import Decimal
 
-_FACTORS: tuple[tuple[re.Pattern[str], Mapping[str, str]], ...] = (
+_FACTORS: tuple[tuple[str, Mapping[str, str]], ...] = (
     # https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing
-    (re.compile(r"claude"), {"explicit_cache_write": "1.25", "cache_write_1h": "2"}),
+    (r"claude", {"explicit_cache_write": "1.25", "cache_write_1h": "2"}),
     # https://developers.openai.com/api/docs/guides/prompt-caching: from GPT-5.6 on; there is one
     # time to live.
     (
-        re.compile(r"gpt-(5[.-]([6-9]|\d\d)|[6-9])(?!\d)"),
+        r"gpt-(5[.-]([6-9]|\d\d)|[6-9])(?!\d)",
         {"cache_write": "1.25", "cache_write_1h": "1.25"},
     ),
     # https://www.alibabacloud.com/help/en/model-studio/context-cache: five minutes only, and only
     # of the models that Alibaba serves itself.
-    (re.compile(r"^qwen[\d.]*-(coder-|vl-)?(max|plus|flash)"), {"explicit_cache_write": "1.25"}),
+    (r"^qwen[\d.]*-(coder-|vl-)?(max|plus|flash)", {"explicit_cache_write": "1.25"}),
 )
-"""What a name contains, and the rates that follow from it, in prices of input."""
+"""What a name contains, as a pattern, and the rates that follow from it, in prices of input."""
 
 
 def cache_write_rates(model: str, input_rate: Decimal) -> dict[str, Decimal]:
@@ -36,6 +36,6 @@ def cache_write_rates(model: str, input_rate: Decimal) -> dict[str, Decimal]:
         {}
     """
     for pattern, factors in _FACTORS:
-        if pattern.search(model.lower()):
+        if re.search(pattern, model.lower()):
             return {name: input_rate * Decimal(factor) for name, factor in factors.items()}
     return {}

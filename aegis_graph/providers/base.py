@@ -12,9 +12,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import TYPE_CHECKING, Any, ClassVar, final
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from pydantic import ValidationError
 from typing_extensions import override
@@ -35,6 +34,9 @@ from aegis_graph.providers.probe import Probe
 from aegis_graph.providers.waiting_tier import WaitingTier
 from aegis_graph.request.images import UNKNOWN_IMAGE_TOKENS, ImageSize
 from aegis_graph.types import FINISH_REASON
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,14 @@ import inspect
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING
 
 from aegis_graph.config.specs import EmbeddingSpec, ProviderSpec
 from aegis_graph.errors import ConfigError
 from aegis_graph.providers.base import Provider
-from aegis_graph.providers.embedding_model import EmbeddingProvider
+
+if TYPE_CHECKING:
+    from aegis_graph.providers.embedding_model import EmbeddingProvider
 
 ENTRY_POINT_GROUP = "aegis_graph.providers"
 
@@ -86,6 +89,9 @@ def kinds() -> list[str]:
 
 
 def _embedding_class_of(kind: str, *, where: str) -> type[EmbeddingProvider]:
+    # Imported here: a router that only chats opens no such model.
+    from aegis_graph.providers.embedding_model import EmbeddingProvider  # noqa: PLC0415
+
     built_in = EMBEDDING_KINDS.get(kind)
     if built_in is None:
         known = ", ".join(sorted(EMBEDDING_KINDS))

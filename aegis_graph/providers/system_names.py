@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aegis_graph.providers.base import Provider
-from aegis_graph.providers.library_model import LibraryModelProvider
 
 _SYSTEMS: Mapping[str, str] = {
     "azure_openai": "azure.ai.openai",
@@ -32,6 +31,7 @@ Source: https://github.com/open-telemetry/semantic-conventions-genai (``gen_ai.p
 
 def system_name(provider: Provider) -> str:
     """The value of ``gen_ai.provider.name`` for a provider."""
-    library = provider.library_name if isinstance(provider, LibraryModelProvider) else ""
+    # Only a kind with a library of its own has one.
+    library: str = getattr(provider, "library_name", "")
     name = library or provider.spec.kind
     return _SYSTEMS.get(name, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessage, AIMessageChunk, ToolCallChunk
 from langchain_core.messages.tool import invalid_tool_call
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
@@ -23,6 +22,9 @@ def are_whole(pieces: Iterable[ToolCallChunk]) -> bool:
 
 def joined_answer(chunks: Sequence[ChatGenerationChunk]) -> ChatResult:
     """The answer of a whole stream; where a call came in part, none of its calls is valid."""
+    # Imported here: it is there with every client, and takes longer than the router to import.
+    from langchain_core.language_models.chat_models import generate_from_stream  # noqa: PLC0415
+
     result = generate_from_stream(iter(chunks))
     messages = [chunk.message for chunk in chunks if isinstance(chunk.message, AIMessageChunk)]
     answer = result.generations[0].message

@@ -15,7 +15,6 @@ from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.waiting_tier import BATCH
 from aegis_graph.request.choices import RouterContext
-from aegis_graph.routing.accept import AcceptNode
 from aegis_graph.routing.attempt import Attempt
 from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks, accept_checks
 from aegis_graph.routing.choosing import ProviderNames
@@ -116,6 +115,8 @@ def assemble(
     for name, attempt in attempts.items():
         _add(builder, name, Node(attempt.run, portal), checked)
     if checks:
+        from aegis_graph.routing.accept import AcceptNode  # noqa: PLC0415  few have checks
+
         _add(builder, "accept", Node(AcceptNode(nodes, checks).run, portal), after)
     _add(builder, "record_cost", Node(nodes.record_cost, portal), ())
     builder.add_edge(START, "budget_check")

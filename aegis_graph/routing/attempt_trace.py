@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import CallbackManager
 from langchain_core.callbacks.manager import BaseRunManager, CallbackManagerForChainRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ProviderError
 from aegis_graph.routing.private_runs import is_tracer
 from aegis_graph.types import LOCAL_ONLY, Sensitivity
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 class AttemptTrace:

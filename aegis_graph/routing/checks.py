@@ -20,7 +20,6 @@ from aegis_graph.request.request import Request
 from aegis_graph.request.structured import PARSED
 from aegis_graph.routing.gates import NamedCheck
 from aegis_graph.routing.hooks import Check, Rejection
-from aegis_graph.text.citation_marks import find_citations
 from aegis_graph.text.foreign import clean_text
 from aegis_graph.text.json_text import leading_json
 from aegis_graph.text.passages import parse_passages
@@ -99,6 +98,9 @@ def has_citations(request: Request, answer: AIMessage) -> Rejection | None:
     """
     if answer.tool_calls:
         return None
+    # Imported here: it compiles patterns that only this check needs.
+    from aegis_graph.text.citation_marks import find_citations  # noqa: PLC0415
+
     known = _passage_numbers(request)
     marks = find_citations(spoken_part(answer.text), count=max(known, default=None))
     cited = {number for mark in marks for number in mark.numbers}

@@ -7,11 +7,11 @@ its client. This begins there.
 
 from __future__ import annotations
 
-from typing import Any
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from typing_extensions import override
 
@@ -19,16 +19,23 @@ from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.routing.langchain_internals import normalize_messages
 from aegis_graph.routing.stream_recorder import StreamRecorder
 
-_AINVOKE, _AGENERATE = BaseChatModel.ainvoke, BaseChatModel.agenerate
-_ARE_LANGCHAINS = not any(hasattr(one, "__wrapped__") for one in (_AINVOKE, _AGENERATE))
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+_CHAT_MODELS = "langchain_core.language_models.chat_models"
 
 
 def hears_itself(model: BaseChatModel) -> bool:
     """Whether a model, or what has changed LangChain's classes, hears of a call all the same."""
     kind = type(model)
     # A package that watches models puts functions of its own in the place of these.
-    untouched = _ARE_LANGCHAINS and kind.ainvoke is _AINVOKE and kind.agenerate is _AGENERATE
+    untouched = _is_langchains(kind.ainvoke) and _is_langchains(kind.agenerate)
     return not untouched or bool(model.callbacks) or model.verbose
+
+
+def _is_langchains(function: object) -> bool:
+    # Its globals: a wrapper takes over every name of what it wraps, and some its class as well.
+    return type(function) is FunctionType and function.__globals__["__name__"] == _CHAT_MODELS
 
 
 async def direct_answer(

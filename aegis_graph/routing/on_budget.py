@@ -6,7 +6,6 @@ often the node that asks is run again: each question raises budgets once.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -152,6 +151,8 @@ def _approver(facts: Mapping[str, Any], request: Request) -> str:
 
 
 def _user_of_system() -> str:
+    import getpass  # noqa: PLC0415  loads termios
+
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -16,6 +15,9 @@ from aegis_graph.request.structured import schema_instruction
 from aegis_graph.routing.direct_call import direct_answer, hears_itself
 from aegis_graph.routing.observer import RunObserver, with_handler
 from aegis_graph.routing.stream_recorder import StreamRecorder
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 
 class OutgoingCall:

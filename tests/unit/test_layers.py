@@ -249,6 +249,43 @@ def test_importing_the_package_loads_nothing_heavy(statement: str) -> None:
     assert HEAVY & set(loaded_after(statement)) == set()
 
 
+LATER = frozenset(
+    {
+        "aegis_graph.components",
+        "aegis_graph.ledger.async_sqlite",
+        "aegis_graph.ledger.corrections",
+        "aegis_graph.ledger.export",
+        "aegis_graph.ledger.limit_status",
+        "aegis_graph.ledger.maintenance",
+        "aegis_graph.ledger.postgres",
+        "aegis_graph.ledger.report",
+        "aegis_graph.providers.client_errors",
+        "aegis_graph.providers.embedding_model",
+        "aegis_graph.providers.library_model",
+        "aegis_graph.routing.accept",
+        "aegis_graph.server",
+        "aegis_graph.telemetry.spans",
+        "aegis_graph.text.citation_marks",
+        "aiosqlite",
+        "jsonschema",
+        "langchain_core.language_models.chat_models",
+        "platformdirs",
+        "termios",
+        "tomllib",
+    }
+)
+"""What reports, checks, exports and failures need, and clients themselves."""
+
+
+def test_importing_the_router_loads_neither_clients_nor_what_only_some_requests_need() -> None:
+    before = set(loaded_after("import langgraph.graph"))
+    after = set(loaded_after("from aegis_graph import RouterConfig, create_router")) - before
+    assert (LATER | HEAVY) & after == set()
+    own = {name for name in after if name.split(".")[0] == "aegis_graph"}
+    assert len(own) <= 175
+    assert len(after - own) <= 8, sorted(after - own)
+
+
 def test_the_embedded_chain_needs_no_client_at_all() -> None:
     row = '{"name": "e", "kind": "extractive", "model": "m", "location": "local"}'
     build = (

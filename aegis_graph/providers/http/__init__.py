@@ -16,7 +16,6 @@ import httpx
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.errors import ProviderError
-from aegis_graph.providers.client_errors import transport_error
 from aegis_graph.providers.http.bodies import (
     MAX_BODY_BYTES,
     MAX_STREAM_BYTES,
@@ -24,6 +23,7 @@ from aegis_graph.providers.http.bodies import (
 )
 from aegis_graph.providers.http.headers import RowHeaders
 from aegis_graph.providers.probe import Probe
+from aegis_graph.providers.transport_errors import transport_error
 
 if TYPE_CHECKING:
     import httpx2
@@ -94,10 +94,19 @@ def no_sync_client() -> httpx2.Client:
     import httpx2  # noqa: PLC0415  loaded with the client
 
     from aegis_graph.providers.http.transports import (  # noqa: PLC0415  loads both httpx
-        NoSyncTransport,
+        NoSyncHttpx2Transport,
     )
 
-    return httpx2.Client(transport=NoSyncTransport())
+    return httpx2.Client(transport=NoSyncHttpx2Transport())
+
+
+def no_sync_transport() -> httpx.BaseTransport:
+    """The same for Ollama's, which builds that half itself."""
+    from aegis_graph.providers.http.transports import (  # noqa: PLC0415  loads both httpx
+        NoSyncHttpxTransport,
+    )
+
+    return NoSyncHttpxTransport()
 
 
 async def probe_models(

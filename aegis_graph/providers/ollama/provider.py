@@ -14,7 +14,7 @@ from aegis_graph.errors import ContextTooLongError, ProviderError, StreamCutErro
 from aegis_graph.providers.base import OpenModel, Provider, ProviderOptions
 from aegis_graph.providers.call_arguments import without_strict
 from aegis_graph.providers.client_errors import client_error
-from aegis_graph.providers.http import httpx_transport, probe_models
+from aegis_graph.providers.http import httpx_transport, no_sync_transport, probe_models
 from aegis_graph.providers.model_lists import listed
 from aegis_graph.providers.ollama.context import fitting_context, is_cut
 from aegis_graph.providers.ollama.options import OllamaOptions
@@ -81,6 +81,7 @@ class OllamaProvider(Provider):
             reasoning=self.spec.thinking or None if think is None else think,
             keep_alive=self.settings.keep_alive,
             client_kwargs={"follow_redirects": False, "trust_env": False},
+            sync_client_kwargs={"transport": no_sync_transport()},
             async_client_kwargs={"transport": transport},
         )
         leave_out_wrong_counts(model._async_client)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import wraps
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -112,6 +113,17 @@ class Watched(OnLoop):
         return await super().agenerate(*args, **more)
 
 
+class Wrapped(OnLoop):
+    """As a package makes it that takes over what a function is called."""
+
+
+async def wrapper(self: OnLoop, *args: Any, **more: Any) -> Any:
+    return await OnLoop.ainvoke(self, *args, **more)
+
+
+setattr(Wrapped, "ainvoke", wraps(OnLoop.ainvoke)(wrapper))  # noqa: B010  as such packages do
+
+
 class Heard(BaseCallbackHandler):
     def __init__(self) -> None:
         self.answers: list[str] = []
@@ -161,6 +173,7 @@ def test_a_model_with_callbacks_of_its_own_or_another_ainvoke_hears_itself() -> 
     assert hears_itself(OnLoop(callbacks=[Heard()]))
     assert hears_itself(OnLoop(verbose=True))
     assert hears_itself(Watched())
+    assert hears_itself(Wrapped())
 
 
 async def test_callbacks_of_the_model_hear_of_its_calls(db: Path) -> None:
