@@ -115,6 +115,7 @@ clean: ## Remove the environment and every cache, but not the ledger in data/
 
 # PEP 517 because one dependency has no wheel, and older pips would build it the old way and complain.
 # Without isolation, because what builds this package is locked too.
+# Compiled, as pip does with what it copies: where Python may write no bytecode, each start would do it.
 # Without dependencies, because the file names them all, and pip would look for newer ones of those
 # that are asked for with an extra.
 $(INSTALLED): requirements.txt pyproject.toml
@@ -125,6 +126,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(PIP) --no-deps --require-hashes --use-pep517 -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q aegis_graph
 	@touch $@
 
 $(CLIENTS): tests/clients/requirements.txt tests/clients/node/package.json $(INSTALLED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import pty
 import subprocess
@@ -64,8 +65,14 @@ price = "free"
 """
 
 
+def _compile() -> None:
+    """Compile the package, as pip does with what it installs, and not with a checkout."""
+    compileall.compile_dir(HERE.parent / "aegis_graph", quiet=1)
+
+
 def command_line(scale: Scale, field: Field) -> list[Row]:
     """What a shell waits for: the answer's first character on a terminal, and a table of costs."""
+    _compile()
     config, folder = _config(field, "ollama"), str(field.folder)
     documents = HERE.parent / "examples" / "documents"
     index = ("--index-dir", folder, "--config", config)
@@ -116,6 +123,7 @@ def command_line(scale: Scale, field: Field) -> list[Row]:
 
 def memory(scale: Scale, field: Field) -> list[Row]:
     """Memory of a process whose router was used and that does nothing more."""
+    _compile()
 
     def megabytes(*command: str) -> Callable[[], float]:
         environ = {**os.environ, "PYTHONPATH": str(HERE.parent)}
@@ -148,6 +156,7 @@ def _runs(*command: str | Path) -> Callable[[], float]:
 
 def start_up(scale: Scale, field: Field) -> list[Row]:
     """Importing the package, and asking the command line for help."""
+    _compile()
 
     def imports() -> list[float]:
         environ = {**os.environ, "PYTHONPATH": str(HERE.parent)}

@@ -17,8 +17,9 @@ if command -v strip > /dev/null; then
 	find "$site" -name '*.so' -exec strip --strip-debug {} + 2> /dev/null || true
 fi
 rm -rf "$site/pip" "$site"/pip-*.dist-info "$site/setuptools" "$site"/setuptools-*.dist-info "$folder"/bin/pip*
-# The modules that a start reads are compiled once, here.
+# Compiled once, here: this package, and the modules of others that a start and the ledger's reports read.
 unset PYTHONDONTWRITEBYTECODE
+"$folder/bin/python" -m compileall -q "$site/aegis_graph"
 "$folder/bin/aegis" serve --help > /dev/null
-"$folder/bin/python" -c 'import aegis_graph.server, uvicorn; from aegis_graph import create_router; create_router()' \
+"$folder/bin/python" -c 'import aegis_graph.server, aiosqlite, uvicorn; from aegis_graph import create_router; create_router()' \
 	> /dev/null
