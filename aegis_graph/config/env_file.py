@@ -35,7 +35,8 @@ def broken_lines(path: Path) -> list[int]:
     Raises:
         ConfigError: The file cannot be read.
     """
-    return [number for number, _, broken in _lines(_text(path) or "") if broken]
+    text = _text(path)
+    return [] if text is None else [number for number, _, broken in _lines(text) if broken]
 
 
 def _text(path: Path) -> str | None:

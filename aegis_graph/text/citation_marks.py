@@ -16,58 +16,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
+from aegis_graph.text.citation_forms import GROUPS, LINK, RAISED, TO, citation_forms
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.scripts import is_unspaced
 
-_LABEL = (
-    r"(?:sources?|passages?|doc(?:ument)?s?|refs?|references?|cit(?:e[sd]?|ations?)|contexts?"
-    r"|excerpts?|chunks?|footnotes?|quellen?|textstellen?|dokumente?n?|belege?n?|fundstellen?"
-    r"|fu\u00dfnoten?|\u6765\u6e90|\u51fa\u5178|\u6587\u6863|\u6587\u732e|\u8d44\u6599|\u8cc7\u6599)"
-)
-_GAP = "[ \\t\u00a0\u3000]{0,3}"
-_LABELLED = rf"{_LABEL}[.:]?{_GAP}(?:(?:no|nr|number|nummer)s?\.?{_GAP})?[#:_-]?{_GAP}"
-_NUMBER = r"\d{1,3}"
-_TO = rf"{_GAP}(?:[-\u2010-\u2015~\u301c\uff5e]|\bto\b|\bthrough\b|\bbis\b){_GAP}"
-_ITEM = (
-    rf"(?:{_LABELLED}|[\#\^]{_GAP})?\[?\^?{_NUMBER}"
-    rf"(?:{_TO}(?:{_LABELLED}|[\#\^])?{_NUMBER})?\]?"
-)
-_AND = (
-    rf"{_GAP}(?:[,;\uff0c\u3001\uff1b&]{_GAP}(?:and\b|und\b)?|\band\b|\bund\b|\bet\b|\by\b){_GAP}"
-)
-_ITEMS = rf"{_ITEM}(?:{_AND}{_ITEM}){{0,30}}"
-_PLAIN = rf"{_NUMBER}(?:{_TO}{_NUMBER})?"
-_MORE = rf"(?:{_GAP}(?:[:,|]|\bp\.|\bS\.|\u2014|\u2013){_GAP}[^\[\]()\n]{{1,80}})?"
-_DAGGER = r"(?:\u2020[^\]\u3011\n]{0,80})?"
-_LINK = (
-    r"(?:\((?:(?:https?:|www\.|mailto:|[/\#.<])[^()\s]{0,500}|[^()\s]{1,200}\.\w{1,5}(?:\#[^()\s]*)?)"
-    r"(?:[ ]\"[^\"\n]{0,100}\")?\))"
-)
-_ECHO = r"(?:\s?\((?:source|quelle):[^()\n]{1,120}\))"
-_RAISED = "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
-"""The digits, in their order."""
-
-_MARK = rf"""(?:
-      \[\^?(?P<plain>{_GAP}{_PLAIN}(?:{_AND}{_PLAIN}){{0,40}}{_GAP})[,;]?\](?P<behind>{_LINK}|{_ECHO})?
-    | \[(?P<dagger>(?:{_NUMBER}:)?{_NUMBER}\u2020)[^\]\n]{{0,80}}\]
-    | \[{_GAP}(?P<square>{_ITEMS}){_MORE}{_GAP}\](?:{_LINK}|{_ECHO})?
-    | [\u3010\uff3b\u3014](?P<wide>{_GAP}(?:{_NUMBER}:)?{_ITEMS}){_DAGGER}{_GAP}[\u3011\uff3d\u3015]
-    | \\\[{_GAP}(?P<escaped>{_ITEMS}){_GAP}\\\]
-    | [(\uff08]{_GAP}(?:(?:see|cf\.?|from|vgl\.?|siehe|s\.|aus|laut)[ ])?
-        (?P<round>(?=\[|{_LABEL}){_ITEMS}){_MORE}{_GAP}[)\uff09]
-    | <(?P<tag>sup|cite|ref)>\[?(?P<tagged>{_ITEMS})\]?</(?P=tag)>
-    | (?P<raised>[{_RAISED}]+(?:[,\u02d2][{_RAISED}]+)*)
-    | (?P<empty>\[cite_start\])
-    )"""
 _DIGITS = re.compile(r"\d+")
-_RANGE = re.compile(rf"\d(?:\]?{_TO}[^\d,;]*)(?=\d)", re.IGNORECASE)
+_RANGE = re.compile(rf"\d(?:\]?{TO}[^\d,;]*)(?=\d)", re.IGNORECASE)
 _LINKED = re.compile(
-    rf"(?<!!)\[(?P<label>[^\[\]\n]{{0,200}}(?:\[[^\[\]\n]{{1,40}}\][^\[\]\n]{{0,200}}){{1,8}})\]{_LINK}",
+    rf"(?<!!)\[(?P<label>[^\[\]\n]{{0,200}}(?:\[[^\[\]\n]{{1,40}}\][^\[\]\n]{{0,200}}){{1,8}})\]{LINK}",
     re.IGNORECASE,
 )
-_GROUPS = ("plain", "square", "wide", "dagger", "escaped", "round", "tagged", "raised", "empty")
 _OPERATOR = re.compile(r"(?:[=\u2208]|[\"']\s*:)[ \t]*$")
 _ADDRESS = re.compile(r"(?:\w://|www\.)\S*$")
 _WORD = re.compile(r"[^\W\d_]")
@@ -129,7 +88,7 @@ def find_citations(text: str, *, count: int | None = None) -> list[CitationMark]
     """The citations of a text, in order; see ``replace_citations``."""
     code = code_spans(text)
     found: list[_Candidate] = []
-    for match in _mark().finditer(text):
+    for match in citation_forms(text):
         if is_inside(match.start(), code):
             continue
         behind = found[-1] if found and found[-1].mark.end == match.start() else None
@@ -164,7 +123,8 @@ def _candidate(
     text: str, match: re.Match[str], count: int | None, behind: _Candidate | None
 ) -> _Candidate | None:
     """A match as a citation, if it may be one; ``behind`` is what it directly follows."""
-    group = next(name for name in _GROUPS if match[name] is not None)
+    groups = match.groupdict()
+    group = next(name for name in GROUPS if groups.get(name) is not None)
     before = text[max(0, match.start() - _WINDOW) : match.start()]
     space = before[len(before.rstrip(" \t")) :]
     numbers = tuple(_numbers(match[group], group, count))
@@ -210,9 +170,9 @@ def _is_meant(
 def _numbers(text: str, group: str, count: int | None) -> Iterator[int]:
     if group == "raised":
         for run in re.split("[,\u02d2]", text):
-            number = int("".join(str(_RAISED.index(digit)) for digit in run))
+            number = int("".join(str(RAISED.index(digit)) for digit in run))
             single = count is not None and number > count
-            yield from (_RAISED.index(digit) for digit in run) if single else (number,)
+            yield from (RAISED.index(digit) for digit in run) if single else (number,)
         return
     if group in ("wide", "dagger"):
         # Before the colon is the message that a search was made in.
@@ -293,8 +253,3 @@ def _needs_space(before: str) -> bool:
     if not last or last.isspace() or last in "([{\u201e\u201c*_]" or is_unspaced(last):
         return False
     return last.isalnum() or last in ".,;:!?\"'\u201d\u2019\u00bb)%"
-
-
-@cache  # Not on import: compiling it takes as long as importing ten rooms of this package.
-def _mark() -> re.Pattern[str]:
-    return re.compile(_MARK, re.IGNORECASE | re.VERBOSE)
