@@ -330,5 +330,9 @@ def test_what_asks_no_provider_needs_no_graph(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("AEGIS_LEDGER_URL", f"sqlite:///{tmp_path}/costs.db")
-    loaded = loaded_after(PROGRAM.format(arguments=arguments))
-    assert {"langgraph", "langchain_core", *HEAVY} & set(loaded) == set()
+    loaded = set(loaded_after(PROGRAM.format(arguments=arguments)))
+    assert {"langgraph", "langchain_core", *HEAVY} & loaded == set()
+    clients = {"aegis_graph.providers", "aegis_graph.request", "aiohttp", "httpx"}
+    files = {"aegis_graph.ledger.export", "dotenv", "platformdirs"}
+    assert (clients | files) & loaded == set()
+    assert len({name for name in loaded if name.split(".")[0] == "aegis_graph"}) <= 75

@@ -424,6 +424,9 @@ def test_ask_imports_nothing_that_a_plain_answer_does_not_need(tmp_path: Path) -
     code = """
 import sys, aegis_graph.cli.ask
 rarely = {"aegis_graph.text.quoting.choice", "genai_prices", "numpy"}
+rarely |= {f"aegis_graph.ledger.{name}" for name in ("export", "maintenance", "report")}
+rarely |= {"aegis_graph.providers.client_errors", "aegis_graph.routing.accept"}
+rarely |= {"aiosqlite", "bm25s", "bs4", "jsonschema", "PIL", "platformdirs", "snowballstemmer"}
 print(sorted(rarely & set(sys.modules)))
 """
     done = programs.run_text(code, cwd=tmp_path, environ=programs.bare(tmp_path), fresh=True)
