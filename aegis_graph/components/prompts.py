@@ -6,7 +6,7 @@ A file is ``<component>.<en|de>.md``, a ``string.Template`` whose placeholders a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -48,17 +48,21 @@ def prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Te
     return {language: prompt(name, language, folder) for language in LANGUAGES}
 
 
-def small_prompts(name: str, folder: str | Path | None = None) -> Mapping[Language, Template]:
-    """Read what a component says to a small model, in every language; errors as in ``prompt``.
+def nearest_prompts(
+    names: Sequence[str], folder: str | Path | None = None
+) -> Mapping[Language, Template]:
+    """Read the first of several prompts, in every language; errors as in ``prompt``.
 
-    A user's folder that has the component's own prompt, and none for small models, means that one.
+    A user's folder that has none of the first means the next that it has.
+
+    Args:
+        names: The most special first.
+        folder: As in ``prompt``.
     """
-    small = f"{name}_small"
 
     def which(language: Language) -> str:
-        has = folder is not None and _own(Path(folder), f"{name}.{language}.md")
-        has_small = folder is not None and _own(Path(folder), f"{small}.{language}.md")
-        return name if has and not has_small else small
+        own = (one for one in names if folder and _own(Path(folder), f"{one}.{language}.md"))
+        return next(own, names[0])
 
     return {language: prompt(which(language), language, folder) for language in LANGUAGES}
 

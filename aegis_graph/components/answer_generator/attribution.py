@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence, Set
+from dataclasses import replace
 
 from aegis_graph.components.answer_generator.citations import CheckedAnswer, cite
 from aegis_graph.components.answer_generator.groundedness import is_borne_out
@@ -26,6 +27,7 @@ from aegis_graph.text.amounts import agree, amounts
 from aegis_graph.text.citation_marks import replace_citations
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.passages import Passage
+from aegis_graph.text.question_parts import parts_of
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import (
     is_supported,
@@ -87,8 +89,9 @@ def check_answer(
 
     Returns:
         ``None`` for an answer of a small model that no passage bears out: it makes up what is not
-        there. Its yes or no that the passages say the opposite of gives way to their sentence. A
-        larger one says what is there in words of its own, which no rule can tell from that.
+        there. Its yes or no that the passages say the opposite of gives way to their sentence, and
+        of its answers to the parts of a question those go that none bears out. A larger one says
+        what is there in words of its own, which no rule can tell from that.
     """
     draft = _POINTS.sub(r" \g<mark>", draft)
     checked = cite(_as_sentence(draft, len(passages)), passages, ignore=ignore)
@@ -97,7 +100,29 @@ def check_answer(
         return answer
     if (denial := _denial(question, answer, passages)) is not None:
         return denial
+    parts = parts_of(question)
+    if len(parts) == len(answer.sentences) > 1:
+        return _borne_out_parts(parts, answer, passages)
     return answer if is_borne_out(question, answer, passages) else None
+
+
+def _borne_out_parts(
+    parts: Sequence[str], answer: CheckedAnswer, passages: Sequence[Passage]
+) -> CheckedAnswer | None:
+    """The sentences that passages bear out, each one the answer to a part of the question."""
+    kept = [
+        sentence
+        for part, sentence in zip(parts, answer.sentences, strict=True)
+        if is_borne_out(part, replace(answer, sentences=[sentence]), passages)
+    ]
+    if not kept:
+        return None
+    if len(kept) == len(parts):
+        return answer
+    cited = cite(" ".join(one["text"] for one in kept), passages)
+    added = [bare_claim(one, len(passages)) for one in kept if "added" in one]
+    _mark(cited, added, len(passages))
+    return replace(cited, removed=answer.removed, is_whole=False)
 
 
 def _denial(

@@ -67,6 +67,8 @@ class CheckedAnswer:
     sentences: list[CitedSentence]
     removed: int
     """Numbers that pointed at no source, and are gone from the text."""
+    is_whole: bool = True
+    """Whether no sentence to a part of the question was left out."""
 
 
 def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()) -> CheckedAnswer:

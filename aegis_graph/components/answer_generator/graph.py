@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any, Literal
 
 from langchain_core.documents import Document
@@ -39,13 +38,13 @@ from aegis_graph.components.answer_generator.state import (
     AnswerOutput,
     AnswerState,
 )
+from aegis_graph.components.answer_generator.texts import AnswerTexts
 from aegis_graph.components.answer_generator.verification import Verifier, emit_citations
 from aegis_graph.components.documents.langchain import (
     passages_of,
     read_documents,
     with_highest_sensitivity,
 )
-from aegis_graph.components.prompts import prompts, small_prompts
 from aegis_graph.components.router_node import (
     RouterCall,
     RouterGraph,
@@ -59,6 +58,7 @@ from aegis_graph.concurrency.inline_node import InlineNode
 from aegis_graph.providers.extractive.notices import NOTICES as EXTRACTIVE_NOTICES
 from aegis_graph.routing.walked_graph import WalkedGraph
 from aegis_graph.text.passages import NumberedPassage, format_question
+from aegis_graph.text.question_parts import parts_of
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.support import relevance as shared_words
 from aegis_graph.text.words import Language, language_of
@@ -112,7 +112,7 @@ def create_answer_generator(
         >>> graph.invoke({"question": "Is it hard?", "documents": []})["answer"]
         'The documents do not answer this question.'
     """
-    texts = _Texts.read(prompts_folder)
+    texts = AnswerTexts.read(prompts_folder)
     nodes = _Nodes(router, threshold, relevance or _shared_words, texts, verify)
     builder = StateGraph(AnswerState, input_schema=AnswerInput, output_schema=AnswerOutput)
     # An application's own rule may take its time.
@@ -137,34 +137,13 @@ def create_answer_generator(
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
-    """What the component says, in each language."""
-
-    instructions: Mapping[Language, Template]
-    for_small: Mapping[Language, Template]
-    """Without numbers: a small model that is asked for them copies sentences in place of answers,
-    and those that it gives are worse than what a rule finds (``benchmarks/README.md``)."""
-    no_context: Mapping[Language, Template]
-    degraded: Mapping[Language, Template]
-
-    @classmethod
-    def read(cls, folder: str | Path | None) -> _Texts:
-        return cls(
-            prompts("answer_generator", folder),
-            small_prompts("answer_generator", folder),
-            prompts("answer_generator_no_context", folder),
-            prompts("answer_generator_degraded", folder),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Nodes:
     """What happens before and after the router is asked."""
 
     router: RouterGraph
     threshold: float
     relevance: Relevance
-    texts: _Texts
+    texts: AnswerTexts
     verify: Literal["rule", "model"]
 
     def prepare(self, state: AnswerState) -> Command[Literal["generate", "decline"]]:
@@ -197,7 +176,11 @@ class _Nodes:
         """The prompt: the numbered passages, the question, and what to do."""
         question, options, noted = state["question"], state["options"], state["noted"]
         room = room_of(providers_in_force(self.router), options)
-        texts = self.texts.for_small if room.is_small else self.texts.instructions
+        texts = self.texts.instructions
+        if room.is_small:
+            texts = self.texts.for_small
+            if len(parts := parts_of(question)) > 1:
+                texts, noted = self.texts.for_small_parts, [*noted, *parts]
         text = texts[language_of(question)].substitute()
         opening, _, instructions = text.rpartition(_PASSAGES_HERE)
         passages = passages_of(state["documents"])
@@ -241,12 +224,17 @@ class _Nodes:
             if checked is None:
                 return self._unsupported(state)
             cited = checked
-        update = {
+        update: dict[str, Any] = {
             "answer": cited.text,
             "citations": cited.citations,
             "sentences": cited.sentences,
             "removed": cited.removed,
         }
+        if not cited.is_whole:
+            notice = self.texts.no_part[language_of(question)].substitute()
+            reason = "no document bears out what the model answered to a part of the question"
+            update |= {"answer": f"{cited.text} {notice}", "degraded": True}
+            update["degraded_reason"] = reason
         # Only what a model wrote and cited is judged: quotes by rule have the documents' own words.
         if self.verify == "model" and cited.citations and not state["degraded"]:
             return Command(goto="verify", update=update)
@@ -261,8 +249,8 @@ class _Nodes:
 
     def _notices(self, language: Language) -> tuple[str, ...]:
         """The sentences that are about the answer, and claim nothing."""
-        own = (self.texts.no_context[language], self.texts.degraded[language])
-        return (*(text.substitute() for text in own), *EXTRACTIVE_NOTICES)
+        texts = (self.texts.no_context, self.texts.no_part, self.texts.degraded)
+        return (*(text[language].substitute() for text in texts), *EXTRACTIVE_NOTICES)
 
     def _quoted(self, state: AnswerState) -> str:
         question = state["question"]

@@ -20,7 +20,13 @@ from aegis_graph.components.answer_generator.yes_or_no import begins_with_yes_or
 from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.support import is_negative
-from aegis_graph.text.words import STOP_WORDS, max_closeness, topic_words, words
+from aegis_graph.text.words import (
+    STOP_WORDS,
+    detect_language,
+    max_closeness,
+    topic_words,
+    words,
+)
 
 MADE_UP = 2
 """Words of the question that no passage has, and the answer repeats: one alone may be another word
@@ -79,17 +85,29 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
     there = {word for text in texts for word in words(text)}
     # What is asked, and the passages do not speak of: an answer that says it makes it up.
     missing = [word for word in topic_words(question) if not max_closeness(word, there)]
-    if _is_of_something_else(question, set(missing)):
-        return False
+    has_thing = not _is_of_something_else(question, set(missing))
     known = "\n".join([question, *texts])
     return any(
-        _repeated(missing, claim) < MADE_UP
-        and agree(claim, known)
-        and _share(without_known(set(words(question)), claim), there) >= RELATED
+        agree(claim, known)
+        and (
+            (
+                has_thing
+                and _repeated(missing, claim) < MADE_UP
+                and _share(without_known(set(words(question)), claim), there) >= RELATED
+            )
+            or any(_has_amounts_in_another_language(question, claim, one) for one in texts)
+        )
         and _is_of_the_kind(question, claim, set(missing), "\n".join(texts))
         and _is_of_the_number(question, claim, texts)
         for claim in claims
     )
+
+
+def _has_amounts_in_another_language(question: str, claim: str, text: str) -> bool:
+    """Whether a claim adds amounts of a text whose words are none of the question's."""
+    languages = {detect_language(question), detect_language(text)}
+    added = set(amounts(claim)) - set(amounts(question))
+    return languages == {"en", "de"} and bool(added) and agree(claim, f"{question}\n{text}")
 
 
 def _repeated(missing: Sequence[str], claim: str) -> int:

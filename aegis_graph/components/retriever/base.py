@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from langchain_core.callbacks import (
@@ -67,6 +68,17 @@ class CostedRetriever(BaseRetriever):
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun
     ) -> list[Document]:
         return (await self.afind(query, run_manager.metadata.get(OPTIONS_KEY)))["documents"]
+
+
+def take_turns(rankings: Sequence[Sequence[int]]) -> list[int]:
+    """Join rankings of different questions: the best of each, then the second of each.
+
+    Example:
+        >>> take_turns([[1, 2, 3], [3, 1], [4]])
+        [1, 3, 4, 2]
+    """
+    turns = zip_longest(*rankings)
+    return list(dict.fromkeys(place for turn in turns for place in turn if place is not None))
 
 
 def fuse(rankings: Sequence[Sequence[int]]) -> list[int]:

@@ -1,6 +1,7 @@
 """Passages in memory as a LangChain retriever: by words, and by meaning where embeddings are given.
 
-The two rankings are joined by reciprocal rank fusion.
+The two rankings are joined by reciprocal rank fusion. A question that asks for several things is
+looked up as a whole and part by part, or the passages of one part would crowd out the others.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from aegis_graph.components.retriever.base import (
     CostedRetriever,
     RetrieverResult,
     fuse,
+    take_turns,
 )
 from aegis_graph.components.retriever.bm25 import PassageIndex
 from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
 from aegis_graph.text.passages import Passage, text_in_place
+from aegis_graph.text.question_parts import separate_parts
 from aegis_graph.types import AttemptRecord
 
 Passages = Sequence[Passage] | Callable[[], Sequence[Passage]]
@@ -106,7 +109,8 @@ class PassageRetriever(CostedRetriever):
         """See ``CostedRetriever.find``."""
         given = dict(options or {})
         corpus = self._read()
-        by_words = corpus.index.places(question, self.limit * DEPTH_FACTOR)
+        asked = [question, *separate_parts(question)]
+        by_words = [corpus.index.places(one, self.limit * DEPTH_FACTOR) for one in asked]
         # Without passages there is nothing to compare a question's vector with.
         if self.embeddings is None or not corpus.documents:
             return self._found(by_words)
@@ -114,12 +118,13 @@ class PassageRetriever(CostedRetriever):
         if embedder.refusal is not None:
             return self._found(by_words, reason=embedder.refusal)
         try:
-            by_meaning = self._places_by_meaning(question, embedder)
+            by_meaning = self._places_by_meaning(asked, embedder)
         except RoutingError as error:
             # The passages may have been embedded before the question was refused: that cost counts.
             attempts = [*embedder.attempts, *cast("list[AttemptRecord]", error.attempts)]
             return self._found(by_words, attempts=attempts, reason=str(error))
-        return self._found(fuse([by_words, by_meaning]), attempts=embedder.attempts)
+        fused = [fuse(both) for both in zip(by_words, by_meaning, strict=True)]
+        return self._found(fused, attempts=embedder.attempts)
 
     @override
     async def afind(
@@ -137,18 +142,21 @@ class PassageRetriever(CostedRetriever):
 
     def _found(
         self,
-        places: Sequence[int],
+        rankings: Sequence[Sequence[int]],
         *,
         attempts: Sequence[AttemptRecord] = (),
         reason: str | None = None,
     ) -> RetrieverResult:
+        best = take_turns(rankings)[: self.limit]
         return RetrieverResult(
-            documents=[self._read().documents[place] for place in places[: self.limit]],
+            documents=[self._read().documents[place] for place in best],
             attempts=list(attempts),
             degraded_reason=None if reason is None else f"searched by words alone: {reason}",
         )
 
-    def _places_by_meaning(self, question: str, embedder: RequestEmbedder) -> list[int]:
+    def _places_by_meaning(
+        self, asked: Sequence[str], embedder: RequestEmbedder
+    ) -> list[list[int]]:
         import numpy as np  # noqa: PLC0415 - only a search waits for it
 
         documents = self._read().documents
@@ -158,9 +166,12 @@ class PassageRetriever(CostedRetriever):
             if not self._vectors:
                 texts = [document.page_content for document in documents]
                 self._vectors.append(_unit(embedder.embed(texts, "document")))
-        scores = self._vectors[0] @ _unit(embedder.embed([question], "query"))[0]
-        best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]
-        return [int(place) for place in best if scores[place] > 0]
+        rankings = []
+        for vector in _unit(embedder.embed(list(asked), "query")):
+            scores = self._vectors[0] @ vector
+            best = np.argsort(-scores, kind="stable")[: self.limit * DEPTH_FACTOR]
+            rankings.append([int(place) for place in best if scores[place] > 0])
+        return rankings
 
 
 def _unit(vectors: Sequence[Sequence[float]]) -> Any:

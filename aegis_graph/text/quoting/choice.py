@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aegis_graph.text.passages import NumberedPassage
+from aegis_graph.text.question_parts import parts_of
 from aegis_graph.text.quoting.expected import STRICT, answers, prefers
 from aegis_graph.text.quoting.markup import plain
 from aegis_graph.text.quoting.matching import Match, Matcher
 from aegis_graph.text.quoting.neighbours import Neighbours
 from aegis_graph.text.quoting.pieces import RELEASE, Quotable, read_pieces
-from aegis_graph.text.quoting.question import Question, parts_of, read_question
+from aegis_graph.text.quoting.question import Question, read_question
 from aegis_graph.text.words import detect_language, words
 
 ENOUGH = 0.6

@@ -26,12 +26,6 @@ _NUMBERED = re.compile(
     re.IGNORECASE,
 )
 _COUNTED = re.compile(r"\b(?:how many|wie ?viele[rn]?)\s+((?:[\w-]+\s+){0,2}[\w-]+)", re.IGNORECASE)
-_PARTS = re.compile(
-    r",?\s+(?:and|und)\s+(?=(?:who|what|when|where|which|how|why|wer|was|wann|wo|wie|warum"
-    r"|welche[mnrs]?)\b)",
-    re.IGNORECASE,
-)
-MOST_PARTS = 3
 _OTHER_SMALL_WORDS = frozenset(
     words(
         "le les des une est quel quelle quels quelles combien où qui comment pourquoi quand du dans"
@@ -148,20 +142,6 @@ def is_in_another_language(text: str) -> bool:
     spoken = set(words(text[:2000]))
     other = len(_OTHER_SMALL_WORDS & spoken)
     return 2 * latin < len(letters) or (other >= 2 and other > len(STOP_WORDS & spoken))
-
-
-def parts_of(text: str) -> list[str]:
-    """The questions that one sentence asks, each with a question word of its own.
-
-    Example:
-        >>> parts_of("What is the limit, and when do weeks begin?")
-        ['What is the limit', 'when do weeks begin?']
-    """
-    parts = _PARTS.split(text)
-    # "And why?" asks nothing by itself.
-    if len(parts) > MOST_PARTS or not all(topic_words(one) for one in parts):
-        return [text]
-    return parts
 
 
 def _counted(text: str, asked: Sequence[str]) -> tuple[str, ...]:

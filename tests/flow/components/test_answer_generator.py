@@ -136,7 +136,7 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     server: LoopbackServer, db: Path, tmp_path: Path
 ) -> None:
     server.always("ollama", Reply("10 USD. [1]"))
-    german = "Was ist das Limit, und wann beginnt die Woche?"
+    german = "Wann beginnt die Woche?"
     await build(server, db).ainvoke(asked(german))
     assert instructions_of(server).startswith("Antworte in einem Satz")
     (tmp_path / "answer_generator.de.md").write_text("Antworte kurz.")
@@ -144,7 +144,7 @@ async def test_the_prompt_follows_the_language_and_the_users_folder(
     await own.ainvoke(asked(german))
     assert instructions_of(server) == "Antworte kurz."
     await own.ainvoke(asked())
-    assert instructions_of(server).startswith("Answer in one sentence")
+    assert instructions_of(server).startswith("Answer each part of the question in one sentence")
     (tmp_path / "answer_generator_small.de.md").write_text("Kurz!")
     await build(server, db, prompts_folder=tmp_path).ainvoke(asked(german))
     assert instructions_of(server) == "Kurz!"
@@ -171,7 +171,7 @@ async def test_a_small_model_is_asked_for_no_numbers_and_is_cited_by_rule(
     server.always("ollama", Reply("The limit is 10 USD a month."))
     row = provider(server, "ollama", model=model)
     router = open_router(make_config(server, db, providers=[row]))
-    result = await create_answer_generator(router).ainvoke(asked())
+    result = await create_answer_generator(router).ainvoke(asked("What is the limit?"))
     assert instructions_of(server).startswith(begins)
     assert ("square brackets" in instructions_of(server)) == (model != "llama3.2:3b")
     prompt = str(server.calls("ollama")[-1].body["messages"][-1]["content"])

@@ -215,3 +215,45 @@ def test_what_rules_cannot_tell_stays() -> None:
     assert text_of("Does the lid of the chamber lock?", "Yes.") == "Yes."
     both = "It weighs 12 kg. The box holds 24 bottles. [1]"
     assert text_of("How much does the Tarn 40 weigh?", both) == both, "a part is borne out"
+
+
+@pytest.mark.parametrize(
+    ("question", "draft", "text"),
+    [
+        (
+            "What does a battery cost, and how heavy is it?",
+            "A battery costs 265 EUR. A battery weighs 3,480 EUR.",
+            "A battery costs 265 EUR. [3]",
+        ),
+        (
+            "How heavy is a battery, and what does the Tarn 40 cost?",
+            "1. A battery weighs 9 days.\n2. The Tarn 40 costs 3,480 EUR. [1]",
+            "The Tarn 40 costs 3,480 EUR. [3]",
+        ),
+        (
+            "How long does a battery last, and what does the crane cost?",
+            "A full battery lasts 9 days. [2] The crane costs 77 EUR. [3]",
+            "A full battery lasts 9 days. [2]",
+        ),
+    ],
+)
+def test_of_answers_to_several_questions_those_stay_that_a_passage_bears_out(
+    question: str, draft: str, text: str
+) -> None:
+    checked = check_answer(question, draft, PASSAGES, model=SMALL)
+    assert checked is not None
+    assert (checked.text, checked.is_whole) == (text, False)
+    assert [checked.text[one["start"] : one["end"]] for one in checked.sentences] == [text]
+    large = check_answer(question, draft, PASSAGES, model=LARGE)
+    assert large is not None
+    assert (len(large.sentences), large.is_whole) == (2, True)
+
+
+def test_an_answer_to_several_questions_is_whole_or_none() -> None:
+    question = "What does a battery cost, and how many bottles does the box hold?"
+    draft = "A battery costs 265 EUR. The box of the Tarn 40 holds 24 bottles."
+    checked = check_answer(question, draft, PASSAGES, model=SMALL)
+    assert checked is not None
+    assert (checked.text.count("["), checked.is_whole) == (2, True)
+    draft = "A battery costs 266 EUR. The box of the Tarn 40 holds 25 bottles."
+    assert check_answer(question, draft, PASSAGES, model=SMALL) is None

@@ -76,3 +76,30 @@ def test_a_yes_or_no_repeats_what_it_denies() -> None:
     question = "May employees take flights to holidays?"
     assert is_kept(question, "No, employees cannot take flights to holidays.")
     assert not is_kept(question, "The employees take holidays after ten hours.")
+
+
+@pytest.mark.parametrize(
+    ("question", "kept", "made_up"),
+    [
+        (
+            "Wie viele Anfragen erlaubt ein Schlüssel je Minute?",
+            "Ein Schlüssel erlaubt 90 Anfragen.",
+            "Ein Schlüssel erlaubt 91 Anfragen.",
+        ),
+        (
+            "Was kostet der Schlauch des Geräts?",
+            "Der Schlauch des Geräts kostet 24 Euro.",
+            "Der Schlauch des Geräts kostet 7,5 Meter.",
+        ),
+        (
+            "How many kilograms does the elevator of this building carry?",
+            "The elevator of this building carries 700 kg.",
+            "The elevator of this building carries many kilograms.",
+        ),
+    ],
+)
+def test_amounts_bear_out_what_is_asked_in_another_language(
+    question: str, kept: str, made_up: str
+) -> None:
+    assert is_kept(question, kept)
+    assert not is_kept(question, made_up)

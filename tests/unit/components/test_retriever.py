@@ -68,6 +68,43 @@ def test_the_limit_holds_for_both_together() -> None:
     assert sources(retriever.invoke("Which dog barks?")) == ["a.md"]
 
 
+YARD = "crane of the north yard lifts tonnes of steel"
+CROWDED = [
+    *(Passage(source=f"crane-{n}.md", text=f"Number {n}: the {YARD}.") for n in range(4)),
+    *(Passage(source=f"ferry-{n}.md", text=f"Ferry {n} has a hound.") for n in range(4)),
+    *(Passage(source=f"lamp-{n}.md", text=f"Lamp {n} burns oil.") for n in range(4)),
+]
+
+
+@pytest.mark.parametrize(
+    ("question", "kinds"),
+    [
+        (f"How many {YARD}, and where is the ferry?", {"crane", "ferry"}),
+        (f"Who says that the {YARD}, and which lamp burns?", {"crane", "lamp"}),
+        (f"Was heißt {YARD}, und wo ist die Ferry?", {"crane", "ferry"}),
+        (f"Why {YARD}, and which ferry, and which lamp?", {"crane", "ferry", "lamp"}),
+    ],
+)
+@pytest.mark.parametrize("embeddings", [None, Meaning()])
+def test_one_part_of_a_question_does_not_crowd_out_the_others(
+    question: str, kinds: set[str], embeddings: Embeddings | None
+) -> None:
+    retriever = create_retriever(
+        CROWDED, embeddings=embeddings, embeddings_location="local", limit=4
+    )
+    sources = [one.metadata["source"] for one in retriever.invoke(question)]
+    assert {source.split("-")[0] for source in sources} == kinds
+    assert len(sources) == len(set(sources)) == 4
+
+
+def test_what_only_one_part_means_is_found_by_meaning() -> None:
+    embeddings = Meaning()
+    retriever = create_retriever(CROWDED, embeddings=embeddings, limit=3)
+    found = retriever.invoke("What does the crane lift, and where is a dog?")
+    assert "ferry-0.md" in {one.metadata["source"] for one in found}
+    assert embeddings.questions[1:] == ["What does the crane lift", "where is a dog?"]
+
+
 def test_passages_are_read_and_embedded_once_however_many_ask_at_first() -> None:
     reads: list[int] = []
     meaning = Meaning()

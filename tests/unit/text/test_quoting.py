@@ -8,7 +8,7 @@ from aegis_graph.text.passages import NumberedPassage
 from aegis_graph.text.quotes import quoted_lines
 from aegis_graph.text.quoting.expected import Expected, answers, expected_of
 from aegis_graph.text.quoting.markup import without_markup
-from aegis_graph.text.quoting.question import is_in_another_language, parts_of, read_question
+from aegis_graph.text.quoting.question import is_in_another_language, read_question
 from tests.counting import counted_functions
 
 
@@ -262,7 +262,6 @@ def test_what_a_question_spells_out_has_to_be_there() -> None:
     question = read_question("What is the default of `--port` in gpt-4o-mini, version 2?")
     assert question.literals == ("--port", "gpt-4o-mini")
     assert [one.search("since v2") is not None for one in question.numbered] == [True]
-    assert parts_of("Why and how?") == ["Why and how?"]
 
 
 @pytest.mark.parametrize(
