@@ -111,7 +111,7 @@ async def test_what_was_found_on_the_way_is_shown_to_the_model(
     server.script("ollama", PLAN, NOTE, ANSWER)
     await build(server, db).ainvoke(asked())
     prompt = server.calls("ollama")[-1].body["messages"][-1]["content"]
-    noted = f"</passages>\n\n- Who founded Acme? Ann Lee\n\nQuestion: {QUESTION}\n"
+    noted = "</passages>\n\n- Who founded Acme? Ann Lee\n"
     assert noted in prompt
 
 
