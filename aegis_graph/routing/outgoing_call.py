@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+from langchain_core.callbacks import AsyncCallbackManager
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
 
@@ -12,7 +13,12 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_instruction
-from aegis_graph.routing.direct_call import direct_answer, hears_itself
+from aegis_graph.routing.direct_call import (
+    ModelRun,
+    direct_answer,
+    hears_itself,
+    streams_alone,
+)
 from aegis_graph.routing.observer import RunObserver, with_handler
 from aegis_graph.routing.stream_recorder import StreamRecorder
 
@@ -62,11 +68,13 @@ class OutgoingCall:
         """Ask once. It raises whatever the client raises."""
         self.arguments = self._arguments()
         self.was_sent = True
-        messages, arguments = self._messages(), self.arguments
-        if not self._is_heard and not hears_itself(model):
-            run_id = self.run_id
-            return await direct_answer(model, messages, arguments, run_id=run_id, recorder=recorder)
-        return await model.ainvoke(messages, self._config_of_call(recorder), **arguments)
+        messages, streams = self._messages(), self._streams_alone(model)
+        if streams is None:
+            config = self._config_of_call()
+            config["callbacks"] = with_handler(config.get("callbacks"), recorder)
+            return await model.ainvoke(messages, config, **self.arguments)
+        run = ModelRun(self.run_id, recorder, streams)
+        return await direct_answer(model, messages, self.arguments, run)
 
     def written(self, model: Any) -> dict[str, Any] | None:
         """The call as a line of a batch file.
@@ -102,20 +110,25 @@ class OutgoingCall:
             arguments["stream"] = True
         return arguments
 
-    def _config_of_call(self, recorder: StreamRecorder) -> RunnableConfig:
+    def _streams_alone(self, model: BaseChatModel) -> AsyncCallbackManager | None:
+        """Who is shown the call, or ``None`` where that is more than streams of messages."""
+        if hears_itself(model):
+            return None
+        if not self._is_heard:
+            return AsyncCallbackManager(handlers=[])
+        return streams_alone(model, self._config_of_call(), self.arguments)
+
+    def _config_of_call(self) -> RunnableConfig:
         attempt = {"attempt": self._number, "provider": self._provider.spec.name}
         if not self._observer.has_own_run:
             # Joined by hand, because LangChain's merging copies the callbacks several times.
             return {
                 **self._config,
-                "callbacks": with_handler(self._config.get("callbacks"), recorder),
                 "metadata": {**(self._config.get("metadata") or {}), **attempt},
                 "run_id": self.run_id,
             }
-        callbacks = self._observer.callbacks(self._config)
-        callbacks.add_handler(recorder)
         return {
-            "callbacks": callbacks,
+            "callbacks": self._observer.callbacks(self._config),
             "metadata": {**self._observer.metadata, **attempt},
             "tags": self._config.get("tags") or [],
             "run_id": self.run_id,

@@ -61,6 +61,11 @@ class StreamRecorder(BaseCallbackHandler):
         return self._has_content
 
     @property
+    def passes_on(self) -> bool:
+        """Whether the caller is given chunks."""
+        return self._pass_on is not None
+
+    @property
     def answer_text(self) -> str:
         """The words of the answer alone."""
         return "".join(chunk.text for chunk in self._chunks)

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackHandler
 from langchain_core.globals import set_llm_cache
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
@@ -24,7 +24,7 @@ from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.routing.assembly import assemble, compiled
-from aegis_graph.routing.direct_call import direct_answer, hears_itself
+from aegis_graph.routing.direct_call import ModelRun, direct_answer, hears_itself
 from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.stream_recorder import StreamRecorder
@@ -155,7 +155,8 @@ def router_of(model: BaseChatModel, db: Path) -> Any:
 async def test_it_is_the_answer_of_ainvoke(kind: type[OnLoop], arguments: Any) -> None:
     model, run_id = kind(), uuid4()
     direct, heard = StreamRecorder(), StreamRecorder()
-    answer = await direct_answer(model, QUESTION, arguments, run_id=run_id, recorder=direct)
+    run = ModelRun(run_id, direct, AsyncCallbackManager(handlers=[]))
+    answer = await direct_answer(model, QUESTION, arguments, run)
     config: Any = {"callbacks": [heard], "run_id": run_id}
     assert answer == await model.ainvoke(QUESTION, config, **arguments)
     assert direct.text == heard.text
@@ -164,8 +165,9 @@ async def test_it_is_the_answer_of_ainvoke(kind: type[OnLoop], arguments: Any) -
 
 
 async def test_what_is_no_answer_is_refused() -> None:
+    run = ModelRun(uuid4(), StreamRecorder(), AsyncCallbackManager(handlers=[]))
     with pytest.raises(MalformedAnswerError, match="HumanMessage"):
-        await direct_answer(Wrong(), QUESTION, {}, run_id=uuid4(), recorder=StreamRecorder())
+        await direct_answer(Wrong(), QUESTION, {}, run)
 
 
 def test_a_model_with_callbacks_of_its_own_or_another_ainvoke_hears_itself() -> None:
