@@ -24,6 +24,7 @@ from aegis_graph.components.relation_extractor.schema import RelationSchema, key
 from aegis_graph.text.denial import is_denied
 from aegis_graph.text.mentions import Stretch, find_mentions, find_quote
 from aegis_graph.text.negation import says_no
+from aegis_graph.text.passive import is_done_by
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import words
 
@@ -145,11 +146,14 @@ class _Grounding:
         if heads == tails and len(heads) == 1:
             self._dropped["relation_to_itself"] += 1
             return
-        allowed = self._allowed(heads, raw.relation, tails)
+        # Small models put first what a sentence in the passive names first; types tell them apart.
+        allowed = self._allowed(heads, raw.relation, tails) or self._allowed(
+            tails, raw.relation, heads
+        )
         if allowed is None:
             self._dropped["relation_off_schema"] += 1
             return
-        head, label, tail = allowed
+        head, label, tail = self._in_voice(*allowed)
         stretches = self._evidence(raw, head, tail)
         stated = [one for one in stretches if not self._is_denied(one, label, head, tail)]
         if not stated:
@@ -180,6 +184,18 @@ class _Grounding:
                 if relation is not None and head != tail:
                     return head, relation, tail
         return None
+
+    def _in_voice(self, head: int, label: str, tail: int) -> tuple[int, str, int]:
+        """A relation, turned round where the text says it in the passive."""
+        turned = self._allowed([tail], label, [head])
+        verb = label.replace("_", " ")
+        if turned is None or "by" in words(verb):
+            return head, label, tail
+        for begin, end in self._sentences:
+            ends = self._ends_in((begin, end), head, tail)
+            if is_done_by(self._text[begin:end], verb, *ends):
+                return turned
+        return head, label, tail
 
     def _evidence(self, raw: RawRelation, head: int, tail: int) -> list[Stretch]:
         """The quotation's place, and the sentences that name both.

@@ -22,23 +22,30 @@ Source: https://platform.openai.com/docs/guides/structured-outputs, where longer
 by their characters.
 """
 
+MOST_ALIASES = 5
+"""Of one entity: a small model that is held to a form may list names until its answer is cut."""
+
 _TEXT = {"type": "string"}
 _NAMES = {"type": "array", "items": _TEXT}
 _TRIPLE = ("head", "relation", "tail")
 
 
-def answer_schema(types: Sequence[str] = (), relations: Sequence[str] = ()) -> dict[str, Any]:
+def answer_schema(
+    types: Sequence[str] = (), relations: Sequence[str] = (), *, aliases: int | None = None
+) -> dict[str, Any]:
     """The form of an answer.
 
     Args:
         types: Names that an entity's type is one of; any where there are none.
         relations: Names that a relation is one of; any where there are none.
+        aliases: How many an entity has at most; any number when absent.
 
     Example:
         >>> answer_schema(["City"])["properties"]["entities"]["items"]["properties"]["type"]
         {'type': 'string', 'enum': ['City']}
     """
-    entity = {"name": _TEXT, "type": _one_of(types), "aliases": _NAMES}
+    names = _NAMES if aliases is None else {**_NAMES, "maxItems": aliases}
+    entity = {"name": _TEXT, "type": _one_of(types), "aliases": names}
     relation = dict.fromkeys((*_TRIPLE, "quote"), _TEXT) | {"relation": _one_of(relations)}
     # An entity without a type could not be kept where types are listed.
     named = ("name", "type") if types else ("name",)
@@ -56,8 +63,8 @@ def answer_schema(types: Sequence[str] = (), relations: Sequence[str] = ()) -> d
 def asked_schema(schema: RelationSchema) -> dict[str, Any]:
     """The form that is asked for: a server that is bound by it can invent no label."""
     if not schema.strict:
-        return ANSWER_SCHEMA
-    return answer_schema(schema.types, schema.relation_names)
+        return answer_schema(aliases=MOST_ALIASES)
+    return answer_schema(schema.types, schema.relation_names, aliases=MOST_ALIASES)
 
 
 def answer_problem(value: Any) -> str | None:
