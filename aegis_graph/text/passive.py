@@ -10,7 +10,8 @@ from aegis_graph.text.words import max_closeness, words
 
 _BY = re.compile(
     r"\b(?:is|are|was|were|be|been|being|wird|werden|wurde|wurden|worden)\b(?P<before>[^.;:]*?)"
-    r"\b(?:by|von|vom|durch)\s+(?:[\w&-]+\s+){0,3}$",
+    r"\b(?:by|von|vom|durch)\s+"
+    r"(?:(?!(?:that|which|who|whose|of|for|from|in|at|with|f\u00fcr|aus|in|bei|mit)\b)[\w&-]+\s+){0,3}$",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[^.,;:]*")

@@ -189,7 +189,7 @@ class _Grounding:
         """A relation, turned round where the text says it in the passive."""
         turned = self._allowed([tail], label, [head])
         verb = label.replace("_", " ")
-        if turned is None or "by" in words(verb):
+        if turned is None or "by" in verb.casefold().split():
             return head, label, tail
         for begin, end in self._sentences:
             ends = self._ends_in((begin, end), head, tail)

@@ -460,7 +460,7 @@ def test_strict_schemas_drop_and_count_and_open_ones_keep(server: LoopbackServer
     assert strict["dropped"] == {
         "entity_off_schema": 1,
         "entity_ungrounded": 1,
-        "relation_off_schema": 2,
+        "relation_off_schema": 1,
         "relation_to_itself": 1,
         "relation_ungrounded": 1,
         "relation_unknown_entity": 1,
