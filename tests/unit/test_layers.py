@@ -286,6 +286,11 @@ def test_importing_the_router_loads_neither_clients_nor_what_only_some_requests_
     assert len(after - own) <= 8, sorted(after - own)
 
 
+def test_the_server_shows_jobs_without_what_runs_them() -> None:
+    running = {"aegis_graph.bulk.batch", "aegis_graph.bulk.engines", "aegis_graph.bulk.job"}
+    assert running & set(loaded_after("import aegis_graph.server.app")) == set()
+
+
 def test_the_embedded_chain_needs_no_client_at_all() -> None:
     row = '{"name": "e", "kind": "extractive", "model": "m", "location": "local"}'
     build = (
