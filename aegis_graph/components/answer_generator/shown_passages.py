@@ -12,12 +12,14 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from aegis_graph.chat.profile import chain_profile
+from aegis_graph.components.answer_generator.wording import whole_text
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.token_bounds import text_bound
 from aegis_graph.routing.policy import may_receive
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.support import rank_by_support
+from aegis_graph.text.words import detect_language, max_closeness, topic_words, words
 from aegis_graph.types import DEFAULT_SENSITIVITY
 
 BYTES_PER_TOKEN = 3
@@ -31,6 +33,10 @@ MOST_FOR_SMALL = 4
 """Passages for a small model. Of this repository's 60 questions 98 % have all their places among
 the best four by words, as among the best eight; each further one is only there to be mistaken for
 the answer (``benchmarks/README.md``)."""
+
+BEST = 2
+"""Passages that a small model is shown whatever they say; a further one has to have a word of the
+question that those before it lack."""
 
 LEAST_PIECE = 600
 """Bytes that a passage gets at least; where there is less for each, there are fewer."""
@@ -107,6 +113,8 @@ def shown_passages(
         beside: What else the prompt holds.
     """
     kept = [ShownPassage(n, one) for n, one in enumerate(passages, start=1)][: room.most]
+    if room.is_small:
+        kept = _telling(question, kept)
     if room.size is not None:
         rest = max(0, room.size - sum(map(text_bound, (question, *beside))))
         kept = _cut(question, kept, rest)
@@ -114,6 +122,21 @@ def shown_passages(
         return kept
     first, second, *others = kept
     return [first, *others, second]
+
+
+def _telling(question: str, kept: Sequence[ShownPassage]) -> list[ShownPassage]:
+    """The best, and those of the others that speak of something in the question that is new."""
+    asked, told = set(topic_words(question)), set[str]()
+    spoken, chosen = detect_language(question), list[ShownPassage]()
+    for one in kept:
+        present = set(words(whole_text(one.passage)))
+        has = {word for word in asked if max_closeness(word, present)}
+        # Between two languages words cannot tell.
+        is_foreign = {spoken, detect_language(one.passage.text)} == {"en", "de"}
+        if len(chosen) < BEST or is_foreign or has - told:
+            chosen.append(one)
+        told |= has
+    return chosen
 
 
 def _cut(question: str, kept: Sequence[ShownPassage], size: int) -> list[ShownPassage]:
