@@ -40,8 +40,49 @@ def test_what_fits_is_shown_whole_and_the_second_best_stands_last() -> None:
 
 
 def test_a_small_model_is_shown_the_best_few() -> None:
-    shown = shown_passages("Which fact?", SHORT, Room(most=MOST_FOR_SMALL))
+    question = "Which facts are 1, 2, 3, 4, 5 and 6?"
+    shown = shown_passages(question, SHORT, Room(most=MOST_FOR_SMALL))
     assert [one.n for one in shown] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("question", "texts", "numbers"),
+    [
+        # The rent of another thing, and a thing of the same name.
+        (
+            "What is the rent of the mill?",
+            ["The rent of the mill is 9 EUR.", "The mill is old.", "The rent of the boat is 4."],
+            [1, 2],
+        ),
+        # What only the third has.
+        (
+            "Who runs the mill, and who repairs the dam?",
+            ["Ada runs the mill.", "Bo runs the old mill.", "Cy repairs the dam.", "A mill runs."],
+            [1, 2, 3],
+        ),
+        # A form of a word counts as the word, and a heading as the text.
+        (
+            "Welche Mühlen mahlen Roggen?",
+            ["Die Mühle mahlt Weizen.", "Eine Mühle.", "Roggen mahlt die alte.", "Alte Mühlen."],
+            [1, 2, 3],
+        ),
+        # Between two languages words cannot tell.
+        (
+            "Was kostet die Mühle?",
+            ["Die Mühle ist alt.", "Die Mühle steht da.", "The mill costs 4 EUR.", "Eine Mühle."],
+            [1, 2, 3],
+        ),
+        # Without a word of its own nothing tells the others apart.
+        ("Why?", ["One.", "Two.", "Three."], [1, 2]),
+    ],
+)
+def test_a_small_model_is_shown_a_further_passage_for_what_is_new_in_it(
+    question: str, texts: list[str], numbers: list[int]
+) -> None:
+    passages = [Passage(source=f"{n}.md", text=text) for n, text in enumerate(texts)]
+    shown = shown_passages(question, passages, Room(most=MOST_FOR_SMALL))
+    assert [one.n for one in shown] == numbers
+    assert len(shown_passages(question, passages, Room())) == len(texts)
 
 
 @pytest.mark.parametrize("size", [700, 2_000, 8_000])
