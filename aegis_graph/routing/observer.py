@@ -40,7 +40,8 @@ OBSERVER = "__aegis_observer"
 
 _TELLERS = frozenset({ahandle_event.__module__, StreamRecorder.__module__})
 """Modules that call callbacks."""
-_STREAMING = (StreamingHandler, EventStreamingHandler)
+# The first is one of the second, which is a protocol: Python looks at each of its members.
+_STREAMING = (MessageStreamHandler, StreamingHandler, EventStreamingHandler)
 
 
 class ChunkEvent(NamedTuple):
