@@ -44,12 +44,19 @@ _COUNTED = re.compile(
 """What is counted. Passages that do not name it have no number of it; money has other names."""
 _WHICH = re.compile(r"\bwhich\s+(?P<thing>\w+)", re.IGNORECASE)
 _NAME = re.compile(r"\b(?:[^\W\d_a-z\u00df-\u00ff]\w*|\w*\d\w*)")
+_NAMES = re.compile(rf"{_NAME.pattern}(?: {_NAME.pattern})*")
 _LOWER = re.compile(r"\b[a-z\u00df-\u00ff]\w*")
 _NUMBERED = re.compile(r"\b(?P<thing>[^\W\d_]{3,})\s+(?P<number>\d+(?:\.\d+)*)(?![\w%\u20ac$])")
 """One of several of a kind by its number, such as ``version 2``."""
 _CODE = re.compile(r"(?<![\w.,])(?:\d+(?:\.\d+)+|[^\W\d_]+\d+)(?![\w%])")
 """A number of a release, or a name with one: ``3.7``, ``E24``."""
 _MASS = frozenset(("g", "kg"))
+_COUNT = re.compile(r"(?<![\w.,])(?P<number>\d+(?:[.,]\d+)*)\s+(?P<thing>[^\W\d_]+)")
+_WEIGHT = re.compile(
+    r"(?:kilo|milli)?gramm?s?|m?g|kilos?|kg|t|ton(?:ne)?[ns]?|lbs?|pounds?|oz|ounces?|stone|pfund"
+    r"|zentner|carats?|karat",
+    re.IGNORECASE,
+)
 _MONEY = frozenset(("usd", "eur", "gbp", "jpy", "chf", "cent"))
 _EXTENT = frozenset(["ms", "s", "min", "h", "d", "wk", "mo", "y", "mm", "cm", "m", "km"])
 _MEASURES = (
@@ -137,14 +144,29 @@ def _is_of_the_kind(question: str, claim: str, missing: Set[str], text: str) -> 
     units = {unit for value, unit in amounts(claim) if unit and (value, unit) not in asked}
     for pattern, measures in _MEASURES:
         if re.search(pattern, question, re.IGNORECASE):
+            if not units and measures is _MASS:
+                return not _counts_things(question, claim)
             return not units or bool(units & measures)
     which = _WHICH.search(question)
     if which is None or not set(words(which["thing"])) & missing:
         return True
     # A sentence begins in capitals as well, but a name is nowhere written without.
     common = {word for found in _LOWER.findall(text) for word in words(found)}
-    named = _NAME.findall(without_known(set(words(question)), claim))
+    # What stands beside a name of the question is more of the same name.
+    known = {word for found in _NAME.findall(question) for word in words(found)} - STOP_WORDS
+    rest = _NAMES.sub(lambda run: "" if known & set(words(run[0])) else run[0], claim)
+    named = _NAME.findall(without_known(set(words(question)), rest))
     return any(not max_closeness(word, common) for one in named for word in words(one))
+
+
+def _counts_things(question: str, claim: str) -> bool:
+    """Whether a claim adds a number of something, which weighs nothing: "24 bottles"."""
+    return any(
+        found["number"] not in question
+        and found["thing"].casefold() not in STOP_WORDS
+        and not _WEIGHT.fullmatch(found["thing"])
+        for found in _COUNT.finditer(claim)
+    )
 
 
 def _is_of_the_number(question: str, claim: str, texts: Sequence[str]) -> bool:

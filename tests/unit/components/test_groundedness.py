@@ -33,6 +33,10 @@ def is_kept(question: str, draft: str) -> bool:
         ("Wie hoch ist die Miete?", "Die Miete beträgt 900 Euro.", "Die Miete beträgt 700 kg."),
         ("Was kostet der Aufzug?", "Er kostet 900 Euro.", "Er kostet 700 kg."),
         ("Wie viel wiegt der Aufzug?", "Er wiegt 700 kg.", "Er wiegt 900 Euro."),
+        # So many of a thing where a weight is asked for.
+        ("How heavy is the key?", "The key weighs 700 kg.", "The key weighs 90 requests."),
+        ("What does a key weigh?", "A key weighs 700 kg.", "A key weighs 2 versions."),
+        ("Wie viel wiegt der Aufzug?", "Er wiegt 700 kg.", "Er wiegt 900 Mieten."),
         # Another one of its kind.
         (
             "How many requests does version 3 allow?",
@@ -44,6 +48,11 @@ def is_kept(question: str, draft: str) -> bool:
             "Which company books flights?",
             "Aldmoor Travel books flights.",
             "The flights are allowed after ten hours.",
+        ),
+        (
+            "Which company do the flights of Aldmoor like?",
+            "Kingfisher is what the flights of Aldmoor like.",
+            "The flights of Aldmoor Travel are allowed after ten hours.",
         ),
     ],
 )
