@@ -159,8 +159,9 @@ def _check_costs(server: LoopbackServer, db: Path, partial: str) -> None:
 async def test_an_abandoned_stream_costs_what_was_said_and_holds_nothing(
     server: LoopbackServer, db: Path, kind: Any, place: int
 ) -> None:
-    doomed = Reply(chunks=tuple(DOOMED.pieces()), chunk_interval_s=0.02)
-    server.always(kind, doomed)
+    # So much more to come that it is left before its end, however late it is read.
+    pieces = (*DOOMED.pieces(), *[" more"] * 1000)
+    server.always(kind, Reply(chunks=pieces, chunk_interval_s=0.02))
     model = routed(server, db, kind)
     heard = Heard()
     stream = model.astream("Which city?")

@@ -146,7 +146,10 @@ def configure(server: LoopbackServer, db: Path, chain: Chain, port: int) -> Rout
     server.always("openai", ANSWER)
     server.always("ollama", ANSWER)
     rows = chain(server, port)
-    return make_config(server, db, providers=rows, budgets={"total": "10", "provider:openai": "10"})
+    budgets = {"total": "10", "provider:openai": "10"}
+    # Patient: many writers share a disk and two processors with other tests.
+    patient = {"busy_timeout_s": 60}
+    return make_config(server, db, providers=rows, budgets=budgets, ledger=patient)
 
 
 @each_chain
