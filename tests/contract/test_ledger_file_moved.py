@@ -106,6 +106,7 @@ async def write(path: Path) -> None:
 
 READ = """
 import os, sys
+import tomllib  # before: Python's own files may be where another user may not read
 if os.getuid() == 0:
     os.setgid({user}); os.setuid({user})
 from aegis_graph.cli import main
