@@ -438,7 +438,7 @@ async def test_a_speaker_that_breaks_off_is_discarded_and_replaced(
     server.always("openai", Fault.hang())
     server.always("dashscope", Fault.cut(short("It is in France."), 2))
     server.always("ollama", short("Paris"))
-    router = hedged(server, db, "openai", "dashscope", "ollama")
+    router = hedged(server, db, "openai", "dashscope", "ollama", row={"timeout_s": 3})
     parts = [part async for part in router.astream(ask(), stream_mode=["messages", "custom"])]
     told = [(one["event"], one["provider"]) for mode, one in parts if mode == "custom"]
     assert told == [

@@ -11,7 +11,12 @@ from typing import Any
 
 import pytest
 
-from aegis_graph.errors import AllProvidersFailedError, RequestRejectedError, RoutingError
+from aegis_graph.errors import (
+    AllProvidersFailedError,
+    ModelLoadingError,
+    RequestRejectedError,
+    RoutingError,
+)
 from aegis_graph.testing import Fault, LoopbackServer, RawReply, Reply
 from aegis_graph.testing.loopback.replies import EVENT_STREAM
 from tests.flow.support import (
@@ -39,9 +44,11 @@ def raw(status: int, body: object, **headers: str) -> RawReply:
     return RawReply(status=status, headers=named, body=json.dumps(body).encode())
 
 
-def two(server: LoopbackServer, db: Path, *, kind: Any = "openai", **config: Any) -> Any:
+def two(
+    server: LoopbackServer, db: Path, *, kind: Any = "openai", timeout_s: float = 60, **config: Any
+) -> Any:
     """A router with the provider under test, and a healthy one behind it."""
-    row = provider(server, kind, name="first", model="first", price=PRICE)
+    row = provider(server, kind, name="first", model="first", price=PRICE, timeout_s=timeout_s)
     behind = provider(server, "ollama", name="second", model="second")
     server.always("ollama", PARIS, model="second")
     return open_router(make_config(server, db, providers=[row, behind], **config))
@@ -68,8 +75,10 @@ async def test_every_dialect_over_the_wire_ends_at_the_next_provider(
 ) -> None:
     sample: Sample = SAMPLES[name]
     server.always(sample.kind, reply_of(sample), model="first")  # type: ignore[arg-type]
-    # No wait is kept: whether the provider is asked again, the unit tests say.
-    router = two(server, db, kind=sample.kind, health={"max_retry_wait_s": 0.0})
+    # No wait is kept: whether the provider is asked again, the unit tests say. A server that loads
+    # is asked again for the whole of its time.
+    time_s = 3 if sample.error is ModelLoadingError else 60
+    router = two(server, db, kind=sample.kind, timeout_s=time_s, health={"max_retry_wait_s": 0.0})
     result = await router.ainvoke(ask())
     assert result["messages"][-1].text == PARIS.text
     failed = [row for row in result["attempts"] if row["provider"] == "first"]
