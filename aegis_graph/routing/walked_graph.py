@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.pregel.protocol import PregelProtocol
@@ -112,9 +111,7 @@ def _is_special(part: object) -> bool:
 
 def _runs_functions(part: object) -> bool:
     """Whether functions of the application run in what a graph's nodes call."""
-    if part is None or isinstance(part, BaseRetriever):
-        return False
-    found: bool = getattr(part, "runs_functions", True)
+    found: bool = part is not None and getattr(part, "runs_functions", True)
     return found
 
 

@@ -71,6 +71,11 @@ class IndexRetriever(CostedRetriever):
     reranker: BaseDocumentCompressor | None = None
     reranker_location: Literal["local", "cloud"] = "cloud"
 
+    @property
+    def runs_functions(self) -> bool:
+        """Whether a search calls what an application gave, which may expect LangGraph around it."""
+        return self.embeddings is not None or self.reranker is not None
+
     @override
     def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
         """See ``CostedRetriever.find``."""

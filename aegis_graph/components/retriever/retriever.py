@@ -104,6 +104,11 @@ class PassageRetriever(CostedRetriever):
     _vectors: list[Any] = PrivateAttr(default_factory=list)
     """The matrix of the passages' unit vectors, once they are embedded."""
 
+    @property
+    def runs_functions(self) -> bool:
+        """Whether a search calls what an application gave, which may expect LangGraph around it."""
+        return callable(self.passages) or self.embeddings is not None
+
     @override
     def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
         """See ``CostedRetriever.find``."""

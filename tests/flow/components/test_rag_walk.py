@@ -63,6 +63,8 @@ watched_pipelines = st.builds(
 @example(WatchedRag(source="function", behaviour="interrupts", call="invoke"))
 @example(WatchedRag(host="node", behaviour="drains"))
 @example(WatchedRag(host="node", memory=True, pause="after"))
+@example(WatchedRag(behaviour="interrupts"))
+@example(WatchedRag(behaviour="interrupts", decompose=False, call="invoke"))
 @example(WatchedRag(behaviour="fails", call="invoke"))
 @example(WatchedRag(listener="async"))
 @example(WatchedRag(decompose=False))

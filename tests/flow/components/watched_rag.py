@@ -65,9 +65,8 @@ class WatchedRag(WatchedRun):
         """Whether the source's node is to run without the engine."""
         if self.hears_inside or self.memory:
             return False
-        if self.host != "none" or self.decompose:
-            return True
-        return not self.streams and self.limit is None and self.source == "retriever"
+        # Alone, what an application gave may expect LangGraph around it.
+        return self.host != "none" or self.decompose
 
     @property
     def plans(self) -> bool:
