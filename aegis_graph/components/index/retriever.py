@@ -72,8 +72,9 @@ class IndexRetriever(CostedRetriever):
     reranker_location: Literal["local", "cloud"] = "cloud"
 
     @property
+    @override
     def runs_functions(self) -> bool:
-        """Whether a search calls what an application gave, which may expect LangGraph around it."""
+        """See ``CostedRetriever.runs_functions``."""
         return self.embeddings is not None or self.reranker is not None
 
     @override

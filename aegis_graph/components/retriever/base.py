@@ -41,6 +41,11 @@ class RetrieverResult(TypedDict):
 class CostedRetriever(BaseRetriever):
     """A LangChain retriever that says what a search cost, and takes a request's options."""
 
+    @property
+    def runs_functions(self) -> bool:
+        """Whether a search calls what an application gave, which may expect LangGraph around it."""
+        return True
+
     @abstractmethod
     def find(self, question: str, options: Mapping[str, Any] | None = None) -> RetrieverResult:
         """Search, and say what it cost.

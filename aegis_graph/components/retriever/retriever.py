@@ -105,8 +105,9 @@ class PassageRetriever(CostedRetriever):
     """The matrix of the passages' unit vectors, once they are embedded."""
 
     @property
+    @override
     def runs_functions(self) -> bool:
-        """Whether a search calls what an application gave, which may expect LangGraph around it."""
+        """See ``CostedRetriever.runs_functions``."""
         return callable(self.passages) or self.embeddings is not None
 
     @override

@@ -14,15 +14,10 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from typing_extensions import override
 
-from aegis_graph import RouterConfig, create_rag, create_retriever
-from aegis_graph.clock import utc_now
-from aegis_graph.providers.base import OpenModel, nothing_to_close
-from aegis_graph.providers.extractive.provider import ExtractiveProvider
-from aegis_graph.routing.assembly import assemble, compiled
-from aegis_graph.routing.services import SharedServices
+from aegis_graph import create_rag, create_retriever
 from aegis_graph.text.passages import Passage
 from tests.counting import counted_in_threads
-from tests.flow.routing.test_speed import Instant, NoLedger
+from tests.flow.routing.test_speed import Instant, NoLedger, instant_router
 
 QUESTION = "How long is the warranty of pump 4?"
 PASSAGES = [
@@ -49,23 +44,6 @@ class Cited(Instant):
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
-class CitedProvider(ExtractiveProvider):
-    @override
-    def open_model(self, api_key: str | None) -> OpenModel:
-        return OpenModel(Cited(), nothing_to_close)
-
-
-def router() -> Any:
-    row = {"name": "instant", "kind": "extractive", "model": "some-llm-70b", "location": "local"}
-    # Another test of this process may have set up OpenTelemetry, which takes one SDK for good.
-    silent = {"providers": [row], "budgets": [], "telemetry": {"otel": False}}
-    config = RouterConfig.model_validate(silent)
-    ledger: Any = NoLedger()
-    services = SharedServices.of(config, ledger=ledger, clock=utc_now)
-    chain = [CitedProvider(config.providers[0], source="the test")]
-    return compiled(assemble(chain, services, config), checkpointer=None, name="router")
-
-
 def retrieval_chain() -> Any:
     """The one of LangChain's documentation."""
 
@@ -86,7 +64,8 @@ async def functions_called(call: Callable[[], Awaitable[Any]]) -> int:
 
 
 async def test_a_question_costs_little_more_than_a_retrieval_chain() -> None:
-    rag, chain = create_rag(router(), create_retriever(PASSAGES)), retrieval_chain()
+    router = instant_router(NoLedger(), Cited(), named="some-llm-70b")
+    rag, chain = create_rag(router, create_retriever(PASSAGES)), retrieval_chain()
     asked: Any = {"question": QUESTION}
     found = await rag.ainvoke(asked)
     assert [one["supported"] for one in found["sentences"]] == [True], found

@@ -106,8 +106,10 @@ class NoLedger:
         return ()
 
 
-def instant_router(ledger: Any, model: BaseChatModel | None = None) -> Any:
-    row = {"name": "instant", "kind": "extractive", "model": "best-sentences", "location": "local"}
+def instant_router(
+    ledger: Any, model: BaseChatModel | None = None, *, named: str = "best-sentences"
+) -> Any:
+    row = {"name": "instant", "kind": "extractive", "model": named, "location": "local"}
     # Another test of this process may have set up OpenTelemetry, which takes one SDK for good.
     silent = {"providers": [row], "budgets": [], "telemetry": {"otel": False}}
     config = RouterConfig.model_validate(silent)
