@@ -33,6 +33,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue = self.opened()
         self.queue.set_terms(max_attempts=MOST_ATTEMPTS, envelope_nano_usd=None)
         self.items: dict[str, _Item] = {}
+        # In the order of their registration: their names are chosen by chance, in no run the same.
         self.workers: dict[str, datetime] = {}
 
     def opened(self) -> WorkQueue:
@@ -60,7 +61,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule(data=st.data(), count=st.integers(1, 4))
     def lease(self, data: st.DataObject, count: int) -> None:
-        worker = data.draw(st.sampled_from(sorted(self.workers)))
+        worker = data.draw(st.sampled_from([*self.workers]))
         leased = self.queue.lease(worker, count)
         free = [one for one in self.items.values() if one.state in {"pending", "failed"}]
         held = [one for one in self.items.values() if one.worker == worker]
@@ -83,7 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
         key = data.draw(
             st.sampled_from(sorted(k for k, one in self.items.items() if one.state == "leased"))
         )
-        worker = data.draw(st.sampled_from(sorted(self.workers) or ["gone"]))
+        worker = data.draw(st.sampled_from([*self.workers] or ["gone"]))
         output = "1" if outcome == "done" else None
         self.queue.finish(worker, [ItemResult(key=key, outcome=outcome, output=output)])
         model = self.items[key]
@@ -97,7 +98,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.workers)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
-        worker = data.draw(st.sampled_from(sorted(self.workers)))
+        worker = data.draw(st.sampled_from([*self.workers]))
         self.queue.leave(worker)
         del self.workers[worker]
         for model in self.items.values():
@@ -108,7 +109,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data(), seconds=st.integers(1, 50))
     def time_passes(self, data: st.DataObject, seconds: int) -> None:
         self.now += timedelta(seconds=seconds)
-        worker = data.draw(st.sampled_from(sorted(self.workers)))
+        worker = data.draw(st.sampled_from([*self.workers]))
         self.queue.renew(worker)
         self.workers[worker] = self.now + timedelta(seconds=LEASE_S)
         self.free_the_silent()
