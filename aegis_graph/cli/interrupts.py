@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from aegis_graph.cli import INTERRUPTED
@@ -73,7 +75,8 @@ class InterruptHandler:
             task, loop = asyncio.current_task(), asyncio.get_running_loop()
             assert task is not None, "a coroutine of a runner is a task"
             self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
-            return await work
+            with _woken_by_signals(loop):
+                return await work
 
         self._presses = 0
         try:
@@ -109,6 +112,30 @@ def run_async(
             if before_leaving is not None:
                 before_leaving()
             leave()
+
+
+@contextmanager
+def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Have each signal end the wait of an event loop, so that its handler runs.
+
+    A signal that comes after the last instruction before the wait, or to another thread, would be
+    handled at the loop's next event. Not ``loop.add_signal_handler``: at its end no handler of
+    ours is left. On Windows asyncio does it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    receiver, sender = socket.socketpair()
+    with receiver, sender:
+        receiver.setblocking(False)
+        sender.setblocking(False)
+        loop.add_reader(receiver, receiver.recv, 4096)
+        before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            loop.remove_reader(receiver)
 
 
 async def _put_down() -> None:

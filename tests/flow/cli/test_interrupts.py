@@ -28,6 +28,13 @@ sys.meta_path.insert(0, Interrupting())
 """
 """Sends the signal to its own process when a module is about to be imported."""
 
+TO_ANOTHER_THREAD = """
+import signal, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+"""
+"""The signal does not end the main thread's wait, as when it comes just before that begins."""
+
 
 def configure(folder: Path, server: LoopbackServer) -> None:
     (folder / "note.md").write_text("The limit is 40 dollars.")

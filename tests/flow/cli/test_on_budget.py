@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from aegis_graph.testing import LoopbackServer, Reply
+from tests.flow.cli.command import MAIN
+from tests.flow.cli.test_interrupts import TO_ANOTHER_THREAD
 from tests.flow.cli.test_prompt import run, terminal
 from tests.flow.support import read
 
@@ -91,8 +93,11 @@ def test_a_pipe_is_never_asked(folder: Path, server: LoopbackServer) -> None:
     assert not server.calls()
 
 
-def test_a_chat_asks_and_an_answer_that_is_cancelled_there_takes_no_line(folder: Path) -> None:
-    with terminal(folder, "chat") as screen:
+@pytest.mark.parametrize("code", [MAIN, TO_ANOTHER_THREAD + MAIN], ids=["", "while it waits"])
+def test_a_chat_asks_and_an_answer_that_is_cancelled_there_takes_no_line(
+    folder: Path, code: str
+) -> None:
+    with terminal(folder, "chat", code=code) as screen:
         screen.read_until("> ")
         screen.type("Which city?\n")
         screen.read_until(QUESTION)

@@ -153,10 +153,10 @@ def test_a_chat_remembers_and_ends_with_its_input(folder: Path, server: Loopback
 class Terminal:
     """A program in a terminal of its own: what it shows, and what is typed there."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, code: str) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, *arguments],
+            [sys.executable, "-c", code, *arguments],
             cwd=folder,
             env={**variables(folder), "TERM": "dumb"},
             stdin=theirs,
@@ -186,8 +186,8 @@ class Terminal:
 
 
 @contextmanager
-def terminal(folder: Path, *arguments: str) -> Iterator[Terminal]:
-    found = Terminal(folder, *arguments)
+def terminal(folder: Path, *arguments: str, code: str = MAIN) -> Iterator[Terminal]:
+    found = Terminal(folder, *arguments, code=code)
     try:
         yield found
     finally:
