@@ -91,12 +91,12 @@ if typing.TYPE_CHECKING:
     from aegis_graph.request.choices import RouterContext as RouterContext
     from aegis_graph.request.image_files import image_part as image_part
     from aegis_graph.request.request import Request as Request
+    from aegis_graph.routing.application.hooks import OutgoingAttempt as OutgoingAttempt
+    from aegis_graph.routing.application.hooks import Rejection as Rejection
+    from aegis_graph.routing.application.hooks import SettledAttempt as SettledAttempt
     from aegis_graph.routing.budget_question import BudgetQuestion as BudgetQuestion
     from aegis_graph.routing.handle import RouterHandle as RouterHandle
-    from aegis_graph.routing.hooks import OutgoingAttempt as OutgoingAttempt
-    from aegis_graph.routing.hooks import Rejection as Rejection
-    from aegis_graph.routing.hooks import SettledAttempt as SettledAttempt
-    from aegis_graph.routing.host import RoutedMessagesState as RoutedMessagesState
+    from aegis_graph.routing.hosts.host import RoutedMessagesState as RoutedMessagesState
     from aegis_graph.routing.policy import Candidate as Candidate
     from aegis_graph.routing.router import Router as Router
     from aegis_graph.routing.router import create_router as create_router
@@ -131,7 +131,7 @@ _HOMES = {
     "ModelAccessError": "aegis_graph.errors",
     "ModelLoadingError": "aegis_graph.errors",
     "NoProviderError": "aegis_graph.errors",
-    "OutgoingAttempt": "aegis_graph.routing.hooks",
+    "OutgoingAttempt": "aegis_graph.routing.application.hooks",
     "PriceSpec": "aegis_graph.config.price_specs",
     "Provider": "aegis_graph.providers.base",
     "ProviderError": "aegis_graph.errors",
@@ -143,13 +143,13 @@ _HOMES = {
     "RateLimitError": "aegis_graph.errors",
     "ReadOnlyLedgerError": "aegis_graph.errors",
     "RejectedAnswerError": "aegis_graph.errors",
-    "Rejection": "aegis_graph.routing.hooks",
+    "Rejection": "aegis_graph.routing.application.hooks",
     "RelationSchema": "aegis_graph.components.relation_extractor.schema",
     "Request": "aegis_graph.request.request",
     "RequestRejectedError": "aegis_graph.errors",
     "RoutedChatModel": "aegis_graph.chat.chat_model",
     "RoutedLightRAG": "aegis_graph.components.lightrag.rag",
-    "RoutedMessagesState": "aegis_graph.routing.host",
+    "RoutedMessagesState": "aegis_graph.routing.hosts.host",
     "Router": "aegis_graph.routing.router",
     "RouterConfig": "aegis_graph.config.router_config",
     "RouterContext": "aegis_graph.request.choices",
@@ -157,7 +157,7 @@ _HOMES = {
     "RouterInput": "aegis_graph.routing.state",
     "RouterState": "aegis_graph.routing.state",
     "RoutingError": "aegis_graph.errors",
-    "SettledAttempt": "aegis_graph.routing.hooks",
+    "SettledAttempt": "aegis_graph.routing.application.hooks",
     "StoreError": "aegis_graph.errors",
     "StreamCutError": "aegis_graph.errors",
     "StreamInterruptedError": "aegis_graph.errors",

@@ -20,8 +20,14 @@ from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.embedding_model import VECTORS, TextType
 from aegis_graph.providers.registry import texts_per_call
 from aegis_graph.request.tags import joined_tags
-from aegis_graph.routing.hooks import AfterAttempt, BeforeAttempt, OnAlert, Policy, PriceOf
-from aegis_graph.routing.message_streams import hidden_from_streams
+from aegis_graph.routing.application.hooks import (
+    AfterAttempt,
+    BeforeAttempt,
+    OnAlert,
+    Policy,
+    PriceOf,
+)
+from aegis_graph.routing.hosts.message_streams import hidden_from_streams
 from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.routing.state import RouterInput

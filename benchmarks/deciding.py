@@ -12,10 +12,10 @@ from aegis_graph.config.specs import RoutingSpec
 from aegis_graph.ledger.past_attempts import PastAttempt
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.experience import Experience
+from aegis_graph.routing.candidates.ranking import Ranking
 from aegis_graph.routing.policy import ProviderState, make_plan
-from aegis_graph.routing.ranking import Ranking
 from aegis_graph.types import ORDERS, Order
 
 ROUNDS, CALLS = 100, 50

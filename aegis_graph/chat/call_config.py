@@ -23,7 +23,7 @@ from langgraph.constants import TAG_NOSTREAM
 from pydantic import PrivateAttr
 from typing_extensions import override
 
-from aegis_graph.routing.private_runs import (
+from aegis_graph.routing.hosts.private_runs import (
     is_tracer,
     kept_callbacks,
     untraced,

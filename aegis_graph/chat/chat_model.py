@@ -30,8 +30,8 @@ from aegis_graph.chat.streaming import has_streaming_callback, stream_events, st
 from aegis_graph.chat.structured_answers import StructuredAnswers
 from aegis_graph.request.options import MAX_SEED
 from aegis_graph.routing.handle import RouterHandle
+from aegis_graph.routing.hosts.private_runs import asks_privately
 from aegis_graph.routing.observer import RunObserver, StreamEvent, with_observer
-from aegis_graph.routing.private_runs import asks_privately
 from aegis_graph.types import Sensitivity, Task
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from langchain_core.callbacks.manager import BaseRunManager
 
 from aegis_graph.chat.chunks import RouterResult
-from aegis_graph.routing.langchain_internals import MessageStreamHandler, StreamingHandler
+from aegis_graph.routing.hosts.langchain_internals import MessageStreamHandler, StreamingHandler
 from aegis_graph.routing.observer import RunObserver, StreamEvent
 
 

@@ -16,7 +16,7 @@ from langchain_core.runnables import (
 from typing_extensions import override
 
 from aegis_graph.chat.call_config import ConfiguredChatModel
-from aegis_graph.routing.private_runs import untraced, untraced_stream, untraced_stream_sync
+from aegis_graph.routing.hosts.private_runs import untraced, untraced_stream, untraced_stream_sync
 
 
 class StructuredAnswers(RunnableSequence[Any, Any]):

@@ -6,8 +6,8 @@ import asyncio
 import sys
 
 from aegis_graph.config.router_config import RouterConfig
+from aegis_graph.routing.application.hooks import AskBudget
 from aegis_graph.routing.budget_question import BudgetQuestion
-from aegis_graph.routing.hooks import AskBudget
 from aegis_graph.types import OnBudget
 
 

@@ -27,7 +27,7 @@ from aegis_graph.ledger.limit_status import LimitStatus
 from aegis_graph.ledger.report_rows import Overrun
 from aegis_graph.pricing.money import usd_text
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.checks import accept_checks
+from aegis_graph.routing.application.checks import accept_checks
 from aegis_graph.text.foreign import clean_text
 
 _MOST_MODELS = 12

@@ -42,7 +42,7 @@ from aegis_graph.components.router_node import (
     run_graph,
 )
 from aegis_graph.concurrency.inline_node import InlineNode
-from aegis_graph.routing.walked_graph import WalkedGraph
+from aegis_graph.routing.walking.walked_graph import WalkedGraph
 from aegis_graph.types import AttemptRecord, Task
 
 

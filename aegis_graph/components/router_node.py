@@ -24,7 +24,7 @@ from typing_extensions import TypedDict
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
 from aegis_graph.request.choices import check_choices
-from aegis_graph.routing.message_streams import spoken_in_streams
+from aegis_graph.routing.hosts.message_streams import spoken_in_streams
 from aegis_graph.routing.observer import observer_in, with_observer
 from aegis_graph.text.reasoning import spoken_part
 from aegis_graph.types import (

@@ -12,11 +12,11 @@ from langgraph.types import Command
 
 from aegis_graph.errors import HookError, RejectedAnswerError
 from aegis_graph.request.request import Request
-from aegis_graph.routing.checks import AcceptChecks
+from aegis_graph.routing.application.checks import AcceptChecks
+from aegis_graph.routing.application.gates import CheckGate, pass_gate
+from aegis_graph.routing.application.hooks import HookCall
+from aegis_graph.routing.candidates.experience import past_attempt
 from aegis_graph.routing.deadline import Deadline, kept
-from aegis_graph.routing.experience import past_attempt
-from aegis_graph.routing.gates import CheckGate, pass_gate
-from aegis_graph.routing.hooks import HookCall
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.observer import keep_answer, observer_in, retract
 from aegis_graph.routing.reservation import failed_request

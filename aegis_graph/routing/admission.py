@@ -16,8 +16,8 @@ from aegis_graph.ledger.records import Admission, BudgetRefusal, Hold
 from aegis_graph.ledger.scopes import matching_scope
 from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.request.request import Request
+from aegis_graph.routing.candidates.planner import Planner
 from aegis_graph.routing.deadline import Deadline, is_over, shortened
-from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import Candidate, ProviderPlan, out_of_time, passed_over
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import AdmittedHold, admitted_hold

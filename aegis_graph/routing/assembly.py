@@ -15,20 +15,20 @@ from aegis_graph.ledger.factory import calendar_of
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.waiting_tier import BATCH
 from aegis_graph.request.choices import RouterContext
+from aegis_graph.routing.application.checks import NO_CHECKS, AcceptChecks, accept_checks
+from aegis_graph.routing.application.hooks import RouterHooks
 from aegis_graph.routing.attempt import Attempt
-from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks, accept_checks
-from aegis_graph.routing.choosing import ProviderNames
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.experience import Experience
+from aegis_graph.routing.candidates.planner import Planner
+from aegis_graph.routing.candidates.ranking import Ranking
 from aegis_graph.routing.compiled_router import CompiledRouter
-from aegis_graph.routing.experience import Experience
+from aegis_graph.routing.exchange.hedging import Hedging
 from aegis_graph.routing.fast_path import FastPathGraph
-from aegis_graph.routing.hedging import Hedging
-from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.host import HostCheck, RequestReader
+from aegis_graph.routing.hosts.host import HostCheck, RequestReader
 from aegis_graph.routing.limits import limits_of
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.on_budget import BudgetAsker
-from aegis_graph.routing.planner import Planner
-from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
 from aegis_graph.telemetry.telemetry import Telemetry

@@ -14,19 +14,19 @@ from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request
+from aegis_graph.routing.application.checks import NO_CHECKS, AcceptChecks
+from aegis_graph.routing.application.hooked_attempt import checked_by_hook
 from aegis_graph.routing.call import Call
-from aegis_graph.routing.checks import NO_CHECKS, AcceptChecks
+from aegis_graph.routing.candidates.half_price import attempt_limits
 from aegis_graph.routing.deadline import Deadline, is_over, kept
-from aegis_graph.routing.half_price import attempt_limits
+from aegis_graph.routing.exchange.hedging import Hedging
+from aegis_graph.routing.exchange.outcome import AttemptCommand, onward
+from aegis_graph.routing.exchange.retry import is_retry
 from aegis_graph.routing.health import Unavailable
-from aegis_graph.routing.hedging import Hedging
-from aegis_graph.routing.hooked_attempt import checked_by_hook
-from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.hosts.host import RequestReader
 from aegis_graph.routing.observer import keep_answer
-from aegis_graph.routing.outcome import AttemptCommand, onward
 from aegis_graph.routing.policy import may_receive, skip
 from aegis_graph.routing.reservation import failed_request, hold_for
-from aegis_graph.routing.retry import is_retry
 from aegis_graph.routing.route import (
     AdmittedHold,
     Route,
@@ -36,7 +36,7 @@ from aegis_graph.routing.route import (
 )
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
-from aegis_graph.routing.watched_runs import watched_call
+from aegis_graph.routing.tracing.watched_runs import watched_call
 from aegis_graph.telemetry.telemetry import watched_request
 from aegis_graph.text.foreign import clean_text
 from aegis_graph.types import SkippedRecord

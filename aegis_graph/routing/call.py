@@ -14,19 +14,19 @@ from aegis_graph.errors import ProviderError, ProviderTimeoutError
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.error_codes import CODES
 from aegis_graph.request.request import Request
-from aegis_graph.routing.attempt_exchange import AttemptExchange
+from aegis_graph.routing.candidates.experience import past_attempt
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.direct_run import direct_run
 from aegis_graph.routing.events import no_writer, stream_writer
-from aegis_graph.routing.experience import past_attempt
+from aegis_graph.routing.exchange.attempt_exchange import AttemptExchange
+from aegis_graph.routing.exchange.outcome import CallOutcome, attempt_record, signed
+from aegis_graph.routing.exchange.retry import retry_wait_s
 from aegis_graph.routing.observer import observer_in, retract
-from aegis_graph.routing.outcome import CallOutcome, attempt_record, signed
 from aegis_graph.routing.reservation import bound_of
-from aegis_graph.routing.retry import retry_wait_s
 from aegis_graph.routing.route import AdmittedHold
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.settlement import SettlementCalculator
 from aegis_graph.routing.state import RouterState, route_of
+from aegis_graph.routing.walking.direct_run import direct_run
 from aegis_graph.text.foreign import clean_error
 from aegis_graph.types import AttemptRecord, SettlementRecord
 

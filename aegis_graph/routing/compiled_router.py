@@ -10,12 +10,12 @@ from langgraph.checkpoint.base import Checkpoint
 from typing_extensions import Unpack, override
 
 from aegis_graph.request.choices import RouterContext
-from aegis_graph.routing.host import HostCheck, bound_choices
-from aegis_graph.routing.langchain_internals import CHECKPOINTER_KEY, DURABILITY_KEY
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.routing.hosts.host import HostCheck, bound_choices
+from aegis_graph.routing.hosts.langchain_internals import CHECKPOINTER_KEY, DURABILITY_KEY
+from aegis_graph.routing.hosts.private_runs import PrivateRuns
 from aegis_graph.routing.route import asked_again
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
-from aegis_graph.routing.watched_runs import watched_stream, watched_stream_sync
+from aegis_graph.routing.tracing.watched_runs import watched_stream, watched_stream_sync
 from aegis_graph.telemetry.telemetry import Telemetry
 from aegis_graph.types import DEFAULT_SENSITIVITY
 

@@ -10,8 +10,8 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, limited_scopes
 from aegis_graph.ledger.records import Budget, BudgetRefusal, BudgetStatus, Hold
 from aegis_graph.ledger.windows import ALL_DAYS, Days
+from aegis_graph.routing.application.hooked_plan import plan_by_policy
 from aegis_graph.routing.assembly import RouterBuilder
-from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.order import Expectation
 from aegis_graph.routing.policy import Candidate, passed_over
 from aegis_graph.routing.reservation import hold_for

@@ -17,21 +17,21 @@ from typing_extensions import override
 
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.request.choices import refuse_misspelt
+from aegis_graph.routing.application.hooks import RouterHooks
 from aegis_graph.routing.compiled_router import CompiledRouter
-from aegis_graph.routing.direct_run import DIRECT_RUN, DirectRun
-from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.host_runs import (
+from aegis_graph.routing.hosts.host_runs import (
     alone_config,
     binds_choices_only,
     is_inside_a_graph,
     remembers_or_pauses,
     unobserved_config,
 )
-from aegis_graph.routing.langchain_internals import RUNNING_CONFIG
-from aegis_graph.routing.private_runs import untraced_where
+from aegis_graph.routing.hosts.langchain_internals import RUNNING_CONFIG
+from aegis_graph.routing.hosts.private_runs import untraced_where
 from aegis_graph.routing.state import RouterInput
-from aegis_graph.routing.walk import FirstStep, WalkPlan, awalk
-from aegis_graph.routing.watched_runs import watched_run
+from aegis_graph.routing.tracing.watched_runs import watched_run
+from aegis_graph.routing.walking.direct_run import DIRECT_RUN, DirectRun
+from aegis_graph.routing.walking.walk import FirstStep, WalkPlan, awalk
 
 _INPUT_KEYS = frozenset(RouterInput.__annotations__)
 

@@ -17,8 +17,7 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.request.choices import RouterContext
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.hooks import (
+from aegis_graph.routing.application.hooks import (
     AfterAttempt,
     AskBudget,
     BeforeAttempt,
@@ -28,7 +27,8 @@ from aegis_graph.routing.hooks import (
     PriceOf,
     RouterHooks,
 )
-from aegis_graph.routing.host import bound_choices
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.hosts.host import bound_choices
 from aegis_graph.routing.reload import ActiveRouter, Load
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.stand_in_graph import StandInGraph

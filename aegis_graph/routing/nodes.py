@@ -25,15 +25,15 @@ from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.request.refused_answers import with_reasons
 from aegis_graph.request.request import Request
 from aegis_graph.routing.admission import Admitted, NextAttempt
-from aegis_graph.routing.alerts import report_alerts
+from aegis_graph.routing.alerting.alerts import report_alerts
+from aegis_graph.routing.application.hooked_attempt import report_settled
+from aegis_graph.routing.application.hooked_plan import plan_by_policy
+from aegis_graph.routing.candidates.planner import Planner
 from aegis_graph.routing.deadline import Deadline, kept, shortened
-from aegis_graph.routing.hooked_attempt import report_settled
-from aegis_graph.routing.hooked_plan import plan_by_policy
-from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.hosts.host import RequestReader
 from aegis_graph.routing.no_answer import routing_error
 from aegis_graph.routing.observer import observer_in
 from aegis_graph.routing.on_budget import BudgetAsker, question_of
-from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import ProviderPlan
 from aegis_graph.routing.reservation import failed_request
 from aegis_graph.routing.route import (

@@ -25,14 +25,14 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import get_async_callback_manager_for_config
 
 from aegis_graph.routing.events import stream_writer
-from aegis_graph.routing.langchain_internals import (
+from aegis_graph.routing.hosts.langchain_internals import (
     EventStreamingHandler,
     MessageStreamHandler,
     StreamingHandler,
     ambient_callbacks,
 )
-from aegis_graph.routing.span_makers import makes_spans
 from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.tracing.span_makers import makes_spans
 from aegis_graph.telemetry.suppression import suppressed_instrumentation
 
 OBSERVER = "__aegis_observer"

@@ -22,9 +22,9 @@ from aegis_graph.ledger.windows import ALL_DAYS
 from aegis_graph.pricing.money import limit_nano_usd, usd_text
 from aegis_graph.request.limits import amount_usd
 from aegis_graph.request.request import Request
+from aegis_graph.routing.application.hooks import AskBudget, outcome_of
 from aegis_graph.routing.budget_question import BudgetInTheWay, BudgetQuestion, CandidateInNeed
-from aegis_graph.routing.hooks import AskBudget, outcome_of
-from aegis_graph.routing.langchain_internals import CHECKPOINTER_KEY
+from aegis_graph.routing.hosts.langchain_internals import CHECKPOINTER_KEY
 from aegis_graph.routing.observer import observer_in
 from aegis_graph.text.foreign import MAX_LENGTH, clean_text
 from aegis_graph.types import DEFAULT_USER, OnBudget

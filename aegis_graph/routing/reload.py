@@ -19,8 +19,8 @@ from aegis_graph.errors import ConfigError
 from aegis_graph.ledger.records import Budget, Ledger
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
+from aegis_graph.routing.application.hooks import RouterHooks
 from aegis_graph.routing.assembly import assemble, compiled
-from aegis_graph.routing.hooks import RouterHooks
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.services import SharedServices
 

@@ -42,9 +42,7 @@ from aegis_graph.clock import Clock, utc_now
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.providers.registry import create_provider
-from aegis_graph.routing.assembly import RouterBuilder, assemble, compiled
-from aegis_graph.routing.compiled_router import CompiledRouter
-from aegis_graph.routing.hooks import (
+from aegis_graph.routing.application.hooks import (
     AfterAttempt,
     AskBudget,
     BeforeAttempt,
@@ -54,6 +52,8 @@ from aegis_graph.routing.hooks import (
     PriceOf,
     RouterHooks,
 )
+from aegis_graph.routing.assembly import RouterBuilder, assemble, compiled
+from aegis_graph.routing.compiled_router import CompiledRouter
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.types import OnBudget, Task
 

@@ -14,13 +14,13 @@ from aegis_graph.ledger.ledger import SqlLedger
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.ledger.records import Ledger
 from aegis_graph.ledger.windows import Calendar
-from aegis_graph.routing.alert_webhook import AlertWebhook
-from aegis_graph.routing.downshift import Downshift
-from aegis_graph.routing.experience import Experience
+from aegis_graph.routing.alerting.alert_webhook import AlertWebhook
+from aegis_graph.routing.alerting.notices import Claim, Notices
+from aegis_graph.routing.application.hooks import RouterHooks
+from aegis_graph.routing.candidates.downshift import Downshift
+from aegis_graph.routing.candidates.experience import Experience
+from aegis_graph.routing.candidates.provider_rates import ProviderRates
 from aegis_graph.routing.health import Health
-from aegis_graph.routing.hooks import RouterHooks
-from aegis_graph.routing.notices import Claim, Notices
-from aegis_graph.routing.provider_rates import ProviderRates
 from aegis_graph.routing.unclaimed_holds import UnclaimedHolds
 from aegis_graph.telemetry.telemetry import Telemetry
 from aegis_graph.types import Window

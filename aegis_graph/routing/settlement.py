@@ -15,7 +15,7 @@ from aegis_graph.pricing.money import to_nano_usd, usd_text
 from aegis_graph.pricing.prices import Price
 from aegis_graph.pricing.rates import Cost, TokenUsage
 from aegis_graph.request.token_bounds import text_bound
-from aegis_graph.routing.reported_usage import (
+from aegis_graph.routing.exchange.reported_usage import (
     ReportedUsage,
     reported_usage,
     served_model,

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from aegis_graph.errors import AegisError
-from aegis_graph.routing.hooks import SettledAttempt
+from aegis_graph.routing.application.hooks import SettledAttempt
 from scoring.figures import Scores, difference, figure
 from scoring.records import ItemRecord, Progress, RecordFile, key_of
 from scoring.systems import System

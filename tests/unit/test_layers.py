@@ -60,7 +60,15 @@ MAY_READ_THE_ENVIRONMENT = {
 """Beside ``graphs`` and the command line. Three of them take the environment as an argument as
 well; the others set a variable that is the only switch of a library."""
 
-PURE = ("half_price", "order", "policy", "reservation", "retry", "route", "settlement")
+PURE = (
+    "candidates.half_price",
+    "exchange.retry",
+    "order",
+    "policy",
+    "reservation",
+    "route",
+    "settlement",
+)
 """Modules of ``routing`` that decide and count: no store and no client is behind them."""
 
 MAY_BE_BEHIND_PURE = {

@@ -20,11 +20,11 @@ from aegis_graph.providers.http.recorded import RECORDED, RecordedResponse
 from aegis_graph.providers.waiting_tier import BATCH
 from aegis_graph.routing.assembly import RouterBuilder
 from aegis_graph.routing.call import Call
+from aegis_graph.routing.exchange.outcome import onward
 from aegis_graph.routing.fast_path import FastPathGraph
-from aegis_graph.routing.outcome import onward
 from aegis_graph.routing.route import admitted_hold, with_choices
 from aegis_graph.routing.state import RouterState, in_progress, route_of
-from aegis_graph.routing.watched_runs import watched_call
+from aegis_graph.routing.tracing.watched_runs import watched_call
 
 LineAnswer = RecordedResponse | ProviderError
 """What a provider answered to a line, or why there is no answer."""

@@ -17,13 +17,13 @@ from aegis_graph.errors import AegisError, ConfigError
 from aegis_graph.ledger.records import Hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
+from aegis_graph.routing.application.hooked_attempt import checked_by_hook
+from aegis_graph.routing.application.hooked_plan import plan_by_policy
 from aegis_graph.routing.assembly import RouterBuilder
+from aegis_graph.routing.exchange.outgoing_call import OutgoingCall
 from aegis_graph.routing.fast_path import FastPathGraph
-from aegis_graph.routing.hooked_attempt import checked_by_hook
-from aegis_graph.routing.hooked_plan import plan_by_policy
 from aegis_graph.routing.nodes import RouterNodes
 from aegis_graph.routing.observer import RunObserver
-from aegis_graph.routing.outgoing_call import OutgoingCall
 from aegis_graph.routing.policy import Candidate, may_receive
 from aegis_graph.routing.reservation import bound_of, hold_for
 from aegis_graph.routing.route import admitted_hold

@@ -56,7 +56,7 @@ from aegis_graph.components.router_node import (
 )
 from aegis_graph.concurrency.inline_node import InlineNode
 from aegis_graph.providers.extractive.notices import NOTICES as EXTRACTIVE_NOTICES
-from aegis_graph.routing.walked_graph import WalkedGraph
+from aegis_graph.routing.walking.walked_graph import WalkedGraph
 from aegis_graph.text.passages import NumberedPassage, format_question
 from aegis_graph.text.question_parts import parts_of
 from aegis_graph.text.quotes import quoted_lines

@@ -30,7 +30,7 @@ from aegis_graph.concurrency.loop_scoped import LoopScoped
 from aegis_graph.concurrency.portal import Portal
 from aegis_graph.errors import DocumentError, InvalidRequestError
 from aegis_graph.request.image_files import image_part, whole_image_part
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.routing.hosts.private_runs import PrivateRuns
 from aegis_graph.text.words import LANGUAGES, Language
 from aegis_graph.types import RESULT_KINDS, AttemptRecord, ResultKind
 

@@ -27,7 +27,7 @@ from aegis_graph.components.private_store import result_key
 from aegis_graph.embeddings import RoutedEmbeddings
 from aegis_graph.errors import AegisError, BudgetExceededError, RoutingError
 from aegis_graph.providers.embedding_model import TextType
-from aegis_graph.routing.message_streams import hidden_from_streams
+from aegis_graph.routing.hosts.message_streams import hidden_from_streams
 from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.router import Router
 from aegis_graph.routing.state import RouterInput

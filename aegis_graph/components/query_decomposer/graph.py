@@ -65,7 +65,7 @@ from aegis_graph.components.router_node import (
     question_of,
 )
 from aegis_graph.concurrency.inline_node import InlineNode
-from aegis_graph.routing.walked_graph import WalkedGraph
+from aegis_graph.routing.walking.walked_graph import WalkedGraph
 from aegis_graph.text.words import Language, language_of
 
 MAX_DOCUMENTS = 12

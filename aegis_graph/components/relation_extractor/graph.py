@@ -61,7 +61,7 @@ from aegis_graph.components.relation_extractor.state import (
 from aegis_graph.components.relation_extractor.store import AnswerStore
 from aegis_graph.components.router_node import RouterGraph, options_of, run_graph
 from aegis_graph.errors import ConfigError
-from aegis_graph.routing.private_runs import PrivateRuns
+from aegis_graph.routing.hosts.private_runs import PrivateRuns
 
 CHUNK_CHARS = 2_400
 """About 600 tokens: Microsoft GraphRAG found twice the entities at 600 tokens that it found at

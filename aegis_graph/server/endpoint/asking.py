@@ -13,7 +13,7 @@ from aegis_graph.chat.chunks import RouterResult
 from aegis_graph.chat.streaming import stream_events
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.selection import read_selections
-from aegis_graph.routing.choosing import ProviderNames
+from aegis_graph.routing.candidates.choosing import ProviderNames
 from aegis_graph.routing.observer import (
     AttemptDiscarded,
     ChunkEvent,

@@ -24,10 +24,10 @@ from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.base import OpenModel, nothing_to_close
 from aegis_graph.providers.extractive.provider import ExtractiveProvider
 from aegis_graph.routing.assembly import assemble, compiled
-from aegis_graph.routing.direct_call import ModelRun, direct_answer, hears_itself
 from aegis_graph.routing.observer import RunObserver, with_observer
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.walking.direct_call import ModelRun, direct_answer, hears_itself
 from tests.flow.routing.test_speed import counting_ledger
 from tests.flow.support import ask
 

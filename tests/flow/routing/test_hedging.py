@@ -17,7 +17,7 @@ from aegis_graph import (
     RoutedChatModel,
     RouterConfig,
 )
-from aegis_graph.routing.latencies import FEWEST_ANSWERS
+from aegis_graph.routing.candidates.latencies import FEWEST_ANSWERS
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (
     Row,

@@ -26,11 +26,11 @@ from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.attempt import Attempt
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.host import RequestReader
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.planner import Planner
+from aegis_graph.routing.candidates.ranking import Ranking
+from aegis_graph.routing.hosts.host import RequestReader
 from aegis_graph.routing.nodes import RouterNodes
-from aegis_graph.routing.planner import Planner
-from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import hold_for
 from aegis_graph.routing.route import admitted, admitted_hold, new_route
 from aegis_graph.routing.services import SharedServices

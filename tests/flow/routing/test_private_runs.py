@@ -15,7 +15,7 @@ from opentelemetry import context as telemetry
 from typing_extensions import override
 
 from aegis_graph import RoutedChatModel, RouterHandle
-from aegis_graph.routing.private_runs import is_tracer
+from aegis_graph.routing.hosts.private_runs import is_tracer
 from aegis_graph.testing import LoopbackServer, Reply
 from tests.flow.support import KEYS, ask, eventually, make_config, open_router, provider, rows
 

@@ -29,8 +29,8 @@ from langgraph.types import (
 
 from aegis_graph import RoutedChatModel, RoutedMessagesState, RouterConfig, RouterContext
 from aegis_graph.clock import utc_now
+from aegis_graph.routing.application.hooks import OutgoingAttempt, RouterHooks
 from aegis_graph.routing.assembly import assemble, compiled
-from aegis_graph.routing.hooks import OutgoingAttempt, RouterHooks
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.types import Sensitivity
 from tests.flow.routing.scripted_providers import Scripted, ScriptedProvider

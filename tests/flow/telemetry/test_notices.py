@@ -17,8 +17,8 @@ import pytest
 from aegis_graph import RouterConfig
 from aegis_graph.clock import utc_now
 from aegis_graph.errors import AegisError, BudgetExceededError
-from aegis_graph.routing.alert_webhook import MAX_POSTS, AlertWebhook
-from aegis_graph.routing.notices import Notice
+from aegis_graph.routing.alerting.alert_webhook import MAX_POSTS, AlertWebhook
+from aegis_graph.routing.alerting.notices import Notice
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.testing import Fault, LoopbackServer, Reply
 from tests.flow.support import (

@@ -21,8 +21,8 @@ from aegis_graph.errors import (
 from aegis_graph.providers.client_errors import client_error, error_from_body
 from aegis_graph.providers.dashscope.error_codes import DASHSCOPE_CODES
 from aegis_graph.providers.error_codes import CODES
+from aegis_graph.routing.exchange.retry import retry_wait_s
 from aegis_graph.routing.health import Health
-from aegis_graph.routing.retry import retry_wait_s
 from tests.unit.providers.error_samples import SAMPLES, Remembered, Sample
 
 SPEC = ProviderSpec.model_validate(

@@ -21,7 +21,7 @@ from aegis_graph.errors import (
 )
 from aegis_graph.providers.answer_check import check_end
 from aegis_graph.providers.finish_reasons import Outcome, meaning_of, read_finish_reason
-from aegis_graph.routing.retry import retry_wait_s
+from aegis_graph.routing.exchange.retry import retry_wait_s
 
 ANSWERS: tuple[tuple[str, object, Outcome], ...] = (
     ("OpenAI", "stop", "complete"),

@@ -9,7 +9,7 @@ import pytest
 
 from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.config.time_limits import TimeLimits
-from aegis_graph.routing.attempt_timer import AttemptTimer
+from aegis_graph.routing.exchange.attempt_timer import AttemptTimer
 from aegis_graph.testing.loop_clock import LoopClock
 
 ROW = {"name": "p", "kind": "openai", "model": "m"}

@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from aegis_graph import Request, RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.request.structured import PARSED
-from aegis_graph.routing.checks import accept_checks, has_citations, is_json
+from aegis_graph.routing.application.checks import accept_checks, has_citations, is_json
 from aegis_graph.text.passages import Passage, format_question
 
 CALL: Any = {"name": "look", "args": {}, "id": "1", "type": "tool_call"}

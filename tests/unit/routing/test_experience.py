@@ -12,11 +12,11 @@ from aegis_graph.ledger.past_attempts import PastAttempt
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience
-from aegis_graph.routing.latencies import Times
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.experience import Experience
+from aegis_graph.routing.candidates.latencies import Times
+from aegis_graph.routing.candidates.ranking import FIRST_OUTPUT, Ranking
 from aegis_graph.routing.order import Expectation
-from aegis_graph.routing.ranking import FIRST_OUTPUT, Ranking
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 PRICE = {

@@ -15,7 +15,7 @@ from langchain_core.tracers.context import tracing_v2_enabled
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from aegis_graph.routing.langchain_internals import (
+from aegis_graph.routing.hosts.langchain_internals import (
     CALL_KEY,
     CHECKPOINTER_KEY,
     READ_KEY,

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from aegis_graph.routing.latencies import FEWEST_ANSWERS, RARE, Durations
+from aegis_graph.routing.candidates.latencies import FEWEST_ANSWERS, RARE, Durations
 
 
 def answered(*times: int) -> Durations:

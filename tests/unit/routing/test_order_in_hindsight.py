@@ -15,10 +15,10 @@ from aegis_graph.pricing.rates import TokenUsage
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.experience import Experience
+from aegis_graph.routing.candidates.ranking import Ranking
 from aegis_graph.routing.policy import ProviderPlan, ProviderState, make_plan
-from aegis_graph.routing.ranking import Ranking
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 WORLDS, REQUESTS = 50, 200

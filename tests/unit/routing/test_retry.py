@@ -14,7 +14,7 @@ from aegis_graph.errors import (
     ProviderUnavailableError,
     RateLimitError,
 )
-from aegis_graph.routing.retry import is_retry, retry_wait_s
+from aegis_graph.routing.exchange.retry import is_retry, retry_wait_s
 
 ROW = {"name": "p", "kind": "openai", "model": "m", "location": "cloud"}
 SPEC = ProviderSpec.model_validate({**ROW, "max_retries": 2, "retry_wait_s": 0.5})

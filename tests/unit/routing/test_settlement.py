@@ -32,7 +32,7 @@ from aegis_graph.pricing.configured import ConfiguredRates
 from aegis_graph.pricing.money import to_nano_usd
 from aegis_graph.pricing.prices import NO_COST, Price, most_usd
 from aegis_graph.pricing.rates import Rate, TokenUsage
-from aegis_graph.routing.reported_usage import reported_usage, with_whole_usage
+from aegis_graph.routing.exchange.reported_usage import reported_usage, with_whole_usage
 from aegis_graph.routing.reservation import Bound
 from aegis_graph.routing.route import admitted_hold
 from aegis_graph.routing.settlement import TEMPLATE_MARGIN, SettlementCalculator

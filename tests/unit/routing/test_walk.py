@@ -20,8 +20,8 @@ from typing_extensions import TypedDict
 
 from aegis_graph.concurrency.inline_node import InlineNode
 from aegis_graph.routing.events import no_writer
-from aegis_graph.routing.langchain_internals import RUNTIME_KEY
-from aegis_graph.routing.walk import WalkPlan, awalk, walk
+from aegis_graph.routing.hosts.langchain_internals import RUNTIME_KEY
+from aegis_graph.routing.walking.walk import WalkPlan, awalk, walk
 
 NAMES = ("one", "two", "three", "four")
 LIMIT = 6

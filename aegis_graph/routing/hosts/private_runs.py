@@ -24,8 +24,8 @@ from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import override
 
 from aegis_graph.request.choices import refuse_misspelt, strictest
-from aegis_graph.routing.host import choices_around, choices_of_context, configurable_of
-from aegis_graph.routing.langchain_internals import (
+from aegis_graph.routing.hosts.host import choices_around, choices_of_context, configurable_of
+from aegis_graph.routing.hosts.langchain_internals import (
     RUNNING_CONFIG,
     StreamingHandler,
     ambient_callbacks,

@@ -24,7 +24,7 @@ from aegis_graph.config.addresses import is_loopback, webhook_fault
 from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.config.sources import environment_value
 from aegis_graph.errors import ProviderUnavailableError
-from aegis_graph.routing.notices import Notice
+from aegis_graph.routing.alerting.notices import Notice
 
 logger = logging.getLogger(__name__)
 

@@ -16,20 +16,20 @@ from aegis_graph.ledger.settlements import unused_hold
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
 from aegis_graph.routing.admission import Admitted, NextAttempt
+from aegis_graph.routing.application.checks import AcceptChecks
+from aegis_graph.routing.application.hooked_attempt import checked_by_hook
+from aegis_graph.routing.application.hooked_plan import plan_by_policy
 from aegis_graph.routing.call import Call
-from aegis_graph.routing.checks import AcceptChecks
+from aegis_graph.routing.candidates.planner import Planner
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.hooked_attempt import checked_by_hook
-from aegis_graph.routing.hooked_plan import plan_by_policy
+from aegis_graph.routing.exchange.outcome import CallOutcome
+from aegis_graph.routing.exchange.race import Race
 from aegis_graph.routing.observer import observer_in
-from aegis_graph.routing.outcome import CallOutcome
-from aegis_graph.routing.planner import Planner
 from aegis_graph.routing.policy import may_receive
-from aegis_graph.routing.race import Race
 from aegis_graph.routing.route import AdmittedHold, beside
 from aegis_graph.routing.services import SharedServices
 from aegis_graph.routing.state import RouterState, route_of
-from aegis_graph.routing.watched_runs import watched_call
+from aegis_graph.routing.tracing.watched_runs import watched_call
 
 
 class HedgeDelay(NamedTuple):

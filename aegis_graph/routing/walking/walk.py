@@ -26,7 +26,7 @@ from langgraph.types import Command, Overwrite, Send
 
 from aegis_graph.concurrency.inline_node import InlineNode
 from aegis_graph.concurrency.portal import Node
-from aegis_graph.routing.host_runs import Steps
+from aegis_graph.routing.hosts.host_runs import Steps
 
 FirstStep = Callable[[Any, RunnableConfig], Awaitable[Command[Any]]]
 """What a run begins with: given its state, it says which node is next."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import AegisError, ModelLoadingError, ProviderError
-from aegis_graph.routing.attempt_timer import AttemptTimer
+from aegis_graph.routing.exchange.attempt_timer import AttemptTimer
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 8.0

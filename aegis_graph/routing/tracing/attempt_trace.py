@@ -15,7 +15,7 @@ from langchain_core.callbacks.manager import BaseRunManager, CallbackManagerForC
 from langchain_core.messages import AIMessage
 
 from aegis_graph.errors import ProviderError
-from aegis_graph.routing.private_runs import is_tracer
+from aegis_graph.routing.hosts.private_runs import is_tracer
 from aegis_graph.types import LOCAL_ONLY, Sensitivity
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.providers.system_names import system_name
 from aegis_graph.request.request import Request
 from aegis_graph.routing.call import Call
+from aegis_graph.routing.exchange.outcome import CallOutcome
+from aegis_graph.routing.exchange.reported_usage import reported_usage
 from aegis_graph.routing.observer import observer_in
-from aegis_graph.routing.outcome import CallOutcome
-from aegis_graph.routing.reported_usage import reported_usage
-from aegis_graph.routing.span_makers import makes_spans
+from aegis_graph.routing.tracing.span_makers import makes_spans
 from aegis_graph.telemetry.facts import CallFacts, EndedCall
 from aegis_graph.telemetry.telemetry import Telemetry, watched_request
 from aegis_graph.types import LOCAL_ONLY, SettlementRecord

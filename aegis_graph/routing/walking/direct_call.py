@@ -25,7 +25,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from typing_extensions import override
 
 from aegis_graph.errors import MalformedAnswerError
-from aegis_graph.routing.langchain_internals import MessageStreamHandler, normalize_messages
+from aegis_graph.routing.hosts.langchain_internals import MessageStreamHandler, normalize_messages
 from aegis_graph.routing.stream_recorder import StreamRecorder
 
 if TYPE_CHECKING:

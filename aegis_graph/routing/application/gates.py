@@ -27,8 +27,8 @@ from aegis_graph.errors import (
 )
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import validate_answer
+from aegis_graph.routing.application.hooks import Check, HookCall, Rejection
 from aegis_graph.routing.deadline import Deadline
-from aegis_graph.routing.hooks import Check, HookCall, Rejection
 from aegis_graph.routing.stream_recorder import message_text
 from aegis_graph.text.foreign import clean_text, with_whole_characters
 

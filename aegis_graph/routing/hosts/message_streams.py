@@ -17,7 +17,7 @@ from langchain_core.runnables.config import ensure_config
 from langgraph.constants import TAG_NOSTREAM
 from typing_extensions import TypeIs
 
-from aegis_graph.routing.langchain_internals import RUNNING_CONFIG, MessageStreamHandler
+from aegis_graph.routing.hosts.langchain_internals import RUNNING_CONFIG, MessageStreamHandler
 from aegis_graph.text.reasoning import SpokenStream, spoken_part
 
 _Replace = Callable[[MessageStreamHandler], list[BaseCallbackHandler]]

@@ -19,8 +19,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import RunControl, Runtime
 
 from aegis_graph.routing.events import no_writer
-from aegis_graph.routing.host import BOUND
-from aegis_graph.routing.langchain_internals import (
+from aegis_graph.routing.hosts.host import BOUND
+from aegis_graph.routing.hosts.langchain_internals import (
     CALL_KEY,
     CHECKPOINTER_KEY,
     READ_KEY,

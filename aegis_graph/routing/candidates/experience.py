@@ -19,7 +19,7 @@ from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.past_attempts import PastAttempt, past_attempts
 from aegis_graph.ledger.reader import LedgerReader
 from aegis_graph.request.request import Request
-from aegis_graph.routing.observations import Measured, Record, Subject
+from aegis_graph.routing.candidates.observations import Measured, Record, Subject
 from aegis_graph.types import AttemptRecord, SettlementRecord, asked_as
 
 LAST_ROWS = 2_000

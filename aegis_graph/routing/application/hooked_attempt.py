@@ -14,7 +14,7 @@ from aegis_graph.config.specs import EmbeddingSpec
 from aegis_graph.errors import AttemptRefusedError, InvalidRequestError
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.hooks import (
+from aegis_graph.routing.application.hooks import (
     AfterAttempt,
     BeforeAttempt,
     HookCall,

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from aegis_graph.ledger.alerts import Alert
+from aegis_graph.routing.alerting.notices import Notices
+from aegis_graph.routing.application.hooks import OnAlert, notify
 from aegis_graph.routing.events import stream_writer
-from aegis_graph.routing.hooks import OnAlert, notify
-from aegis_graph.routing.notices import Notices
 
 logger = logging.getLogger(__name__)
 

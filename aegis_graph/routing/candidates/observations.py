@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aegis_graph.ledger.past_attempts import PastAttempt
-from aegis_graph.routing.latencies import Durations, Times
+from aegis_graph.routing.candidates.latencies import Durations, Times
 
 _SCALE = 1_000
 """What one unit is in a sum, so that integers can lose a fiftieth of it."""

@@ -26,22 +26,22 @@ from aegis_graph.providers.answer_check import check_says_something
 from aegis_graph.providers.base import Provider
 from aegis_graph.providers.http.heard_headers import Listener, headers_heard_by
 from aegis_graph.request.request import Request
-from aegis_graph.routing.attempt_timer import AttemptTimer
-from aegis_graph.routing.attempt_trace import AttemptTrace
+from aegis_graph.routing.application.gates import FormGate, pass_gate
+from aegis_graph.routing.candidates.half_price import attempt_limits
+from aegis_graph.routing.candidates.provider_rates import ProviderRates
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.gates import FormGate, pass_gate
-from aegis_graph.routing.half_price import attempt_limits
-from aegis_graph.routing.model_loading import answer_when_loaded
+from aegis_graph.routing.exchange.attempt_timer import AttemptTimer
+from aegis_graph.routing.exchange.model_loading import answer_when_loaded
+from aegis_graph.routing.exchange.outgoing_call import OutgoingCall
+from aegis_graph.routing.exchange.reported_usage import with_whole_usage
 from aegis_graph.routing.observer import (
     ChunkEvent,
     RunObserver,
     raised_by_callback,
     without_ambient_callbacks,
 )
-from aegis_graph.routing.outgoing_call import OutgoingCall
-from aegis_graph.routing.provider_rates import ProviderRates
-from aegis_graph.routing.reported_usage import with_whole_usage
 from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.tracing.attempt_trace import AttemptTrace
 from aegis_graph.types import CUT_OFF, FINISH_REASON, AttemptRecord
 
 

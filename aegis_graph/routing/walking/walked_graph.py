@@ -17,17 +17,21 @@ from langgraph.typing import ContextT, InputT, OutputT, StateT
 from typing_extensions import override
 
 from aegis_graph.routing.events import no_writer
-from aegis_graph.routing.host_runs import (
+from aegis_graph.routing.hosts.host_runs import (
     alone_config,
     binds_choices_only,
     is_inside_a_graph,
     remembers_or_pauses,
     unobserved_config,
 )
-from aegis_graph.routing.langchain_internals import RECURSION_LIMIT, RUNNING_CONFIG, RUNTIME_KEY
-from aegis_graph.routing.private_runs import PrivateRuns, untraced_where
+from aegis_graph.routing.hosts.langchain_internals import (
+    RECURSION_LIMIT,
+    RUNNING_CONFIG,
+    RUNTIME_KEY,
+)
+from aegis_graph.routing.hosts.private_runs import PrivateRuns, untraced_where
 from aegis_graph.routing.stand_in_graph import StandInGraph
-from aegis_graph.routing.walk import WalkPlan, awalk, walk
+from aegis_graph.routing.walking.walk import WalkPlan, awalk, walk
 
 
 class WalkedGraph(PrivateRuns[StateT, ContextT, InputT, OutputT]):

@@ -18,8 +18,8 @@ from aegis_graph.config.router_config import RouterConfig
 from aegis_graph.errors import ConfigError
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import PARSED
-from aegis_graph.routing.gates import NamedCheck
-from aegis_graph.routing.hooks import Check, Rejection
+from aegis_graph.routing.application.gates import NamedCheck
+from aegis_graph.routing.application.hooks import Check, Rejection
 from aegis_graph.text.foreign import clean_text
 from aegis_graph.text.json_text import leading_json
 from aegis_graph.text.passages import parse_passages

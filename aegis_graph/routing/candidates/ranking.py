@@ -10,10 +10,10 @@ from aegis_graph.config.specs import RoutingSpec
 from aegis_graph.pricing.prices import NO_COST, TokenPrices
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.experience import Experience, is_warm
-from aegis_graph.routing.half_price import each_before_its_own
-from aegis_graph.routing.observations import Record
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.candidates.experience import Experience, is_warm
+from aegis_graph.routing.candidates.half_price import each_before_its_own
+from aegis_graph.routing.candidates.observations import Record
 from aegis_graph.routing.order import Expectation, Option, in_order_of
 from aegis_graph.routing.policy import Candidate, ProviderPlan
 from aegis_graph.types import Order

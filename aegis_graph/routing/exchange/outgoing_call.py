@@ -13,14 +13,14 @@ from aegis_graph.providers.base import Provider
 from aegis_graph.request.conversation import for_provider
 from aegis_graph.request.request import Request
 from aegis_graph.request.structured import schema_instruction
-from aegis_graph.routing.direct_call import (
+from aegis_graph.routing.observer import RunObserver, with_handler
+from aegis_graph.routing.stream_recorder import StreamRecorder
+from aegis_graph.routing.walking.direct_call import (
     ModelRun,
     direct_answer,
     hears_itself,
     streams_alone,
 )
-from aegis_graph.routing.observer import RunObserver, with_handler
-from aegis_graph.routing.stream_recorder import StreamRecorder
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

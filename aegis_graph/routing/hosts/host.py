@@ -28,10 +28,14 @@ from aegis_graph.request.choices import (
 from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING, SELECTING, read_selections
 from aegis_graph.request.tags import is_text_mapping
-from aegis_graph.routing.choosing import ProviderNames
-from aegis_graph.routing.direct_run import direct_run
-from aegis_graph.routing.langchain_internals import RUNNING_CONFIG, RUNTIME_KEY, channels_around
+from aegis_graph.routing.candidates.choosing import ProviderNames
+from aegis_graph.routing.hosts.langchain_internals import (
+    RUNNING_CONFIG,
+    RUNTIME_KEY,
+    channels_around,
+)
 from aegis_graph.routing.state import RouterInput, RouterState
+from aegis_graph.routing.walking.direct_run import direct_run
 from aegis_graph.types import ORDERS, AttemptRecord, SkippedRecord
 
 logger = logging.getLogger(__name__)

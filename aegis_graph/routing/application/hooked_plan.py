@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aegis_graph.request.request import Request
-from aegis_graph.routing.hooks import HookCall, Policy
+from aegis_graph.routing.application.hooks import HookCall, Policy
 from aegis_graph.routing.policy import Candidate, ProviderPlan, passed_over
 from aegis_graph.routing.state import RouterState
 from aegis_graph.text.foreign import clean_text

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from aegis_graph.routing.call import Call
-from aegis_graph.routing.outcome import CallOutcome
+from aegis_graph.routing.exchange.outcome import CallOutcome
 from aegis_graph.routing.services import SharedServices
 
 

@@ -8,10 +8,12 @@ from datetime import datetime
 
 from aegis_graph.providers.base import Provider
 from aegis_graph.request.request import Request
-from aegis_graph.routing.choosing import ProviderNames, in_order, why_not
+from aegis_graph.routing.candidates.choosing import ProviderNames, in_order, why_not
+from aegis_graph.routing.candidates.downshift import Downshift
+from aegis_graph.routing.candidates.half_price import with_waiting_tiers
+from aegis_graph.routing.candidates.ranking import Ranking
 from aegis_graph.routing.deadline import Deadline, is_over
-from aegis_graph.routing.downshift import Downshift
-from aegis_graph.routing.half_price import with_waiting_tiers
+from aegis_graph.routing.exchange.retry import asked_last, is_retry
 from aegis_graph.routing.health import Health, Unavailable
 from aegis_graph.routing.policy import (
     Candidate,
@@ -21,9 +23,7 @@ from aegis_graph.routing.policy import (
     out_of_time,
     within_price,
 )
-from aegis_graph.routing.ranking import Ranking
 from aegis_graph.routing.reservation import most_cost
-from aegis_graph.routing.retry import asked_last, is_retry
 from aegis_graph.routing.state import RouterState, route_of
 from aegis_graph.types import Order
 

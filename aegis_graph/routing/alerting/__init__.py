@@ -1,0 +1,1 @@
+"""What operators are sent: alerts of budgets, notices of changes."""

@@ -1,0 +1,1 @@
+"""What tracers and telemetry see of requests and attempts."""

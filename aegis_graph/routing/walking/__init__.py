@@ -1,0 +1,1 @@
+"""Graphs of this package run without LangGraph's engine, where nothing would notice."""
