@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
 from langchain_core.documents import Document
@@ -26,6 +27,7 @@ from aegis_graph.components.retriever.embedder import RequestEmbedder
 from aegis_graph.errors import RoutingError
 from aegis_graph.ledger.async_sqlite import ask
 from aegis_graph.ledger.queries import Query, Statement, advance
+from aegis_graph.text.question_parts import separate_parts
 from aegis_graph.types import LOCAL_ONLY, AttemptRecord
 
 T = TypeVar("T")
@@ -40,10 +42,15 @@ class _Run:
     question: str
     options: Mapping[str, Any]
     embedder: RequestEmbedder | None
-    vector: bytes | None = None
+    vectors: Sequence[bytes] = ()
     space: Space | None = None
     reason: str | None = None
     """Why the search is not all that it should be."""
+
+    @cached_property
+    def asked(self) -> list[str]:
+        """What is looked for: the question, and each part of it that stands alone."""
+        return [self.question, *separate_parts(self.question)]
 
     def result(self, documents: list[Document]) -> RetrieverResult:
         attempts = [] if self.embedder is None else self.embedder.attempts
@@ -85,7 +92,7 @@ class IndexRetriever(CostedRetriever):
             run.space = self._ask(space_of(self._space))
             if self._has_vectors(run):
                 try:
-                    self._take(run, run.embedder.embed([question], "query")[0])
+                    self._take(run, run.embedder.embed(run.asked, "query"))
                 except RoutingError as error:
                     _by_words_alone(run, error)
         found = self._ask(hits(self._search(run)))
@@ -101,7 +108,7 @@ class IndexRetriever(CostedRetriever):
             run.space = await self._aask(space_of(self._space))
             if self._has_vectors(run):
                 try:
-                    self._take(run, (await run.embedder.aembed([question], "query"))[0])
+                    self._take(run, await run.embedder.aembed(run.asked, "query"))
                 except RoutingError as error:
                     _by_words_alone(run, error)
         search = await asyncio.to_thread(self._search, run)
@@ -132,23 +139,24 @@ class IndexRetriever(CostedRetriever):
             run.reason = f"searched by words alone: the index has no vectors of {self._space}"
         return run.space is not None
 
-    def _take(self, run: _Run, vector: Sequence[float]) -> None:
+    def _take(self, run: _Run, vectors: Sequence[Sequence[float]]) -> None:
         assert run.space is not None, "a question is embedded where there is something to compare"
-        if len(vector) == run.space.dimensions:
-            run.vector = unit_blob(vector)
+        dimensions = len(vectors[0])
+        if dimensions == run.space.dimensions:
+            run.vectors = [unit_blob(one) for one in vectors]
             return
-        what = f"its vectors have {run.space.dimensions} dimensions, the question's {len(vector)}"
+        what = f"its vectors have {run.space.dimensions} dimensions, the question's {dimensions}"
         _add_reason(run, f"searched by words alone: {what}")
 
     def _search(self, run: _Run) -> Search:
         depth = self.limit * DEPTH_FACTOR
         return Search(
-            words=Stemmer().query(run.question),
+            words=[Stemmer().query(one) for one in run.asked],
             where=condition_of(self.where),
             depth=depth if self.reranker is None else max(depth, _RERANKED),
             neighbours=self.neighbours,
             space=run.space,
-            vector=run.vector,
+            vectors=run.vectors,
         )
 
     def _finish(self, run: _Run, found: list[Hit]) -> RetrieverResult:

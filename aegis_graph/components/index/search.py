@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from aegis_graph.components.index.filters import Condition
 from aegis_graph.components.index.rows import FoundPassage
 from aegis_graph.components.index.schema import ROW
 from aegis_graph.components.index.vectors import Space, nearest_passages
-from aegis_graph.components.retriever.base import fuse
+from aegis_graph.components.retriever.base import fuse, take_turns
 from aegis_graph.ledger.queries import Query, Statement
 
 _RANK = "bm25(words, 0.0, 1.0, 0.4)"
@@ -19,18 +20,18 @@ _RANK = "bm25(words, 0.0, 1.0, 0.4)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """What to look for."""
+    """What to look for: a question, and each part of it that can be looked up alone."""
 
-    words: str
-    """As ``Stemmer.query`` gives it."""
+    words: Sequence[str]
+    """One for each of them, as ``Stemmer.query`` gives it."""
     where: Condition
     depth: int
-    """How far down each of the two rankings is read."""
+    """How far down each ranking is read."""
     neighbours: int
     """Passages before and after each that is found."""
     space: Space | None = None
-    vector: bytes | None = None
-    """The question's, where it was embedded."""
+    vectors: Sequence[bytes] = ()
+    """One for each of them, where they were embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +57,10 @@ def hits(search: Search) -> Query[list[Hit]]:
     """What is found, best first."""
     # All statements see the index as it is now, also while it is being written.
     yield Statement("BEGIN")
-    rankings = [(yield from _by_words(search))]
-    if search.vector is not None and search.space is not None:
-        by_meaning = yield from nearest_passages(
-            search.vector,
-            space=search.space,
-            limit=search.depth,
-            where=search.where,
-        )
-        rankings.append(by_meaning)
-    best = fuse(rankings)[: search.depth]
+    rankings: list[list[int]] = []
+    for words, vector in zip_longest(search.words, search.vectors):
+        rankings.append((yield from _ranking(search, words, vector)))
+    best = take_turns(rankings)[: search.depth]
     found = yield from _passages(best)
     if not search.neighbours:
         return [Hit(one, (), ()) for one in found]
@@ -73,8 +68,18 @@ def hits(search: Search) -> Query[list[Hit]]:
     return [_hit(one, around, search.neighbours) for one in found]
 
 
-def _by_words(search: Search) -> Query[list[int]]:
-    if not search.words:
+def _ranking(search: Search, words: str, vector: bytes | None) -> Query[list[int]]:
+    by_words = yield from _by_words(search, words)
+    if vector is None or search.space is None:
+        return by_words
+    by_meaning = yield from nearest_passages(
+        vector, space=search.space, limit=search.depth, where=search.where
+    )
+    return fuse([by_words, by_meaning])
+
+
+def _by_words(search: Search, words: str) -> Query[list[int]]:
+    if not words:
         return []
     joined = (
         " JOIN passages AS p ON p.id = words.rowid JOIN documents AS d ON d.id = p.document"
@@ -84,7 +89,7 @@ def _by_words(search: Search) -> Query[list[int]]:
     rows = yield Statement(
         f"SELECT words.rowid FROM words{joined} WHERE words MATCH ? AND {search.where.sql}"
         f" ORDER BY {_RANK}, words.rowid LIMIT ?",
-        (search.words, *search.where.parameters, search.depth),
+        (words, *search.where.parameters, search.depth),
     )
     return [row[0] for row in rows]
 

@@ -58,6 +58,22 @@ def test_a_document_is_found_by_forms_of_its_words_in_both_languages(
     assert found(index, "the of and") == []
 
 
+def test_each_part_of_a_question_is_looked_up(index: DocumentIndex, tmp_path: Path) -> None:
+    limit = "The monthly limit of a budget is 40 dollars. It is a limit of dollars by budget."
+    for number in range(8):
+        write(tmp_path / "a" / f"{number}.md", f"{limit} It has the number {number}.")
+    for number in range(40):
+        write(
+            tmp_path / "a" / f"other{number}.md", f"Penguin {number} begins to read for some weeks."
+        )
+    write(tmp_path / "a" / "weeks.md", "Weeks begin on Monday.")
+    index.update([tmp_path / "a"])
+    question = "What is the monthly limit of a budget in dollars, and when do weeks begin?"
+    assert "weeks.md" in found(index, question, limit=3)
+    result = asyncio.run(index.retriever(limit=3).ainvoke(question))
+    assert "weeks.md" in [one.metadata["source"] for one in result]
+
+
 def test_only_what_changed_is_read_again_and_what_is_gone_goes(
     index: DocumentIndex, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
