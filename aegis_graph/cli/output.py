@@ -156,6 +156,7 @@ _REASONS = {
     "uncited": "cites nothing",
     "words": "in other words than the sources",
     "numbers": "has a number that the sources lack",
+    "subject": "says of one name what the sources say of another",
     "negation": "says yes where the sources say no, or no where they say yes",
     "model": "so a model judged",
 }

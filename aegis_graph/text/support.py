@@ -1,4 +1,4 @@
-"""Whether a text supports a claim, by rule: its words, its numbers, and whether it says no.
+"""Whether a text supports a claim, by rule: words, numbers, of what it is said, yes or no.
 
 It is a comparison of words, which errs on the careful side: a paraphrase in other words counts as
 unsupported. It judges the whole sentences around what it finds, so that no quote cuts a "not" off.
@@ -15,6 +15,7 @@ from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.negation import judged_language, no_words, says_no
 from aegis_graph.text.scripts import is_unspaced
 from aegis_graph.text.sentences import split_sentences
+from aegis_graph.text.subjects import is_said_of_another
 from aegis_graph.text.words import (
     closeness,
     detect_language,
@@ -25,10 +26,11 @@ from aegis_graph.text.words import (
     words,
 )
 
-Verdict = Literal["supported", "words", "numbers", "negation", "language"]
+Verdict = Literal["supported", "words", "numbers", "subject", "negation", "language"]
 """``supported``, or what the text lacks: the claim's words, one of its numbers with its sign and
-unit, its yes or no. ``language``: the words match, and the language's words for no are not known,
-so that only a whole sentence, word for word, is ``supported``."""
+unit, its yes or no. ``subject``: the text says it of another name. ``language``: the words match,
+and the language's words for no are not known, so that only a whole sentence, word for word, is
+``supported``."""
 
 ENOUGH = 0.8
 """Share of a claim's words that a quote must have, in any form: three of four are too few."""
@@ -75,6 +77,8 @@ def judge(claim: str, text: str) -> Verdict:
         return "words"
     if not agree(claim, text):
         return "numbers"
+    if is_said_of_another(claim, text):
+        return "subject"
     language = judged_language(f"{claim}\n{text}")
     if language is None:
         return "supported" if _same_words(claim, text) else "language"
@@ -174,7 +178,7 @@ def is_supported(claim: str, text: str) -> bool:
 
 def _may_support(claim: str, text: str) -> bool:
     """Whether any piece of a text may support a claim: what all of it lacks, no piece has."""
-    return judge(claim, text) not in ("words", "numbers")
+    return judge(claim, text) not in ("words", "numbers", "subject")
 
 
 def _quotes_around(best: int, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -19,6 +19,7 @@ from aegis_graph.components.answer_generator.wording import (
 from aegis_graph.components.answer_generator.yes_or_no import begins_with_yes_or_no, is_yes_or_no
 from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.passages import Passage
+from aegis_graph.text.subjects import is_said_of_another
 from aegis_graph.text.support import is_negative
 from aegis_graph.text.words import (
     STOP_WORDS,
@@ -106,6 +107,7 @@ def is_borne_out(question: str, answer: CheckedAnswer, passages: Sequence[Passag
         )
         and _is_of_the_kind(question, claim, set(missing), "\n".join(texts))
         and _is_of_the_number(question, claim, texts)
+        and not any(is_said_of_another(claim, one) for one in texts)
         for claim in claims
     )
 

@@ -16,6 +16,7 @@ PASSAGES = [
     Passage(
         source="trips.md", text="Flights are allowed after ten hours; Aldmoor Travel books them."
     ),
+    Passage(source="minutes.md", text="The council voted, and Joris abstained. Wim signs."),
     Passage(source="miete.md", text="Die Miete beträgt 900 Euro. Der Aufzug trägt 700 kg."),
 ]
 
@@ -33,6 +34,8 @@ def is_kept(question: str, draft: str) -> bool:
         ("Wie hoch ist die Miete?", "Die Miete beträgt 900 Euro.", "Die Miete beträgt 700 kg."),
         ("Was kostet der Aufzug?", "Er kostet 900 Euro.", "Er kostet 700 kg."),
         ("Wie viel wiegt der Aufzug?", "Er wiegt 700 kg.", "Er wiegt 900 Euro."),
+        # What another one did.
+        ("Who abstained in the vote?", "Joris abstained.", "Wim abstained in the vote."),
         # So many of a thing where a weight is asked for.
         ("How heavy is the key?", "The key weighs 700 kg.", "The key weighs 90 requests."),
         ("What does a key weigh?", "A key weighs 700 kg.", "A key weighs 2 versions."),
