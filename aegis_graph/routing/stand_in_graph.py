@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
@@ -24,6 +25,10 @@ class StandInGraph(PregelProtocol[RouterState, RouterContext, RouterInput, Route
 
     _bound: RunnableConfig
     """Defaults for each call."""
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy of the same router in force, as a deep copy of a compiled one is."""
+        return copy(self)
 
     @property
     @abstractmethod

@@ -147,6 +147,10 @@ class PrivateRuns(CompiledStateGraph[StateT, ContextT, InputT, OutputT]):
         vars(graph.builder)["router"] = router
         return cls(**{key: value for key, value in vars(graph).items() if key != "__orig_class__"})
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy that asks the same providers and writes to the same ledger."""
+        return self.copy()
+
     @property
     def default_sensitivity(self) -> str:
         """How private an input is that does not say it."""
