@@ -7,6 +7,7 @@ from typing import Any, NoReturn, Protocol
 from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.errors import InvalidRequestError
@@ -76,6 +77,8 @@ def request_from(
         given["timeout_s"] = given.pop("timeout")
     if "response_format" in given:
         given["response_schema"] = _schema_of(given.pop("response_format"))
+    if "tools" in given:
+        given["tools"] = tools_from(given["tools"], strict=None)
     known = {*_OF_THE_REQUEST, *_OPTIONS, _TAGS, "tool_choice"}
     for name in given:
         if name not in known | _NOT_IN_THE_REQUEST:
@@ -96,6 +99,28 @@ def request_from(
     }
 
 
+def tools_from(tools: object, *, strict: bool | None) -> list[dict[str, Any]]:
+    """Tools in OpenAI's form.
+
+    Args:
+        tools: What ``convert_to_openai_tool`` takes.
+        strict: Whether the arguments must fit a tool's schema, where a provider can say so.
+
+    Raises:
+        InvalidRequestError: One of them is no tool.
+    """
+    if not isinstance(tools, Sequence) or isinstance(tools, str):
+        _refuse("tools", f"must be a list of tools, and is a {type(tools).__name__}")
+    rows = []
+    for place, tool in enumerate(tools):
+        try:
+            rows.append(convert_to_openai_tool(tool, strict=strict))
+        except (TypeError, ValueError) as error:
+            where = f"tools[{place}]"
+            raise InvalidRequestError(f"{where}: {type(tool).__name__} is no tool") from error
+    return rows
+
+
 def tool_choice_from(choice: object, tools: Sequence[Mapping[str, Any]]) -> str | None:
     """The choice as the router takes it: ``auto``, ``none``, ``required`` or a tool's name.
 
@@ -108,7 +133,9 @@ def tool_choice_from(choice: object, tools: Sequence[Mapping[str, Any]]) -> str 
         return None
     if choice is True or choice == "any":
         return "required"
-    names = [tool["function"]["name"] for tool in tools]
+    functions = [tool.get("function") for tool in tools]
+    # What is no function with a name is refused with the request, whatever is chosen.
+    names = [row["name"] for row in functions if isinstance(row, Mapping) and "name" in row]
     if not isinstance(choice, str) or choice not in {"auto", "none", "required", *names}:
         _refuse("tool_choice", f"no tool is called {choice!r}; there are {names}")
     return choice

@@ -21,7 +21,7 @@ from langgraph.pregel.protocol import PregelProtocol
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from typing_extensions import override
 
-from aegis_graph.chat.call_arguments import request_from, tool_choice_from
+from aegis_graph.chat.call_arguments import request_from, tool_choice_from, tools_from
 from aegis_graph.chat.call_config import HIDDEN, THREAD_ID
 from aegis_graph.chat.chunks import ChunkConverter, RouterResult, chat_result, whole_chunk
 from aegis_graph.chat.description import DescribedChatModel
@@ -127,7 +127,7 @@ class RoutedChatModel(DescribedChatModel):
         Raises:
             InvalidRequestError: No tool has that name.
         """
-        rows = [convert_to_openai_tool(tool, strict=strict) for tool in tools]
+        rows = tools_from(tools, strict=strict)
         choice = tool_choice_from(tool_choice, rows)
         return self.bind(tools=rows, **({"tool_choice": choice} if choice else {}), **kwargs)
 
