@@ -11,7 +11,11 @@ from typing_extensions import Unpack, override
 
 from aegis_graph.request.choices import RouterContext
 from aegis_graph.routing.hosts.host import HostCheck, bound_choices
-from aegis_graph.routing.hosts.langchain_internals import CHECKPOINTER_KEY, DURABILITY_KEY
+from aegis_graph.routing.hosts.langchain_internals import (
+    CHECKPOINTER_KEY,
+    DURABILITY_KEY,
+    RECURSION_LIMIT,
+)
 from aegis_graph.routing.hosts.private_runs import PrivateRuns
 from aegis_graph.routing.route import asked_again
 from aegis_graph.routing.state import RouterInput, RouterOutput, RouterState
@@ -63,7 +67,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> Iterator[Any]:
         self._check_input(input, config)
-        stream, own = super().stream, self._without_host_memory(config)
+        stream, own = super().stream, self._of_own_steps(config)
         watching = self._watching
         if watching is None:
             return stream(input, own, **more)
@@ -74,7 +78,7 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         self, input: Any, config: RunnableConfig | None = None, **more: Any
     ) -> AsyncIterator[Any]:
         self._check_input(input, config)
-        stream, own = super().astream, self._without_host_memory(config)
+        stream, own = super().astream, self._of_own_steps(config)
         watching = self._watching
         if watching is None:
             return stream(input, own, **more)
@@ -96,6 +100,15 @@ class CompiledRouter(PrivateRuns[RouterState, RouterContext, RouterInput, Router
         check: HostCheck | None = getattr(self.builder, "host_check", None)
         if check is not None:
             check.check(asked, self.config, config)
+
+    def _of_own_steps(self, config: RunnableConfig | None) -> RunnableConfig:
+        # A limit is there for graphs that go in circles. A request's way ends by itself, and one
+        # that ended at the limit of its host's steps would lose an answer that is paid. LangGraph
+        # passes over its default itself, where a run around this one has another.
+        return {
+            **(self._without_host_memory(config) or {}),
+            "recursion_limit": int(RECURSION_LIMIT),
+        }
 
     def _without_host_memory(self, config: RunnableConfig | None) -> RunnableConfig | None:
         # A graph without a checkpointer in a host that runs with ``durability="sync"`` would wait

@@ -26,7 +26,7 @@ from aegis_graph.routing.hosts.host_runs import (
     remembers_or_pauses,
     unobserved_config,
 )
-from aegis_graph.routing.hosts.langchain_internals import RUNNING_CONFIG
+from aegis_graph.routing.hosts.langchain_internals import RECURSION_LIMIT, RUNNING_CONFIG
 from aegis_graph.routing.hosts.private_runs import untraced_where
 from aegis_graph.routing.state import RouterInput
 from aegis_graph.routing.tracing.watched_runs import watched_run
@@ -100,9 +100,10 @@ class FastPathGraph(CompiledRouter):
             around = self._without_host_memory(around) or {}
             own = around if config is RUNNING_CONFIG.get() else self._without_host_memory(config)
         found = unobserved_config(around, self.config or {}, own)
-        if found is not None:
-            self._check_input(asked, config)
-        return found
+        if found is None:
+            return None
+        self._check_input(asked, config)
+        return {**found, "recursion_limit": RECURSION_LIMIT}
 
     @property
     @override
