@@ -10,9 +10,11 @@ from pathlib import Path
 
 from aegis_graph.components.documents.readers.kinds import suffix_of
 from aegis_graph.components.documents.readers.reading import DocumentReader
-from aegis_graph.components.documents.skipped import SkippedDocument, SkipReason
+from aegis_graph.components.documents.skipped import SkippedDocument, SkipReason, one_line
 from aegis_graph.components.documents.sources import shown, source_names
 from aegis_graph.errors import DocumentError
+
+_NO_FILE = "neither a file nor a folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class _Search:
         in it may both be named, and a link names a file again."""
         self._skipped: list[SkippedDocument] = []
         self._others: Counter[str] = Counter()
+        self._seen: set[Path] = set()
+        """What was found in folders, by where it really is."""
 
     def found(self) -> FoundDocuments:
         files = list(self._files.values())
@@ -79,31 +83,44 @@ class _Search:
         if is_folder:
             self._add_folder(path)
         elif not is_file:
-            self._skip(path, "unreadable", "neither a file nor a folder")
-        elif self._is_readable(path):
-            self._files.setdefault(path.resolve(), (path, path.parent))
-        else:
+            self._skip(path, "unreadable", _NO_FILE)
+        elif (readable := self._is_readable(path, path)) is True:
+            self._files.setdefault(_real(path), (path, path.parent))
+        elif readable is False:
             self._skip(path, "other_kind", "an unsupported kind of file")
 
     def _add_folder(self, folder: Path) -> None:
         outside: list[Path] = []
-        inside, before = folder.resolve(), len(self._files) + len(self._skipped)
-        for file in sorted(self._below(folder)):
+        inside, before = _real(folder), len(self._skipped)
+        files = sorted(self._below(folder))
+        for file in files:
             # A file that is no link is where it seems to be, and asking takes time.
-            real = file.resolve() if file.is_symlink() else inside / file.relative_to(folder)
+            real = _real(file) if file.is_symlink() else inside / file.relative_to(folder)
+            # A folder may be named twice, or with one above it.
+            if real in self._seen:
+                continue
+            self._seen.add(real)
             if not real.is_relative_to(inside):
                 outside.append(file)
-            elif self._is_readable(file):
-                self._files.setdefault(real, (file, folder))
-            elif real.is_file():
-                self._others[suffix_of(file)] += 1
+            else:
+                self._add_found(file, real, folder)
         if outside:
             many = "links lead" if len(outside) > 1 else "link leads"
             example = shown(str(outside[0].relative_to(folder)))
             why = f"{len(outside)} {many} out of the folder, not followed"
             self._skipped.append(_skip(example, "outside_link", why, count=len(outside)))
-        if before == len(self._files) + len(self._skipped) and not self._others:
+        if not files and before == len(self._skipped):
             self._skip(folder, "empty", "no documents in this folder")
+
+    def _add_found(self, file: Path, real: Path, folder: Path) -> None:
+        below = file.relative_to(folder)
+        if not real.is_file():
+            why = "a link that leads nowhere" if file.is_symlink() else _NO_FILE
+            self._skip(below, "unreadable", why)
+        elif (readable := self._is_readable(file, below)) is True:
+            self._files.setdefault(real, (file, folder))
+        elif readable is False:
+            self._others[suffix_of(file)] += 1
 
     def _below(self, folder: Path) -> Iterator[Path]:
         def unreadable(error: OSError) -> None:
@@ -113,15 +130,17 @@ class _Search:
             # In place, which is how os.walk is kept out of a folder.
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in names:
-                if not name.startswith("."):
+                # Office keeps a file of such a name beside one that is open.
+                if not name.startswith((".", "~$")):
                     yield Path(parent, name)
 
-    def _is_readable(self, file: Path) -> bool:
+    def _is_readable(self, file: Path, name: Path) -> bool | None:
+        """Whether a file is of a kind that is read; ``None`` where it cannot be opened to see."""
         try:
             return file.is_file() and self._reader.readable(file)
         except OSError as error:
-            self._skip(file, "unreadable", _reason(error))
-            return False
+            self._skip(name, "unreadable", _reason(error))
+            return None
 
     def _skip(self, path: Path, reason: SkipReason, message: str) -> None:
         self._skipped.append(_skip(_name(path), reason, message))
@@ -132,7 +151,12 @@ def _skip(source: str, reason: SkipReason, message: str, *, count: int = 1) -> S
 
 
 def _name(path: Path) -> str:
-    return shown(str(path))
+    return one_line(shown(str(path)))
+
+
+def _real(path: Path) -> Path:
+    # Unlike ``Path.resolve``, it takes a link that leads to itself.
+    return Path(os.path.realpath(path))
 
 
 def _reason(error: OSError) -> str:

@@ -45,6 +45,29 @@ def test_bad_files_are_skipped_with_their_reasons(tmp_path: Path) -> None:
     assert lines[-1] == "2 files of other kinds were not read (.heic 1, .zip 1)"
 
 
+def test_what_is_no_file_is_named_below_its_folder_and_costs_no_other(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    write(docs, a_md=b"It is blue.")
+    (docs / "~$a.docx").write_bytes(b"x")
+    os.symlink("itself.md", docs / "itself.md")
+    os.symlink("nowhere.md", docs / "gone.md")
+    os.symlink(docs, docs / "again")
+    os.mkfifo(docs / "pipe.md")
+    documents = DocumentSet([docs, docs, tmp_path, docs / "a.md"])
+    assert [document.text for document in documents.read()] == ["It is blue."]
+    assert [(one.source, one.message) for one in documents.skipped] == [
+        ("gone.md", "a link that leads nowhere"),
+        ("itself.md", "a link that leads nowhere"),
+        ("pipe.md", "neither a file nor a folder"),
+    ]
+
+
+def test_a_name_that_is_far_too_long_is_named_in_one_line() -> None:
+    with pytest.raises(DocumentError) as caught:
+        DocumentSet([Path("x" * 5000)])
+    assert len(str(caught.value)) < 400
+
+
 def test_what_is_read_again_is_counted_once(tmp_path: Path) -> None:
     write(tmp_path, a_md=b"It is blue.", b_txt=b"\0\1")
     documents = DocumentSet([tmp_path])
