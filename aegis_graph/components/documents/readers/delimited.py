@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 
 from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
@@ -11,6 +12,8 @@ from aegis_graph.components.documents.readers.encoding import decode
 from aegis_graph.components.documents.readers.rows import labelled_rows
 
 MAX_ROWS = 500_000
+_SEPARATOR = re.compile(r"[\"']?sep=(.)[\"']?[ \t]*(?:\n|$)", re.IGNORECASE)
+"""A line for Excel."""
 _SAMPLE = 20_000
 _DELIMITERS = ",;\t|"
 
@@ -19,8 +22,12 @@ def read(raw: RawDocument) -> Content:
     """The rows of the file."""
     text = decode(raw.data)
     delimiter = "\t" if raw.suffix in {".tsv", ".tab"} else _delimiter(text)
+    # Read on behind that line, which is no row.
+    if named := _SEPARATOR.match(text):
+        text = text[named.end() :]
     notes: list[str] = []
     # A cell may have line breaks, so the reader gets lines with their ends.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     lines = labelled_rows(_bounded(rows, notes))
     return Content([Section(text="\n".join(lines))], notes=notes)
@@ -29,8 +36,8 @@ def read(raw: RawDocument) -> Content:
 def _delimiter(text: str) -> str:
     """What stands equally often in the first lines; of Excel in German that is a semicolon."""
     sample = text[:_SAMPLE].split("\n")[:20]
-    if sample and sample[0].lower().startswith("sep=") and len(sample[0].strip()) == 5:
-        return sample[0].strip()[4]
+    if named := _SEPARATOR.match(text):
+        return named[1]
     best, most = ",", 0
     for delimiter in _DELIMITERS:
         rows = csv.reader(sample, delimiter=delimiter)
@@ -57,6 +64,4 @@ def _bounded(rows: Iterable[list[str]], notes: list[str]) -> Iterator[list[str]]
         if number >= MAX_ROWS:
             notes.append(f"only its first {MAX_ROWS:,} rows were read")
             return
-        if number == 0 and len(row) == 1 and row[0].lower().startswith("sep="):
-            continue
         yield row

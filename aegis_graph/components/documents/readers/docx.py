@@ -14,7 +14,9 @@ from aegis_graph.components.documents.readers.archive import open_archive
 from aegis_graph.components.documents.readers.content import Content, RawDocument, Section
 from aegis_graph.components.documents.readers.rows import cell_text, markdown_table
 
-_W_P, _W_TBL, _W_T = qn("w:p"), qn("w:tbl"), qn("w:t")
+_W_P, _W_TBL, _RUN = qn("w:p"), qn("w:tbl"), qn("w:r")
+_MATH = "{http://schemas.openxmlformats.org/officeDocument/2006/math}t"
+_TEXTS = frozenset({qn("w:t"), _MATH})
 _BREAKS = {qn("w:tab"): "\t", qn("w:br"): "\n", qn("w:cr"): "\n", qn("w:noBreakHyphen"): "-"}
 _GONE = frozenset({qn("w:del"), qn("w:moveFrom"), qn("w:instrText"), qn("w:pPr"), qn("w:rPr")})
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
@@ -89,20 +91,32 @@ def _text(paragraph: Any) -> str:
     ahead = list(reversed(paragraph))
     while ahead:
         node = ahead.pop()
-        if node.tag == _W_T:
+        if node.tag in _TEXTS:
             parts.append(node.text or "")
         elif node.tag in _BREAKS:
             parts.append(_BREAKS[node.tag])
+        elif node.tag == _RUN and _is_hidden(node):
+            continue
         elif node.tag not in _GONE and node.tag not in {_FALLBACK, _TEXT_BOX}:
             ahead += reversed(node)
     return "".join(parts)
 
 
+def _is_hidden(run: Any) -> bool:
+    mark = run.find("w:rPr/w:vanish", _NS)
+    return mark is not None and mark.get(qn("w:val")) not in ("0", "false", "off")
+
+
 def _table(table: Any, styles: dict[str, str], depth: int) -> str:
-    rows = []
+    rows: list[list[str]] = []
     for row in _own(table, "w:tr", of="w:tbl"):
         cells: list[str] = []
         for cell in _own(row, "w:tc", of="w:tr"):
+            above, merged = rows[-1] if rows else [], cell.find("w:tcPr/w:vMerge", _NS)
+            # It goes on with the cell above.
+            if merged is not None and merged.get(qn("w:val")) in (None, "continue"):
+                cells += above[len(cells) : len(cells) + 1] or [""]
+                continue
             cells.append(cell_text("\n".join(_blocks(cell, styles, depth + 1))))
             span = _value(cell, "w:tcPr/w:gridSpan")
             cells += [""] * (min(int(span), 64) - 1 if span.isdigit() else 0)

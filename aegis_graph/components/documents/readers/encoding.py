@@ -6,6 +6,7 @@ import codecs
 import re
 
 from aegis_graph.components.documents.readers.content import unfit
+from aegis_graph.text.foreign import CONTROL_SEQUENCE
 
 # The longer mark first: UTF-32 little endian begins with that of UTF-16.
 _MARKS = (
@@ -23,6 +24,15 @@ _DECLARED_WITHIN = 4096
 """Bytes in which a document declares its encoding."""
 _LEAST_WIDE = 8
 """Bytes below which UTF-16 without a mark cannot be told from chance."""
+_WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_LIVING = re.compile(
+    "[\\n\\r\\t -~\u00a0-\u024f\u0370-\u06ff\u0900-\u097f\u0e00-\u0e5b\u2010-\u2030\u20a0-\u20bf"
+    "\u3000-\u30ff\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff5e]"
+)
+"""Characters that text of today is written in."""
+_MOST_LIVING = 0.95
+_MOST_STRAY = 0.002
+"""Share of zeros that text may have, as of a log whose writer was stopped."""
 _SAMPLE = 64_000
 """Bytes by which an encoding is guessed."""
 _CONTROL = re.compile(r"[\x00-\x07\x0e-\x19\x1c-\x1f\ufffd]")
@@ -37,6 +47,7 @@ _SIGNS = frozenset(
 _FOREIGN = re.compile(r"[^\x00-\x7f]")
 _LETTER = re.compile(r"[^\W\d_]")
 _SIGN_IN_WORD = re.compile(r"[^\W\d_][^\w\s\u2018\u2019\u2013\u2014\x00-\x7f][^\W\d_]")
+_MAC_SIGNS = frozenset("\u201e\u201c\u201d\u2018\u2019\u2013\u2014\u2026\u2022\u00a7\u20ac")
 # Latin-1 is a part of the first.
 _SIMPLE = ("cp1252", "cp850", "mac_roman")
 _COMMON = [
@@ -61,6 +72,8 @@ def decode(data: bytes, *, declared: bool = False) -> str:
     text = _decoded(data, declared=declared)
     if _is_binary(text):
         raise unfit("binary", "not a text file")
+    # What colours a terminal says nothing in a document.
+    text = CONTROL_SEQUENCE.sub("", text) if "\x1b" in text else text
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -72,12 +85,16 @@ def _decoded(data: bytes, *, declared: bool) -> str:
     # What is all ASCII or UTF-8 may yet be something else only by its own word.
     if named is not None and not named.startswith(("utf", "iso8859", "cp125", "ascii")):
         return data.decode(named, "replace")
+    # Japanese of mails is ASCII to the eye, with an escape where it begins.
+    if b"\x1b$" in data[:_SAMPLE] and _strictly(data, "iso2022_jp") is not None:
+        return data.decode("iso2022_jp")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         return _not_utf8(data, named, error)
     if "\0" in text:
-        return _wide(data)
+        stray = text.rstrip("\0").count("\0") <= _MOST_STRAY * len(text.rstrip("\0"))
+        return text.replace("\0", "") if stray else _wide(data)
     return text
 
 
@@ -100,16 +117,32 @@ def _not_utf8(data: bytes, named: str | None, error: UnicodeDecodeError) -> str:
 
 
 def _wide(data: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark: of Latin text, every second byte is zero."""
-    sample = data[:_SAMPLE]
-    size = len(sample) // 2 or 1
-    even, odd = sample[0::2].count(0) / size, sample[1::2].count(0) / size
-    for encoding, much, little in (("utf-16-le", odd, even), ("utf-16-be", even, odd)):
-        if much > 0.4 and little < 0.1 and len(sample) >= _LEAST_WIDE:
-            text = data.decode(encoding, "replace")
-            if not _CONTROL.search(text[:_SAMPLE]):
-                return text
-    raise unfit("binary", "not a text file")
+    """UTF-16 or UTF-32 without a mark, of whichever reading is text with spaces or line ends.
+
+    With its bytes swapped, Latin reads as Chinese, but a space as none.
+    """
+    sample = data[: _SAMPLE // 4 * 4]
+    readings = {
+        encoding: text
+        for encoding in _WIDE
+        if len(data) >= _LEAST_WIDE and (text := _strictly(sample, encoding)) and _is_living(text)
+    }
+    best = max(readings, key=lambda one: sum(map(str.isascii, readings[one])), default=None)
+    if best is None or not any(map(str.isascii, readings[best])):
+        raise unfit("binary", "not a text file")
+    return data.decode(best, "replace")
+
+
+def _strictly(data: bytes, encoding: str) -> str | None:
+    """The text in the bytes, but for a character at their end that is cut."""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_living(text: str) -> bool:
+    return not _CONTROL.search(text) and len(_LIVING.findall(text)) >= _MOST_LIVING * len(text)
 
 
 def _declared(data: bytes) -> str | None:
@@ -134,8 +167,9 @@ def _is_western(sample: bytes, encoding: str) -> bool:
     """
     text = sample.decode(encoding, "replace")
     foreign = _FOREIGN.findall(text)
-    # Of DOS and of old Macs only the letters: their signs look like letters of all others.
-    if any(c not in _WESTERN and (c not in _SIGNS or encoding != "cp1252") for c in foreign):
+    # Of DOS only the letters, and of old Macs few signs: others look like letters of all others.
+    signs = _SIGNS if encoding == "cp1252" else _MAC_SIGNS if encoding == "mac_roman" else ()
+    if any(c not in _WESTERN and c not in signs for c in foreign):
         return False
     letters = len(_LETTER.findall(text))
     # Greek and Cyrillic read so are words of accented letters only.

@@ -50,7 +50,7 @@ def _chapters(
         for one in root.iter()
         if _name(one) == "item" and one.get("media-type") in _PAGES
     }
-    spine = [one.get("idref") for one in root.iter() if _name(one) == "itemref"]
+    spine = [one.get("idref") for one in root.iter() if _name(one) == "itemref"] or list(pages)
     # A spine that names one page over and over would unpack it as often.
     for page in dict.fromkeys(pages[one] for one in spine if one in pages):
         if page in names:

@@ -18,7 +18,7 @@ from aegis_graph.components.documents.readers.content import (
 )
 from aegis_graph.components.documents.readers.encoding import decode
 from aegis_graph.components.documents.readers.markup import without_traps
-from aegis_graph.components.documents.readers.rows import cell_text, markdown_table
+from aegis_graph.components.documents.readers.rows import cell_text, markdown_table, with_spans
 
 _SKIPPED = {
     *(
@@ -46,6 +46,8 @@ _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECAS
 _MOST_INDENT = 6
 _LONGEST_CELL = 600
 _MOST_TABLES = 20
+_MOST_COLUMNS = 20
+_MOST_ROWS = 1_000
 
 
 def read(raw: RawDocument) -> Content:
@@ -207,15 +209,34 @@ def _table(table: Tag) -> str:
 def _rows(table: Tag) -> list[list[str]]:
     """The cells in the order of the file: where tags are not closed, cells seem to be nested."""
     rows: list[list[str]] = []
+    spans: dict[tuple[int, int], int] = {}
+    reached: dict[int, int] = {}
+    """The row down to which a column is taken."""
+    place = 0
     for node in table.descendants:
         name = node.name if isinstance(node, Tag) else ""
         if name == "tr":
             rows.append([])
         elif name in {"td", "th"} and rows:
-            rows[-1].append("")
+            row, number = rows[-1], len(rows) - 1
+            while reached.get(len(row), -1) >= number:
+                row.append("")
+            place, width, height = len(row), _span(node, "colspan"), _span(node, "rowspan")
+            row += [""] * width
+            if height > 1:
+                spans[number, place] = height
+                reached |= dict.fromkeys(range(place, place + width), number + height - 1)
         elif type(node) is NavigableString and rows and rows[-1]:
-            rows[-1][-1] += f"{node} "
-    return [[cell_text(cell) for cell in row] for row in rows if row]
+            rows[-1][place] += f"{node} "
+    cells = [[cell_text(cell) for cell in row] for row in rows]
+    return [row for row in with_spans(cells, spans) if row]
+
+
+def _span(cell: Any, name: str) -> int:
+    """How many rows or columns a cell takes; a page may claim any number."""
+    value = str(cell.get(name) or "")
+    most = _MOST_COLUMNS if name == "colspan" else _MOST_ROWS
+    return min(max(int(value[:9]), 1), most) if value.isdecimal() else 1
 
 
 def _fenced(tag: Tag) -> str:

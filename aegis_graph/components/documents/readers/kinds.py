@@ -51,15 +51,18 @@ MAIL = DocumentKind("e-mail", "mail", _suffixes("eml mbox"), max_bytes=200_000_0
 MARKITDOWN = DocumentKind(
     "document", "converted", _suffixes("xls msg rss atom"), "markitdown", 50_000_000
 )
+MARKDOWN = DocumentKind(
+    "Markdown file",
+    "markdown",
+    _suffixes("md markdown mdown mkd mdx rmd qmd"),
+    max_bytes=100_000_000,
+)
+TABLE = DocumentKind("table", "delimited", _suffixes("csv tsv tab"), max_bytes=100_000_000)
+ARCHIVES = (DOCX, ODT, PPTX, XLSX, EPUB)
 
 KINDS = (
     TEXT,
-    DocumentKind(
-        "Markdown file",
-        "markdown",
-        _suffixes("md markdown mdown mkd mdx rmd qmd"),
-        max_bytes=100_000_000,
-    ),
+    MARKDOWN,
     DocumentKind("AsciiDoc file", "asciidoc", _suffixes("adoc asciidoc asc")),
     DocumentKind(
         "reStructuredText file", "restructured_text", _suffixes("rst rest"), "documents", 1_000_000
@@ -70,7 +73,7 @@ KINDS = (
     RTF,
     PPTX,
     XLSX,
-    DocumentKind("table", "delimited", _suffixes("csv tsv tab"), max_bytes=100_000_000),
+    TABLE,
     EPUB,
     DocumentKind("notebook", "notebook", _suffixes("ipynb"), max_bytes=100_000_000),
     MAIL,

@@ -5,6 +5,7 @@ What is attached is named and not read.
 
 from __future__ import annotations
 
+import codecs
 import email
 import email.policy
 import itertools
@@ -52,9 +53,10 @@ def _mailbox(data: bytes, notes: list[str]) -> Iterator[Section]:
 
 
 def _message(data: bytes) -> Section | None:
+    data = data.removeprefix(codecs.BOM_UTF8).lstrip(b"\r\n")
     message = email.message_from_bytes(data, policy=email.policy.default)
     headers = [(name, _header(message, name)) for name in _HEADERS]
-    if not any(value for _, value in headers):
+    if not message.keys():
         return None
     subject = _header(message, "Subject")
     lines = [f"{name}: {value}" for name, value in headers if value]
@@ -71,14 +73,37 @@ def _header(message: EmailMessage, name: str) -> str:
 
 def _attachments(message: EmailMessage) -> Iterator[EmailMessage]:
     for part in message.walk():
-        if part.get_content_disposition() == "attachment" or part.get_filename():
+        # A message that is forwarded as a whole is read.
+        if _is_attached(part) and part.get_content_type() != "message/rfc822":
             yield part
 
 
+def _is_attached(part: EmailMessage) -> bool:
+    return part.get_content_disposition() == "attachment" or bool(part.get_filename())
+
+
 def _body(message: EmailMessage) -> str:
-    part = message.get_body(preferencelist=("plain", "html"))
-    if part is None:
-        return ""
+    texts = [text for part in _parts(message) if (text := _text(part).strip())]
+    return "\n\n".join(texts)
+
+
+def _parts(message: EmailMessage) -> Iterator[EmailMessage]:
+    """What a reader sees, one part below the other; of two forms of one text, the plain one."""
+    ahead = [message]
+    while ahead:
+        part = ahead.pop()
+        if part.get_content_type() == "multipart/alternative":
+            forms = [one for one in part.iter_parts() if isinstance(one, EmailMessage)]
+            filled = [one for one in forms if one.is_multipart() or _text(one).strip()]
+            filled.sort(key=lambda one: one.get_content_type() != "text/plain")
+            ahead += filled[:1]
+        elif part.is_multipart():
+            ahead += [one for one in reversed(part.get_payload()) if isinstance(one, EmailMessage)]
+        elif part.get_content_maintype() == "text" and not _is_attached(part):
+            yield part
+
+
+def _text(part: EmailMessage) -> str:
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     charset = part.get_content_charset()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+_EMBEDDED = re.compile(r"\bdata:[\w/+.;=-]{0,100};base64,[A-Za-z0-9+/=]{100,}", re.IGNORECASE)
 _RAW = re.compile(r"<(script|style)\b", re.IGNORECASE)
 _CLOSING = {name: re.compile(f"</{name}[^>]{{0,99}}>", re.I) for name in ("script", "style")}
 # The quantifiers do not give back what they took, so that no tag is read twice.
@@ -15,6 +16,16 @@ _TAG = re.compile(
     r"""</?[a-z](?:[^<>"']*+(?:"[^"]{0,5000}+"[^<>"']*+|'[^']{0,5000}+'[^<>"']*+)*+|[^<>]{0,5000}+)>""",
     re.IGNORECASE,
 )
+
+
+def without_embedded(text: str) -> str:
+    """A text without the files that are written into its links.
+
+    Example:
+        >>> without_embedded(f"![a](data:image/png;base64,{100 * 'A'})")
+        '![a](data:)'
+    """
+    return _EMBEDDED.sub("data:", text) if ";base64," in text else text
 
 
 def without_traps(markup: str) -> str:
@@ -26,6 +37,7 @@ def without_traps(markup: str) -> str:
     """
     kept: list[str] = []
     at = 0
+    markup = without_embedded(markup)
     while (start := markup.find("<", at)) >= 0:
         kept.append(markup[at:start])
         at = _after_hidden(markup, start)

@@ -32,7 +32,7 @@ def read(raw: RawDocument) -> Content:
     """The text of every page, also of one that an owner's password encrypts."""
     # What pypdf logs about odd files is for an application that asks for it, not for its terminal.
     logging.getLogger("pypdf").addHandler(_SILENT)
-    reader = pypdf.PdfReader(io.BytesIO(raw.data))
+    reader = _opened(raw.data)
     if reader.is_encrypted and not reader.decrypt(""):
         raise unfit("password", "an encrypted PDF that needs a password; save it without")
     if not reader.pages:
@@ -43,6 +43,14 @@ def read(raw: RawDocument) -> Content:
         raise unfit(*found.why_empty())
     title = reader.metadata.title if reader.metadata is not None else None
     return Content(sections, str(title or "").strip(), list(found.notes()))
+
+
+def _opened(data: bytes) -> pypdf.PdfReader:
+    try:
+        return pypdf.PdfReader(io.BytesIO(data))
+    except pypdf.errors.PdfReadError:
+        # The end of a file that was cut says where its objects are. Without it, they are searched.
+        return pypdf.PdfReader(io.BytesIO(data + b"\nstartxref\n0\n%%EOF"))
 
 
 class _Pages:
@@ -65,12 +73,18 @@ class _Pages:
     def _text(self, reader: Any, number: int) -> str:
         try:
             page = reader.pages[number]
-            text = page_text(page)
+            text = "\n".join(filter(None, [page_text(page), *self._filled_in(page)]))
         # pypdf says itself that broken files may raise anything. The page is counted as broken.
         except Exception:  # noqa: BLE001 - it costs this page only
             self._broken += 1
             return ""
         return text if text.strip() else self._recognised(page)
+
+    def _filled_in(self, page: Any) -> list[str]:
+        try:
+            return list(_filled_in(page))
+        except Exception:  # noqa: BLE001 - a broken field must not cost the page's text
+            return []
 
     def _recognised(self, page: Any) -> str:
         pictures = list(_scans(page))
@@ -113,6 +127,23 @@ class _Pages:
 
 def _pages(count: int) -> str:
     return f"{count} page{'' if count == 1 else 's'}"
+
+
+def _filled_in(page: Any) -> Iterator[str]:
+    """What was typed into the fields of a form, and onto the page."""
+    for reference in page.get("/Annots") or ():
+        mark = reference.get_object()
+        kind, above = mark.get("/Subtype"), mark.get("/Parent")
+        parent = {} if above is None else above.get_object()
+        if kind == "/FreeText":
+            yield str(mark.get("/Contents") or "").strip()
+        elif kind == "/Widget":
+            name = str(mark.get("/T") or parent.get("/T") or "").strip()
+            value = mark.get("/V", parent.get("/V"))
+            # A box that is ticked has the name of its state.
+            text = str(value).removeprefix("/").strip() if isinstance(value, str) else ""
+            if text and text != "Off":
+                yield f"{name}: {text}" if name else text
 
 
 def _scans(page: Any) -> Iterator[bytes]:

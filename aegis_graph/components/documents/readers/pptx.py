@@ -19,9 +19,16 @@ def read(raw: RawDocument) -> Content:
     """The slides in their order."""
     open_archive(raw.data).close()
     slides = pptx.Presentation(io.BytesIO(raw.data)).slides
-    sections = [_section(slide, number) for number, slide in enumerate(slides, start=1)]
+    shown = [
+        (number, slide)
+        for number, slide in enumerate(slides, start=1)
+        if slide._element.get("show") not in ("0", "false")
+    ]
+    sections = [_section(slide, number) for number, slide in shown]
     title = next((section.heading for section in sections if section.heading), "")
-    return Content(sections, title)
+    hidden = len(slides) - len(shown)
+    notes = [f"{hidden} hidden {'slides' if hidden > 1 else 'slide'}"] if hidden else []
+    return Content(sections, title, notes)
 
 
 def _section(slide: Any, number: int) -> Section:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from aegis_graph.components.documents.readers.archive import OLE
 from aegis_graph.components.documents.readers.content import (
     MAX_TEXT_CHARS,
     Content,
@@ -19,14 +20,19 @@ from aegis_graph.components.documents.readers.content import (
     SourceDocument,
 )
 from aegis_graph.components.documents.readers.kinds import (
+    ARCHIVES,
+    MARKDOWN,
     SNIFFED_BYTES,
+    TABLE,
     TEXT,
+    XLSX,
     DocumentKind,
     kind_by_content,
     kind_by_name,
     kind_of_archive,
     suffix_of,
 )
+from aegis_graph.components.documents.readers.markup import without_embedded
 from aegis_graph.components.documents.sources import shown
 from aegis_graph.errors import AegisError, DocumentError
 from aegis_graph.text.foreign import whole_characters
@@ -127,10 +133,17 @@ class _LazyOcr:
 
 
 def _true_kind(kind: DocumentKind, data: bytes) -> DocumentKind:
-    """A PDF or a page of HTML with the ending of a text is what it is."""
-    if kind is not TEXT:
-        return kind
-    return kind_by_content(data[:SNIFFED_BYTES]) or kind
+    """What a file is whose first bytes say something else than its ending."""
+    start = data[:SNIFFED_BYTES]
+    if kind in ARCHIVES and not start.startswith(OLE):
+        # Programs write tables as text or HTML, and call them workbooks.
+        is_archive = start.startswith(b"PK")
+        found = kind_of_archive(data) if is_archive else kind_by_content(start)
+        return TABLE if kind is XLSX and found is TEXT else found or kind
+    if kind is TEXT or kind is MARKDOWN:
+        found = kind_by_content(start)
+        return found if found is not None and found is not TEXT else kind
+    return kind
 
 
 def _read_as(kind: DocumentKind, raw: RawDocument) -> tuple[Content, tuple[Section, ...]]:
@@ -171,4 +184,4 @@ def _bounded(content: Content) -> tuple[Section, ...]:
 def _valid(text: str) -> str:
     """A text that any prompt, file and database takes."""
     # Some PDFs have halves of characters.
-    return whole_characters(text.replace("\0", ""))
+    return whole_characters(without_embedded(text.replace("\0", "")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 MAX_ROW_CHARS = 800
 """A longer row is cut between cells; each part begins with the row's first cell."""
@@ -11,6 +11,37 @@ MAX_CELL_CHARS = 32_767
 """What a cell of a spreadsheet can hold."""
 _NUMBER = re.compile(r"[-+]?\d[\d.,' ]*(?:%|[€$£]|[A-Za-z]{1,3})?")
 _YEAR = re.compile(r"(?:19|20)\d\d")
+
+
+Spans = Mapping[tuple[int, int], int]
+"""How many rows a cell takes, by its row and column, counted from 0."""
+
+
+def with_spans(rows: Sequence[Sequence[str]], spans: Spans) -> list[list[str]]:
+    """A table in which a cell over several rows stands in each of them.
+
+    Example:
+        >>> with_spans([["South", "Ulm"], ["", "Bonn"]], {(0, 0): 2})
+        [['South', 'Ulm'], ['South', 'Bonn']]
+    """
+    begun: dict[int, list[tuple[int, int]]] = {}
+    for (top, column), size in spans.items():
+        begun.setdefault(top, []).append((column, top + size))
+    filled: list[list[str]] = []
+    reaching: dict[int, tuple[int, str]] = {}
+    """The row behind a cell that reaches down, and its text, by column."""
+    for number, row in enumerate(rows):
+        cells = list(row)
+        reaching = {column: one for column, one in reaching.items() if one[0] > number}
+        # A row of nothing else stays empty.
+        for column, (_, text) in reaching.items() if any(cells) else ():
+            cells += [""] * (column + 1 - len(cells))
+            cells[column] = cells[column] or text
+        for column, end in begun.get(number, ()):
+            if column < len(cells):
+                reaching[column] = end, cells[column]
+        filled.append(cells)
+    return filled
 
 
 def markdown_table(rows: Iterable[Sequence[str]]) -> str:
