@@ -12,38 +12,65 @@ import re
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.foreign import whole_characters
 
-_NAMES = r"(?:think|thinking|thought|reasoning|reflection|scratchpad|scratch_pad|seed:think)"
+_NAMES = (
+    r"(?:(?:\w{1,10}:)?think|(?:ant)?thinking|thoughts?|thought_process|reason|reasoning"
+    r"|reasoning_content|reflection|analysis|scratch_?pad|(?:inner|internal)_monologue|cot"
+    r"|chain_of_thought)"
+)
+_TOKENS = r"(?:think|thinking|thoughts?|reasoning)"
+"""What the names of special tokens are made of, ``<|begin_of_thought|>``."""
 
 _END = re.compile(
-    rf"</\s*{_NAMES}\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|END_THINKING\|>"
+    rf"</\s*{_NAMES}\s*>|\[/THINK\]|\u25c1/think\u25b7|<channel\|>|<unused95>"
+    rf"|<\|(?:/|end_(?:of_)?){_TOKENS}\|>|<\|{_TOKENS}_end\|>"
     r"|<\|channel\|>\s*final\s*(?:<\|constrain\|>\w*\s*)?<\|message\|>",
     re.IGNORECASE,
 )
-"""Where a model stops to think, as its template writes it: Qwen and DeepSeek, Mistral, Kimi,
-Cohere, gpt-oss. Some templates leave the beginning to the server, so only the end is sure."""
+"""Where a model stops to think, as its template writes it: Qwen, DeepSeek, Mistral, Kimi, Cohere,
+gpt-oss, Gemma. Some templates leave the beginning to the server, so only the end is sure."""
 
 _START = re.compile(
-    rf"<\s*{_NAMES}\s*>|\[THINK\]|\u25c1think\u25b7|<\|START_THINKING\|>"
+    rf"<\s*{_NAMES}\s*>|\[THINK\]|\u25c1think\u25b7|<\|channel>thought\b|<unused94>thought\b"
+    rf"|<\|(?:(?:begin|start)_(?:of_)?)?{_TOKENS}\|>|<\|{_TOKENS}_(?:start|begin)\|>"
     r"|(?:<\|start\|>assistant\s*)?<\|channel\|>\s*(?:analysis|commentary)",
     re.IGNORECASE,
 )
 _LINE_START = re.compile(rf"^[ \t]*(?:{_START.pattern})", re.IGNORECASE | re.MULTILINE)
 
+_GLUED = re.compile(r"\s*analysis\S.*assistant\s?final(?=\S)", re.DOTALL)
+"""Reasoning of gpt-oss, where a server leaves out the template's marks."""
+
+_ANSWERS = r"answer|final_answer|final|output|response|solution"
 _AROUND = re.compile(
-    r"<(?P<name>answer|output|response)>(?P<inner>.*?)(?:</(?P=name)>\s*)?\Z",
+    rf"(?:<(?P<name>{_ANSWERS})>|<\|(?:START_|begin_of_)(?:RESPONSE|TEXT|solution)\|>)"
+    rf"(?P<inner>.*?)(?:</(?:{_ANSWERS})>\s*)?\Z",
     re.IGNORECASE | re.DOTALL,
 )
 """What some templates put around the answer that follows the reasoning."""
 
-_LEFT_OVER = re.compile(r"(?:<\|(?:end|return|im_end|END_RESPONSE)\|>\s*)+\Z")
+_LEFT_OVER = re.compile(
+    r"(?:(?:<\|(?:end|return|im_end|eot_id|eom_id|endoftext|end_of_text|END_RESPONSE|END_TEXT"
+    r"|end_of_solution)\|>|<end_of_turn>|</s>)\s*)+\Z",
+    re.IGNORECASE,
+)
 _JSON_START = re.compile(r"\s*(?:```\w*\s*)?(?=\{)")
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-_AROUND_START = re.compile(r"\s*(?:<(?:answer|output|response)>\s*)?", re.IGNORECASE)
-_AROUND_END = re.compile(r"(?:\s*</(?:answer|output|response)>\s*)?\Z", re.IGNORECASE)
+_AROUND_START = re.compile(
+    rf"\s*(?:(?:<(?:{_ANSWERS})>|<\|(?:START_|begin_of_)(?:RESPONSE|TEXT|solution)\|>)\s*)?",
+    re.IGNORECASE,
+)
+_AROUND_END = re.compile(rf"(?:\s*</(?:{_ANSWERS})>\s*)?\Z", re.IGNORECASE)
+_NAMED_BESIDE = re.compile(
+    rf"\w.*(?:{_START.pattern})[{_QUOTES}]?\s*(?:and|or|to|und|oder|bis|\.{{3}}|[,/&\u2026])\s*"
+    rf"[{_QUOTES}]?\Z",
+    re.IGNORECASE,
+)
+"""A sentence that names the mark that begins reasoning beside the one that ends it."""
 _MARK_CHARS = frozenset("<[\u25c1")
 _UNFINISHED = re.compile(
     r"(?:<\|(?:start|channel|constrain)\|>[\w\s<|>]{0,40}|<[^<>\n]{0,24}|\[/?[A-Z]{0,5}|\u25c1/?\w{0,5}"
-    r"|(?:</(?:answer|output|response)>|<\|(?:end|return|im_end|END_RESPONSE)\|>|\s)+)\Z",
+    r"|(?:<\|channel|<unused94)>\w{0,8}"
+    rf"|(?:</(?:{_ANSWERS})>|<\|\w{{1,20}}\|>|<end_of_turn>|</s>|\s)+)\Z",
     re.IGNORECASE,
 )
 """The end of a text that may yet become a mark, or be left out where nothing follows it."""
@@ -68,7 +95,7 @@ def spoken_part(text: str) -> str:
         ('{"plan": 2}', 'It ends with `</think>`.')
     """
     text = whole_characters(text)
-    rest = text
+    rest = _GLUED.sub("", text) if text.lstrip().startswith("analysis") else text
     for _ in range(_MOST_CUTS):
         if (end := _end_of_reasoning(rest)) is None:
             break
@@ -76,9 +103,12 @@ def spoken_part(text: str) -> str:
     else:
         rest = rest[max((mark.end() for mark in _END.finditer(rest)), default=0) :]
     spoken = _without_open(rest)
+    if not spoken.strip() and (said := _before_reasoning(text)):
+        spoken = said
     if spoken is text:
-        return text
-    spoken = _LEFT_OVER.sub("", spoken.strip())
+        ended = _without_left_over(text)
+        return text if ended == text else ended.strip()
+    spoken = _without_left_over(spoken.strip())
     around = _AROUND.match(spoken)
     return (around["inner"] if around else spoken).strip()
 
@@ -96,10 +126,25 @@ def _end_of_reasoning(text: str) -> int | None:
     inside = 0 if value is None else _end_of_value(text, value.end())
     for mark in marks:
         around = text[max(0, mark.start() - 1) : mark.start()], text[mark.end() : mark.end() + 1]
-        mentioned = all(one and one in _QUOTES for one in around)
+        mentioned = all(one and one in _QUOTES for one in around) or _NAMED_BESIDE.search(
+            text[max(0, mark.start() - _LONGEST) : mark.start()]
+        )
         if not mentioned and mark.start() >= inside and not is_inside(mark.start(), code):
             return mark.end()
     return None
+
+
+def _without_left_over(text: str) -> str:
+    # What is struck out in HTML ends like the answers of Llama.
+    if not text.rstrip().endswith(">") or "<s>" in text:
+        return text
+    return _LEFT_OVER.sub("", text)
+
+
+def _before_reasoning(text: str) -> str:
+    """What stands before reasoning that nothing follows: the answer came first."""
+    begun = next((one for one in _START.finditer(text) if _END.search(text, one.end())), None)
+    return text[: begun.start()].strip() if begun else ""
 
 
 def _end_of_value(text: str, start: int) -> int:
@@ -169,8 +214,8 @@ class SpokenStream:
         self._sent = max(self._sent, stop)
         self._waits = stop < len(self._text) or (self._is_cut and self._sent == self._begin)
         if is_whole and self._is_cut:
-            shown = _AROUND_END.sub("", _LEFT_OVER.sub("", shown.rstrip()))
-        return shown
+            return _AROUND_END.sub("", _without_left_over(shown.rstrip()))
+        return _without_left_over(shown) if is_whole and "<s>" not in self._text else shown
 
     def _skip_reasoning(self, *, is_whole: bool) -> int:
         """Begin anew behind each mark that ends reasoning; up to where it is known what is one."""

@@ -35,6 +35,22 @@ DRAFT = '{"kind": "simple", "steps": ["Draft?"]}'
         f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant"
         f"<|channel|>final<|message|>{PLAN}<|return|>",
         f"<think>{DRAFT}</think>\n<answer>\n{PLAN}\n</answer>",
+        *(
+            f"<{name}>{DRAFT}</{name}>\n{PLAN}"
+            for name in ("thoughts", "reason", "analysis", "antThinking", "inner_monologue", "cot")
+        ),
+        f"<mm:think>{DRAFT}</mm:think>{PLAN}",
+        f"<|begin_of_thought|>{DRAFT}<|end_of_thought|>"
+        f"<|begin_of_solution|>{PLAN}<|end_of_solution|>",
+        f"<|think_start|>{DRAFT}<|think_end|>{PLAN}",
+        f"<|START_THINKING|>{DRAFT}<|END_THINKING|><|START_RESPONSE|>{PLAN}<|END_RESPONSE|>",
+        f"<|channel>thought\n{DRAFT}<channel|>{PLAN}",
+        f"<unused94>thought\n{DRAFT}<unused95>{PLAN}",
+        f"analysisThe user asks. {DRAFT}assistantfinal{PLAN}",
+        f"<think>{DRAFT}</think><final_answer>{PLAN}</final_answer>",
+        f"{PLAN}<|im_end|>",
+        f"{PLAN}</s>",
+        f"{PLAN} <think>Is it?</think>",
     ],
 )
 def test_everything_up_to_the_last_end_of_reasoning_goes(text: str) -> None:
@@ -62,6 +78,8 @@ def test_an_answer_that_begins_to_think_again_ends_there() -> None:
         "Close it with `</think>`. [1]",
         'It ends at "</think>" always. [1]',
         "Write:\n```\n<think>\n</think>\n```\n[1]",
+        "Qwen thinks between <think> and </think>. [1]",
+        "It costs <s>5</s>",
         '{"note": "it ends with </think>"}',
         '```json\n{"note": "</think>"}\n```',
     ],
@@ -112,6 +130,11 @@ STREAMED = [
     'The tag "</think>" ends. See <http://x.de>.',
     "</think>Ulm",
     "x <",
+    "Ulm.<|eot_id|>",
+    "<unused94>thought\na<unused95>Ulm",
+    "<|channel>thought\na<channel|>Ulm",
+    "<|begin_of_thought|>a<|end_of_thought|>\n<|begin_of_solution|>Ulm<|end_of_solution|>",
+    "It stands between <think> and </think>, always.",
 ]
 
 

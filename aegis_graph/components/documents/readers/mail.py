@@ -98,7 +98,9 @@ def _parts(message: EmailMessage) -> Iterator[EmailMessage]:
             filled.sort(key=lambda one: one.get_content_type() != "text/plain")
             ahead += filled[:1]
         elif part.is_multipart():
-            ahead += [one for one in reversed(part.get_payload()) if isinstance(one, EmailMessage)]
+            inner = part.get_payload()
+            parts = inner if isinstance(inner, list) else []
+            ahead += [one for one in reversed(parts) if isinstance(one, EmailMessage)]
         elif part.get_content_maintype() == "text" and not _is_attached(part):
             yield part
 
