@@ -60,7 +60,9 @@ _LONG_SCALES = "|".join(sorted((one for one in _SCALES if len(one) > 1), key=len
 _NAMES = "|".join(sorted(map(re.escape, filter(str.isalpha, _UNITS)), key=len, reverse=True))
 
 _AMOUNT = re.compile(
+    # Nothing else can begin an amount: without this, all that follows is tried at every letter.
     rf"""
+      (?=[\dmuegcj$\u20ac\u00a3\u00a5\-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d])
       (?P<sign>(?<![^\W_])(?<![\d%)\]])[-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d](?=[$\u20ac\u00a3\u00a5]?\d)
         |\bminus\s)?
       (?P<before>(?:US)?[$\u20ac\u00a3\u00a5]\s?-?|\b(?:USD|EUR|GBP|CHF|JPY)\s(?=\d))?
