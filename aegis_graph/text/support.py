@@ -73,6 +73,9 @@ def judge(claim: str, text: str) -> Verdict:
         >>> judge("The limit is not hard.", "The limit is hard.")
         'negation'
     """
+    # A text says what it says, in whichever of its clauses.
+    if claim == text and words(claim):
+        return "supported"
     if shared_words(claim, text) < ENOUGH:
         return "words"
     if not agree(claim, text):
@@ -106,9 +109,10 @@ def shared_words(claim: str, text: str) -> float:
     language = judged_language(claim)
     plain = without_amounts(claim)
     plain = no_words(language).sub(" ", plain) if language else plain
-    if not topic_words(plain) and amounts(claim):
+    topics = set(topic_words(plain))
+    if not topics and amounts(claim):
         return 1.0
-    return _share(set(topic_words(plain)) or set(words(claim)), text)
+    return _share(topics or set(words(claim)), text)
 
 
 def relevance(question: str, text: str) -> float:
@@ -178,7 +182,8 @@ def is_supported(claim: str, text: str) -> bool:
 
 def _may_support(claim: str, text: str) -> bool:
     """Whether any piece of a text may support a claim: what all of it lacks, no piece has."""
-    return judge(claim, text) not in ("words", "numbers", "subject")
+    lacking = ("words", "numbers", "subject")
+    return claim in text or judge(claim, text) not in lacking
 
 
 def _quotes_around(best: int, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:

@@ -159,17 +159,18 @@ def attribute(
         >>> attribute("How long is it?", cite("It is 5 m. [1]", passages), passages).text
         'It is 5 m. [2]'
     """
-    text, code = answer.text, code_spans(answer.text)
+    text = answer.text
+    unsupported = [one for one in answer.sentences if not one["supported"]]
+    code = code_spans(text) if unsupported else []
     added: list[str] = []
     # From the end, so that the places before stay right.
-    for sentence in reversed(answer.sentences):
+    for sentence in reversed(unsupported):
         # A sentence may begin with a name in code; what is all code has no numbers.
         if is_inside(sentence["start"], code) and is_inside(sentence["end"] - 1, code):
             continue
         bare = bare_claim(sentence, len(passages))
         own = {answer.citations[place]["n"] for place in sentence["citations"]}
-        better = [] if sentence["supported"] else _better(question, bare, own, passages)
-        if better:
+        if better := _better(question, bare, own, passages):
             added.append(bare)
             numbers = ", ".join(map(str, better))
             text = f"{text[: sentence['start']]}{bare} [{numbers}]{text[sentence['end'] :]}"
@@ -201,6 +202,9 @@ def _as_sentence(draft: str, count: int) -> str:
         return draft
     if led := _LED.fullmatch(line):
         line = f"{led['said']} {led['mark']}"
+    # Citations are looked for only where the last mark may be one.
+    if line.endswith("."):
+        return line
     said = replace_citations(line, lambda mark, numbers: "", count=count).rstrip()
     return f"{line}." if said[-1:].isalnum() else line
 

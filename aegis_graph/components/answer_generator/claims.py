@@ -283,10 +283,7 @@ def _fenced(text: str, lines: Sequence[Sentence], at: int) -> bool:
 
 def _bare(text: str, start: int, end: int, marks: Sequence[NumberMark]) -> tuple[str, list[int]]:
     """A piece of a text without its numbers, and where each of its characters stood."""
-    places: list[int] = []
-    position = start
-    for mark in marks:
-        places += range(position, mark.start)
-        position = mark.end
-    places += range(position, end)
-    return "".join(text[place] for place in places), places
+    starts, ends = [start, *(one.end for one in marks)], [*(one.start for one in marks), end]
+    left = [range(*stretch) for stretch in zip(starts, ends, strict=True)]
+    bare = "".join(text[one.start : one.stop] for one in left)
+    return bare, [place for one in left for place in one]

@@ -51,6 +51,20 @@ def test_judgement(claim: str, text: str, verdict: str) -> None:
     assert judge(claim, text) == verdict
 
 
+@pytest.mark.parametrize(
+    "sentence",
+    ["Refunds are paid, but never in cash.", "Refunds are paid, but never.", "1ab", "Not: 5ab."],
+)
+def test_a_sentence_bears_itself_out(sentence: str) -> None:
+    assert judge(sentence, sentence) == "supported"
+    assert is_supported(sentence, f"It holds.\n\n{sentence}\n\nIt is so.")
+
+
+def test_what_says_nothing_is_borne_out_by_nothing() -> None:
+    assert judge("", "") == judge("...", "...") == "words"
+    assert not is_supported("...", "Wait ...")
+
+
 @given(st.text(alphabet="ab1. \n|#", max_size=40), st.text(alphabet="ab1. \n|#ä", max_size=80))
 @example("", "# #")
 @example("", "## #\n\na")
