@@ -23,7 +23,7 @@ from typing_extensions import TypedDict
 
 from aegis_graph.components.dual_node import DualCall, dual_node
 from aegis_graph.errors import InvalidRequestError, RoutingError
-from aegis_graph.request.choices import check_choices
+from aegis_graph.request.request import checked_choices
 from aegis_graph.routing.hosts.message_streams import spoken_in_streams
 from aegis_graph.routing.observer import observer_in, with_observer
 from aegis_graph.text.reasoning import spoken_part
@@ -152,9 +152,9 @@ def options_of(state: Mapping[str, Any]) -> dict[str, Any]:
         InvalidRequestError: An option is wrong, whether or not a provider will be asked.
     """
     given = {key: state[key] for key in CommonInput.__annotations__ if state.get(key) is not None}
-    options = {"run_id": uuid4().hex, **given}
+    options = given if "run_id" in given else {"run_id": uuid4().hex, **given}
     # Checked here, because a component may answer by rule without asking the router.
-    check_choices(options)
+    checked_choices(options)
     return options
 
 

@@ -13,12 +13,10 @@ from difflib import get_close_matches
 from functools import lru_cache, partial
 from typing import Any
 
-from langchain_core.messages import HumanMessage
 from typing_extensions import TypedDict
 
 from aegis_graph.errors import InvalidRequestError
 from aegis_graph.request.limits import amount_usd, time_limit_s
-from aegis_graph.request.request import Request
 from aegis_graph.request.selection import NARROWING
 from aegis_graph.request.tags import joined_tags
 from aegis_graph.types import SENSITIVITIES, HedgeAfter, Order, Sensitivity, Task
@@ -97,15 +95,6 @@ def joined_choices(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 joined[key] = _joined(key, joined[key], value) if key in joined else value
     narrowing = [one for source in sources for one in source.get(NARROWING) or ()]
     return {**joined, NARROWING: narrowing} if narrowing else joined
-
-
-def check_choices(choices: Mapping[str, Any]) -> None:
-    """Make sure that choices are such that a request may have, before there is one.
-
-    Raises:
-        InvalidRequestError: One line that says what is wrong.
-    """
-    Request.from_state({"messages": [HumanMessage("?")], **choices}, {})
 
 
 def _joined(key: str, nearer: Any, farther: Any) -> Any:

@@ -149,32 +149,41 @@ class Request:
         """
         messages = state.get("messages") or []
         images = check_parts(messages)
-        run_id = _checked_name("run_id", state.get("run_id"))
         options = read_options(state.get("options"))
         thread = (config.get("configurable") or {}).get("thread_id")
-        timeout_s = state.get("timeout_s")
         return cls(
             messages=messages,
-            task=_checked_task(state.get("task")),
-            sensitivity=_one_of(
-                "sensitivity", state.get("sensitivity"), SENSITIVITIES, DEFAULT_SENSITIVITY
-            ),
-            user_id=_checked_name("user_id", state.get("user_id")) or DEFAULT_USER,
-            thread_id=None if thread is None else _checked_thread_id(str(thread)),
-            max_output_tokens=_output_cap(state.get("max_output_tokens")),
             images=images,
             options=options,
             prompt_tokens=prompt_bound(messages) + options_bound(options),
-            run_id=run_id,
-            run_limit_nano_usd=run_limit(state.get("max_cost_usd"), run_id),
-            tags=checked_tags(state.get("tags")),
-            selections=read_selections(state),
-            timeout_s=None if timeout_s is None else time_limit_s("timeout_s", timeout_s),
-            max_price_nano_usd=price_limit(state.get("max_price_usd")),
-            order=_one_of("order", state.get("order"), ORDERS, None),
-            max_wait_s=wait_limit_s(state.get("max_wait_s")),
-            hedge_after_s=hedge_after(state.get("hedge_after_s")),
+            thread_id=None if thread is None else _checked_thread_id(str(thread)),
+            **checked_choices(state),
         )
+
+
+def checked_choices(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What is chosen for a request, as its fields have it.
+
+    Raises:
+        InvalidRequestError: One line that says what is wrong.
+    """
+    run_id = _checked_name("run_id", state.get("run_id"))
+    level, timeout_s = state.get("sensitivity"), state.get("timeout_s")
+    return {
+        "task": _checked_task(state.get("task")),
+        "sensitivity": _one_of("sensitivity", level, SENSITIVITIES, DEFAULT_SENSITIVITY),
+        "user_id": _checked_name("user_id", state.get("user_id")) or DEFAULT_USER,
+        "max_output_tokens": _output_cap(state.get("max_output_tokens")),
+        "run_id": run_id,
+        "run_limit_nano_usd": run_limit(state.get("max_cost_usd"), run_id),
+        "tags": checked_tags(state.get("tags")),
+        "selections": read_selections(state),
+        "timeout_s": None if timeout_s is None else time_limit_s("timeout_s", timeout_s),
+        "max_price_nano_usd": price_limit(state.get("max_price_usd")),
+        "order": _one_of("order", state.get("order"), ORDERS, None),
+        "max_wait_s": wait_limit_s(state.get("max_wait_s")),
+        "hedge_after_s": hedge_after(state.get("hedge_after_s")),
+    }
 
 
 def _one_of(key: str, value: object, allowed: Sequence[Any], default: Any) -> Any:

@@ -20,12 +20,11 @@ from aegis_graph.request.choices import (
     CHOICES,
     PROTECTING,
     REQUIRED,
-    check_choices,
     joined_choices,
     missing_sensitivity,
     refuse_misspelt,
 )
-from aegis_graph.request.request import Request
+from aegis_graph.request.request import Request, checked_choices
 from aegis_graph.request.selection import NARROWING, SELECTING, read_selections
 from aegis_graph.request.tags import is_text_mapping
 from aegis_graph.routing.candidates.choosing import ProviderNames
@@ -206,7 +205,7 @@ def bound_choices(
     others = {key: value for key, value in choices.items() if key not in SELECTING}
     joined = joined_choices([{**others, NARROWING: [selected] if selected else []}, earlier])
     # Here, where the mistake stands, and not at the first call. The run may be named elsewhere.
-    check_choices({"run_id": "any", **joined})
+    checked_choices({"run_id": "any", **joined})
     if names is not None:
         names.chosen(read_selections(joined))
     return {"configurable": {BOUND: joined}}
