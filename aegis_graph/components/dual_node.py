@@ -14,6 +14,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, ensure_config
 from typing_extensions import override
 
+from aegis_graph.concurrency.inline_node import OwnNode
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -42,12 +44,14 @@ Body = Callable[[Any, Any, RunnableConfig, DualCall], Coroutine[Any, Any, Any]]
 """Takes the target, the node's state, the run's configuration and the call."""
 
 
-def dual_node(target: Any, body: Body) -> Runnable[Any, Any]:
+def dual_node(target: Any, body: Body, *, is_own: bool = False) -> Runnable[Any, Any]:
     """Build a node from its one body.
 
     Args:
         target: What the body calls; a graph is drawn inside the node.
         body: Turns a state into the node's update.
+        is_own: Whether it runs code of this package alone, see ``OwnNode``; graphs that it asks
+            give each node of their own that does not a task.
 
     Example:
         >>> async def double(shout, text, config, call):
@@ -64,7 +68,8 @@ def dual_node(target: Any, body: Body) -> Runnable[Any, Any]:
         return await body(target, state, config, DualCall(is_async=True))
 
     asynchronous = cast("Callable[[Any], Awaitable[Any]]", arun)
-    return _DualRunnable(run, asynchronous, name=body.__name__.lstrip("_"))
+    kind = _OwnDualRunnable if is_own else _DualRunnable
+    return kind(run, asynchronous, name=body.__name__.lstrip("_"))
 
 
 class _DualRunnable(RunnableLambda[Any, Any]):
@@ -77,6 +82,10 @@ class _DualRunnable(RunnableLambda[Any, Any]):
     @override
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         return await cast(Any, self.afunc)(input, config or ensure_config())
+
+
+class _OwnDualRunnable(_DualRunnable, OwnNode):
+    pass
 
 
 def _finish(body: Coroutine[Any, Any, Any]) -> Any:

@@ -223,7 +223,7 @@ def ask_router(
             return conclude(state, _refused(error))
         return conclude(state, _answered(result))
 
-    return dual_node(router, ask)
+    return dual_node(router, ask, is_own=True)
 
 
 def run_graph(
@@ -245,7 +245,7 @@ def run_graph(
     ) -> Any:
         return conclude(state, await call(target.invoke, target.ainvoke, prepare(state), config))
 
-    return dual_node(graph, run)
+    return dual_node(graph, run, is_own=True)
 
 
 def _request(call: RouterCall) -> dict[str, Any]:

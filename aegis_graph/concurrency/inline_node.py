@@ -1,4 +1,4 @@
-"""Nodes that only compute: their body waits for nothing, so it is a plain function."""
+"""Nodes that need no task of their own; those that only compute wait for nothing either."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from typing_extensions import override
 
 
-class InlineNode(Runnable[Any, Any]):
+class OwnNode(Runnable[Any, Any]):
+    """A node of this package's code alone, which leaves context variables as they are."""
+
+
+class InlineNode(OwnNode):
     """A node that only computes: an async host runs it on its loop, and not in a thread.
 
     LangGraph sends each plain function of an async host to a thread, which takes longer than what

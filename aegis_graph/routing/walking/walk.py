@@ -24,7 +24,7 @@ from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Command, Overwrite, Send
 
-from aegis_graph.concurrency.inline_node import InlineNode
+from aegis_graph.concurrency.inline_node import OwnNode
 from aegis_graph.concurrency.portal import Node
 from aegis_graph.routing.hosts.host_runs import Steps
 
@@ -77,7 +77,7 @@ class WalkPlan:
                 if isinstance(node.runnable, Node)
                 else node.runnable.ainvoke
                 for name, node in nodes.items()
-                if isinstance(node.runnable, Node | InlineNode)
+                if isinstance(node.runnable, Node | OwnNode)
             },
             edges=edges,
             channels=channels,

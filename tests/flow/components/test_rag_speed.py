@@ -72,6 +72,24 @@ async def test_a_question_costs_little_more_than_a_retrieval_chain() -> None:
     ours = await functions_called(lambda: rag.ainvoke(asked))
     by_engine = await functions_called(lambda: rag.ainvoke(asked, {"max_concurrency": 8}))
     theirs = await functions_called(lambda: chain.ainvoke(QUESTION))
-    # Seen: 0.81 and 0.25.
-    assert ours < theirs
-    assert ours < 0.4 * by_engine
+    # Seen: 0.72 and 0.22.
+    assert ours < 0.8 * theirs
+    assert ours < 0.3 * by_engine
+
+
+async def test_only_what_an_application_may_have_given_gets_a_task_of_its_own() -> None:
+    router = instant_router(NoLedger(), Cited(), named="some-llm-70b")
+    rag, begun = create_rag(router, create_retriever(PASSAGES)), list[Any]()
+    loop = asyncio.get_running_loop()
+
+    def begin(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+        begun.append(coro)
+        return asyncio.Task(coro, loop=loop, **more)
+
+    loop.set_task_factory(begin)
+    try:
+        await rag.ainvoke({"question": QUESTION})
+    finally:
+        loop.set_task_factory(None)
+    # The node that asks the retriever.
+    assert len(begun) == 1, begun
