@@ -17,6 +17,7 @@ from aegis_graph.config.config_model import NAME_OF_VARIABLE, ConfigModel
 
 SQLITE = "sqlite:///"
 FILE_NAME = "cost_tracking.db"
+_URL = r"sqlite:///[^\s\x00][^\x00]*|postgres(ql)?://[^\s\x00]+"
 
 
 def data_folder() -> Path:
@@ -42,10 +43,7 @@ def anchored(url: str, folder: Path) -> str:
 class LedgerSpec(ConfigModel):
     """Where costs are recorded, and when a day, a week and a month end there."""
 
-    url: str = Field(
-        default_factory=lambda: f"{SQLITE}{data_folder() / FILE_NAME}",
-        pattern=r"^(sqlite:///[^\s\x00][^\x00]*|postgres(ql)?://[^\s\x00]+)$",
-    )
+    url: str = Field(default_factory=lambda: f"{SQLITE}{data_folder() / FILE_NAME}")
     """``sqlite:///PATH`` for the processes of one host, ``postgresql://...`` for many hosts. A
     relative path counts from the configuration's file; without one, as without an address, from the
     folder of the user's data."""
@@ -60,6 +58,13 @@ class LedgerSpec(ConfigModel):
     hash_key_env: str | None = Field(default=None, pattern=NAME_OF_VARIABLE)
     """Name of the environment variable with the key of ``query_hash``, as 64 hexadecimal digits.
     Without one the key is in a file beside a SQLite ledger, and inside a PostgreSQL ledger."""
+
+    @field_validator("url", mode="before")
+    @classmethod
+    def _is_an_address(cls, url: object) -> object:
+        if isinstance(url, str) and not re.fullmatch(_URL, url):
+            raise ValueError("is no address; write sqlite:///FILE, or postgresql://USER@HOST/NAME")
+        return url
 
     @field_validator("url")
     @classmethod

@@ -231,6 +231,15 @@ def _check_embeddings(rows: tuple[EmbeddingSpec, ...]) -> None:
             )
 
 
+_PLAIN = {
+    "extra_forbidden": "unknown key",
+    "missing": "missing",
+    # ``[providers]`` for ``[[providers]]``.
+    "tuple_type": "must be a list; a table of it is written with two brackets",
+}
+"""Plain words for faults that pydantic says in Python's."""
+
+
 def first_fault(error: ValidationError) -> str:
     """The first fault of a configuration, as ``providers[1].timeout_sec: unknown key``."""
     fault = error.errors(include_url=False)[0]
@@ -241,7 +250,7 @@ def first_fault(error: ValidationError) -> str:
         # Tags of a union, which stand in no file.
         elif part not in {FREE, PRICED}:
             where += f".{part}" if where else str(part)
-    what = {"extra_forbidden": "unknown key", "missing": "missing"}.get(fault["type"])
+    what = _PLAIN.get(fault["type"])
     text = what or fault["msg"].removeprefix("Value error, ")
     more = error.error_count() - 1
     suffix = f" (and {more} more)" if more else ""

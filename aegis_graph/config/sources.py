@@ -115,10 +115,13 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib  # noqa: PLC0415  many configurations are made without a file
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors and shells of Windows begin a file with a mark of its coding.
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not text in UTF-8; save it as that") from error
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
     # Fields of the class, but no keys of a file.
     for key in {"source", "env_file"} & document.keys():

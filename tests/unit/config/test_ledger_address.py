@@ -94,3 +94,11 @@ def test_a_scope_that_is_none_is_explained_in_words(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"write total, provider:NAME") as caught:
         RouterConfig.load(file, environ={})
     assert "^" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["costs.db", "sqlite://costs.db", "sqlite:///", "mysql://h/costs", "postgres:costs", ""]
+)
+def test_what_is_no_address_is_told_what_one_looks_like(url: str) -> None:
+    with pytest.raises(ValidationError, match="write sqlite:///FILE, or postgresql://USER@HOST/"):
+        LedgerSpec(url=url)

@@ -201,8 +201,22 @@ def test_what_is_no_toml_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_file_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "aegis.toml"
-    path.write_bytes("# Größe".encode("latin-1"))
-    assert complaint(path).startswith("not valid TOML: 'utf-8' codec can't decode")
+    for coding in ("latin-1", "utf-16"):
+        path.write_bytes("# Größe".encode(coding))
+        assert complaint(path) == "not text in UTF-8; save it as that"
+
+
+def test_a_mark_of_the_coding_at_the_beginning_is_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "aegis.toml"
+    path.write_text(PROVIDER, encoding="utf-8-sig", newline="\r\n")
+    assert [row.name for row in RouterConfig.load(path, environ={}).providers] == ["llm"]
+
+
+def test_a_table_in_the_place_of_a_list_says_how_a_list_is_written(tmp_path: Path) -> None:
+    path = write(tmp_path, PROVIDER.replace("[[providers]]", "[providers]"))
+    assert (
+        complaint(path) == "providers: must be a list; a table of it is written with two brackets"
+    )
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
