@@ -7,7 +7,7 @@ AegisError
 │   └── UnsupportedContentError         this model cannot take it; another one may
 ├── DocumentError (ValueError)          a document cannot be read
 ├── LedgerError (RuntimeError)          the ledger cannot be read or written
-│   └── ReadOnlyLedgerError             it can be read, and may not be written
+│   └── ReadOnlyLedgerError             it can be read, and cannot be written
 ├── StoreError (RuntimeError)           a store of paid results, or an index, cannot be used
 ├── WorkerLostError (RuntimeError)      a process that ran items of a bulk job is gone
 ├── InsertError (RuntimeError)          LightRAG could not insert some of the documents
@@ -84,7 +84,7 @@ class LedgerError(AegisError, RuntimeError):
 
 
 class ReadOnlyLedgerError(LedgerError):
-    """The ledger can be read, and may not be written: no call can be admitted."""
+    """The ledger can be read, and cannot be written: no call can be admitted."""
 
 
 class StoreError(AegisError, RuntimeError):

@@ -15,7 +15,7 @@ from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.rows import timestamp
 from aegis_graph.ledger.scopes import SCOPE_COLUMNS
 from aegis_graph.ledger.settlements import unused_hold
-from aegis_graph.ledger.store import Connection
+from aegis_graph.ledger.store import Connection, Store
 from aegis_graph.ledger.totals import COUNTED, TOTAL_COLUMNS
 from aegis_graph.types import SettlementRecord
 
@@ -73,6 +73,8 @@ class Pruned:
 
 class Database(Protocol):
     """What the care of a ledger needs of it."""
+
+    store: Store
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         """Run work in a transaction that no other writer overlaps."""
@@ -202,7 +204,13 @@ _COMPARE = f"""
 
 
 async def verify(ledger: Database) -> list[Difference]:
-    """Recompute the totals of all days that were not pruned, and say what differs."""
+    """Recompute the totals of all days that were not pruned, and say what differs.
+
+    Raises:
+        LedgerError: The database is damaged; rows and totals may be lost on both sides.
+    """
+    if damaged := await ledger.read(ledger.store.damage()):
+        raise damaged
     return await ledger.read(differences())
 
 

@@ -130,6 +130,11 @@ class PostgresStore:
         row = connection.execute("SELECT value FROM facts WHERE name = 'schema'").fetchone()
         return int(row[0]) if row else 0
 
+    def damage(self) -> Query[LedgerError | None]:
+        """See ``Store.damage``; a server checks each page that it reads."""
+        yield from ()
+        return None
+
     def explain(self, error: Exception) -> LedgerError:
         """See ``Store.explain``; by SQLSTATE, because messages are in the server's language."""
         state = getattr(error, "sqlstate", None) or ""

@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar, cast
 
-from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
+from aegis_graph.errors import LedgerError
 from aegis_graph.ledger.dialects import SQLITE
 from aegis_graph.ledger.private_file import FileId, file_id, make_private
-from aegis_graph.ledger.queries import Query
+from aegis_graph.ledger.queries import Query, Statement
 from aegis_graph.ledger.schema import SCHEMA_VERSION, statements
+from aegis_graph.ledger.sqlite_errors import damaged, explain
 from aegis_graph.ledger.store import Connection
 
 T = TypeVar("T")
@@ -130,6 +131,14 @@ class SqliteStore:
     def version(self, connection: Connection) -> int:
         """See ``Store.version``."""
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def damage(self) -> Query[LedgerError | None]:
+        """See ``Store.damage``."""
+        # One fault is enough. Reading every row would not find what no index leads to any more.
+        found = yield Statement("PRAGMA integrity_check(1)")
+        if found == [("ok",)]:
+            return None
+        return damaged(self.path, found[0][0])
 
     def explain(self, error: Exception) -> LedgerError:
         """See ``Store.explain``."""
@@ -266,35 +275,3 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-_MEANING: dict[str, str] = {
-    "SQLITE_BUSY": "is locked by another program; end it, or raise ledger.busy_timeout_s",
-    "SQLITE_LOCKED": "is locked by another program; end it, or raise ledger.busy_timeout_s",
-    "SQLITE_FULL": "cannot grow: the disk is full; free some space",
-    "SQLITE_READONLY": "is read-only; allow writing to it and to its folder",
-    "SQLITE_CANTOPEN": "cannot be opened; check that its folder exists and may be written to",
-    "SQLITE_PERM": "may not be opened by this user; change its permissions",
-    "SQLITE_NOTADB": "is not a SQLite database; move it away or set another ledger.url",
-    "SQLITE_CORRUPT": "is damaged; restore a backup, or move it away to start a new one",
-    "SQLITE_IOERR": "cannot be read or written: the disk reports an error",
-}
-
-
-def explain(path: Path, error: Exception) -> LedgerError:
-    """The ``LedgerError`` that says what a database error means and what to do about it."""
-    error_type = LedgerError
-    if isinstance(error, OSError):
-        text = f"the ledger's folder {path.parent} cannot be made: {error.strerror or error}"
-    else:
-        name = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
-        # ``SQLITE_IOERR_WRITE`` means what ``SQLITE_IOERR`` does.
-        primary = "_".join(name.split("_")[:2])
-        meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
-        text = f"the ledger {path} {meaning}"
-        # SQLite names a folder in which it may make no file as one that it cannot open.
-        if primary == "SQLITE_READONLY" or (primary == "SQLITE_CANTOPEN" and path.exists()):
-            error_type = ReadOnlyLedgerError
-    explained = error_type(text)
-    explained.__cause__ = error
-    return explained

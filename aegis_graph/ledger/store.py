@@ -102,6 +102,9 @@ class Store(Protocol):
     def version(self, connection: Connection) -> int:
         """The version of the schema."""
 
+    def damage(self) -> Query[LedgerError | None]:
+        """Whether the database finds its own pages sound, where it can be asked."""
+
     def explain(self, error: Exception) -> LedgerError:
         """What one of its errors means and what to do about it, without secrets."""
 

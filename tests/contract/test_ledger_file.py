@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
+import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from aegis_graph.clock import utc_now
 from aegis_graph.config.ledger_spec import LedgerSpec
-from aegis_graph.errors import LedgerError
+from aegis_graph.errors import LedgerError, ReadOnlyLedgerError
 from aegis_graph.ledger.factory import calendar_of, create_store
 from aegis_graph.ledger.ledger import SqlLedger
+from aegis_graph.ledger.maintenance import verify
 from aegis_graph.ledger.records import Budget
 from aegis_graph.ledger.schema import SCHEMA_VERSION
-from aegis_graph.ledger.sqlite import explain, open_database
+from aegis_graph.ledger.sqlite import open_database
+from aegis_graph.ledger.sqlite_errors import explain
 from tests.contract.ledger_store import USD, hold, settlement, spent_and_held
 
 BUSY_S = 0.2
@@ -88,6 +92,51 @@ async def test_a_caller_cancelled_during_a_lock_leaves_no_money_held(path: Path)
         await patient.check()
     assert await spent_and_held(patient) == [(0, 0)]
     patient.close()
+
+
+@pytest.mark.parametrize("table", ["sessions", "unanswered", "alerts"])
+async def test_damage_that_no_total_shows_is_found(
+    path: Path, ledger: SqlLedger, table: str
+) -> None:
+    await ledger.settle([settlement(await ledger.admit([hold(100)]), 40)])
+    assert await verify(ledger) == []
+    ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        page = "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema"
+        number, size = connection.execute(f"{page} WHERE name = ?", (table,)).fetchone()
+    with path.open("r+b") as file:
+        file.seek((number - 1) * size)
+        file.write(os.urandom(size))
+
+    with pytest.raises(LedgerError, match="is damaged; restore a backup"):
+        await verify(open_ledger(path))
+
+
+async def test_what_a_full_disk_leaves_can_be_read(path: Path, small_disk: Path) -> None:
+    on_disk = small_disk / path.name
+    ledger = open_ledger(on_disk)
+    await ledger.settle([settlement(await ledger.admit([hold(100)]), 40)])
+    ledger.close()
+    with suppress(OSError), (small_disk / "fill").open("wb", buffering=0) as file:
+        while file.write(bytes(512)):
+            pass
+
+    full = open_ledger(on_disk)
+    with pytest.raises(ReadOnlyLedgerError, match="full"):
+        await full.admit([hold(1)])
+    assert [row.spent_nano_usd for row in await open_ledger(on_disk).budgets()] == [40]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of half a megabyte, where the tests may mount one."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_database_says_to_free_some_space(path: Path) -> None:
