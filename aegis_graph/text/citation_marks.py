@@ -17,7 +17,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from aegis_graph.text.citation_forms import GROUPS, LINK, RAISED, TO, citation_forms
+from aegis_graph.text.citation_forms import (
+    COUNTED,
+    GROUPS,
+    LINK,
+    PARENTHESES,
+    RAISED,
+    TO,
+    citation_forms,
+)
 from aegis_graph.text.code import code_spans, is_inside
 from aegis_graph.text.scripts import is_unspaced
 
@@ -27,10 +35,19 @@ _LINKED = re.compile(
     rf"(?<!!)\[(?P<label>[^\[\]\n]{{0,200}}(?:\[[^\[\]\n]{{1,40}}\][^\[\]\n]{{0,200}}){{1,8}})\]{LINK}",
     re.IGNORECASE,
 )
-_OPERATOR = re.compile(r"(?:[=\u2208]|[\"']\s*:)[ \t]*$")
+_OPERATOR = re.compile(
+    r"(?:[=\u2208]|\\in|[\"']\s*:"
+    r"|\b(?:ranges?|intervals?|lists?|arrays?|vectors?|tuples?|indices|Bereich|Intervall|Liste|Werte?)"
+    r"(?:\s+(?:is|are|of|from|equals|ist|sind|von))?:?)[ \t]*$",
+    re.IGNORECASE,
+)
 _ADDRESS = re.compile(r"(?:\w://|www\.)\S*$")
 _WORD = re.compile(r"[^\W\d_]")
-_PLACE = re.compile(r"\.\w{2,5}\W*$|\b(?:pp?|pages?|S|Seiten?)\.?\s*\d", re.IGNORECASE)
+_PLACE = re.compile(
+    r"\.\w{2,5}\W*$|\b(?:pp?|pages?|S|Seiten?|lines?|Zeilen?|sections?|sec|Abschnitt\w*|chapter|ch"
+    r"|Kapitel|slide|Folie|\u00a7)\.?\s*\d|\u00a7",
+    re.IGNORECASE,
+)
 """A file's name, or a page."""
 _NAME = re.compile(r"[_.\[\]{}=$'\"]|\w\(|[a-z][A-Z]|\d[A-Za-z]|[a-zA-Z]\d")
 _UNITS = frozenset(("yard", "yards", "foot", "feet", "inch", "mile", "miles", "meter", "metre"))
@@ -99,7 +116,21 @@ def find_citations(text: str, *, count: int | None = None) -> list[CitationMark]
     set_off = count is None or any(
         not one.glued and _has_source(one.mark.numbers, count) for one in found
     )
-    return [one.mark for one in found if not (one.glued and set_off)]
+    marks = [one.mark for one in found if not (one.glued and set_off)]
+    return marks or ([] if count is None else _in_parentheses(text, count, code))
+
+
+def _in_parentheses(text: str, count: int, code: Sequence[tuple[int, int]]) -> list[CitationMark]:
+    """Numbers in parentheses at the ends of sentences, where a text has no other citations."""
+    found: list[CitationMark] = []
+    for match in PARENTHESES.finditer(text):
+        numbers = tuple(int(one) for one in _DIGITS.findall(match["numbers"]))
+        before = text[max(0, match.start() - _WINDOW) : match.start()]
+        if not _all_sources(numbers, count) or COUNTED.search(before):
+            return []
+        if not is_inside(match.start(), code):
+            found.append(CitationMark(match.start(), match.end(), match["space"] or " ", numbers))
+    return found
 
 
 def without_links(text: str) -> str:
@@ -154,7 +185,7 @@ def _is_meant(
 ) -> bool:
     """Whether what has the form of a citation is one."""
     core = match[group]
-    if group == "raised":
+    if group in ("raised", "lifted"):
         return _follows_words(before) and _all_sources(numbers, count)
     if group == "round":
         # ``f([1])`` is a call.
@@ -168,8 +199,15 @@ def _is_meant(
 
 
 def _numbers(text: str, group: str, count: int | None) -> Iterator[int]:
-    if group == "raised":
-        for run in re.split("[,\u02d2]", text):
+    if group in ("raised", "bracketed"):
+        # One number after the other, or from one to the other.
+        parts = re.split("[\u207b\u2013-]", text)
+        if len(parts) == 2 and all(part and set(part) <= set(RAISED) for part in parts):
+            first, last = (int("".join(str(RAISED.index(one)) for one in part)) for part in parts)
+            if first <= last < first + _LONGEST_RANGE:
+                yield from range(first, last + 1)
+                return
+        for run in re.split("[,\u02d2\u207b\u2013-]", text):
             number = int("".join(str(RAISED.index(digit)) for digit in run))
             single = count is not None and number > count
             yield from (RAISED.index(digit) for digit in run) if single else (number,)
@@ -230,8 +268,12 @@ def _is_index(before: str, after: str) -> bool:
     """Whether what a number sticks to is a name in code, or a call."""
     if before[-1:] in "([{" or after in ("_", "(") or (after.isalnum() and not is_unspaced(after)):
         return True
-    word = before.split()[-1].lstrip("(")
+    word = _ENDING.sub("", before.split()[-1].lstrip("("))
     return _NAME.search(word) is not None
+
+
+_ENDING = re.compile(r"['\u2019][a-z]{1,2}$|^[\d.,:]*\d$", re.IGNORECASE)
+"""What ends a word that is no name in code: "isn't", "Acme's", "2.5"."""
 
 
 def _follows_words(before: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Literal, NotRequired, cast
 from typing_extensions import TypedDict
 
 from aegis_graph.components.answer_generator.claims import Claim, claims_of, numbered
+from aegis_graph.components.answer_generator.named_sources import with_numbers
 from aegis_graph.components.answer_generator.places import QuotePlace, place_of
 from aegis_graph.text.passages import Passage
 from aegis_graph.text.support import Evidence, Verdict, best_evidence, judge
@@ -85,7 +86,7 @@ def cite(answer: str, passages: Sequence[Passage], *, ignore: Sequence[str] = ()
         ('It is 10 USD. [1]', 1, 'It: 10 USD.')
     """
     # First, because every place below counts the characters of the text that is shown.
-    shown = numbered(answer, len(passages))
+    shown = numbered(with_numbers(answer, passages), len(passages))
     text = shown.text
     citations: list[Citation] = []
     sentences: list[CitedSentence] = []
