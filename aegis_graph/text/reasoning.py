@@ -143,8 +143,8 @@ def _without_left_over(text: str) -> str:
 
 def _before_reasoning(text: str) -> str:
     """What stands before reasoning that nothing follows: the answer came first."""
-    begun = next((one for one in _START.finditer(text) if _END.search(text, one.end())), None)
-    return text[: begun.start()].strip() if begun else ""
+    begun = _START.search(text)
+    return text[: begun.start()].strip() if begun and _END.search(text, begun.end()) else ""
 
 
 def _end_of_value(text: str, start: int) -> int:
