@@ -38,8 +38,42 @@ _UNITS_WRITTEN = {
     "kg": "kg kilogram kilograms kilogramm",
     "\u00b0c": "\u00b0c",
     "\u00b0f": "\u00b0f",
+    "\u00b0": "\u00b0 degree degrees grad",
+    "mi": "mi mile miles meile meilen",
+    "ft": "ft feet foot fu\u00df",
+    "l": "l liter litre liters litres litern",
+    "ml": "ml",
+    "mg": "mg",
+    "\u00b5g": "\u00b5g \u03bcg",
+    "v": "v volt volts",
+    "w": "w watt watts",
+    "kw": "kw kilowatt",
+    "kwh": "kwh",
+    "hz": "hz hertz",
+    "khz": "khz",
+    "mhz": "mhz",
+    "ghz": "ghz",
+    "bp": "bp bps",
+    "km/h": "km/h kmh kph",
+    "m/s": "m/s",
+    "mb/s": "mb/s",
+    "mbit/s": "mbit/s mbps",
+    "gbit/s": "gbit/s gbps",
+    "inr": "\u20b9 inr rupees",
+    "rub": "\u20bd rub",
 }
+_LONG_UNITS = {
+    "degrees celsius": "\u00b0c",
+    "grad celsius": "\u00b0c",
+    "degrees fahrenheit": "\u00b0f",
+    "basis points": "bp",
+    "basis point": "bp",
+    "basispunkte": "bp",
+    "basispunkten": "bp",
+}
+"""A unit's names of several words."""
 _UNITS = {word: unit for unit, words in _UNITS_WRITTEN.items() for word in words.split()}
+_UNITS |= {name.replace(" ", ""): unit for name, unit in _LONG_UNITS.items()}
 _SCALES = {
     "k": 3,
     "thousand": 3,
@@ -57,22 +91,28 @@ _SCALES = {
     "mrd": 9,
 }
 _LONG_SCALES = "|".join(sorted((one for one in _SCALES if len(one) > 1), key=len, reverse=True))
-_NAMES = "|".join(sorted(map(re.escape, filter(str.isalpha, _UNITS)), key=len, reverse=True))
+_NAMES = "|".join(
+    re.escape(name)
+    for name in sorted({*_UNITS, *_LONG_UNITS}, key=len, reverse=True)
+    if name[0].isalpha() and name[-1].isalpha()
+)
 
 _AMOUNT = re.compile(
     # Nothing else can begin an amount: without this, all that follows is tried at every letter.
     rf"""
-      (?=[\dmuegcj$\u20ac\u00a3\u00a5\-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d])
-      (?P<sign>(?<![^\W_])(?<![\d%)\]])[-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d](?=[$\u20ac\u00a3\u00a5]?\d)
+      (?=[\dmuegcj$\u20ac\u00a3\u00a5\u20b9\u20bd\-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d])
+      (?P<sign>(?<![^\W_])(?<![\d%)\]])[-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d](?=[$\u20ac\u00a3\u00a5\u20b9\u20bd]?\d)
         |\bminus\s)?
-      (?P<before>(?:US)?[$\u20ac\u00a3\u00a5]\s?-?|\b(?:USD|EUR|GBP|CHF|JPY)\s(?=\d))?
+      (?P<before>(?:US)?[$\u20ac\u00a3\u00a5\u20b9\u20bd]\s?-?|\b(?:USD|EUR|GBP|CHF|JPY)\s(?=\d))?
       (?P<number>\d{{1,3}}(?:[ \u00a0\u2009\u202f'\u2019]\d{{3}})+(?!\d)(?:[.,]\d+)?
         |\d+(?:[.,]\d+)*)
       (?:(?:[ \u00a0]?(?P<scale>(?:{_LONG_SCALES})\b)\.?)|(?P<short>(?-i:[kM])\b))?
-      (?:[ \u00a0-]?(?P<unit>%|\u00b0[ ]?[CF]|[$\u20ac\u00a3\u00a5]|(?:{_NAMES})\b))?
+      (?:[ \u00a0-]?(?P<unit>%|\u00b0[ ]?[CF]\b|\u00b0|[$\u20ac\u00a3\u00a5\u20b9\u20bd]
+        |(?:{_NAMES})\b(?!/)))?
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_DECADE = re.compile(r"(?:1\d|20)\d0s", re.IGNORECASE)
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:\.\d{3})+")
 _LAKH = re.compile(r"[1-9]\d?(?:,\d\d)+,\d{3}(?:\.\d+)?")
 
@@ -123,13 +163,18 @@ def agree(claim: str, text: str) -> bool:
         units = present.get(value, set())
         # A table has its unit in its head.
         bare = None in units and (unit != "%" or in_percent)
-        if not (unit in units or bare or (unit is None and units - {"%"})):
+        # "20 degrees" leaves the scale open.
+        scale = unit == "\u00b0" and units & {"\u00b0c", "\u00b0f"}
+        if not (unit in units or bare or scale or (unit is None and units - {"%"})):
             return False
     return True
 
 
 def _amounts(text: str) -> Iterator[Amount]:
     for match in _AMOUNT.finditer(text):
+        if _DECADE.fullmatch(match[0]):
+            yield Amount(match[0].casefold(), None)
+            continue
         number = "".join(str(int(one)) if one.isdigit() else one for one in match["number"])
         before = (match["before"] or "").strip()
         unit = _UNITS.get((match["unit"] or "").replace(" ", "").casefold())

@@ -15,9 +15,11 @@ _WORDS: Mapping[str, str] = {
     "en": r"no(?!\.?\s*\d)|not(?!\s+(?:only|just|merely)\b)|never|none|nobody|nothing|nowhere"
     r"|neither|nor|without|cannot|\w+n['\u2019\u02bc]t|(?:do|does|did|is|are|was|wo|ca|should)nt"
     r"|den(?:y|ies|ied)|refus(?:e|es|ed)|fails? to|failed to|unable|false|untrue|incorrect|wrong"
-    r"|hardly|unlikely",
+    r"|hardly|unlikely|rarely|seldom|barely|scarcely|except|unless|far from|anything but"
+    r"|(?:stop|ceas|avoid|quit)(?:e?s|p?ed)?\s+\w+ing|lack(?:s|ed|ing)?",
     "de": r"nicht(?!\s+nur\b)|nie|niemals|niemand\w*|nichts|nirgends|kein\w*|weder|ohne"
-    r"|falsch|unwahr|kaum|verweiger\w*|bestreite\w*",
+    r"|falsch|unwahr|kaum|verweiger\w*|bestreite\w*|au\u00dfer|ausgenommen|mitnichten"
+    r"|keineswegs|selten|es sei denn",
     "fr": r"ne(?!\s+\w+\s+que\b)|n['\u2019]\w+|pas|jamais|aucune?s?|rien|sans|ni|personne|faux",
     "es": r"no|nunca|jam\u00e1s|ning\u00fan|ninguna?|nadie|nada|sin|ni|tampoco|falso",
     "it": r"non|mai|nessun\w*|niente|nulla|senza|n\u00e9|neanche|neppure|falso",

@@ -17,8 +17,8 @@ _GERMAN_LETTER = re.compile("[äöüß]", re.IGNORECASE)
 _WORD = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
 _ENGLISH = """
-a about also am an and any are as at be been being but by can could did do does doing done for
-from get gets give given had has have having he her here him his how i if in into is it its
+a about also am an and any are as at be been being between but by can could did do does doing done
+for from get gets give given had has have having he her here him his how i if in into is it its
 itself just know let like may me might mine much must my no nor not of on once one or our out
 please shall she should so some such tell than that the their them then there these they this
 those to too us very was we were what when where which while who whom whose why will with would
