@@ -11,19 +11,23 @@ from typing import Any
 
 
 class FunctionCount:
-    """How many functions a thread called, Python's and C's."""
+    """How many functions a thread called, Python's and C's; or those of Python's with a name."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: str | None = None) -> None:
         self.calls = 0
+        self._named = named
 
     def add(self, frame: Any, event: str, argument: Any) -> None:
-        self.calls += event in ("call", "c_call")
+        if self._named is None:
+            self.calls += event in ("call", "c_call")
+        else:
+            self.calls += event == "call" and frame.f_code.co_name == self._named
 
 
 @contextmanager
-def counted_functions() -> Iterator[FunctionCount]:
+def counted_functions(named: str | None = None) -> Iterator[FunctionCount]:
     """Count what this thread calls inside."""
-    count, before = FunctionCount(), sys.getprofile()
+    count, before = FunctionCount(named), sys.getprofile()
     sys.setprofile(count.add)
     try:
         yield count

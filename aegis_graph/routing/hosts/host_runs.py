@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self, cast
 
-from langchain_core.callbacks import AsyncCallbackManager
+from langchain_core.callbacks import AsyncCallbackManager, BaseCallbackManager
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import DEFAULT_RECURSION_LIMIT, merge_configs
 from langgraph.errors import ErrorCode, GraphDrained, GraphRecursionError, create_error_message
@@ -63,6 +63,11 @@ def is_heard(config: RunnableConfig) -> bool:
     return bool(AsyncCallbackManager.configure(config.get("callbacks")).handlers)
 
 
+def _has_handlers(config: RunnableConfig) -> bool:
+    callbacks = config.get("callbacks")
+    return bool(callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks)
+
+
 def binds_choices_only(config: RunnableConfig) -> bool:
     """Whether nothing is bound to a graph but what a router's ``with_options`` binds."""
     configurable = config.get("configurable") or {}
@@ -110,7 +115,8 @@ def unobserved_config(
         return None
     # A node that is the router itself is called with the running configuration.
     merged = around if config is around else ensure_config(config)
-    if is_heard(merged) or (around.get("callbacks") and is_heard(around)):
+    # What the environment and the context switch on would hear of both.
+    if is_heard(merged) or _has_handlers(around):
         return None
     # As LangGraph joins them; LangChain would let the last one replace the others.
     joined = {**host, **(bound.get("configurable") or {}), **said}

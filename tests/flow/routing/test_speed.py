@@ -238,6 +238,24 @@ async def test_a_node_of_a_host_costs_the_loop_little_more_than_a_call_alone() -
     assert await of(host_of(router, nodes=3)) < 2.7 * await of(host_of(router))
 
 
+async def test_a_node_looks_for_callbacks_once() -> None:
+    router = instant_router(NoLedger())
+
+    async def nothing(state: MessagesState) -> dict[str, Any]:
+        return {}
+
+    async def calling(state: MessagesState) -> dict[str, Any]:
+        return {"messages": (await router.ainvoke(state))["messages"]}
+
+    async def looks_of(node: Any) -> int:
+        with counted_functions(named="_configure") as count:
+            await host_of(node).ainvoke(ask())
+        return count.calls
+
+    without = await looks_of(nothing)
+    assert await looks_of(router) == await looks_of(calling) == without + 1
+
+
 async def test_a_routed_call_leaves_nothing_for_the_garbage_collector() -> None:
     router = instant_router(NoLedger())
     await router.ainvoke(ask())
