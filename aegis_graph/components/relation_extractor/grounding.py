@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from typing import cast
@@ -82,6 +82,8 @@ class _Grounding:
         self._schema = schema
         self._given_only = known_only
         self._entities: list[FoundEntity] = []
+        self._unwritten: dict[str, list[int]] = defaultdict(list)
+        """Entities by what a model calls them, and the text does not."""
         self._relations: dict[tuple[int, str, int, Stretch], FoundRelation] = {}
         self._dropped: Counter[str] = Counter()
 
@@ -119,24 +121,29 @@ class _Grounding:
         if not written:
             return False
         places = sorted({place for one in written for place in stretches[one]})
-        same = self._same(written[0], label)
-        if same is None:
+        at = self._same(written[0], label)
+        for one in names:
+            if one not in written:
+                self._unwritten[normalised(one)].append(at)
+        if at == len(self._entities):
             self._entities.append(
                 # The first name that the text has: the model's own may be in no place of it.
                 FoundEntity(name=written[0], type=label, aliases=written[1:], stretches=places)
             )
             return True
+        same = self._entities[at]
         others = [one for one in written if one not in (same["name"], *same["aliases"])]
         same["aliases"] = [*same["aliases"], *others]
         same["stretches"] = sorted({*same["stretches"], *places})
         return True
 
-    def _same(self, name: str, label: str) -> FoundEntity | None:
+    def _same(self, name: str, label: str) -> int:
+        """The place of the entity with a name and a type, which is the next one if it is new."""
         wanted = normalised(name)
-        for entity in self._entities:
+        for at, entity in enumerate(self._entities):
             if normalised(entity["name"]) == wanted and key(entity["type"]) == key(label):
-                return entity
-        return None
+                return at
+        return len(self._entities)
 
     def _relation(self, raw: RawRelation) -> None:
         heads, tails = self._named(raw.head), self._named(raw.tail)
@@ -169,9 +176,10 @@ class _Grounding:
         """The entities that a name may mean: by its own name first, else by another of theirs."""
         wanted = normalised(name)
         own = [at for at, one in enumerate(self._entities) if normalised(one["name"]) == wanted]
-        return own or [
+        by_alias = [
             at for at, one in enumerate(self._entities) if wanted in map(normalised, one["aliases"])
         ]
+        return own or by_alias or self._unwritten.get(wanted, [])
 
     def _allowed(
         self, heads: Sequence[int], label: str, tails: Sequence[int]

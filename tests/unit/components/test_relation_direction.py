@@ -84,3 +84,18 @@ def test_a_bound_answer_lists_few_aliases_and_one_with_more_is_still_read(strict
     assert entity["aliases"]["maxItems"] == MOST_ALIASES
     many = {"name": "Nordwind", "type": "Firm", "aliases": ["N"] * (MOST_ALIASES + 1)}
     assert answer_problem({"entities": [many], "relations": []}) is None
+
+
+@pytest.mark.parametrize("end", ["Haselstrauch", "Haselstrauch Verlag", "the Haselstrauch Verlag"])
+def test_an_end_may_have_a_name_that_only_the_model_gives_it(end: str) -> None:
+    text = "Ada works for Haselstrauch, whose office is in Ulm."
+    entities = [
+        RawEntity("Ada", "Person"),
+        RawEntity("Haselstrauch", "Firm", ("Haselstrauch Verlag",)),
+    ]
+    relations = [RawRelation("Ada", "works_for", end)]
+    findings = ground([ParsedExtraction(entities, relations)], text, SCHEMA)
+    assert [one["name"] for one in findings["entities"]] == ["Ada", "Haselstrauch"]
+    assert findings["entities"][1]["aliases"] == []
+    [relation] = findings["relations"]
+    assert (relation["head"], relation["tail"]) == (0, 1)
