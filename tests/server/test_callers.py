@@ -52,6 +52,22 @@ async def test_the_strictest_level_counts(served: Served) -> None:
     assert levels == ["confidential", "confidential", "confidential", "pii"]
 
 
+@pytest.mark.parametrize("levels", [("pii", "public"), ("public", "pii")])
+async def test_of_what_one_place_says_twice_the_strictest_counts(
+    served: Served, levels: tuple[str, str]
+) -> None:
+    url, (first, second) = f"{served.openai_url}/chat/completions", levels
+    header = "x-aegis-sensitivity"
+    twice = {"metadata": {"sensitivity": first, "aegis_sensitivity": second}}
+    async with httpx.AsyncClient(timeout=60) as client:
+        for answer in (
+            await client.post(url, json=CHAT, headers=[(header, first), (header, second)]),
+            await client.post(url, json=CHAT | twice),
+        ):
+            assert answer.json()["aegis"]["provider"] == "here"
+    assert [row["sensitivity"] for row in served.rows()] == ["pii", "pii"]
+
+
 async def test_calls_count_for_the_user_of_the_key(served: Served) -> None:
     key = await made_key(served.app, user="ada")
     assert (await ask(served, key)).status_code == 200

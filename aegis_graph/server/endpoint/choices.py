@@ -5,7 +5,7 @@ What protects can be made stricter by any of the three, and looser by none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -32,9 +32,10 @@ def request_choices(request: Request, body: Mapping[str, Any]) -> dict[str, Any]
         InvalidRequestError: A choice is unknown or wrong, or not the caller's to make.
     """
     caller = caller_of(request)
-    headers, metadata = _of_headers(request), _of_metadata(body)
+    # One by one: a header may come twice, and a word of ``metadata`` in two spellings.
+    said = [*_of_headers(request), *_of_metadata(body)]
     floor = {"sensitivity": caller.sensitivity}
-    chosen = joined_choices([headers, metadata, floor])
+    chosen = joined_choices([*said, floor])
     # ``joined_choices`` looks at a level only where two places say one.
     if chosen.get("sensitivity", SENSITIVITIES[0]) not in SENSITIVITIES:
         joined_choices([chosen, chosen])
@@ -48,7 +49,7 @@ def request_choices(request: Request, body: Mapping[str, Any]) -> dict[str, Any]
     if "max_cost_usd" in chosen:
         # An envelope without a run is that of this request.
         chosen.setdefault("run_id", uuid4().hex)
-    thread_id = headers.get(THREAD_ID, metadata.get(THREAD_ID))
+    thread_id = next((one[THREAD_ID] for one in said if THREAD_ID in one), None)
     return chosen if thread_id is None else {**chosen, THREAD_ID: thread_id}
 
 
@@ -63,32 +64,28 @@ def _user(caller: Caller, named: object, body: Mapping[str, Any]) -> Any:
     raise InvalidRequestError(f"user: this key calls as {caller.user!r}, and for no other user")
 
 
-def _of_headers(request: Request) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _of_headers(request: Request) -> Iterator[dict[str, Any]]:
     for name, text in request.headers.items():
         if name.startswith(HEADER_PREFIX):
             word = name.removeprefix(HEADER_PREFIX).replace("-", "_")
             if word not in _READERS:
                 known = ", ".join(HEADER_PREFIX + one.replace("_", "-") for one in _READERS)
                 raise InvalidRequestError(f"{name}: is unknown; there are {known}")
-            found[_NAMES.get(word, word)] = _READERS[word](word, text)
-    return found
+            yield {_NAMES.get(word, word): _READERS[word](word, text)}
 
 
-def _of_metadata(body: Mapping[str, Any]) -> dict[str, Any]:
+def _of_metadata(body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     metadata = body.get("metadata")
     if metadata is None:
-        return {}
+        return
     if not isinstance(metadata, Mapping):
         raise InvalidRequestError("metadata: must be an object")
     words = [word.removeprefix("aegis_") for word in metadata]
     refuse_misspelt("metadata", words, tuple(_READERS))
-    found: dict[str, Any] = {}
     for word, value in zip(words, metadata.values(), strict=True):
         # Other words are the caller's own, and no concern of the router.
         if word in _READERS and value is not None:
-            found[_NAMES.get(word, word)] = _READERS[word](word, value)
-    return found
+            yield {_NAMES.get(word, word): _READERS[word](word, value)}
 
 
 def _as_it_is(_: str, value: object) -> object:
