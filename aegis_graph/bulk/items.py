@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
@@ -20,6 +21,8 @@ from aegis_graph.errors import InvalidRequestError
 
 MOST_KEY = 128
 """Characters of a key: with the job's name it is a run and a thread of the ledger."""
+
+_HALVES = re.compile(r"[\ud800-\udfff]")
 
 KeyOf = str | Callable[[Mapping[str, Any]], str]
 """What names an item: a field of its input, or a function of it."""
@@ -60,8 +63,7 @@ def item_key(given: Mapping[str, Any], place: str = "an input") -> str:
     Raises:
         InvalidRequestError: It is no JSON.
     """
-    text = canonical_json(given, place)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(canonical_json(given, place).encode()).hexdigest()
 
 
 def canonical_json(value: Any, place: str) -> str:
@@ -75,7 +77,7 @@ def canonical_json(value: Any, place: str) -> str:
         InvalidRequestError: It has something that is none, such as a number that is infinite.
     """
     try:
-        return json.dumps(
+        text = json.dumps(
             value,
             sort_keys=True,
             ensure_ascii=False,
@@ -87,6 +89,9 @@ def canonical_json(value: Any, place: str) -> str:
         raise InvalidRequestError(
             f"{place}: is no JSON ({error}); give it texts, finite numbers, lists and mappings"
         ) from error
+    # Half a character can be kept as an escape alone. What is wrong with its item is the graph's
+    # to say: it stops no other.
+    return _HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def plain(value: Any) -> Any:
