@@ -49,7 +49,7 @@ def sound_body(body: Mapping[str, Any]) -> dict[str, Any]:
     choice = first_choice(body)
     if choice is None and body.get("error"):
         raise error_from_body(body)
-    usage = openai_usage(body.get("usage"))
+    usage = openai_usage(usage_in(body, choice))
     if choice is None and usage is None:
         raise MalformedAnswerError("the answer has no choice", outcome_unknown=True)
     sound = {"message": _sound_message(words_in(choice, "message"))}
@@ -95,6 +95,23 @@ def shown(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a whole answer, its names as they may be shown and stored."""
     names = {name: clean_text(str(facts[name])) for _, name in _OF_BODY if name in facts}
     return {**facts, **names}
+
+
+def usage_in(part: Mapping[str, Any], choice: Mapping[str, Any] | None) -> object:
+    """The usage of a body or a chunk, also where a server puts it beside its usual place.
+
+    Args:
+        part: The body or the chunk.
+        choice: Its choice.
+    """
+    found = part.get("usage")
+    if found is None and choice is not None:
+        # Moonshot: https://platform.moonshot.ai/docs/guide/utilize-the-streaming-output-feature-of-kimi-api
+        found = choice.get("usage")
+    if found is None and isinstance(beside := part.get("x_groq"), Mapping):
+        # Groq: https://console.groq.com/docs/api-reference
+        found = beside.get("usage")
+    return found
 
 
 def thought_in(part: Mapping[str, Any]) -> str:

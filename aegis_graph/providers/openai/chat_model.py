@@ -29,6 +29,7 @@ from aegis_graph.providers.openai.answers import (
     sound_chunk,
     thought_in,
     unreadable_calls,
+    usage_in,
     words_in,
 )
 from aegis_graph.providers.usage import combined_usage, openai_usage_metadata
@@ -55,7 +56,7 @@ class CompatibleAnswers(BaseChatOpenAI):
         generation.generation_info = {**(generation.generation_info or {}), **shown(facts_of(body))}
         message = generation.message
         if isinstance(message, AIMessage):
-            message.usage_metadata = openai_usage_metadata(body.get("usage"))
+            message.usage_metadata = openai_usage_metadata(usage_in(body, first_choice(body)))
             message.invalid_tool_calls += unreadable_calls(raw.get("tool_calls"))
             _add_words(message, raw)
         return result
@@ -81,7 +82,7 @@ class CompatibleAnswers(BaseChatOpenAI):
         if converted is not None and (is_last or raw.get("error")):
             converted.generation_info = {**(converted.generation_info or {}), **facts_of(raw)}
         if converted is not None and isinstance(converted.message, AIMessageChunk):
-            if usage := openai_usage_metadata(raw.get("usage")):
+            if usage := openai_usage_metadata(usage_in(raw, choice)):
                 converted.message.usage_metadata = usage
             _add_words(converted.message, words_in(choice, "delta"))
         return converted
