@@ -37,6 +37,8 @@ def explain(path: Path, error: Exception) -> LedgerError:
         # ``SQLITE_IOERR_WRITE`` means what ``SQLITE_IOERR`` does.
         primary = "_".join(name.split("_")[:2])
         meaning = _MEANING.get(primary, f"cannot be used ({name}: {error})")
+        # SQLite says of a folder what it says of a disk with errors.
+        meaning = "is a folder; name a file in it" if path.is_dir() else meaning
         text = f"the ledger {path} {meaning}"
         # SQLite names a folder in which it may make no file as one that it cannot open, and a full
         # disk as one with errors.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import subprocess
 import time
@@ -106,7 +105,7 @@ async def test_damage_that_no_total_shows_is_found(
         number, size = connection.execute(f"{page} WHERE name = ?", (table,)).fetchone()
     with path.open("r+b") as file:
         file.seek((number - 1) * size)
-        file.write(os.urandom(size))
+        file.write(b"\xff" * size)
 
     with pytest.raises(LedgerError, match="is damaged; restore a backup"):
         await verify(open_ledger(path))
@@ -166,10 +165,11 @@ async def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         await ledger.admit([hold(1)])
 
 
-def test_a_folder_in_the_files_place_is_an_error(path: Path) -> None:
+def test_a_folder_in_the_files_place_is_an_error_to_readers_and_writers(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(LedgerError, match="cannot be opened"):
-        asyncio.run(open_ledger(path).check())
+    for ask in (SqlLedger.check, SqlLedger.budgets):
+        with pytest.raises(LedgerError, match="is a folder; name a file in it"):
+            asyncio.run(ask(open_ledger(path)))
 
 
 async def test_a_name_that_is_too_long_is_an_error_to_readers_and_writers(tmp_path: Path) -> None:
