@@ -153,7 +153,7 @@ def parse_plan(text: str, question: str, *, most: int = MAX_STEPS, cut: bool = F
     # The user's own words, whatever steps the model wrote all the same.
     if kind == "simple":
         return single_plan(question)
-    drafts = [_draft(row, place) for place, row in enumerate(rows, start=1)]
+    drafts = [_draft(row, place) for place, row in enumerate(rows, start=1) if row is not None]
     # Until none goes: two questions may become the same once their references point to one step.
     while len(fewer := _without_doubles(drafts)) < len(drafts):
         drafts = fewer
@@ -218,6 +218,8 @@ def _kind(value: object) -> QuestionKind | None:
 
 
 def _question(row: object) -> str:
+    if isinstance(row, list) and len(row) == 1:
+        [row] = row
     if isinstance(row, Mapping):
         row = next((row[key] for key in _QUESTIONS if isinstance(row.get(key), str)), "")
     return " ".join(row.split()) if isinstance(row, str) else ""

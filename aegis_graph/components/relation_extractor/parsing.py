@@ -190,6 +190,9 @@ def _text(item: Mapping[Any, Any], keys: Sequence[str]) -> str:
 
 
 def _plain(value: Any) -> str:
+    # A year is a name, too. A bool is an int for Python, and names nothing.
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     return value.strip() if isinstance(value, str) else ""
 
 

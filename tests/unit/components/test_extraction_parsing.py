@@ -143,3 +143,13 @@ def test_any_json_is_read_or_refused(value: Any) -> None:
         reading = parse_extraction(json.dumps(answer))
         assert all(one.name.strip() for one in reading.entities)
         assert all(one.head and one.relation and one.tail for one in reading.relations)
+
+
+def test_a_number_is_a_name_as_well() -> None:
+    reading = parse_extraction(
+        '{"entities": [{"name": 1815, "type": "Year"}],'
+        ' "relations": [{"head": "Ada", "relation": "BORN_IN", "tail": 1815}, {"head": true}]}'
+    )
+    assert [one.name for one in reading.entities] == ["1815"]
+    assert [(one.head, one.tail) for one in reading.relations] == [("Ada", "1815")]
+    assert reading.malformed == 1

@@ -260,3 +260,11 @@ def test_the_single_plan_is_valid() -> None:
 def test_what_looks_like_a_reference_in_the_users_own_question_stays() -> None:
     [step] = single_plan("What does {1} mean in f{2}?")["steps"]
     assert resolve(step, {}, {}) == "What does {1} mean in f{2}?"
+
+
+@pytest.mark.parametrize(
+    "steps", ['[null, "What is A?", null, "What is B?"]', '[["What is A?"], ["What is B?"]]']
+)
+def test_steps_that_are_null_or_wrapped_lose_no_plan(steps: str) -> None:
+    plan = parse_plan(f'{{"kind": "compound", "steps": {steps}}}', "What are A and B?")
+    assert [one["question"] for one in plan["steps"]] == ["What is A?", "What is B?"]
