@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
 
 from aegis_graph.cli.request_options import add_request_options
 
@@ -17,6 +22,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         "--docs",
         nargs="+",
         type=Path,
+        action=_Documents,
         metavar="PATH",
         help="documents such as Markdown, PDF, Office and HTML files, and folders of them",
     )
@@ -51,6 +57,27 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
         help="open the first cited place: the file at its page, in the browser of the system or of"
         " BROWSER",
     )
+
+
+class _Documents(argparse.Action):
+    """Paths, and behind them perhaps the question, which the option would else swallow."""
+
+    @override
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        paths = list(values or ())
+        last = str(paths[-1])
+        asked = (" " in last or last.endswith("?")) and not os.path.exists(last)
+        if asked and len(paths) > 1 and namespace.question is None:
+            namespace.question = str(paths.pop())
+            for action in parser._actions:
+                action.required = action.required and action.dest != "question"
+        setattr(namespace, self.dest, paths)
 
 
 def add_index(parser: argparse.ArgumentParser) -> None:

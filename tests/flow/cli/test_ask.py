@@ -211,6 +211,16 @@ def test_an_envelope_holds_for_the_whole_run(folder: Path, server: LoopbackServe
     assert server.calls("openai") == ()
 
 
+def test_a_question_may_stand_behind_its_documents(folder: Path, server: LoopbackServer) -> None:
+    configure(folder, server)
+    config = ("--config", "aegis.toml")
+    asked = aegis("ask", *config, "--docs", "docs", "Do giraffes sleep?", cwd=folder)
+    assert (asked.returncode, server.calls()) == (0, ())
+    missing = aegis("ask", *config, "--docs", "docs", "giraffes.md", cwd=folder)
+    assert missing.returncode == 2
+    assert "QUESTION" in missing.stderr
+
+
 def test_documents_that_say_nothing_of_it_cost_nothing(
     folder: Path, server: LoopbackServer
 ) -> None:
