@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -70,6 +71,16 @@ COMMANDS = {
 needs, the others need not wait for."""
 
 
+def _take_any_character() -> None:
+    """Have a terminal or a file that knows few characters be written a mark for each other one.
+
+    Else an answer that was paid for would be lost to its first dash.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
 def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None = None) -> int:
     """Run a command and return its exit status.
 
@@ -77,6 +88,7 @@ def run(arguments: Sequence[str] | None, *, on_start: Callable[[], None] | None 
         arguments: By default those of the process.
         on_start: Called when all is imported, before the command begins.
     """
+    _take_any_character()
     parser = command_parser()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:

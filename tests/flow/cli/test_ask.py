@@ -221,6 +221,18 @@ def test_a_question_may_stand_behind_its_documents(folder: Path, server: Loopbac
     assert "QUESTION" in missing.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_of_few_characters_costs_no_answer(
+    folder: Path, server: LoopbackServer, encoding: str
+) -> None:
+    configure(folder, server)
+    server.script("ollama", Reply("The monthly limit \u2014 of the room \u2014 is 40 dollars. [1]"))
+    arguments = ("ask", "What is the monthly limit?", "--docs", "docs", "--config", "aegis.toml")
+    done = aegis(*arguments, cwd=folder, environ={"PYTHONIOENCODING": encoding}, fresh=True)
+    assert done.returncode == 0
+    assert "The monthly limit ? of the room ? is 40 dollars. [1]" in done.stdout
+
+
 def test_documents_that_say_nothing_of_it_cost_nothing(
     folder: Path, server: LoopbackServer
 ) -> None:
