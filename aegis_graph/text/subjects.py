@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import pairwise
 
 from aegis_graph.text.sentences import split_sentences
@@ -30,17 +30,21 @@ def is_said_of_another(claim: str, text: str) -> bool:
     if not claimed:
         return False
     sentences = [_WORD.findall(one.text) for one in split_sentences(text)]
-    return any(_is_of_another(name, said, sentences) for name, said in claimed)
+    # Any word begins a sentence in capitals: "All answers are in German."
+    names = {word for one in (_WORD.findall(claim), *sentences) for word in one[1:]}
+    return any(_is_of_another(name, said, sentences, names) for name, said in claimed)
 
 
-def _is_of_another(name: str, said: str, sentences: Sequence[Sequence[str]]) -> bool:
+def _is_of_another(
+    name: str, said: str, sentences: Sequence[Sequence[str]], names: Set[str]
+) -> bool:
     if not any(name in sentence for sentence in sentences):
         return False
     others = {
         other
         for sentence in sentences
         for other, what in _pairs(sentence)
-        if other != name and closeness(folded(what), folded(said))
+        if other in names and other != name and closeness(folded(what), folded(said))
     }
     return (
         bool(others)
@@ -69,7 +73,7 @@ def _is_one(name: str, other: str, sentences: Sequence[Sequence[str]]) -> bool:
     return any(pairs & set(pairwise(sentence)) for sentence in sentences)
 
 
-def _is_of(name: str, said: str, others: set[str], sentence: Sequence[str]) -> bool:
+def _is_of(name: str, said: str, others: Set[str], sentence: Sequence[str]) -> bool:
     """Whether a sentence may say it of the name: it does not where another one does it to it."""
     said_at = [n for n, word in enumerate(sentence) if closeness(folded(word), folded(said))]
     if name not in sentence or not said_at:

@@ -44,6 +44,7 @@ def test_what_one_did_is_not_said_of_another(claim: str, supported: bool) -> Non
         ("The chair abstained.", "Joris abstained.", False),
         ("Wim abstained.", "Joris abstained.", False),
         ("Es zahlt Wim die Miete.", "Joris zahlt die Miete an Wim.", False),
+        ("The API answers with 429.", "The API has a limit. All answers are in German.", False),
         ("Pumps lift water.", "Filters hold dirt. Pumps of steel lift water.", False),
     ],
 )
