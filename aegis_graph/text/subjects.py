@@ -9,6 +9,7 @@ from itertools import pairwise
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.words import STOP_WORDS, closeness, detect_language, folded
 
+_JOINING = frozenset((",", ";", "and", "as", "like", "so", "or"))
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\S")
 
 
@@ -21,7 +22,7 @@ def is_said_of_another(claim: str, text: str) -> bool:
     Example:
         >>> is_said_of_another("Wim abstained.", "Only Joris abstained. Wim signs it.")
         True
-        >>> is_said_of_another("Wim abstained.", "Joris abstained, and Wim as well.")
+        >>> is_said_of_another("Wim abstained.", "At last Joris abstained, and Wim as well.")
         False
     """
     if "de" in (detect_language(claim), detect_language(text)):
@@ -78,5 +79,9 @@ def _is_of(name: str, said: str, others: Set[str], sentence: Sequence[str]) -> b
     said_at = [n for n, word in enumerate(sentence) if closeness(folded(word), folded(said))]
     if name not in sentence or not said_at:
         return False
+    if sentence.index(name) < said_at[-1] or "by" in sentence:
+        return True
+    # "Joris abstained, as did Wim": what is joined by a word is no object.
+    between = sentence[said_at[-1] : sentence.index(name)]
     of_another = any(other in others for other, _ in _pairs(sentence))
-    return not of_another or sentence.index(name) < said_at[-1] or "by" in sentence
+    return not of_another or bool(_JOINING & set(between))

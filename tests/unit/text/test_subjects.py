@@ -39,6 +39,7 @@ def test_what_one_did_is_not_said_of_another(claim: str, supported: bool) -> Non
         ("Ben hired Anna.", "Anna was hired by Ben.", False),
         ("Orlewerk pays Pegelnet.", "Pegelnet pays Orlewerk 20 EUR.", True),
         ("Wim and Joris abstained.", "Joris abstained, as did Wim.", False),
+        ("Wim abstained.", "In the end Joris abstained, as did Wim.", False),
         ("Wim abstained.", "Wim and Joris abstained.", False),
         # What has another name is not known to be another thing.
         ("The chair abstained.", "Joris abstained.", False),
