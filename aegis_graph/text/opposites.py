@@ -50,6 +50,9 @@ monday mondays montag montags | tuesday tuesdays dienstag dienstags | wednesday 
  | saturday saturdays samstag samstags | sunday sundays sonntag sonntags
 """
 
+_PREFIXES = ("un", "dis", "non", "in", "im", "il", "ir", "mis", "miss", "nicht", "de", "anti")
+"""What turns a word into its opposite where it stands before it."""
+
 
 def _groups() -> Iterator[list[frozenset[str]]]:
     for line in re.sub(r"\n ", " ", _GROUPS).strip().splitlines():
@@ -143,3 +146,17 @@ def _is_another_person(claim: str, text: str) -> bool:
 
 def _names(text: str) -> set[str]:
     return {word for word in words(text) if word not in STOP_WORDS}
+
+
+def are_opposite_words(one: str, other: str) -> bool:
+    """Whether of two words, one is the other with what turns it into its opposite.
+
+    Example:
+        >>> are_opposite_words("allowed", "disallowed"), are_opposite_words("read", "reader")
+        (True, False)
+    """
+    short, long = sorted((one, other), key=len)
+    return any(
+        long.startswith(prefix) and long[len(prefix) :][: len(short) - 1] == short[:-1]
+        for prefix in _PREFIXES
+    )

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 from aegis_graph.text.amounts import agree, amounts, without_amounts
 from aegis_graph.text.moments import in_one_spelling
 from aegis_graph.text.negation import judged_language, no_words, says_no
-from aegis_graph.text.opposites import are_opposed
+from aegis_graph.text.opposites import are_opposed, are_opposite_words
 from aegis_graph.text.scripts import is_unspaced
 from aegis_graph.text.sentences import split_sentences
 from aegis_graph.text.subjects import is_said_of_another
@@ -46,12 +46,14 @@ _RARE, _MISSING = 2.5, 2.75
 One rare word that is there does not make up for one that is missing.
 """
 
-_OPPOSITE = ("un", "dis", "non", "in", "im", "il", "ir", "mis", "miss", "nicht", "de", "anti")
-"""What turns a word into its opposite where it stands before it."""
 _CLAUSE = re.compile(
     r";\s+|[,\u2014\u2013]\s+(?:and|but|yet|while|whereas|und|aber|sondern|jedoch|w\u00e4hrend)\s+"
     r"(?!(?:that|whether|if|dass|ob|wenn)\b)",
     re.IGNORECASE,
+)
+_CONDITION = re.compile(
+    r"(?<=unless)\b|(?<=except when)\b|(?<=except if)\b|(?<=es sei denn)\b|(?<=au\u00dfer wenn)\b",
+    re.I,
 )
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)+|[^\W_]+")
 
@@ -260,7 +262,9 @@ def _same_words(claim: str, text: str) -> bool:
 
 def _clause_of(claim: str, text: str) -> str:
     """The clause that has all of a claim; the text where several have it together."""
-    clauses = [one for one in _CLAUSE.split(text) if one]
+    # What a condition says itself, it does not deny: "unless Ada gives notice".
+    denied, *conditions = _CONDITION.split(text)
+    clauses = [one for one in (*_CLAUSE.split(denied), *conditions) if one]
     whole = [one for one in clauses if shared_words(claim, one) == 1 and agree(claim, one)]
     return whole[0] if len(whole) == 1 else text
 
@@ -284,14 +288,6 @@ def _is_unspaced(word: str) -> bool:
 def _is_among(word: str, others: Set[str]) -> bool:
     """Whether a word is there in some form that is not its opposite."""
     return word in others or any(
-        closeness(word, other) and not _are_opposite(word, other)
+        closeness(word, other) and not are_opposite_words(word, other)
         for other in maybe_related(word, others)
-    )
-
-
-def _are_opposite(one: str, other: str) -> bool:
-    short, long = sorted((one, other), key=len)
-    return any(
-        long.startswith(prefix) and long[len(prefix) :][: len(short) - 1] == short[:-1]
-        for prefix in _OPPOSITE
     )

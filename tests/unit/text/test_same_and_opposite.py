@@ -89,6 +89,9 @@ def test_an_opposite_supports_nothing(claim: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("claim", "text"),
     [
+        ("Notice is given in May.", "It goes on unless notice is given in May."),
+        ("Ada pays.", "Ada pays; Ben does not, unless he is asked."),
+        ("Ada fragt vorher.", "Es ist verboten, es sei denn, Ada fragt vorher."),
         ("Refunds are paid unless it is used.", "Refunds are paid unless it is used."),
         ("Bolt was bought by Acme.", "Bolt was bought by Acme."),
         ("The train is faster than the coach.", "In Ulm the train is faster than the coach."),
