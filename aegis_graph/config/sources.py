@@ -116,7 +116,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         # Editors and shells of Windows begin a file with a mark of its coding.
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(path.read_text(encoding="utf-8").removeprefix("\ufeff"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

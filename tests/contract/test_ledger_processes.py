@@ -96,7 +96,9 @@ def fill_the_disk(path: Path, pipe: Connection) -> None:
 
 def test_a_full_disk_is_an_error_and_work_goes_on_when_there_is_space(path: Path) -> None:
     process, pipe = start(fill_the_disk, path)
-    complaint = f"the ledger {path} cannot be read or written: the disk reports an error"
+    complaint = (
+        f"the ledger {path} cannot be read or written: the disk reports an error, or is full"
+    )
     assert heard(pipe) == complaint
     assert isinstance(heard(pipe), int)
     assert ended(process) == 0

@@ -96,11 +96,13 @@ class _Search:
         for file in files:
             # A file that is no link is where it seems to be, and asking takes time.
             real = _real(file) if file.is_symlink() else inside / file.relative_to(folder)
+            leads_out = not real.is_relative_to(inside)
             # A folder may be named twice, or with one above it.
-            if real in self._seen:
+            place = inside / file.relative_to(folder) if leads_out else real
+            if place in self._seen:
                 continue
-            self._seen.add(real)
-            if not real.is_relative_to(inside):
+            self._seen.add(place)
+            if leads_out:
                 outside.append(file)
             else:
                 self._add_found(file, real, folder)

@@ -196,7 +196,7 @@ def test_an_agent_works_for_sync_callers(server: LoopbackServer, db: Path) -> No
 async def test_a_host_streams_every_token_once_and_says_whose_it_is(
     server: LoopbackServer, db: Path, subgraphs: bool
 ) -> None:
-    script(server, "openai", Fault.cut(Reply("Perhaps it is Rome."), after_chunks=2))
+    script(server, "openai", Fault.stream_error(Reply("Perhaps it is Rome."), after_chunks=2))
     script(server, "dashscope", DONE)
     agent = create_agent(routed(server, db, "openai", "dashscope"), TOOLS)
     shown: dict[tuple[int, str], str] = {}

@@ -214,7 +214,7 @@ async def test_the_capital_is_not_announced_twice(
     server: LoopbackServer, db: Path, kind: Any
 ) -> None:
     first, second = sorted(KINDS, key=kind.__ne__)[:2]
-    server.script(first, Fault.cut(Reply("The capital is Paris"), after_chunks=2))
+    server.script(first, Fault.stream_error(Reply("The capital is Paris"), after_chunks=2))
     server.script(second, Reply("The capital is Paris"))
     chain = [provider(server, name) for name in (first, second)]
     router = open_router(make_config(server, db, providers=chain))
