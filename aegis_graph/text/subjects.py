@@ -25,14 +25,14 @@ def is_said_of_another(claim: str, text: str) -> bool:
         >>> is_said_of_another("Wim abstained.", "At last Joris abstained, and Wim as well.")
         False
     """
-    if "de" in (detect_language(claim), detect_language(text)):
-        return False
-    claimed = _pairs(_WORD.findall(claim))
-    if not claimed:
+    said_words = _WORD.findall(claim)
+    claimed = [pair for pair in _pairs(said_words) if pair[0] in text]
+    # Asked before the text is split, which takes longer.
+    if not claimed or "de" in (detect_language(claim), detect_language(text)):
         return False
     sentences = [_WORD.findall(one.text) for one in split_sentences(text)]
     # Any word begins a sentence in capitals: "All answers are in German."
-    names = {word for one in (_WORD.findall(claim), *sentences) for word in one[1:]}
+    names = {word for one in (said_words, *sentences) for word in one[1:]}
     return any(_is_of_another(name, said, sentences, names) for name, said in claimed)
 
 

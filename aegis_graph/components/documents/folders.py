@@ -94,11 +94,12 @@ class _Search:
         inside, before = _real(folder), len(self._skipped)
         files = sorted(self._below(folder))
         for file in files:
+            own = inside / file.relative_to(folder)
             # A file that is no link is where it seems to be, and asking takes time.
-            real = _real(file) if file.is_symlink() else inside / file.relative_to(folder)
+            real = _real(file) if file.is_symlink() else own
             leads_out = not real.is_relative_to(inside)
             # A folder may be named twice, or with one above it.
-            place = inside / file.relative_to(folder) if leads_out else real
+            place = own if leads_out else real
             if place in self._seen:
                 continue
             self._seen.add(place)
