@@ -27,6 +27,7 @@ from aegis_graph.config.specs import ProviderSpec
 from aegis_graph.ledger.admission_queue import AdmissionQueue
 from aegis_graph.ledger.approvals import Approval
 from aegis_graph.ledger.records import Admission, Alert, FailedRequest, Hold, Ledger
+from aegis_graph.providers.base import OpenModel
 from aegis_graph.providers.registry import create_provider
 from aegis_graph.routing.router import Router, create_router
 from aegis_graph.types import SettlementRecord
@@ -114,12 +115,21 @@ def httpx_client(*, url: str) -> Contestant:
     return _contestant_of(default_model("openai", url, client), client.aclose)
 
 
-def same_client(*, kind: str, url: str) -> Contestant:
-    """The very client that the router calls, with the same arguments, without the router."""
+def open_client(kind: str, url: str) -> tuple[OpenModel, dict[str, Any]]:
+    """LangChain's client over the router's transport, and the arguments of a call."""
     provider = create_provider(row(kind, url), source="the benchmark")
     provider.load()
     opened = provider.open_model("none")
-    options = provider.call_options(MAX_OUTPUT_TOKENS)
+    if kind == "openai":
+        # The router reads answers without the objects that OpenAI's client makes of them.
+        model: Any = opened.model
+        model.async_client = model.root_async_client.chat.completions
+    return opened, provider.call_options(MAX_OUTPUT_TOKENS)
+
+
+def same_client(*, kind: str, url: str) -> Contestant:
+    """The client that the router calls, with the same arguments, without the router."""
+    opened, options = open_client(kind, url)
     return _contestant_of(opened.model, opened.aclose, **options)
 
 
@@ -250,15 +260,12 @@ def empty_graph(*, kind: str | None = None, url: str = "") -> Contestant:
     """Three nodes that do nothing; with a kind, the second calls the router's client."""
     from langgraph.graph import END, START, StateGraph  # noqa: PLC0415
 
-    provider = None if kind is None else create_provider(row(kind, url), source="the benchmark")
     options: dict[str, Any] = {}
     model: BaseChatModel | None = None
     close: Any = None
-    if provider is not None:
-        provider.load()
-        opened = provider.open_model("none")
+    if kind is not None:
+        opened, options = open_client(kind, url)
         model, close = opened.model, opened.aclose
-        options = provider.call_options(MAX_OUTPUT_TOKENS)
 
     async def nothing(state: _Empty) -> dict[str, Any]:
         return {}

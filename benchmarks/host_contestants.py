@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from contestants import MAX_OUTPUT_TOKENS, default_model, new_router, row
+from contestants import default_model, new_router, open_client
 from host_graph import HostNode, HostState, host, three_nodes
 from worker import PROMPT, Contestant
-
-from aegis_graph.providers.registry import create_provider
 
 
 async def routed_host(
@@ -28,7 +26,7 @@ async def routed_host(
 async def bare_host(
     *, kind: str, url: str, folder: str, checkpoints: str = "none", nodes: int = 1
 ) -> Contestant:
-    """The very client that the router calls, as a node; the default one where calls are sync."""
+    """The client that the router calls, as a node; the default one where calls are sync."""
     node = _client_node(kind, url)
     return await host(node, checkpoints=checkpoints, folder=folder, nodes=nodes)
 
@@ -66,10 +64,7 @@ def bare_alone(*, kind: str, url: str) -> Contestant:
 
 
 def _client_node(kind: str, url: str) -> HostNode:
-    provider = create_provider(row(kind, url), source="the benchmark")
-    provider.load()
-    opened = provider.open_model("none")
-    options = provider.call_options(MAX_OUTPUT_TOKENS)
+    opened, options = open_client(kind, url)
     # The router's client has no synchronous half: sync callers share its event loop.
     sync_model = default_model(kind, url)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from contestants import MAX_OUTPUT_TOKENS, new_router, row
+from contestants import new_router, open_client
 from langchain_core.documents import Document
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -14,7 +14,6 @@ from worker import Contestant
 
 from aegis_graph.components.rag import create_rag
 from aegis_graph.components.retriever.retriever import PassageRetriever, create_retriever
-from aegis_graph.providers.registry import create_provider
 from aegis_graph.text.passages import Passage
 
 QUESTION = "How long is the warranty of pump 417?"
@@ -33,10 +32,8 @@ def rag(*, kind: str, url: str, ledger: str) -> Contestant:
 
 def chain(*, kind: str, url: str) -> Contestant:
     """The retrieval chain of LangChain's documentation, over the router's client."""
-    provider = create_provider(row(kind, url), source="the benchmark")
-    provider.load()
-    opened = provider.open_model("none")
-    model = opened.model.bind(**provider.call_options(MAX_OUTPUT_TOKENS))
+    opened, options = open_client(kind, url)
+    model = opened.model.bind(**options)
     prompt = ChatPromptTemplate.from_template(
         "Answer the question from the context alone.\n\nContext:\n{context}\n\nQuestion: {question}"
     )

@@ -133,7 +133,8 @@ class OpenAIProvider(Provider):
     def load(self) -> None:
         import openai  # noqa: F401, PLC0415
 
-        import aegis_graph.providers.openai.chat_model  # noqa: F401, PLC0415
+        import aegis_graph.providers.openai.chat_model  # noqa: PLC0415
+        import aegis_graph.providers.openai.plain_completions  # noqa: F401, PLC0415
 
     @override
     def open_model(self, api_key: str | None) -> OpenModel:
@@ -141,6 +142,9 @@ class OpenAIProvider(Provider):
         from pydantic import SecretStr  # noqa: PLC0415
 
         from aegis_graph.providers.openai.chat_model import ChatCompatible  # noqa: PLC0415
+        from aegis_graph.providers.openai.plain_completions import (  # noqa: PLC0415
+            PlainCompletions,
+        )
 
         client = self.open_http(self.spec, api_key)
         # A plain no would forbid what a call asks for.
@@ -159,6 +163,7 @@ class OpenAIProvider(Provider):
             http_client=no_sync_client(),
             http_async_client=client,
         )
+        model.async_client = PlainCompletions(model.root_async_client)
         return OpenModel(model, client.aclose)
 
     @override
