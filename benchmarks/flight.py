@@ -36,7 +36,12 @@ IN_FLIGHT_TARGETS = {100: 0.85, 200: 0.75, 500: 0.6}
 """Shares of what the provider allows, by callers."""
 
 
-IN_FLIGHT = {"openai": "openai", "ollama": "ollama", "host": "openai, in a host"}
+IN_FLIGHT = {
+    "openai": ("openai", "default ChatOpenAI"),
+    "ollama": ("ollama", "default ChatOllama"),
+    "host": ("openai, in a host", "default ChatOpenAI in that host"),
+}
+"""What rows of each contestant are called, and the client as it comes that stands beside it."""
 
 
 def slow_provider(scale: Scale, field: Field) -> list[Row]:
@@ -46,41 +51,35 @@ def slow_provider(scale: Scale, field: Field) -> list[Row]:
     def at(kind: str) -> str:
         return field.url(kind, delay_ms=LATENCY_MS)
 
+    in_host = {"kind": "openai", "url": at("openai"), "folder": str(field.folder)}
     with field.workers(
-        default=("default_client", {"kind": "openai", "url": at("openai")}),
+        default_openai=("default_client", {"kind": "openai", "url": at("openai")}),
+        default_ollama=("default_client", {"kind": "ollama", "url": at("ollama")}),
+        default_host=("host_contestants.default_host", in_host),
         httpx=("httpx_client", {"url": at("openai")}),
         openai=("router", {"kind": "openai", "url": at("openai"), "ledger": field.ledger()}),
         ollama=("router", {"kind": "ollama", "url": at("ollama"), "ledger": field.ledger()}),
-        host=(
-            "host_contestants.routed_host",
-            {
-                "kind": "openai",
-                "url": at("openai"),
-                "ledger": field.ledger(),
-                "folder": str(field.folder),
-            },
-        ),
+        host=("host_contestants.routed_host", {**in_host, "ledger": field.ledger()}),
     ) as workers:
         for callers, each in scale.in_flight:
             found = measured(scale.few_rounds, workers, "flight", callers=callers, each=each)
-            for name, called in IN_FLIGHT.items():
-                rows += _in_flight(found, name, called, callers)
+            for name in IN_FLIGHT:
+                rows += _in_flight(found, name, callers)
     return rows
 
 
-def _in_flight(
-    found: Mapping[Name, list[Result]], contestant: Name, called: str, callers: int
-) -> list[Row]:
+def _in_flight(found: Mapping[Name, list[Result]], contestant: Name, callers: int) -> list[Row]:
+    called, default = IN_FLIGHT[contestant]
     rate, waited = pick(found, contestant, "per_s"), pick(found, contestant, "p50_ms")
     name, latency = f"{callers} in flight of {LATENCY_MS} ms, {called}", [float(LATENCY_MS)]
     # What is left when nothing but the provider is waited for.
     most = [callers * 1000 / LATENCY_MS] * len(rate)
     share = IN_FLIGHT_TARGETS.get(callers, 0.1)
     of_all = ("all that the provider allows", f"{share:.0%}", at_least(share))
-    default = ("default ChatOpenAI", "no fewer", at_least(1.0))
+    no_fewer = (default, "no fewer", at_least(1.0))
     return [
         Row(name, "/s", rate, pick(found, "httpx", "per_s"), "ChatOpenAI over httpx"),
-        Row(name, "/s", rate, pick(found, "default", "per_s"), *default),
+        Row(name, "/s", rate, pick(found, f"default_{contestant}", "per_s"), *no_fewer),
         Row(name, "/s", rate, most, *of_all),
         Row(name, "ms p50", waited, latency * len(rate), "the provider's latency"),
     ]

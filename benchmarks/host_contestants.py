@@ -31,6 +31,19 @@ async def bare_host(
     return await host(node, checkpoints=checkpoints, folder=folder, nodes=nodes)
 
 
+async def default_host(*, kind: str, url: str, folder: str) -> Contestant:
+    """LangChain's client as it comes, as a node."""
+    model = default_model(kind, url)
+
+    def answer(state: HostState) -> dict[str, Any]:
+        return {"messages": [model.invoke(state["messages"])]}
+
+    async def answer_async(state: HostState) -> dict[str, Any]:
+        return {"messages": [await model.ainvoke(state["messages"])]}
+
+    return await host(HostNode(answer, answer_async), folder=folder)
+
+
 async def empty_host(*, kind: str, url: str, folder: str, checkpoints: str = "none") -> Contestant:
     """A subgraph of three nodes as the node, of which the middle one calls the client."""
     client = _client_node(kind, url)

@@ -13,6 +13,7 @@ Found = Mapping[Name, list[Result]]
 
 AS_A_NODE, KEPT = "1.2 times", "1.3 times"
 EMPTY = "empty subgraph of three nodes"
+IN_CROWDS = ("bare", "empty", "ours", "litellm", "default")
 MEASURED = (("p50_ms", "ms p50", ""), ("cpu_ms", "ms", ", processor time"))
 CHECKPOINTED = {"none": "no checkpointer", "memory": "in memory", "sqlite": "SQLite"}
 
@@ -53,6 +54,7 @@ def _contestants(field: Field, checkpoints: str) -> dict[Name, tuple[str, dict[s
     if checkpoints == "none":
         three = {**openai, **there, "nodes": 3}
         wanted |= {
+            "default": ("host_contestants.default_host", {**openai, "folder": there["folder"]}),
             "bare_alone": ("host_contestants.bare_alone", openai),
             "ours_alone": ("router", {**openai, "ledger": field.ledger()}),
             "bare_three": ("host_contestants.bare_host", three),
@@ -114,7 +116,7 @@ def crowded_hosts(scale: Scale, field: Field) -> list[Row]:
     rows = []
     for checkpoints in CHECKPOINTS:
         wanted = _contestants(field, checkpoints)
-        chosen = {name: wanted[name] for name in ("bare", "empty", "ours", "litellm")}
+        chosen = {name: wanted[name] for name in IN_CROWDS if name in wanted}
         with field.workers(True, **chosen) as workers:
             load = {"callers": scale.callers, "each": scale.each}
             found = measured(scale.few_rounds, workers, "flight", **load)
@@ -130,6 +132,9 @@ def _crowded_rows(scale: Scale, checkpoints: str, found: Found) -> list[Row]:
         Row(name, "/s", ours, pick(found, "bare", "per_s"), "bare client", **goal),
         Row(name, "/s", ours, pick(found, "empty", "per_s"), EMPTY),
     ]
+    if "default" in found:
+        default = pick(found, "default", "per_s")
+        rows.append(Row(name, "/s", ours, default, "bare client as it comes"))
     if "litellm" not in found:
         return [*rows, Row(name, "/s", skipped=NO_PEERS)]
     return [*rows, Row(name, "/s", ours, pick(found, "litellm", "per_s"), "LiteLLM Router")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +28,17 @@ class FunctionCount:
 @contextmanager
 def counted_functions(named: str | None = None) -> Iterator[FunctionCount]:
     """Count what this thread calls inside."""
-    count, before = FunctionCount(named), sys.getprofile()
+    count, before, collects = FunctionCount(named), sys.getprofile(), gc.isenabled()
+    # What others left behind is not counted, such as what weak references call.
+    gc.collect()
+    gc.disable()
     sys.setprofile(count.add)
     try:
         yield count
     finally:
         sys.setprofile(before)
+        if collects:
+            gc.enable()
 
 
 @contextmanager

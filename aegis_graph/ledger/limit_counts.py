@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 
 from aegis_graph.ledger.limits import LimitRefusal, UnitLimit, limited_scopes
 from aegis_graph.ledger.records import Hold
@@ -48,12 +49,6 @@ class LimitCounts:
         self._totals = totals
         self._now = now
         self._calendar = calendar
-        today = calendar.day(now)
-        self._day = day_part(today)
-        self._today = calendar.windows(today)["day"]
-        self._under_way = days_under_way(calendar, today)
-        self._second = _second(now)
-        self._since = minute_since(now)
         self._minute: dict[str, list[int]] = {}
         """Requests and tokens of the last minute by scope."""
         self._counts: dict[str, dict[str, list[int]]] = {}
@@ -62,6 +57,28 @@ class LimitCounts:
         self._changed: _Changes = {}
         self._begun: set[str] = set()
         """Parts that had no use of some scope before."""
+
+    # When it is, in the words of the table: most transactions need none of them.
+
+    @cached_property
+    def _day(self) -> str:
+        return day_part(self._calendar.day(self._now))
+
+    @cached_property
+    def _today(self) -> Days:
+        return self._calendar.windows(self._calendar.day(self._now))["day"]
+
+    @cached_property
+    def _under_way(self) -> Days:
+        return days_under_way(self._calendar, self._calendar.day(self._now))
+
+    @cached_property
+    def _second(self) -> str:
+        return _second(self._now)
+
+    @cached_property
+    def _since(self) -> str:
+        return minute_since(self._now)
 
     def needed_totals(self, hold: Hold) -> Iterator[tuple[str, Days]]:
         """The sums that deciding on a hold asks for."""
