@@ -18,6 +18,7 @@ from langchain_openai import ChatOpenAI
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from typing_extensions import override
 
+from aegis_graph.errors import MalformedAnswerError
 from aegis_graph.providers.answer_check import REFUSAL
 from aegis_graph.providers.openai.answers import (
     FACTS,
@@ -48,8 +49,7 @@ class CompatibleAnswers(BaseChatOpenAI):
         self, response: dict[str, Any] | openai.BaseModel, generation_info: Any = None
     ) -> ChatResult:
         if not isinstance(response, dict | openai.BaseModel):
-            # LangChain says what is wrong with it.
-            return super()._create_chat_result(response, generation_info)
+            raise MalformedAnswerError("the answer is no JSON object", outcome_unknown=True)
         body = response if isinstance(response, dict) else response.model_dump(warnings=False)
         result = super()._create_chat_result(sound_body(body), generation_info)
         generation, raw = result.generations[0], words_in(first_choice(body), "message")

@@ -117,5 +117,11 @@ def test_names_are_shown_in_one_short_line() -> None:
     json.dumps(names)
 
 
+@pytest.mark.parametrize("body", [[1, 2], "a page", None, 7])
+def test_a_body_that_is_no_object_is_named(body: Any) -> None:
+    with pytest.raises(MalformedAnswerError, match="the answer is no JSON object"):
+        MODEL._create_chat_result(body)
+
+
 def test_an_integrations_own_class_reads_answers_once() -> None:
     assert reads_answers(ChatCompatible) is ChatCompatible
