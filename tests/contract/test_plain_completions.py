@@ -57,7 +57,7 @@ def said(value: Any) -> Any:
 WAYS = pytest.mark.parametrize("ask", [whole, streamed])
 
 
-def opened(server: LoopbackServer) -> OpenModel:
+def opened(server: LoopbackServer, key: str = KEY) -> OpenModel:
     """A row's own model, over the server."""
     server.always("openai", Reply("It is Ulm.", reasoning="The city on the Danube."))
     spec = ProviderSpec(
@@ -68,7 +68,7 @@ def opened(server: LoopbackServer) -> OpenModel:
         base_url=server.openai_url,
         price="free",
     )
-    return OpenAIProvider(spec, source="test").open_model(KEY)
+    return OpenAIProvider(spec, source="test").open_model(key)
 
 
 @pytest.fixture
@@ -107,6 +107,14 @@ async def test_an_administrators_key_is_not_sent(
         await ask(one.model, {})
     assert server.calls()[0].headers["authorization"] == f"Bearer {KEY}"
     assert "sk-admin-secret" not in str(server.calls()[0].headers)
+
+
+@WAYS
+async def test_a_key_of_langsmiths_gateway_has_streams_too(
+    server: LoopbackServer, ask: Ask
+) -> None:
+    async with aclosing(opened(server, "lsv2_sk_gateway")) as one:
+        assert (await ask(one.model, {})).text == "It is Ulm."
 
 
 @WAYS
