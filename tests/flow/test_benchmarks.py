@@ -69,7 +69,10 @@ HOSTS = Counter(
             for kept in CHECKPOINTERS
             for mode in STREAMED
         },
-        **{f"4 callers of a host, {kept}": 3 for kept in CHECKPOINTERS},
+        **{
+            f"4 callers of a host, {kept}": 4 if kept == "no checkpointer" else 3
+            for kept in CHECKPOINTERS
+        },
         **{
             f"a routed call, {feature} {used}": 1
             for feature in ("limits", "tags", "hooks", "accept", "telemetry")
