@@ -6,6 +6,7 @@ from typing import Any
 
 from contestants import default_model, new_router, open_client
 from host_graph import HostNode, HostState, host, three_nodes
+from langchain_core.language_models import BaseChatModel
 from worker import PROMPT, Contestant
 
 
@@ -34,14 +35,7 @@ async def bare_host(
 async def default_host(*, kind: str, url: str, folder: str) -> Contestant:
     """LangChain's client as it comes, as a node."""
     model = default_model(kind, url)
-
-    def answer(state: HostState) -> dict[str, Any]:
-        return {"messages": [model.invoke(state["messages"])]}
-
-    async def answer_async(state: HostState) -> dict[str, Any]:
-        return {"messages": [await model.ainvoke(state["messages"])]}
-
-    return await host(HostNode(answer, answer_async), folder=folder)
+    return await host(_node(model, model), folder=folder)
 
 
 async def empty_host(*, kind: str, url: str, folder: str, checkpoints: str = "none") -> Contestant:
@@ -79,12 +73,18 @@ def bare_alone(*, kind: str, url: str) -> Contestant:
 def _client_node(kind: str, url: str) -> HostNode:
     opened, options = open_client(kind, url)
     # The router's client has no synchronous half: sync callers share its event loop.
-    sync_model = default_model(kind, url)
+    return _node(default_model(kind, url), opened.model, opened.aclose, **options)
+
+
+def _node(
+    sync_model: BaseChatModel, model: BaseChatModel, close: Any = None, **options: Any
+) -> HostNode:
+    """A model as a node; the options are those of its asynchronous calls."""
 
     def answer(state: HostState) -> dict[str, Any]:
         return {"messages": [sync_model.invoke(state["messages"])]}
 
     async def answer_async(state: HostState) -> dict[str, Any]:
-        return {"messages": [await opened.model.ainvoke(state["messages"], **options)]}
+        return {"messages": [await model.ainvoke(state["messages"], **options)]}
 
-    return HostNode(answer, answer_async, opened.aclose)
+    return HostNode(answer, answer_async, close)

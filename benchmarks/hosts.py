@@ -13,7 +13,6 @@ Found = Mapping[Name, list[Result]]
 
 AS_A_NODE, KEPT = "1.2 times", "1.3 times"
 EMPTY = "empty subgraph of three nodes"
-IN_CROWDS = ("bare", "empty", "ours", "litellm", "default")
 MEASURED = (("p50_ms", "ms p50", ""), ("cpu_ms", "ms", ", processor time"))
 CHECKPOINTED = {"none": "no checkpointer", "memory": "in memory", "sqlite": "SQLite"}
 
@@ -54,7 +53,6 @@ def _contestants(field: Field, checkpoints: str) -> dict[Name, tuple[str, dict[s
     if checkpoints == "none":
         three = {**openai, **there, "nodes": 3}
         wanted |= {
-            "default": ("host_contestants.default_host", {**openai, "folder": there["folder"]}),
             "bare_alone": ("host_contestants.bare_alone", openai),
             "ours_alone": ("router", {**openai, "ledger": field.ledger()}),
             "bare_three": ("host_contestants.bare_host", three),
@@ -116,7 +114,10 @@ def crowded_hosts(scale: Scale, field: Field) -> list[Row]:
     rows = []
     for checkpoints in CHECKPOINTS:
         wanted = _contestants(field, checkpoints)
-        chosen = {name: wanted[name] for name in IN_CROWDS if name in wanted}
+        chosen = {name: wanted[name] for name in ("bare", "empty", "ours", "litellm")}
+        if checkpoints == "none":
+            alone = {"kind": "openai", "url": field.url(), "folder": str(field.folder)}
+            chosen["default"] = ("host_contestants.default_host", alone)
         with field.workers(True, **chosen) as workers:
             load = {"callers": scale.callers, "each": scale.each}
             found = measured(scale.few_rounds, workers, "flight", **load)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import wraps
@@ -102,7 +101,7 @@ async def test_the_request_and_the_answer_are_those_of_the_clients_own_completio
 async def test_an_administrators_key_is_not_sent(
     server: LoopbackServer, monkeypatch: pytest.MonkeyPatch, ask: Ask
 ) -> None:
-    monkeypatch.setitem(os.environ, "OPENAI_ADMIN_KEY", "sk-admin-secret")
+    monkeypatch.setenv("OPENAI_ADMIN_KEY", "sk-admin-secret")
     async with aclosing(opened(server)) as one:
         await ask(one.model, {})
     assert server.calls()[0].headers["authorization"] == f"Bearer {KEY}"

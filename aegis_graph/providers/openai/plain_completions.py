@@ -8,11 +8,12 @@ sends the same request, and LangChain reads what was sent.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 from openai import AsyncStream
+
+from aegis_graph.providers.wrapped_functions import home_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -88,12 +89,7 @@ class _WholeAnswer:
 
 def _is_watched(completions: AsyncCompletions) -> bool:
     """Whether a package that watches OpenAI's client has put its own function in its place."""
-    create = type(completions).create
-    # Its globals: a wrapper takes over every name of what it wraps.
-    is_theirs = type(create) is FunctionType and create.__globals__["__name__"].startswith(
-        "openai."
-    )
-    return not is_theirs
+    return not home_of(type(completions).create).startswith("openai.")
 
 
 def _body_and_options(payload: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:

@@ -9,7 +9,6 @@ streams of messages need none of it, and are told here.
 from __future__ import annotations
 
 import asyncio
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
@@ -25,6 +24,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from typing_extensions import override
 
 from aegis_graph.errors import MalformedAnswerError
+from aegis_graph.providers.wrapped_functions import home_of
 from aegis_graph.routing.hosts.langchain_internals import MessageStreamHandler, normalize_messages
 from aegis_graph.routing.stream_recorder import StreamRecorder
 
@@ -41,13 +41,8 @@ def hears_itself(model: BaseChatModel) -> bool:
     """Whether a model, or what has changed LangChain's classes, hears of a call all the same."""
     kind = type(model)
     # A package that watches models puts functions of its own in the place of these.
-    untouched = _is_langchains(kind.ainvoke) and _is_langchains(kind.agenerate)
+    untouched = home_of(kind.ainvoke) == home_of(kind.agenerate) == _CHAT_MODELS
     return not untouched or bool(model.callbacks) or model.verbose
-
-
-def _is_langchains(function: object) -> bool:
-    # Its globals: a wrapper takes over every name of what it wraps, and some its class as well.
-    return type(function) is FunctionType and function.__globals__["__name__"] == _CHAT_MODELS
 
 
 def streams_alone(
